@@ -1,0 +1,73 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_EVENT_H_INCLUDED_
+#define _NGX_HTTP_WAHA_EVENT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+typedef enum {
+    NGX_HTTP_WAHA_MESSAGE = 0,
+    NGX_HTTP_WAHA_STATUS,
+    NGX_HTTP_WAHA_REACTION,
+    NGX_HTTP_WAHA_EDIT,
+    NGX_HTTP_WAHA_REVOKE,
+    NGX_HTTP_WAHA_SESSION,
+    NGX_HTTP_WAHA_CALL,
+    NGX_HTTP_WAHA_OTHER
+} ngx_http_waha_kind_e;
+
+
+typedef enum {
+    NGX_HTTP_WAHA_PERSON = 0,
+    NGX_HTTP_WAHA_GROUP,
+    NGX_HTTP_WAHA_STORY,            /* "status" in WhatsApp's words */
+    NGX_HTTP_WAHA_NEWSLETTER,
+    NGX_HTTP_WAHA_BROADCAST,
+    NGX_HTTP_WAHA_BOT
+} ngx_http_waha_chat_e;
+
+
+/*
+ * What one webhook says, in words of no provider.  A string whose data is
+ * NULL is missing; none contains NUL, all are valid UTF-8.  All memory is
+ * of the pool that the event was parsed with, or of the body itself.
+ */
+
+typedef struct {
+    ngx_http_waha_kind_e    kind;
+    ngx_http_waha_chat_e    chat;
+
+    ngx_str_t               event;          /* as sent: "message.any" */
+    ngx_str_t               session;
+    ngx_str_t               message_id;     /* the bare WhatsApp id */
+    ngx_str_t               target_id;      /* reaction, edit, revoke, status */
+
+    ngx_str_t               phone;          /* digits, no "+" */
+    ngx_str_t               lid;            /* digits */
+    ngx_str_t               name;           /* never of an outbound event */
+
+    ngx_str_t               type;
+    ngx_str_t               text;
+    ngx_str_t               status;
+    ngx_str_t               metadata;       /* JSON object */
+
+    /* the organization as the signed body names it */
+    ngx_str_t               organization_slug;
+    ngx_str_t               organization_id;
+    ngx_str_t               tenant;
+
+    int64_t                 sent_at;        /* ms since the epoch */
+
+    unsigned                outbound:1;
+    unsigned                sanitised:1;    /* bytes had to be replaced */
+} ngx_http_waha_event_t;
+
+
+#endif /* _NGX_HTTP_WAHA_EVENT_H_INCLUDED_ */

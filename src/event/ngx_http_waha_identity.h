@@ -1,0 +1,45 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_IDENTITY_H_INCLUDED_
+#define _NGX_HTTP_WAHA_IDENTITY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_waha_event.h"
+
+
+typedef struct {
+    ngx_http_waha_chat_e    chat;
+    ngx_str_t               phone;          /* digits; missing for others */
+    ngx_str_t               lid;            /* digits; missing for others */
+} ngx_http_waha_jid_t;
+
+
+/* WAHA's message id: "<fromMe>_<chat>_<id>[_<participant>]" */
+
+typedef struct {
+    ngx_str_t               chat;
+    ngx_str_t               id;
+    ngx_str_t               participant;
+    unsigned                outbound:1;
+} ngx_http_waha_message_id_t;
+
+
+/*
+ * Takes a chat id apart: "79222222222@c.us", "7922...:3@s.whatsapp.net",
+ * "555@lid", "1203...@g.us", "status@broadcast", ...  Strings point into
+ * jid.  NGX_DECLINED: it is none.
+ */
+ngx_int_t ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out);
+
+/* NGX_DECLINED: not of that form; out->id is then the whole string. */
+ngx_int_t ngx_http_waha_message_id_parse(ngx_str_t *id,
+    ngx_http_waha_message_id_t *out);
+
+
+#endif /* _NGX_HTTP_WAHA_IDENTITY_H_INCLUDED_ */

@@ -1,0 +1,132 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_PG_H_INCLUDED_
+#define _NGX_HTTP_WAHA_PG_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <libpq-fe.h>
+
+
+/* how a job ended; the error classes are those of SQLSTATE */
+
+#define NGX_HTTP_WAHA_PG_OK     0
+#define NGX_HTTP_WAHA_PG_DOWN   1   /* no server, no time, outcome unknown */
+#define NGX_HTTP_WAHA_PG_BUSY   2   /* lost a race or a lock: worth a retry */
+#define NGX_HTTP_WAHA_PG_DATA   3   /* the fault of the record itself */
+#define NGX_HTTP_WAHA_PG_SETUP  4   /* needs an administrator */
+
+
+typedef struct ngx_http_waha_pg_pool_s  ngx_http_waha_pg_pool_t;
+typedef struct ngx_http_waha_pg_job_s   ngx_http_waha_pg_job_t;
+
+
+typedef struct {
+    const char                       *name;
+    const char                       *text;
+    int                               nparams;
+    const Oid                        *types;
+} ngx_http_waha_pg_statement_t;
+
+
+typedef struct {
+    /* libpq keywords and values, terminated by NULL; hosts are resolved */
+    const char                      **keywords;
+    const char                      **values;
+
+    ngx_array_t                      *hosts;
+
+    ngx_uint_t                        connections;
+    ngx_uint_t                        queue;
+    ngx_msec_t                        timeout;
+    ngx_msec_t                        connect_timeout;
+
+    /* one row, one column: NULL when fit to serve, else the reason */
+    const char                       *check;
+
+    const ngx_http_waha_pg_statement_t  *statements;
+    ngx_uint_t                        nstatements;
+} ngx_http_waha_pg_conf_t;
+
+
+struct ngx_http_waha_pg_job_s {
+    ngx_queue_t                       queue;
+
+    /*
+     * Called when a connection is about to send the job, to fill in what
+     * is below; NGX_DECLINED withdraws the job: its handler is not called.
+     * May be NULL.
+     */
+    ngx_int_t                       (*prepare)(ngx_http_waha_pg_job_t *job);
+
+    ngx_uint_t                        statement;
+    const char                      **values;
+    int                              *lengths;
+    int                              *formats;
+
+    /* ngx_current_msec by which the job must have ended */
+    ngx_msec_t                        deadline;
+
+    /* called once, as a posted event, when the job has ended */
+    void                            (*handler)(ngx_http_waha_pg_job_t *job);
+    void                             *data;
+    ngx_log_t                        *log;
+
+    /* the outcome; the result is cleared after the handler returns */
+    ngx_uint_t                        status;
+    char                              sqlstate[6];
+    PGresult                         *result;
+    ngx_msec_t                        elapsed;
+
+    /* the connection that runs the job; NULL while it waits */
+    void                             *connection;
+};
+
+
+/*
+ * Parses the arguments of the directive "waha_database" into conf and
+ * resolves host names.  Memory is of cf->pool.  Returns NGX_CONF_OK, or
+ * NGX_CONF_ERROR after it has logged what is wrong and what is allowed.
+ */
+char *ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf);
+
+/*
+ * Makes the pool of a worker and starts to connect.  The pool lives until
+ * ngx_http_waha_pg_destroy(); conf must outlive it.  NULL on no memory.
+ */
+ngx_http_waha_pg_pool_t *ngx_http_waha_pg_create(ngx_cycle_t *cycle,
+    ngx_http_waha_pg_conf_t *conf);
+
+/* Closes all; jobs that still wait or run end without their handlers. */
+void ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool);
+
+/*
+ * Hands a job over.  NGX_OK: its handler will be called once, never from
+ * within this call, at the job's deadline at the latest.  NGX_DECLINED:
+ * the queue is full or the pool refuses to serve; the handler will not be
+ * called.  The job and what it points at belong to the caller and must
+ * stay until the handler is called or the job is cancelled.
+ */
+ngx_int_t ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
+    ngx_http_waha_pg_job_t *job);
+
+/*
+ * Takes a submitted job back: its handler will not be called and the
+ * caller may free it.  A statement that was sent runs to its end.
+ */
+void ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job);
+
+/* The number of jobs that have been sent and not yet answered. */
+ngx_uint_t ngx_http_waha_pg_busy(ngx_http_waha_pg_pool_t *pool);
+
+/* The error class of a SQLSTATE, NGX_HTTP_WAHA_PG_*. */
+ngx_uint_t ngx_http_waha_pg_class(const char *sqlstate);
+
+
+#endif /* _NGX_HTTP_WAHA_PG_H_INCLUDED_ */
