@@ -1,0 +1,474 @@
+package Waha::Postgres;
+
+# A private PostgreSQL: a copy of a cluster that was made once for this
+# checkout, on a unix socket and on a port of 127.0.0.1.
+
+use strict;
+use warnings;
+
+use Cwd ();
+use Fcntl qw(:flock);
+use File::Basename ();
+use File::Path ();
+use POSIX ();
+
+use Waha::Process qw(spawn reap alive wait_for free_port);
+
+my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
+
+
+# dir, conf (lines of postgresql.conf), install (1: sql/install.sql is run)
+
+sub new {
+    my ($class, %o) = @_;
+
+    my $self = bless {
+        dir    => $o{dir},
+        data   => "$o{dir}/data",
+        log    => "$o{dir}/postgres.log",
+        port   => free_port(),
+        bin    => _bindir(),
+        dbname => 'crm',
+        user   => _user(),
+    }, $class;
+
+    mkdir $self->{dir} or die "mkdir $self->{dir}: $!";
+    $self->_own($self->{dir});
+
+    _run('cp', '-a', $self->_template, $self->{data});
+
+    open my $fh, '>>', "$self->{data}/postgresql.conf" or die $!;
+    print $fh <<EOF_CONF . ($o{conf} // '') . "\n";
+
+listen_addresses = '127.0.0.1'
+port = $self->{port}
+unix_socket_directories = '$self->{dir}'
+# processes are killed here, machines are not
+fsync = off
+dynamic_shared_memory_type = mmap
+max_connections = 60
+shared_buffers = 64MB
+log_line_prefix = '%m [%p] %a %e '
+EOF_CONF
+    close $fh;
+
+    $self->start;
+    $self->install if $o{install} // 1;
+
+    return $self;
+}
+
+
+sub port       { return $_[0]{port} }
+sub pid        { return $_[0]{pid} }
+sub socket_dir { return $_[0]{dir} }
+
+
+sub start {
+    my ($self) = @_;
+
+    for (1 .. 100) {
+        open my $cut, '>', $self->{log};
+        $self->_own($self->{log});
+
+        $self->{pid} = spawn(
+            cmd  => [ "$self->{bin}/postgres", '-D', $self->{data} ],
+            user => $self->{user}, dir => $self->{dir},
+            log  => $self->{log});
+
+        return $self if $self->wait_ready;
+
+        reap($self->{pid}, 0);
+
+        # backends of a killed server need a moment to notice
+        last if $self->log !~ /shared memory block|lock file/;
+        select undef, undef, undef, 0.05;
+    }
+
+    die "PostgreSQL does not start:\n" . $self->log;
+}
+
+
+# true when the server takes connections, false when it has ended
+
+sub wait_ready {
+    my ($self, $timeout) = @_;
+
+    my $state = wait_for(sub {
+        return 'dead' if !alive($self->{pid});
+
+        open my $fh, '<', "$self->{data}/postmaster.pid" or return 0;
+        chomp(my @line = <$fh>);
+        return 0 if @line < 8 || $line[0] != $self->{pid};
+        return $line[7] =~ /^ready/ ? 'ready' : 0;
+    }, $timeout // 30);
+
+    return ($state // '') eq 'ready';
+}
+
+
+# mode: smart, fast (usual), immediate or kill
+
+sub stop {
+    my ($self, $mode) = @_;
+
+    my $pid = delete $self->{pid} or return;
+
+    my %signal = (smart => 'TERM', fast => 'INT', immediate => 'QUIT',
+                  kill => 'KILL');
+    kill $signal{$mode // 'fast'}, $pid;
+
+    defined reap($pid, 30) or die "PostgreSQL does not stop";
+}
+
+
+sub restart {
+    my ($self, $mode) = @_;
+
+    $self->stop($mode);
+    return $self->start;
+}
+
+
+sub install {
+    my ($self) = @_;
+
+    $self->_psql([ '-f', "$root/sql/install.sql" ]);
+}
+
+
+# runs SQL as the administrator; what it prints, trimmed
+
+sub psql {
+    my ($self, $sql, %o) = @_;
+
+    my $out = $self->_psql([ '-A', '-t', '-f', '-' ], $sql, %o);
+    $out =~ s/\s+\z//;
+
+    return $out;
+}
+
+
+# the rows of a query; null is undef
+
+sub rows {
+    my ($self, $sql, %o) = @_;
+
+    my $out = $self->_psql([ '-A', '-t', '-F', "\x1f", '-R', "\x1e",
+                             '-P', "null=\x1d", '-f', '-' ], $sql, %o);
+    chomp $out;
+
+    return [ map { [ map { $_ eq "\x1d" ? undef : $_ } split /\x1f/, $_, -1 ] }
+             split /\x1e/, $out, -1 ] if length $out;
+    return [];
+}
+
+
+# the first column of the first row
+
+sub value {
+    my ($self, $sql, %o) = @_;
+
+    my $rows = $self->rows($sql, %o);
+    return @$rows ? $rows->[0][0] : undef;
+}
+
+
+# psql that stays, to hold a transaction open
+
+sub session {
+    my ($self, %o) = @_;
+
+    return Waha::Postgres::Session->new($self, %o);
+}
+
+
+# connection strings: for the module, for an administrator
+
+sub dsn {
+    my ($self, %o) = @_;
+
+    return $self->_conninfo('waha_gateway', %o);
+}
+
+sub admin_dsn {
+    my ($self, %o) = @_;
+
+    return $self->_conninfo('postgres', %o);
+}
+
+
+# An organization that takes webhooks; slug, then enabled, name, country_code,
+# session (name, or list of names).
+
+sub organization {
+    my ($self, $slug, %o) = @_;
+
+    my $enabled = ($o{enabled} // 1) ? 'true' : 'false';
+    my $name = _quote($o{name} // ucfirst $slug);
+    my $country = _quote($o{country_code});
+    my $key = _quote($slug);
+
+    my $sql = "insert into waha.organizations "
+              . "(slug, name, whatsapp_enabled, country_code) "
+              . "values ($key, $name, $enabled, $country);\n";
+
+    for my $session (ref $o{session} ? @{ $o{session} }
+                                     : $o{session} // ())
+    {
+        $sql .= "insert into waha.sessions (organization_slug, name) "
+                . "values ($key, " . _quote($session) . ");\n";
+    }
+
+    $self->psql($sql);
+}
+
+
+sub log {
+    my ($self) = @_;
+
+    open my $fh, '<', $self->{log} or return '';
+    local $/;
+    return <$fh> // '';
+}
+
+
+sub _conninfo {
+    my ($self, $user, %o) = @_;
+
+    my %c = (host => $self->{dir}, port => $self->{port},
+             dbname => $self->{dbname}, user => $user, %o);
+
+    return join ' ', map { "$_=$c{$_}" } sort keys %c;
+}
+
+
+sub _psql {
+    my ($self, $options, $sql, %o) = @_;
+
+    open my $in, '+>', undef or die $!;
+    print $in $sql // '';
+    $in->flush;
+    seek $in, 0, 0;
+
+    open my $err, '+>', undef or die $!;
+    my @cmd = ("$self->{bin}/psql", '-X', '-q', '-v', 'ON_ERROR_STOP=1',
+               '-d', $self->_conninfo($o{user} // 'postgres'), @$options);
+
+    my $pid = open my $out, '-|';
+    die "fork: $!" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<&', $in;
+        open STDERR, '>&', $err;
+        $ENV{PGCLIENTENCODING} = 'UTF8';
+        { no warnings 'exec'; exec { $cmd[0] } @cmd; }
+        POSIX::_exit(127);
+    }
+
+    local ($/, $?, $!);
+    my $text = <$out> // '';
+    close $out;
+
+    if ($?) {
+        seek $err, 0, 0;
+        die "psql: " . (<$err> // "exit $?");
+    }
+
+    return $text;
+}
+
+
+# initdb takes seconds and gives the same each time, so it is done once
+
+sub _template {
+    my ($self) = @_;
+
+    my ($version) = `$self->{bin}/postgres --version` =~ /(\d+)/;
+    my $owner = $self->{user} // getpwuid $>;
+    my $build = "$root/build";
+    my $template = "$build/postgres-$version-$owner";
+
+    File::Path::make_path($build);
+    open my $lock, '>', "$build/postgres.lock" or die "$build: $!";
+    flock $lock, LOCK_EX;
+
+    return $template if -d $template;
+
+    my $data = "$self->{dir}/template";
+    my $log = "$self->{dir}/initdb.log";
+    my $sh = "umask 077 && '$self->{bin}/initdb' -D '$data' -U postgres "
+             . "-A trust -E UTF8 --locale=C.UTF-8 --no-sync && "
+             . "echo 'create database crm' | "
+             . "'$self->{bin}/postgres' --single -D '$data' postgres";
+
+    my $pid = spawn(cmd => [ '/bin/sh', '-c', $sh ], user => $self->{user},
+                    dir => $self->{dir}, log => $log);
+
+    if (reap($pid, 120)) {
+        open my $fh, '<', $log;
+        die "initdb failed:\n", <$fh>;
+    }
+
+    _run('cp', '-a', $data, "$template.new");
+    rename "$template.new", $template or die "rename $template: $!";
+    File::Path::remove_tree($data);
+
+    return $template;
+}
+
+
+sub _own {
+    my ($self, $path) = @_;
+
+    return if !$self->{user};
+    chown +(getpwnam $self->{user})[2, 3], $path;
+}
+
+
+# PostgreSQL refuses to run as root
+
+sub _user {
+    return if $> != 0;
+    return getpwnam('postgres') ? 'postgres' : 'nobody';
+}
+
+
+sub _bindir {
+    my @found = sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] }
+                grep { -x "$_/postgres" } glob '/usr/lib/postgresql/*/bin';
+    unshift @found, $ENV{TEST_POSTGRES_BIN} if $ENV{TEST_POSTGRES_BIN};
+    push @found, grep { -x "$_/postgres" } split /:/, $ENV{PATH};
+
+    return $found[0] // die "PostgreSQL's server is not installed\n";
+}
+
+
+sub _quote {
+    my ($text) = @_;
+
+    return 'null' if !defined $text;
+    $text =~ s/'/''/g;
+    return "'$text'";
+}
+
+
+sub _run {
+    my (@cmd) = @_;
+
+    local $?;
+    system(@cmd) == 0 or die "@cmd: failed";
+}
+
+
+package Waha::Postgres::Session;
+
+use strict;
+use warnings;
+
+use IO::Handle ();
+use Waha::Process qw(wait_for);
+
+
+sub new {
+    my ($class, $pg, %o) = @_;
+
+    pipe my $child_in, my $in or die $!;
+    pipe my $out, my $child_out or die $!;
+    $in->autoflush(1);
+
+    my @cmd = ("$pg->{bin}/psql", '-X', '-q', '-A', '-t',
+               '-d', $pg->_conninfo($o{user} // 'postgres'));
+
+    my $pid = fork();
+    die "fork: $!" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<&', $child_in;
+        open STDOUT, '>&', $child_out;
+        open STDERR, '>&', $child_out;
+        $ENV{PGCLIENTENCODING} = 'UTF8';
+        { no warnings 'exec'; exec { $cmd[0] } @cmd; }
+        POSIX::_exit(127);
+    }
+
+    $out->blocking(0);
+
+    my $self = bless { in => $in, out => $out, pid => $pid, buffer => '',
+                       number => 0 }, $class;
+    $self->{backend} = $self->query('select pg_backend_pid()');
+
+    return $self;
+}
+
+
+sub backend { return $_[0]{backend} }
+
+
+# runs SQL and waits for it; dies of its error
+
+sub query {
+    my ($self, $sql) = @_;
+
+    $self->async($sql);
+    my $text = $self->result(30);
+
+    die "no answer within 30 s: $sql" if !defined $text;
+    die $text if $text =~ /^(psql:.*)?(ERROR|FATAL):/m;
+
+    return $text;
+}
+
+
+# starts SQL that may have to wait
+
+sub async {
+    my ($self, $sql) = @_;
+
+    $self->{number}++;
+    print { $self->{in} } "$sql\n;\n\\echo done $self->{number}\n";
+}
+
+
+# what the last async() printed; undef when it has not ended in time
+
+sub result {
+    my ($self, $timeout) = @_;
+
+    my $mark = "done $self->{number}\n";
+
+    wait_for(sub {
+        1 while sysread $self->{out}, $self->{buffer}, 65536,
+                        length $self->{buffer};
+        return $self->{buffer} =~ /^\Q$mark\E/m;
+    }, $timeout // 10) or return undef;
+
+    my ($text) = split /^\Q$mark\E/m, $self->{buffer}, 2;
+    $self->{buffer} = '';
+    $text //= '';
+    $text =~ s/\s+\z//;
+
+    return $text;
+}
+
+
+sub close {
+    my ($self) = @_;
+
+    my $pid = delete $self->{pid} or return;
+
+    CORE::close($self->{in});
+    local ($?, $!);
+    waitpid $pid, 0;
+}
+
+
+sub DESTROY {
+    my ($self) = @_;
+
+    return if ${^GLOBAL_PHASE} eq 'DESTRUCT';
+    $self->close;
+}
+
+
+1;

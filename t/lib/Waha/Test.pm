@@ -1,0 +1,262 @@
+package Waha::Test;
+
+# The test library: a scratch directory with a private PostgreSQL and nginx
+# in it, webhooks to send, and an end that looks for alerts and leaves nothing.
+#
+#   use Waha::Test;
+#
+#   my $t = Waha::Test->new;
+#   my $pg = $t->postgres;
+#   $pg->organization('acme', session => 't1');
+#   $t->nginx->start;
+#
+#   my $r = $t->webhook($t->message(text => 'hi'));
+#   is($r->{status}, 200, 'a signed message is taken');
+#
+#   $t->done;
+
+use strict;
+use warnings;
+
+use Cwd ();
+use File::Basename ();
+use File::Temp ();
+use Test::More ();
+
+use Waha::HTTP;
+use Waha::Message ();
+use Waha::Nginx;
+use Waha::Postgres;
+use Waha::Process qw(wait_for);
+
+my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
+my $current;
+
+
+my $default_conf = <<'EOF_CONF';
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%HTTP_GLOBALS%%
+
+    waha_database "%%DSN%%";
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /api/whatsapp/webhook {
+            waha_webhook;
+            waha_hmac_key %%KEY%%;
+            client_max_body_size 8m;
+        }
+    }
+}
+EOF_CONF
+
+
+sub import {
+    strict->import;
+    warnings->import;
+
+    my $caller = caller;
+    no strict 'refs';
+    *{"${caller}::$_"} = \&{"Test::More::$_"}
+        for qw(ok is isnt like unlike cmp_ok is_deeply pass fail diag note
+               plan done_testing BAIL_OUT subtest explain);
+    *{"${caller}::wait_for"} = \&wait_for;
+}
+
+
+# timeout: seconds after which the whole test is given up (300)
+
+sub new {
+    my ($class, %o) = @_;
+
+    delete @ENV{ grep { /^PG/ } keys %ENV };
+
+    umask 022;
+    my $dir = File::Temp::tempdir('waha-test-XXXXXX', TMPDIR => 1);
+    chmod 0755, $dir;
+    Waha::Process::guard_dir($dir);
+
+    my $self = bless { dir => $dir, owner => $$, postgres => [],
+                       nginx => [] }, $class;
+    $current = $self;
+
+    $SIG{PIPE} = 'IGNORE';
+    $SIG{INT} = sub { exit 130 };
+    $SIG{TERM} = $SIG{HUP} = sub { exit 143 };
+    $SIG{ALRM} = sub { Test::More::diag('given up: too slow'); exit 142 };
+    alarm($o{timeout} // 300);
+
+    return $self;
+}
+
+
+sub dir { return $_[0]{dir} }
+
+
+sub postgres {
+    my ($self, %o) = @_;
+
+    my $number = @{ $self->{postgres} };
+    my $pg = Waha::Postgres->new(dir => "$self->{dir}/pg$number", %o);
+    push @{ $self->{postgres} }, $pg;
+
+    return $pg;
+}
+
+
+# A configured nginx, not yet started: conf, workers, vars.  %%DSN%% is the
+# first PostgreSQL of the test.  Without arguments: the one there is, or one
+# with a usual configuration.
+
+sub nginx {
+    my ($self, %o) = @_;
+
+    return $self->{nginx}[-1] if !%o && @{ $self->{nginx} };
+
+    my $number = @{ $self->{nginx} };
+    my $pg = $self->{postgres}[0];
+    my %vars = ($pg ? (DSN => $pg->dsn) : (), %{ $o{vars} || {} });
+
+    my $nginx = Waha::Nginx->new(dir => "$self->{dir}/nginx$number",
+        conf => $default_conf, %o, vars => \%vars);
+    push @{ $self->{nginx} }, $nginx;
+
+    return $nginx;
+}
+
+
+sub start       { my $self = shift; $self->nginx->start(@_); return $self }
+sub stop        { my $self = shift; return $self->nginx->stop(@_) }
+sub reload      { my $self = shift; return $self->nginx->reload(@_) }
+sub port        { my $self = shift; return $self->nginx->port(@_) }
+sub error_log   { my $self = shift; return $self->nginx->error_log(@_) }
+sub worker_pids { my $self = shift; return $self->nginx->worker_pids(@_) }
+
+
+sub http {
+    my ($self, %o) = @_;
+
+    return Waha::HTTP->new(port => $self->port, %o);
+}
+
+
+# Sends a body (bytes, or a hash to be encoded), signed with key ('hmackey';
+# undef: not signed).  headers are added or, undef, taken away; path; http
+# (a client that keeps its connection).
+
+sub webhook {
+    my ($self, $body, %o) = @_;
+
+    $body = Waha::Message::encode($body) if ref $body;
+
+    my $http = $o{http} // $self->http;
+
+    return $http->post($o{path} // '/api/whatsapp/webhook',
+                       $self->headers($body, %o), $body);
+}
+
+
+# the headers of WAHA's request
+
+sub headers {
+    my ($self, $body, %o) = @_;
+
+    my $key = exists $o{key} ? $o{key} : 'hmackey';
+
+    return {
+        'Content-Type' => 'application/json',
+        'User-Agent'   => 'WAHA/2026.7.1',
+        'X-Webhook-Request-Id' => 'test',
+        'X-Webhook-Timestamp'  => time . '000',
+        defined $key ? ('X-Webhook-Hmac' => Waha::Message::sign($body, $key),
+                        'X-Webhook-Hmac-Algorithm' => 'sha512') : (),
+        %{ $o{headers} || {} },
+    };
+}
+
+
+sub sign    { my $self = shift; return Waha::Message::sign(@_) }
+sub event   { my $self = shift; return Waha::Message::event(@_) }
+sub message { my $self = shift; return Waha::Message::message(@_) }
+
+sub session_status {
+    my $self = shift;
+    return Waha::Message::session_status(@_);
+}
+
+
+# a delivery as WAHA made it: its body and its headers
+
+sub fixture {
+    my ($self, $name) = @_;
+
+    my $path = "$root/t/fixtures/waha/$name";
+    my %headers = map { /^([^:]+): (.*?)\r?$/ ? ($1 => $2) : () }
+                  split /\n/, _slurp("$path.headers");
+
+    return (_slurp("$path.body"), \%headers);
+}
+
+
+# ends all and looks at the logs; the last call of a test
+
+sub done {
+    my ($self) = @_;
+
+    my @bad = $self->_end;
+    Test::More::is_deeply(\@bad, [], 'the logs hold no alert');
+    Test::More::done_testing();
+}
+
+
+sub _end {
+    my ($self) = @_;
+
+    return if $self->{ended}++;
+
+    my @bad;
+
+    for my $nginx (@{ $self->{nginx} }) {
+        $nginx->stop;
+        push @bad, $nginx->complaints;
+    }
+
+    $_->stop for @{ $self->{postgres} };
+
+    return @bad;
+}
+
+
+sub _slurp {
+    my ($path) = @_;
+
+    open my $fh, '<', $path or die "$path: $!";
+    local $/;
+    return <$fh>;
+}
+
+
+END {
+    if ($current && $current->{owner} == $$) {
+        my $status = $?;
+
+        alarm 0;
+        local @SIG{qw(INT TERM HUP)} = ('IGNORE') x 3;
+
+        # the guard ends what a failed test has left, fast and for sure
+        my @bad = $status ? () : eval { $current->_end };
+        Test::More::diag($_) for @bad, $@ || ();
+        Waha::Process::guard_end();
+
+        $? = $status || (@bad || $@ ? 1 : 0);
+    }
+}
+
+
+1;
