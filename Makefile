@@ -1,0 +1,151 @@
+
+# "make help" says what can be made
+
+SHELL =		/bin/bash
+
+# a source tree of nginx; empty for that of Debian's nginx-dev
+NGINX_SRC =
+
+# where WAHA listens, for "make run"; empty for a stand-in
+WAHA_URL =
+PORT =		8080
+
+# repetitions of each fault test
+RUNS =
+
+# seconds for each fuzz target
+TIME =		60
+
+DESTDIR =
+MODULES =	/usr/lib/nginx/modules
+
+TESTS =		t/*.t
+PROVE =		prove -j2 -I t/lib
+
+CC_OPT =	-g -O2 -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LD_OPT =	-Wl,-z,relro -Wl,-z,now -fPIC
+
+ASAN =		-fsanitize=address,undefined
+ASAN_CC_OPT =	-O1 -g -fno-omit-frame-pointer $(ASAN) \
+		-fno-sanitize=nonnull-attribute,alignment \
+		-fno-sanitize-recover=undefined -DNGX_DEBUG_PALLOC=1
+
+MODULE =	ngx_http_waha_module.so
+REPO :=		$(CURDIR)
+
+# what nginx's configure has to see again when it changes
+LAYOUT =	config $(wildcard src src/*/)
+
+ifeq ($(NGINX_SRC),)
+TREE =		/usr/share/nginx/src
+OBJS =		$(REPO)/build/objs
+TARGET =	modules
+ENV =
+CONFIGURE =	. ./conf_flags && bash ./configure "$${NGX_CONF_FLAGS[@]}"
+else
+TREE =		$(abspath $(NGINX_SRC))
+OBJS =		$(REPO)/build/objs-$(notdir $(TREE))
+TARGET =	binary modules
+ENV =		TEST_NGINX_BINARY=$(OBJS)/nginx
+CONFIGURE =	bash $(if $(wildcard $(TREE)/configure),./,auto/)configure \
+		--with-compat --with-debug --with-threads \
+		--with-http_ssl_module --with-http_v2_module \
+		--with-http_auth_request_module --with-http_realip_module
+endif
+
+
+.PHONY: all run test asan asan-binary fuzz bench soak mutants install clean \
+	help setup
+
+
+all:			## build/ngx_http_waha_module.so, for the installed nginx
+all: $(OBJS)/Makefile
+	@flock $(OBJS) $(MAKE) --no-print-directory -j2 -C $(TREE) \
+		-f $(OBJS)/Makefile $(TARGET)
+	@cmp -s $(OBJS)/$(MODULE) build/$(MODULE) \
+		|| cp $(OBJS)/$(MODULE) build/$(MODULE)
+
+
+$(OBJS)/Makefile: $(LAYOUT) $(wildcard $(TREE)/conf_flags)
+	@t/setup build
+	@mkdir -p $(OBJS)
+	cd $(TREE) && flock $(OBJS) bash -c '$(CONFIGURE) \
+		--with-cc-opt="$(CC_OPT)" --with-ld-opt="$(LD_OPT)" \
+		--builddir=$(OBJS) --add-dynamic-module=$(REPO)' \
+		> $(OBJS)/configure.log || { cat $(OBJS)/configure.log; exit 1; }
+
+
+setup:
+	@t/setup build test
+
+
+run:			## try it: PostgreSQL, nginx, sample webhooks (PORT=, WAHA_URL=)
+run: setup all
+	@$(ENV) WAHA_URL='$(WAHA_URL)' PORT='$(PORT)' t/run
+
+
+test:			## all tests (TESTS='t/name.t ...')
+test: setup all
+	$(ENV) $(PROVE) $(TESTS)
+
+
+asan:			## all tests, with nginx under ASan and UBSan
+asan: setup asan-binary
+	TEST_NGINX_BINARY=$(REPO)/build/asan/nginx TEST_NGINX_MODULE= \
+		$(PROVE) $(TESTS)
+
+
+asan-binary: build/asan/Makefile
+	@flock build/asan $(MAKE) --no-print-directory -j2 \
+		-C `cat build/asan/tree` -f $(REPO)/build/asan/Makefile binary
+
+
+build/asan/Makefile: $(LAYOUT)
+	@mkdir -p build/asan
+	@t/nginx-source $(NGINX_SRC) > build/asan/tree
+	cd `cat build/asan/tree` && \
+		bash $$(test -x configure && echo ./configure \
+			|| echo auto/configure) \
+		--with-debug --with-threads --with-http_ssl_module \
+		--with-http_v2_module --with-http_auth_request_module \
+		--with-http_realip_module \
+		--with-cc-opt='$(ASAN_CC_OPT)' --with-ld-opt='$(ASAN)' \
+		--builddir=$(REPO)/build/asan --add-module=$(REPO) \
+		> $(REPO)/build/asan/configure.log \
+		|| { cat $(REPO)/build/asan/configure.log; \
+		     rm -f $(REPO)/build/asan/Makefile; exit 1; }
+
+
+soak:			## every fault test RUNS= times (30)
+soak: setup all
+	$(ENV) RUNS=$(or $(RUNS),30) $(PROVE) t/fault_*.t
+
+
+mutants:		## show that the tests find planted bugs
+mutants: setup all
+	$(ENV) t/mutants/run
+
+
+fuzz:			## fuzz what reads bytes from outside (TIME= seconds each)
+	@t/setup build fuzz
+	TIME=$(TIME) t/fuzz/run
+
+
+bench:			## compare with pgbench and a Node service
+bench: setup all
+	@t/setup bench
+	$(ENV) t/bench/run
+
+
+install:		## the module into MODULES=/usr/lib/nginx/modules
+install: all
+	install -d $(DESTDIR)$(MODULES)
+	install -m 644 build/$(MODULE) $(DESTDIR)$(MODULES)/$(MODULE)
+
+
+clean:			## remove what was built
+	rm -rf build
+
+
+help:			## this list
+	@sed -n 's/^\([a-z]*\):[[:space:]]*## /\1\t/p' Makefile | expand -t12
