@@ -1,0 +1,396 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_waha_envelope_reader.h"
+
+
+/* bounds of what is copied, in bytes; a longer URL is of no use */
+
+#define NGX_HTTP_WAHA_METADATA_STRING  1024
+#define NGX_HTTP_WAHA_METADATA_URL     2048
+#define NGX_HTTP_WAHA_METADATA_VCARD   8192
+#define NGX_HTTP_WAHA_METADATA_VCARDS  20
+
+/* what most messages need */
+#define NGX_HTTP_WAHA_METADATA_SIZE    512
+
+
+typedef struct {
+    ngx_http_waha_json_out_t    json;
+    unsigned                    truncated:1;
+} ngx_http_waha_metadata_t;
+
+
+static void ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_metadata_end(
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_metadata_string(ngx_http_waha_metadata_t *metadata,
+    const char *name, ngx_str_t *value, size_t max);
+static void ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
+    const char *name, const cJSON *value);
+static void ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader);
+static int64_t ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_metadata_location(
+    ngx_http_waha_metadata_t *metadata, const cJSON *location);
+static void ngx_http_waha_metadata_degrees(
+    ngx_http_waha_metadata_t *metadata, const char *name,
+    const cJSON *location);
+static void ngx_http_waha_metadata_vcards(ngx_http_waha_metadata_t *metadata,
+    const cJSON *vcards);
+static void ngx_http_waha_metadata_reply(ngx_http_waha_metadata_t *metadata,
+    const cJSON *reply);
+
+
+ngx_int_t
+ngx_http_waha_envelope_message_metadata(ngx_http_waha_reader_t *reader)
+{
+    cJSON                     *message, *ack;
+    ngx_str_t                  source;
+    ngx_http_waha_metadata_t   metadata;
+
+    message = reader->message;
+
+    ngx_http_waha_metadata_start(&metadata, reader);
+
+    if (reader->event->chat != NGX_HTTP_WAHA_PERSON) {
+        ngx_http_waha_json_put(&metadata.json, "participant",
+                               &reader->participant);
+    }
+
+    source = ngx_http_waha_json_string(message, "source");
+    ngx_http_waha_metadata_string(&metadata, "source", &source,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    ack = ngx_http_waha_json_get(message, "ack");
+
+    if (cJSON_IsNumber(ack) && ack->valuedouble >= -1 && ack->valuedouble <= 4)
+    {
+        ngx_http_waha_json_raw(&metadata.json, "ack", "%i",
+                               (ngx_int_t) ack->valuedouble);
+    }
+
+    ngx_http_waha_metadata_media(&metadata, reader);
+
+    ngx_http_waha_metadata_location(&metadata,
+                             ngx_http_waha_json_get(message, "location"));
+    ngx_http_waha_metadata_vcards(&metadata,
+                             ngx_http_waha_json_get(message, "vCards"));
+    ngx_http_waha_metadata_reply(&metadata,
+                             ngx_http_waha_json_get(message, "replyTo"));
+
+    return ngx_http_waha_metadata_end(&metadata, reader);
+}
+
+
+ngx_int_t
+ngx_http_waha_envelope_call_metadata(ngx_http_waha_reader_t *reader)
+{
+    ngx_http_waha_metadata_t  metadata;
+
+    ngx_http_waha_metadata_start(&metadata, reader);
+
+    return ngx_http_waha_metadata_end(&metadata, reader);
+}
+
+
+static void
+ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader)
+{
+    int64_t                    ms;
+    ngx_str_t                  engine;
+    ngx_http_waha_json_out_t  *json;
+
+    metadata->truncated = 0;
+
+    json = &metadata->json;
+
+    ngx_http_waha_json_start(json, reader->pool, NGX_HTTP_WAHA_METADATA_SIZE);
+    ngx_http_waha_json_open(json, NULL, '{');
+
+    ngx_http_waha_json_put(json, "whatsapp_message_id",
+                           &reader->event->message_id);
+    ngx_http_waha_json_put(json, "whatsapp_id", &reader->id);
+    ngx_http_waha_json_put(json, "whatsapp_chat_id", &reader->chat);
+    ngx_http_waha_json_put(json, "session", &reader->event->session);
+
+    engine = ngx_http_waha_json_string(reader->envelope, "engine");
+    ngx_http_waha_metadata_string(metadata, "engine", &engine,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    ms = ngx_http_waha_envelope_time(
+             ngx_http_waha_json_get(reader->payload, "timestamp"), 1000);
+
+    if (ms == 0) {
+        return;
+    }
+
+    if (ms % 1000) {
+        ngx_http_waha_json_raw(json, "timestamp", "%L.%03L",
+                               ms / 1000, ms % 1000);
+
+    } else {
+        ngx_http_waha_json_raw(json, "timestamp", "%L", ms / 1000);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_metadata_end(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader)
+{
+    ngx_http_waha_json_out_t  *json;
+
+    json = &metadata->json;
+
+    if (reader->event->sanitised) {
+        ngx_http_waha_json_raw(json, "sanitised", "true");
+    }
+
+    if (metadata->truncated) {
+        ngx_http_waha_json_raw(json, "truncated", "true");
+    }
+
+    if (reader->time_missing) {
+        ngx_http_waha_json_raw(json, "time_missing", "true");
+    }
+
+    ngx_http_waha_json_close(json, '}');
+
+    return ngx_http_waha_json_end(json, &reader->event->metadata);
+}
+
+
+static void
+ngx_http_waha_metadata_string(ngx_http_waha_metadata_t *metadata,
+    const char *name, ngx_str_t *value, size_t max)
+{
+    ngx_str_t  part;
+
+    part = ngx_http_waha_envelope_cut(value, max);
+
+    if (part.len < value->len) {
+        metadata->truncated = 1;
+    }
+
+    ngx_http_waha_json_put(&metadata->json, name, &part);
+}
+
+
+static void
+ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
+    const char *name, const cJSON *value)
+{
+    if (cJSON_IsBool(value)) {
+        ngx_http_waha_json_raw(&metadata->json, name,
+                               cJSON_IsTrue(value) ? "true" : "false");
+    }
+}
+
+
+static void
+ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader)
+{
+    cJSON      *media;
+    int64_t     size;
+    ngx_str_t   value;
+
+    ngx_http_waha_metadata_flag(metadata, "has_media",
+                        ngx_http_waha_json_get(reader->message, "hasMedia"));
+
+    media = ngx_http_waha_json_get(reader->message, "media");
+
+    if (!cJSON_IsObject(media)) {
+        return;
+    }
+
+    value = ngx_http_waha_json_string(media, "url");
+
+    if (value.len <= NGX_HTTP_WAHA_METADATA_URL) {
+        ngx_http_waha_json_put(&metadata->json, "media_url", &value);
+
+    } else {
+        metadata->truncated = 1;
+    }
+
+    ngx_http_waha_json_open(&metadata->json, "media", '{');
+
+    value = ngx_http_waha_json_string(media, "mimetype");
+    ngx_http_waha_metadata_string(metadata, "mimetype", &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    value = ngx_http_waha_json_string(media, "filename");
+    ngx_http_waha_metadata_string(metadata, "filename", &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    size = ngx_http_waha_metadata_size(reader);
+
+    if (size >= 0) {
+        ngx_http_waha_json_raw(&metadata->json, "size", "%L", size);
+    }
+
+    if (ngx_http_waha_json_get(media, "error")) {
+        ngx_http_waha_json_raw(&metadata->json, "error", "true");
+    }
+
+    ngx_http_waha_json_close(&metadata->json, '}');
+}
+
+
+/* Bytes of the file: a number, or digits as NOWEB prints 64-bit numbers. */
+
+static int64_t
+ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader)
+{
+    off_t   size;
+    cJSON  *item;
+
+    item = ngx_http_waha_json_get(reader->content, "fileLength");
+
+    if (item == NULL) {
+        item = ngx_http_waha_json_get(
+                   ngx_http_waha_json_get(reader->message, "_data"), "size");
+    }
+
+    if (cJSON_IsString(item)) {
+        size = ngx_atoof((u_char *) item->valuestring,
+                         ngx_strlen(item->valuestring));
+        return size;
+    }
+
+    if (cJSON_IsNumber(item)
+        && item->valuedouble >= 0 && item->valuedouble <= 9007199254740991.0)
+    {
+        return (int64_t) item->valuedouble;
+    }
+
+    return -1;
+}
+
+
+static void
+ngx_http_waha_metadata_location(ngx_http_waha_metadata_t *metadata,
+    const cJSON *location)
+{
+    ngx_str_t  value;
+
+    if (!cJSON_IsObject(location)) {
+        return;
+    }
+
+    ngx_http_waha_json_open(&metadata->json, "location", '{');
+
+    ngx_http_waha_metadata_degrees(metadata, "latitude", location);
+    ngx_http_waha_metadata_degrees(metadata, "longitude", location);
+
+    value = ngx_http_waha_json_string(location, "name");
+    ngx_http_waha_metadata_string(metadata, "name", &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    value = ngx_http_waha_json_string(location, "address");
+    ngx_http_waha_metadata_string(metadata, "address", &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    ngx_http_waha_metadata_flag(metadata, "live",
+                                ngx_http_waha_json_get(location, "live"));
+
+    ngx_http_waha_json_close(&metadata->json, '}');
+}
+
+
+static void
+ngx_http_waha_metadata_degrees(ngx_http_waha_metadata_t *metadata,
+    const char *name, const cJSON *location)
+{
+    u_char      buf[NGX_INT64_LEN * 2];
+    cJSON      *item;
+    ngx_str_t   value;
+
+    item = ngx_http_waha_json_get(location, name);
+    value = ngx_http_waha_json_string(location, name);
+
+    if (cJSON_IsNumber(item)
+        && item->valuedouble >= -180 && item->valuedouble <= 180)
+    {
+        value.data = buf;
+        value.len = snprintf((char *) buf, sizeof(buf), "%.15g",
+                             item->valuedouble);
+    }
+
+    ngx_http_waha_metadata_string(metadata, name, &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+}
+
+
+static void
+ngx_http_waha_metadata_vcards(ngx_http_waha_metadata_t *metadata,
+    const cJSON *vcards)
+{
+    cJSON       *item;
+    ngx_str_t    value;
+    ngx_uint_t   n;
+
+    if (!cJSON_IsArray(vcards) || vcards->child == NULL) {
+        return;
+    }
+
+    ngx_http_waha_json_open(&metadata->json, "vcards", '[');
+
+    n = 0;
+
+    for (item = vcards->child; item; item = item->next) {
+
+        if (!cJSON_IsString(item)) {
+            continue;
+        }
+
+        if (n++ == NGX_HTTP_WAHA_METADATA_VCARDS) {
+            metadata->truncated = 1;
+            break;
+        }
+
+        value.data = (u_char *) item->valuestring;
+        value.len = ngx_strlen(value.data);
+
+        ngx_http_waha_metadata_string(metadata, NULL, &value,
+                                      NGX_HTTP_WAHA_METADATA_VCARD);
+    }
+
+    ngx_http_waha_json_close(&metadata->json, ']');
+}
+
+
+static void
+ngx_http_waha_metadata_reply(ngx_http_waha_metadata_t *metadata,
+    const cJSON *reply)
+{
+    ngx_str_t  value;
+
+    if (!cJSON_IsObject(reply)) {
+        return;
+    }
+
+    ngx_http_waha_json_open(&metadata->json, "reply_to", '{');
+
+    value = ngx_http_waha_json_string(reply, "id");
+    ngx_http_waha_metadata_string(metadata, "id", &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    value = ngx_http_waha_json_string(reply, "participant");
+    ngx_http_waha_metadata_string(metadata, "participant", &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    value = ngx_http_waha_json_string(reply, "body");
+    ngx_http_waha_metadata_string(metadata, "body", &value,
+                                  NGX_HTTP_WAHA_METADATA_STRING);
+
+    ngx_http_waha_json_close(&metadata->json, '}');
+}

@@ -1,0 +1,267 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_waha_identity.h"
+
+
+/* E.164, and room for hidden ids to grow */
+
+#define NGX_HTTP_WAHA_PHONE_MIN  5
+#define NGX_HTTP_WAHA_PHONE_MAX  15
+#define NGX_HTTP_WAHA_LID_MAX    20
+
+
+typedef enum {
+    NGX_HTTP_WAHA_JID_PHONE = 0,
+    NGX_HTTP_WAHA_JID_LID,
+    NGX_HTTP_WAHA_JID_ROOM
+} ngx_http_waha_jid_e;
+
+
+typedef struct {
+    ngx_str_t               name;
+    ngx_http_waha_jid_e     form;
+    ngx_http_waha_chat_e    chat;
+} ngx_http_waha_jid_server_t;
+
+
+static ngx_int_t ngx_http_waha_jid_person(ngx_str_t *user,
+    ngx_http_waha_jid_e form, ngx_http_waha_jid_t *out);
+static ngx_int_t ngx_http_waha_jid_room(ngx_str_t *user);
+static void ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out);
+
+
+static ngx_http_waha_jid_server_t  ngx_http_waha_jid_servers[] = {
+
+    { ngx_string("c.us"),
+      NGX_HTTP_WAHA_JID_PHONE, NGX_HTTP_WAHA_PERSON },
+
+    { ngx_string("s.whatsapp.net"),
+      NGX_HTTP_WAHA_JID_PHONE, NGX_HTTP_WAHA_PERSON },
+
+    { ngx_string("lid"),
+      NGX_HTTP_WAHA_JID_LID, NGX_HTTP_WAHA_PERSON },
+
+    { ngx_string("g.us"),
+      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_GROUP },
+
+    { ngx_string("newsletter"),
+      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_NEWSLETTER },
+
+    { ngx_string("broadcast"),
+      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_BROADCAST },
+
+    { ngx_string("bot"),
+      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_BOT },
+
+    { ngx_string("meta.ai"),
+      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_BOT },
+
+    { ngx_null_string, 0, 0 }
+};
+
+
+ngx_int_t
+ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
+{
+    u_char                      *at, *last;
+    ngx_str_t                    user, host;
+    ngx_http_waha_jid_server_t  *server;
+
+    ngx_memzero(out, sizeof(ngx_http_waha_jid_t));
+
+    last = jid->data + jid->len;
+
+    at = ngx_strlchr(jid->data, last, '@');
+    if (at == NULL) {
+        return NGX_DECLINED;
+    }
+
+    user.data = jid->data;
+    user.len = at - jid->data;
+
+    host.data = at + 1;
+    host.len = last - host.data;
+
+    for (server = ngx_http_waha_jid_servers; server->name.len; server++) {
+
+        if (host.len != server->name.len
+            || ngx_memcmp(host.data, server->name.data, host.len) != 0)
+        {
+            continue;
+        }
+
+        out->chat = server->chat;
+
+        if (server->form != NGX_HTTP_WAHA_JID_ROOM) {
+            return ngx_http_waha_jid_person(&user, server->form, out);
+        }
+
+        if (out->chat == NGX_HTTP_WAHA_BROADCAST
+            && user.len == sizeof("status") - 1
+            && ngx_memcmp(user.data, "status", user.len) == 0)
+        {
+            out->chat = NGX_HTTP_WAHA_STORY;
+        }
+
+        return ngx_http_waha_jid_room(&user);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_waha_jid_person(ngx_str_t *user, ngx_http_waha_jid_e form,
+    ngx_http_waha_jid_t *out)
+{
+    u_char  *colon;
+    size_t   i;
+
+    /* one device of that person */
+
+    colon = ngx_strlchr(user->data, user->data + user->len, ':');
+    if (colon) {
+        user->len = colon - user->data;
+    }
+
+    for (i = 0; i < user->len; i++) {
+
+        if (user->data[i] < '0' || user->data[i] > '9') {
+            return NGX_DECLINED;
+        }
+    }
+
+    /* "0@c.us" is WhatsApp itself */
+
+    if (user->len == 0 || user->data[0] == '0') {
+        return NGX_DECLINED;
+    }
+
+    if (form == NGX_HTTP_WAHA_JID_LID) {
+        out->lid = *user;
+        return (user->len > NGX_HTTP_WAHA_LID_MAX) ? NGX_DECLINED : NGX_OK;
+    }
+
+    if (user->len < NGX_HTTP_WAHA_PHONE_MIN
+        || user->len > NGX_HTTP_WAHA_PHONE_MAX)
+    {
+        return NGX_DECLINED;
+    }
+
+    out->phone = *user;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_jid_room(ngx_str_t *user)
+{
+    u_char  c;
+    size_t  i;
+
+    for (i = 0; i < user->len; i++) {
+        c = user->data[i];
+
+        if (c <= ' ' || c >= 0x7f) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return user->len ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_waha_message_id_parse(ngx_str_t *id,
+    ngx_http_waha_message_id_t *out)
+{
+    u_char  *p, *last;
+
+    ngx_memzero(out, sizeof(ngx_http_waha_message_id_t));
+
+    out->id = *id;
+
+    p = id->data;
+    last = p + id->len;
+
+    if (id->len > 5 && ngx_strncmp(p, "true_", 5) == 0) {
+        out->outbound = 1;
+        p += 5;
+
+    } else if (id->len > 6 && ngx_strncmp(p, "false_", 6) == 0) {
+        p += 6;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    out->chat.data = p;
+
+    p = ngx_strlchr(p, last, '_');
+
+    if (p == NULL || p + 1 == last) {
+        goto invalid;
+    }
+
+    out->chat.len = p - out->chat.data;
+
+    if (ngx_strlchr(out->chat.data, p, '@') == NULL) {
+        goto invalid;
+    }
+
+    out->id.data = p + 1;
+    out->id.len = last - out->id.data;
+
+    ngx_http_waha_message_id_tail(out);
+
+    return NGX_OK;
+
+invalid:
+
+    ngx_str_null(&out->chat);
+    out->outbound = 0;
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * The last part is a participant, or the direction in a chat with oneself;
+ * anything else belongs to the id, lest two messages become one.
+ */
+
+static void
+ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out)
+{
+    u_char     *p;
+    ngx_str_t   tail;
+
+    p = out->id.data + out->id.len;
+
+    do {
+        if (--p == out->id.data) {
+            return;
+        }
+    } while (*p != '_');
+
+    tail.data = p + 1;
+    tail.len = out->id.data + out->id.len - tail.data;
+
+    if (ngx_strlchr(tail.data, tail.data + tail.len, '@')) {
+        out->participant = tail;
+
+    } else if (!(tail.len == 2 && ngx_strncmp(tail.data, "in", 2) == 0)
+               && !(tail.len == 3 && ngx_strncmp(tail.data, "out", 3) == 0))
+    {
+        return;
+    }
+
+    out->id.len = p - out->id.data;
+}

@@ -1,0 +1,672 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_waha_json.h"
+
+
+/* what the pass over the bytes has done so far */
+
+typedef struct {
+    u_char       *from;         /* where the bytes not yet copied start */
+    u_char       *out;          /* NULL while the bytes are only looked at */
+    size_t        size;         /* of the text when all is replaced */
+    ngx_uint_t    replaced;
+} ngx_http_waha_json_copy_t;
+
+
+/* one bit or byte in each of the eight that are looked at together */
+
+#define NGX_HTTP_WAHA_JSON_ONES   0x0101010101010101ULL
+#define NGX_HTTP_WAHA_JSON_HIGHS  0x8080808080808080ULL
+
+#define ngx_http_waha_json_zeros(w)                                          \
+    (((w) - NGX_HTTP_WAHA_JSON_ONES) & ~(w))
+
+#define ngx_http_waha_json_same(w, c)                                        \
+    ngx_http_waha_json_zeros((w) ^ (NGX_HTTP_WAHA_JSON_ONES * (c)))
+
+
+static ngx_int_t ngx_http_waha_json_scan(u_char *p, u_char *last,
+    ngx_http_waha_json_copy_t *copy);
+static u_char *ngx_http_waha_json_quoted(u_char *p, u_char *last,
+    ngx_http_waha_json_copy_t *copy);
+static u_char *ngx_http_waha_json_repair(u_char *p, u_char *last,
+    ngx_http_waha_json_copy_t *copy);
+static ngx_uint_t ngx_http_waha_json_utf8(u_char *p, u_char *last,
+    size_t *len);
+static ngx_uint_t ngx_http_waha_json_escape(u_char *p, u_char *last,
+    size_t *len);
+static ngx_int_t ngx_http_waha_json_hex(u_char *p, u_char *last);
+static void *ngx_http_waha_json_malloc(size_t size);
+static void ngx_http_waha_json_free(void *p);
+static u_char *ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out,
+    size_t size);
+static void ngx_http_waha_json_name(ngx_http_waha_json_out_t *out,
+    const char *name);
+
+
+/* cJSON's hooks take no context: the pool of the parse that is running */
+static ngx_pool_t  *ngx_http_waha_json_pool;
+static ngx_uint_t   ngx_http_waha_json_no_memory;
+
+
+ngx_int_t
+ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_uint_t *replaced)
+{
+    u_char                     *last, *buf;
+    ngx_http_waha_json_copy_t   copy;
+
+    last = text->data + text->len;
+
+    copy.from = text->data;
+    copy.out = NULL;
+    copy.size = text->len;
+    copy.replaced = 0;
+
+    if (ngx_http_waha_json_scan(text->data, last, &copy) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    *replaced = copy.replaced;
+
+    if (!copy.replaced) {
+        return NGX_OK;
+    }
+
+    buf = ngx_pnalloc(pool, copy.size);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the same pass again, now that the size is known */
+
+    copy.from = text->data;
+    copy.out = buf;
+
+    (void) ngx_http_waha_json_scan(text->data, last, &copy);
+
+    copy.out = ngx_cpymem(copy.out, copy.from, last - copy.from);
+
+    text->data = buf;
+    text->len = copy.out - buf;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Follows the structure only as far as the bounds need it; what is not JSON
+ * may be counted wrongly, but the parser stops where it begins.
+ */
+
+static ngx_int_t
+ngx_http_waha_json_scan(u_char *p, u_char *last,
+    ngx_http_waha_json_copy_t *copy)
+{
+    ngx_int_t   depth, nodes;
+    ngx_uint_t  fresh;
+
+    depth = 0;
+    nodes = 0;
+
+    /* the next token begins a value */
+    fresh = 1;
+
+    while (p < last) {
+
+        switch (*p) {
+
+        case '"':
+            nodes += fresh;
+            fresh = 0;
+            p = ngx_http_waha_json_quoted(p + 1, last, copy);
+            continue;
+
+        case ':':
+            /* what was counted is a name */
+            nodes--;
+            fresh = 1;
+            break;
+
+        case ',':
+            if (nodes > NGX_HTTP_WAHA_JSON_NODES) {
+                return NGX_DECLINED;
+            }
+
+            fresh = 1;
+            break;
+
+        case '{':
+        case '[':
+            if (++depth > NGX_HTTP_WAHA_JSON_DEPTH) {
+                return NGX_DECLINED;
+            }
+
+            nodes++;
+            fresh = 1;
+            break;
+
+        case '}':
+        case ']':
+            depth--;
+            fresh = 0;
+            break;
+
+        case ' ':
+        case '\t':
+        case '\r':
+        case '\n':
+            break;
+
+        default:
+
+            if (*p == '\0' || *p == '\\' || *p >= 0x80) {
+                p = ngx_http_waha_json_repair(p, last, copy);
+                continue;
+            }
+
+            nodes += fresh;
+            fresh = 0;
+        }
+
+        p++;
+    }
+
+    return (nodes > NGX_HTTP_WAHA_JSON_NODES) ? NGX_DECLINED : NGX_OK;
+}
+
+
+static u_char *
+ngx_http_waha_json_quoted(u_char *p, u_char *last,
+    ngx_http_waha_json_copy_t *copy)
+{
+    uint64_t  w;
+
+    for ( ;; ) {
+
+        while (last - p >= (ssize_t) sizeof(uint64_t)) {
+
+            ngx_memcpy(&w, p, sizeof(uint64_t));
+
+            if ((w | ngx_http_waha_json_zeros(w)
+                 | ngx_http_waha_json_same(w, '"')
+                 | ngx_http_waha_json_same(w, '\\'))
+                & NGX_HTTP_WAHA_JSON_HIGHS)
+            {
+                break;
+            }
+
+            p += sizeof(uint64_t);
+        }
+
+        while (p < last
+               && *p != '"' && *p != '\\' && *p != '\0' && *p < 0x80)
+        {
+            p++;
+        }
+
+        if (p == last) {
+            return p;
+        }
+
+        if (*p == '"') {
+            return p + 1;
+        }
+
+        /* letters that are not ASCII come in rows */
+
+        do {
+            p = ngx_http_waha_json_repair(p, last, copy);
+        } while (p < last && *p >= 0x80);
+    }
+}
+
+
+/* Passes a character or escape that may need repair. */
+
+static u_char *
+ngx_http_waha_json_repair(u_char *p, u_char *last,
+    ngx_http_waha_json_copy_t *copy)
+{
+    size_t      len;
+    ngx_uint_t  fit;
+
+    if (*p == '\\') {
+        fit = ngx_http_waha_json_escape(p, last, &len);
+
+    } else {
+        fit = ngx_http_waha_json_utf8(p, last, &len);
+    }
+
+    if (fit) {
+        return p + len;
+    }
+
+    copy->replaced = 1;
+
+    if (copy->out == NULL) {
+        copy->size = copy->size - len + sizeof("\xef\xbf\xbd") - 1;
+
+    } else {
+        copy->out = ngx_cpymem(copy->out, copy->from, p - copy->from);
+        copy->out = ngx_cpymem(copy->out, "\xef\xbf\xbd",
+                               sizeof("\xef\xbf\xbd") - 1);
+        copy->from = p + len;
+    }
+
+    return p + len;
+}
+
+
+/*
+ * The length of a character; of a bad one, that of its longest part that
+ * could begin a character, which becomes one U+FFFD.
+ */
+
+static ngx_uint_t
+ngx_http_waha_json_utf8(u_char *p, u_char *last, size_t *len)
+{
+    u_char  c, low, high;
+    size_t  i, n;
+
+    c = *p;
+    low = 0x80;
+    high = 0xbf;
+
+    if (c >= 0xc2 && c <= 0xdf) {
+        n = 2;
+
+    } else if (c >= 0xe0 && c <= 0xef) {
+        n = 3;
+        low = (c == 0xe0) ? 0xa0 : low;
+        high = (c == 0xed) ? 0x9f : high;
+
+    } else if (c >= 0xf0 && c <= 0xf4) {
+        n = 4;
+        low = (c == 0xf0) ? 0x90 : low;
+        high = (c == 0xf4) ? 0x8f : high;
+
+    } else {
+        *len = 1;
+        return 0;
+    }
+
+    for (i = 1; i < n; i++) {
+
+        if (p + i == last || p[i] < low || p[i] > high) {
+            *len = i;
+            return 0;
+        }
+
+        low = 0x80;
+        high = 0xbf;
+    }
+
+    *len = n;
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_json_escape(u_char *p, u_char *last, size_t *len)
+{
+    ngx_int_t  code;
+
+    *len = 1;
+
+    if (last - p < 2 || p[1] == '\0' || p[1] >= 0x80) {
+        return 1;
+    }
+
+    *len = 2;
+
+    if (p[1] != 'u') {
+        return 1;
+    }
+
+    code = ngx_http_waha_json_hex(p + 2, last);
+
+    if (code == NGX_ERROR) {
+        return 0;
+    }
+
+    *len = 6;
+
+    if (code < 0xd800 || code > 0xdfff) {
+        return code != 0;
+    }
+
+    if (code > 0xdbff || last - p < 12 || p[6] != '\\' || p[7] != 'u') {
+        return 0;
+    }
+
+    code = ngx_http_waha_json_hex(p + 8, last);
+
+    if (code < 0xdc00 || code > 0xdfff) {
+        return 0;
+    }
+
+    *len = 12;
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_waha_json_hex(u_char *p, u_char *last)
+{
+    u_char      c;
+    ngx_int_t   code;
+    ngx_uint_t  i;
+
+    if (last - p < 4) {
+        return NGX_ERROR;
+    }
+
+    code = 0;
+
+    for (i = 0; i < 4; i++) {
+        c = p[i];
+
+        if (c >= '0' && c <= '9') {
+            code = code * 16 + c - '0';
+            continue;
+        }
+
+        c |= 0x20;
+
+        if (c < 'a' || c > 'f') {
+            return NGX_ERROR;
+        }
+
+        code = code * 16 + c - 'a' + 10;
+    }
+
+    return code;
+}
+
+
+ngx_int_t
+ngx_http_waha_json_parse(ngx_pool_t *pool, ngx_str_t *text, cJSON **json)
+{
+    const char   *end;
+    cJSON_Hooks   hooks;
+
+    hooks.malloc_fn = ngx_http_waha_json_malloc;
+    hooks.free_fn = ngx_http_waha_json_free;
+
+    ngx_http_waha_json_pool = pool;
+    ngx_http_waha_json_no_memory = 0;
+
+    cJSON_InitHooks(&hooks);
+
+    *json = cJSON_ParseWithLengthOpts((char *) text->data, text->len, &end, 0);
+
+    /* others in this process may use cJSON as well */
+    cJSON_InitHooks(NULL);
+
+    if (*json == NULL) {
+        return ngx_http_waha_json_no_memory ? NGX_ERROR : NGX_DECLINED;
+    }
+
+    while (end < (char *) text->data + text->len) {
+
+        if (*end != ' ' && *end != '\t' && *end != '\r' && *end != '\n') {
+            return NGX_DECLINED;
+        }
+
+        end++;
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_waha_json_malloc(size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(ngx_http_waha_json_pool, size);
+
+    if (p == NULL) {
+        ngx_http_waha_json_no_memory = 1;
+    }
+
+    return p;
+}
+
+
+static void
+ngx_http_waha_json_free(void *p)
+{
+    /* goes with the pool */
+}
+
+
+cJSON *
+ngx_http_waha_json_get(const cJSON *object, const char *name)
+{
+    cJSON  *item;
+
+    if (!cJSON_IsObject(object)) {
+        return NULL;
+    }
+
+    for (item = object->child; item; item = item->next) {
+
+        if (ngx_strcmp(item->string, name) == 0) {
+            return cJSON_IsNull(item) ? NULL : item;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_str_t
+ngx_http_waha_json_string(const cJSON *object, const char *name)
+{
+    cJSON      *item;
+    ngx_str_t   value;
+
+    item = ngx_http_waha_json_get(object, name);
+
+    if (!cJSON_IsString(item)) {
+        ngx_str_null(&value);
+        return value;
+    }
+
+    value.data = (u_char *) item->valuestring;
+    value.len = ngx_strlen(value.data);
+
+    return value;
+}
+
+
+void
+ngx_http_waha_json_start(ngx_http_waha_json_out_t *out, ngx_pool_t *pool,
+    size_t size)
+{
+    out->pool = pool;
+    out->comma = 0;
+    out->failed = 0;
+
+    out->start = ngx_pnalloc(pool, size);
+
+    if (out->start == NULL) {
+        size = 0;
+        out->failed = 1;
+    }
+
+    out->pos = out->start;
+    out->end = out->start + size;
+}
+
+
+/* Returns where size bytes can be written, or NULL. */
+
+static u_char *
+ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out, size_t size)
+{
+    u_char  *start;
+    size_t   used, all;
+
+    if (out->failed) {
+        return NULL;
+    }
+
+    if ((size_t) (out->end - out->pos) >= size) {
+        return out->pos;
+    }
+
+    used = out->pos - out->start;
+    all = 2 * used + size;
+
+    start = ngx_pnalloc(out->pool, all);
+    if (start == NULL) {
+        out->failed = 1;
+        return NULL;
+    }
+
+    out->pos = ngx_cpymem(start, out->start, used);
+    out->start = start;
+    out->end = start + all;
+
+    return out->pos;
+}
+
+
+static void
+ngx_http_waha_json_name(ngx_http_waha_json_out_t *out, const char *name)
+{
+    u_char  *p;
+    size_t   len;
+
+    len = name ? ngx_strlen(name) : 0;
+
+    p = ngx_http_waha_json_reserve(out, len + sizeof(",\"\":") - 1);
+    if (p == NULL) {
+        return;
+    }
+
+    if (out->comma) {
+        *p++ = ',';
+    }
+
+    if (name) {
+        *p++ = '"';
+        p = ngx_cpymem(p, name, len);
+        *p++ = '"';
+        *p++ = ':';
+    }
+
+    out->pos = p;
+    out->comma = 1;
+}
+
+
+void
+ngx_http_waha_json_open(ngx_http_waha_json_out_t *out, const char *name,
+    u_char bracket)
+{
+    u_char  *p;
+
+    ngx_http_waha_json_name(out, name);
+
+    p = ngx_http_waha_json_reserve(out, 1);
+    if (p == NULL) {
+        return;
+    }
+
+    *p++ = bracket;
+
+    out->pos = p;
+    out->comma = 0;
+}
+
+
+void
+ngx_http_waha_json_close(ngx_http_waha_json_out_t *out, u_char bracket)
+{
+    u_char  *p;
+
+    p = ngx_http_waha_json_reserve(out, 1);
+    if (p == NULL) {
+        return;
+    }
+
+    *p++ = bracket;
+
+    out->pos = p;
+    out->comma = 1;
+}
+
+
+void
+ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_str_t *value)
+{
+    u_char  *p;
+    size_t   escape;
+
+    if (value->data == NULL) {
+        return;
+    }
+
+    ngx_http_waha_json_name(out, name);
+
+    escape = (size_t) ngx_escape_json(NULL, value->data, value->len);
+
+    p = ngx_http_waha_json_reserve(out, value->len + escape + 2);
+    if (p == NULL) {
+        return;
+    }
+
+    *p++ = '"';
+    p = (u_char *) ngx_escape_json(p, value->data, value->len);
+    *p++ = '"';
+
+    out->pos = p;
+}
+
+
+void
+ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
+    const char *format, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    ngx_http_waha_json_name(out, name);
+
+    p = ngx_http_waha_json_reserve(out, 2 * NGX_INT64_LEN);
+    if (p == NULL) {
+        return;
+    }
+
+    va_start(args, format);
+    out->pos = ngx_vslprintf(p, p + 2 * NGX_INT64_LEN, format, args);
+    va_end(args);
+}
+
+
+ngx_int_t
+ngx_http_waha_json_end(ngx_http_waha_json_out_t *out, ngx_str_t *text)
+{
+    if (out->failed) {
+        return NGX_ERROR;
+    }
+
+    text->data = out->start;
+    text->len = out->pos - out->start;
+
+    return NGX_OK;
+}
