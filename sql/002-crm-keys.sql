@@ -1,0 +1,114 @@
+-- Keys of the four tables.  Those that start with the organization make a
+-- row that points into another organization impossible.
+
+do $$
+begin
+    if not exists (select
+                     from pg_index i
+                     join pg_attribute a on a.attrelid = i.indrelid
+                                        and a.attnum = i.indkey[0]
+                    where i.indrelid = format('%I.organizations',
+                              current_setting('waha.crm_schema'))::regclass
+                      and i.indisunique and i.indisvalid
+                      and i.indpred is null
+                      and i.indnkeyatts = 1
+                      and a.attname = 'slug')
+    then
+        execute format('alter table %I.organizations '
+                       'add constraint waha_organizations_slug '
+                       'unique (slug)', current_setting('waha.crm_schema'));
+    end if;
+
+exception
+    when unique_violation then
+        raise exception 'cannot adopt the tables of the CRM: two rows of '
+            '%.organizations have the same slug',
+            current_setting('waha.crm_schema')
+            using detail = sqlerrm;
+end
+$$;
+
+alter table :"crm_schema".contacts
+    add constraint waha_contacts_key unique (organization_slug, id);
+
+create unique index waha_activities_message
+    on :"crm_schema".contact_activities
+       (organization_slug, session_name, message_id, direction);
+
+create index waha_activities_timeline
+    on :"crm_schema".contact_activities
+       (organization_slug, contact_id, occurred_at desc, id desc);
+
+-- A contact's deletion does to its activities what the CRM's own key says;
+-- rows that are there are not checked.
+
+do $$
+declare
+    crm     name := current_setting('waha.crm_schema');
+    action  "char";
+begin
+    select c.confdeltype into action
+      from pg_constraint c
+     where c.contype = 'f'
+       and c.conrelid = format('%I.contact_activities', crm)::regclass
+       and c.confrelid = format('%I.contacts', crm)::regclass
+     order by c.confdeltype = 'c'
+     limit 1;
+
+    execute format(
+        'alter table %1$I.contact_activities '
+        'add constraint waha_activities_contact '
+        'foreign key (organization_slug, contact_id) '
+        'references %1$I.contacts (organization_slug, id) %2$s not valid',
+        crm,
+        case when coalesce(action, 'c') = 'c'
+             then 'on delete cascade'
+             else 'deferrable initially deferred'
+        end);
+end
+$$;
+
+-- Ingest works as waha_owner, through views.  Nobody else gets a right.
+
+grant select, insert, update on
+    :"crm_schema".organizations, :"crm_schema".traffic_channels,
+    :"crm_schema".contacts, :"crm_schema".contact_activities
+    to waha_owner;
+
+grant references on :"crm_schema".organizations, :"crm_schema".contacts
+    to waha_owner;
+
+do $$
+declare
+    crm      name := current_setting('waha.crm_schema');
+    adopted  record;
+begin
+    if not has_schema_privilege('waha_owner', crm, 'usage') then
+        execute format('grant usage on schema %I to waha_owner', crm);
+
+        if not has_schema_privilege('waha_owner', crm, 'usage') then
+            raise exception 'waha_owner may not use schema "%"', crm
+                using hint = 'Let its owner "grant usage on schema '
+                    || quote_ident(crm) || ' to waha_owner".';
+        end if;
+    end if;
+
+    -- sequences of the serial kind have rights of their own
+
+    for adopted in
+        select pg_get_serial_sequence(format('%I.%I', crm, tab), 'id') as seq
+          from unnest(array['traffic_channels', 'contacts',
+                            'contact_activities']) as tab
+    loop
+        if adopted.seq is not null then
+            execute format('grant usage on sequence %s to waha_owner',
+                           adopted.seq);
+        end if;
+    end loop;
+
+    for adopted in select * from waha_adopted where relrowsecurity loop
+        execute format('create policy waha_owner on %I.%I to waha_owner '
+                       'using (true) with check (true)', crm, adopted.tab);
+    end loop;
+end
+$$;

@@ -1,0 +1,104 @@
+-- Installs the PostgreSQL side of ngx_http_waha_module, or brings it up to
+-- date.  To be run by an administrator: a superuser, or a role that has
+-- CREATEROLE, may create in the database and owns the CRM's tables.
+--
+--     psql -d crm -f install.sql
+--     psql -d crm -v crm_schema=app -f install.sql
+--
+-- crm_schema is the schema that holds, or will hold, the CRM's tables
+-- organizations, traffic_channels, contacts and contact_activities; it is
+-- chosen at the first run (default: public) and remembered.  All is one
+-- transaction; running it again does no harm.
+
+\set ON_ERROR_STOP on
+\set QUIET on
+
+\if :{?crm_schema}
+\else
+    \set crm_schema ''
+\endif
+
+set client_min_messages = warning;
+
+do $$
+begin
+    if current_setting('server_version_num')::int < 130000 then
+        raise exception 'PostgreSQL % is too old for ngx_http_waha_module',
+            current_setting('server_version')
+            using hint = 'Version 13 or newer is needed.';
+    end if;
+end
+$$;
+
+begin;
+
+-- two administrators at once
+
+select pg_advisory_xact_lock(7761686100) \g /dev/null
+
+\ir 001-roles.sql
+
+select to_regclass('waha.version') is not null as installed \gset
+
+\if :installed
+    select crm_schema as remembered, migration from waha.version \gset
+\else
+    \set remembered ''
+    \set migration 0
+\endif
+
+select set_config('waha.given', :'crm_schema', true),
+       set_config('waha.remembered', :'remembered', true) \g /dev/null
+
+do $$
+declare
+    given       text := current_setting('waha.given');
+    remembered  text := current_setting('waha.remembered');
+begin
+    if given <> '' and remembered <> '' and given <> remembered then
+        raise exception 'the tables of the CRM were adopted in schema "%", '
+            'not in "%"', remembered, given
+            using hint = 'Leave crm_schema out when upgrading.';
+    end if;
+end
+$$;
+
+select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
+                'public') as crm_schema,
+       :migration < 2 as crm_needed,
+       :migration < 3 as tables_needed \gset
+
+select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
+
+\if :crm_needed
+    \ir 002-crm.sql
+\endif
+
+set local role waha_owner;
+
+\if :tables_needed
+    \ir 003-tables.sql
+\endif
+
+\ir views.sql
+\ir identity.sql
+\ir organization.sql
+\ir ingest.sql
+\ir quarantine.sql
+\ir maintenance.sql
+\ir reading.sql
+
+reset role;
+
+\ir triggers.sql
+
+set local role waha_owner;
+
+update waha.version
+   set contract = 1, contract_min = 1, migration = 3, installed_at = now();
+
+reset role;
+
+commit;
+
+reset client_min_messages;

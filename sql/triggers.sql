@@ -1,0 +1,1 @@
+-- Triggers on the tables of the CRM.

@@ -1,0 +1,32 @@
+-- The four shared tables under fixed names: the only way in which functions
+-- use them, with the rights of waha_owner.
+
+create or replace view waha.organizations as
+select id, slug, name, country_code, whatsapp_enabled, whatsapp_session_name,
+       whatsapp_status, whatsapp_phone_number, whatsapp_connected_at,
+       waha_instance
+  from :"crm_schema".organizations;
+
+comment on view waha.organizations is 'tenants, as ingest sees them';
+
+create or replace view waha.traffic_channels as
+select id, organization_slug, name
+  from :"crm_schema".traffic_channels;
+
+comment on view waha.traffic_channels is 'lead sources, as ingest sees them';
+
+create or replace view waha.contacts as
+select id, organization_slug, first_name, last_name, phone_1, phone_2,
+       phone_3, contact_type, traffic_source_id, state, whatsapp_name,
+       merged_into, created_at
+  from :"crm_schema".contacts;
+
+comment on view waha.contacts is 'people, as ingest sees them';
+
+create or replace view waha.contact_activities as
+select id, organization_slug, contact_id, activity_type, direction,
+       message_content, metadata, session_name, message_id, message_type,
+       chat, sender_name, occurred_at
+  from :"crm_schema".contact_activities;
+
+comment on view waha.contact_activities is 'messages and calls, as ingest sees them';
