@@ -10,12 +10,74 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http.h>
+#include "pg/ngx_http_waha_pg.h"
+#include "event/ngx_http_waha_event.h"
+#include "intake/ngx_http_waha_ingest.h"
 
 
-/* the versions of schema "waha" that this module can work with */
+/* the versions of schema "waha" that this module works with */
 
-#define NGX_HTTP_WAHA_CONTRACT_MIN  1
-#define NGX_HTTP_WAHA_CONTRACT_MAX  1
+#define NGX_HTTP_WAHA_CONTRACT_MIN         1
+#define NGX_HTTP_WAHA_CONTRACT_MAX         1
+
+/* seconds that a refused sender is asked to wait */
+
+#define NGX_HTTP_WAHA_RETRY_AFTER          "2"
+
+/* sources of "waha_tenant_from"; the session is always asked */
+
+#define NGX_HTTP_WAHA_FROM_SESSION         0x0001
+#define NGX_HTTP_WAHA_FROM_METADATA        0x0002
+#define NGX_HTTP_WAHA_FROM_PATTERN         0x0004
+#define NGX_HTTP_WAHA_FROM_QUERY           0x0008
+#define NGX_HTTP_WAHA_FROM_SENDER          0x0010
+
+/* values of "waha_ignore" */
+
+#define NGX_HTTP_WAHA_IGNORE_NONE          0x0001
+#define NGX_HTTP_WAHA_IGNORE_GROUPS        0x0002
+#define NGX_HTTP_WAHA_IGNORE_STATUSES      0x0004
+#define NGX_HTTP_WAHA_IGNORE_NEWSLETTERS   0x0008
+#define NGX_HTTP_WAHA_IGNORE_BROADCASTS    0x0010
+
+
+typedef struct {
+    ngx_http_waha_pg_conf_t    pg;
+
+    /* of this worker */
+    ngx_http_waha_pg_pool_t   *pool;
+    ngx_http_waha_ingest_t    *ingest;
+
+    unsigned                   database:1;
+    unsigned                   webhook:1;
+} ngx_http_waha_main_conf_t;
+
+
+typedef struct {
+    /* ngx_http_waha_hmac_key_t; empty when switched off on purpose */
+    ngx_array_t               *hmac_keys;
+    ngx_flag_t                 hmac_legacy;
+
+    ngx_uint_t                 tenant_from;
+    ngx_str_t                  default_organization;
+
+    ngx_uint_t                 ignore;
+    ngx_regex_t               *phone_pattern;
+    ngx_array_t               *blocked_numbers;      /* ngx_str_t, digits */
+
+    unsigned                   webhook:1;
+} ngx_http_waha_loc_conf_t;
+
+
+typedef struct {
+    ngx_str_t                  body;
+    ngx_http_waha_event_t      event;
+    ngx_http_waha_entry_t      entry;
+} ngx_http_waha_ctx_t;
+
+
+extern ngx_module_t  ngx_http_waha_module;
 
 
 #endif /* _NGX_HTTP_WAHA_H_INCLUDED_ */

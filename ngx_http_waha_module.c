@@ -1,0 +1,798 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_waha.h"
+#include "ngx_http_waha_signature.h"
+#include "ngx_http_waha_webhook.h"
+
+
+#define NGX_HTTP_WAHA_KEY_SIZE  4096
+
+#define NGX_HTTP_WAHA_STRING(n)   #n
+#define NGX_HTTP_WAHA_NUMBER(n)   NGX_HTTP_WAHA_STRING(n)
+
+
+static ngx_int_t ngx_http_waha_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_waha_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_waha_variable_batch(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_waha_variable_db_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static void *ngx_http_waha_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_waha_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_waha_check_loc_conf(ngx_conf_t *cf,
+    ngx_http_waha_loc_conf_t *conf);
+static ngx_regex_t *ngx_http_waha_compile(ngx_conf_t *cf,
+    ngx_str_t *pattern);
+
+static char *ngx_http_waha_database(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_waha_webhook(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_waha_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_waha_hmac_off(ngx_conf_t *cf,
+    ngx_http_waha_loc_conf_t *wlcf);
+static ngx_int_t ngx_http_waha_read_key(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *key);
+static char *ngx_http_waha_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_waha_blocked_numbers(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+static ngx_int_t ngx_http_waha_init_process(ngx_cycle_t *cycle);
+static void ngx_http_waha_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_bitmask_t  ngx_http_waha_tenant_sources[] = {
+    { ngx_string("session"), NGX_HTTP_WAHA_FROM_SESSION },
+    { ngx_string("metadata"), NGX_HTTP_WAHA_FROM_METADATA },
+    { ngx_string("pattern"), NGX_HTTP_WAHA_FROM_PATTERN },
+    { ngx_string("query"), NGX_HTTP_WAHA_FROM_QUERY },
+    { ngx_string("sender"), NGX_HTTP_WAHA_FROM_SENDER },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_bitmask_t  ngx_http_waha_ignored_chats[] = {
+    { ngx_string("none"), NGX_HTTP_WAHA_IGNORE_NONE },
+    { ngx_string("groups"), NGX_HTTP_WAHA_IGNORE_GROUPS },
+    { ngx_string("statuses"), NGX_HTTP_WAHA_IGNORE_STATUSES },
+    { ngx_string("newsletters"), NGX_HTTP_WAHA_IGNORE_NEWSLETTERS },
+    { ngx_string("broadcasts"), NGX_HTTP_WAHA_IGNORE_BROADCASTS },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_waha_commands[] = {
+
+    { ngx_string("waha_database"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_waha_database,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_webhook"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_waha_webhook,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_hmac_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_waha_hmac_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_hmac_legacy"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, hmac_legacy),
+      NULL },
+
+    { ngx_string("waha_tenant_from"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, tenant_from),
+      ngx_http_waha_tenant_sources },
+
+    { ngx_string("waha_default_organization"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, default_organization),
+      NULL },
+
+    { ngx_string("waha_ignore"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, ignore),
+      ngx_http_waha_ignored_chats },
+
+    { ngx_string("waha_phone_pattern"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_phone_pattern,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_blocked_numbers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_waha_blocked_numbers,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_waha_module_ctx = {
+    ngx_http_waha_add_variables,           /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_waha_create_main_conf,        /* create main configuration */
+    ngx_http_waha_init_main_conf,          /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_waha_create_loc_conf,         /* create location configuration */
+    ngx_http_waha_merge_loc_conf           /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_waha_module = {
+    NGX_MODULE_V1,
+    &ngx_http_waha_module_ctx,             /* module context */
+    ngx_http_waha_commands,                /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_waha_init_process,            /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_waha_exit_process,            /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_variable_t  ngx_http_waha_variables[] = {
+
+    { ngx_string("waha_organization"), NULL, ngx_http_waha_variable,
+      offsetof(ngx_http_waha_ctx_t, entry.organization),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("waha_session"), NULL, ngx_http_waha_variable,
+      offsetof(ngx_http_waha_ctx_t, event.session),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("waha_event"), NULL, ngx_http_waha_variable,
+      offsetof(ngx_http_waha_ctx_t, event.event),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("waha_action"), NULL, ngx_http_waha_variable,
+      offsetof(ngx_http_waha_ctx_t, entry.action),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("waha_batch"), NULL, ngx_http_waha_variable_batch,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("waha_db_time"), NULL, ngx_http_waha_variable_db_time,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_int_t
+ngx_http_waha_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_waha_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_str_t            *value;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    value = (ngx_str_t *) ((u_char *) ctx + data);
+
+    if (value->len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->len = value->len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = value->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_variable_batch(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    if (ctx == NULL || ctx->entry.records == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(v->data, "%ui", ctx->entry.records) - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* seconds with milliseconds, as $request_time */
+
+static ngx_int_t
+ngx_http_waha_variable_db_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_msec_t            ms;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    if (ctx == NULL || ctx->entry.records == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ms = ctx->entry.db_time;
+
+    v->len = ngx_sprintf(v->data, "%T.%03M", (time_t) ms / 1000, ms % 1000)
+             - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_waha_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_waha_main_conf_t));
+    if (wmcf == NULL) {
+        return NULL;
+    }
+
+    wmcf->pg.check = "select waha.check("
+                     NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MIN) ", "
+                     NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MAX) ")";
+
+    wmcf->pg.statements = ngx_http_waha_ingest_statements;
+    wmcf->pg.nstatements = ngx_http_waha_ingest_nstatements;
+
+    return wmcf;
+}
+
+
+static char *
+ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_waha_main_conf_t  *wmcf = conf;
+
+    if (wmcf->webhook && !wmcf->database) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"waha_webhook\" needs \"waha_database\" in the "
+                      "\"http\" block");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     wlcf->hmac_keys = NULL;
+     *     wlcf->tenant_from = 0;
+     *     wlcf->default_organization = { 0, NULL };
+     *     wlcf->ignore = 0;
+     *     wlcf->phone_pattern = NULL;
+     *     wlcf->blocked_numbers = NULL;
+     *     wlcf->webhook = 0;
+     */
+
+    wlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_waha_loc_conf_t));
+    if (wlcf == NULL) {
+        return NULL;
+    }
+
+    wlcf->hmac_legacy = NGX_CONF_UNSET;
+
+    return wlcf;
+}
+
+
+static char *
+ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_waha_loc_conf_t  *prev = parent;
+    ngx_http_waha_loc_conf_t  *conf = child;
+
+    static ngx_str_t           pattern = ngx_string("^[0-9]{7,15}$");
+
+    if (conf->hmac_keys == NULL) {
+        conf->hmac_keys = prev->hmac_keys;
+    }
+
+    if (conf->blocked_numbers == NULL) {
+        conf->blocked_numbers = prev->blocked_numbers;
+    }
+
+    if (conf->phone_pattern == NULL) {
+
+        if (prev->phone_pattern == NULL) {
+            prev->phone_pattern = ngx_http_waha_compile(cf, &pattern);
+            if (prev->phone_pattern == NULL) {
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        conf->phone_pattern = prev->phone_pattern;
+    }
+
+    ngx_conf_merge_value(conf->hmac_legacy, prev->hmac_legacy, 0);
+
+    ngx_conf_merge_str_value(conf->default_organization,
+                             prev->default_organization, "");
+
+    ngx_conf_merge_bitmask_value(conf->tenant_from, prev->tenant_from,
+                                 (NGX_CONF_BITMASK_SET
+                                  |NGX_HTTP_WAHA_FROM_SESSION
+                                  |NGX_HTTP_WAHA_FROM_METADATA));
+
+    ngx_conf_merge_bitmask_value(conf->ignore, prev->ignore,
+                                 (NGX_CONF_BITMASK_SET
+                                  |NGX_HTTP_WAHA_IGNORE_GROUPS
+                                  |NGX_HTTP_WAHA_IGNORE_STATUSES
+                                  |NGX_HTTP_WAHA_IGNORE_NEWSLETTERS
+                                  |NGX_HTTP_WAHA_IGNORE_BROADCASTS));
+
+    return ngx_http_waha_check_loc_conf(cf, conf);
+}
+
+
+static char *
+ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (!(conf->tenant_from & NGX_HTTP_WAHA_FROM_SESSION)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"waha_tenant_from\" must name \"session\": "
+                      "the session is always asked first");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->ignore & NGX_HTTP_WAHA_IGNORE_NONE)
+        && conf->ignore != (NGX_CONF_BITMASK_SET|NGX_HTTP_WAHA_IGNORE_NONE))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"waha_ignore none\" allows no other value");
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->webhook && conf->hmac_keys == NULL) {
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"waha_webhook\" but no "
+                      "\"waha_hmac_key\"; anybody could send events there; "
+                      "if that is meant, say \"waha_hmac_key off\"",
+                      &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_regex_t *
+ngx_http_waha_compile(ngx_conf_t *cf, ngx_str_t *pattern)
+{
+    u_char               errstr[NGX_MAX_CONF_ERRSTR];
+    ngx_regex_compile_t  rc;
+
+    ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
+
+    rc.pattern = *pattern;
+    rc.pool = cf->pool;
+    rc.err.len = NGX_MAX_CONF_ERRSTR;
+    rc.err.data = errstr;
+
+    if (ngx_regex_compile(&rc) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V", &rc.err);
+        return NULL;
+    }
+
+    return rc.regex;
+}
+
+
+static char *
+ngx_http_waha_database(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_main_conf_t  *wmcf = conf;
+
+    if (wmcf->database) {
+        return "is duplicate";
+    }
+
+    wmcf->database = 1;
+
+    return ngx_http_waha_pg_conf(cf, &wmcf->pg);
+}
+
+
+static char *
+ngx_http_waha_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    if (wlcf->webhook) {
+        return "is duplicate";
+    }
+
+    wlcf->webhook = 1;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+    wmcf->webhook = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_waha_webhook_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_waha_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_waha_hmac_key_t  *key;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        return ngx_http_waha_hmac_off(cf, wlcf);
+    }
+
+    if (wlcf->hmac_keys == NULL) {
+        wlcf->hmac_keys = ngx_array_create(cf->pool, 2,
+                                           sizeof(ngx_http_waha_hmac_key_t));
+        if (wlcf->hmac_keys == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (wlcf->hmac_keys->nelts == 0) {
+        return "contradicts \"waha_hmac_key off\"";
+    }
+
+    key = ngx_array_push(wlcf->hmac_keys);
+    if (key == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_str_null(&key->instance);
+
+    if (cf->args->nelts == 3) {
+
+        if (value[2].len <= sizeof("instance=") - 1
+            || ngx_strncmp(value[2].data, "instance=", sizeof("instance=") - 1)
+               != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", "
+                               "it can only be \"instance=<name>\"",
+                               &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        key->instance.data = value[2].data + sizeof("instance=") - 1;
+        key->instance.len = value[2].len - (sizeof("instance=") - 1);
+    }
+
+    if (ngx_http_waha_read_key(cf, &value[1], &key->secret) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_waha_hmac_off(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *wlcf)
+{
+    if (wlcf->hmac_keys) {
+        return (wlcf->hmac_keys->nelts == 0)
+               ? "is duplicate" : "off contradicts another \"waha_hmac_key\"";
+    }
+
+    wlcf->hmac_keys = ngx_array_create(cf->pool, 1,
+                                       sizeof(ngx_http_waha_hmac_key_t));
+    if (wlcf->hmac_keys == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* one trailing newline is not part of the key */
+
+static ngx_int_t
+ngx_http_waha_read_key(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *key)
+{
+    ssize_t     n;
+    ngx_err_t   err;
+    ngx_file_t  file;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.name = *name;
+    file.log = cf->log;
+
+    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", name);
+        return NGX_ERROR;
+    }
+
+    key->data = ngx_pnalloc(cf->pool, NGX_HTTP_WAHA_KEY_SIZE + 1);
+
+    n = key->data ? ngx_read_fd(file.fd, key->data, NGX_HTTP_WAHA_KEY_SIZE + 1)
+                  : NGX_ERROR;
+    err = ngx_errno;
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", name);
+    }
+
+    if (n == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                           ngx_read_fd_n " \"%V\" failed", name);
+        return NGX_ERROR;
+    }
+
+    if (n > NGX_HTTP_WAHA_KEY_SIZE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is longer than %d bytes: not a key",
+                           name, NGX_HTTP_WAHA_KEY_SIZE);
+        return NGX_ERROR;
+    }
+
+    if (n > 0 && key->data[n - 1] == LF) {
+        n--;
+
+        if (n > 0 && key->data[n - 1] == CR) {
+            n--;
+        }
+    }
+
+    if (n == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is empty: with an empty key anybody "
+                           "could sign", name);
+        return NGX_ERROR;
+    }
+
+    key->len = n;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_waha_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (wlcf->phone_pattern) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    wlcf->phone_pattern = ngx_http_waha_compile(cf, &value[1]);
+    if (wlcf->phone_pattern == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* numbers in any human spelling; only the digits count */
+
+static char *
+ngx_http_waha_blocked_numbers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    u_char      *p;
+    size_t       i;
+    ngx_str_t   *value, *number;
+    ngx_uint_t   n;
+
+    if (wlcf->blocked_numbers == NULL) {
+        wlcf->blocked_numbers = ngx_array_create(cf->pool, 4,
+                                                 sizeof(ngx_str_t));
+        if (wlcf->blocked_numbers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    value = cf->args->elts;
+
+    for (n = 1; n < cf->args->nelts; n++) {
+
+        number = ngx_array_push(wlcf->blocked_numbers);
+        if (number == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        p = ngx_pnalloc(cf->pool, value[n].len);
+        if (p == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        number->data = p;
+
+        for (i = 0; i < value[n].len; i++) {
+
+            if (value[n].data[i] >= '0' && value[n].data[i] <= '9') {
+                *p++ = value[n].data[i];
+                continue;
+            }
+
+            if (ngx_strchr("+-.() ", value[n].data[i]) == NULL) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid number \"%V\"", &value[n]);
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        number->len = p - number->data;
+
+        if (number->len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "no digits in number \"%V\"", &value[n]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_waha_module);
+
+    if (wmcf == NULL || !wmcf->database) {
+        return NGX_OK;
+    }
+
+    wmcf->pool = ngx_http_waha_pg_create(cycle, &wmcf->pg);
+    if (wmcf->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    wmcf->ingest = ngx_http_waha_ingest_create(cycle, wmcf->pool, &wmcf->pg);
+    if (wmcf->ingest == NULL) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_waha_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_waha_module);
+
+    if (wmcf && wmcf->pool) {
+        ngx_http_waha_pg_destroy(wmcf->pool);
+    }
+}

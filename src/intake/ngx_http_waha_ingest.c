@@ -1,0 +1,760 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_waha_ingest.h"
+#include "ngx_http_waha_params.h"
+
+
+/* as ngx_http_waha_ingest_statements[] counts */
+
+typedef enum {
+    NGX_HTTP_WAHA_INGEST_ONE = 0,
+    NGX_HTTP_WAHA_INGEST_TOGETHER,
+    NGX_HTTP_WAHA_INGEST_EACH,
+    NGX_HTTP_WAHA_INGEST_QUARANTINE
+} ngx_http_waha_ingest_variant_e;
+
+
+struct ngx_http_waha_batch_s {
+    ngx_http_waha_pg_job_t           job;
+    ngx_http_waha_ingest_t          *ingest;
+    ngx_pool_t                      *pool;
+
+    ngx_http_waha_ingest_variant_e   variant;
+    ngx_queue_t                      entries;
+    ngx_uint_t                       nentries;
+
+    /* by position; NULL for an entry that was cancelled or is finished */
+    ngx_http_waha_entry_t          **sent;
+    ngx_uint_t                       nsent;
+
+    /* of a quarantine */
+    ngx_str_t                        reason;
+    ngx_str_t                        sqlstate;
+
+    unsigned                         submitted:1;
+    unsigned                         left:1;        /* does not wait */
+    unsigned                         retried:1;
+};
+
+
+struct ngx_http_waha_ingest_s {
+    ngx_http_waha_pg_pool_t         *pool;
+    ngx_log_t                       *log;
+    ngx_msec_t                       timeout;
+    ngx_uint_t                       max_waiting;
+
+    /* the batch that new entries join */
+    ngx_http_waha_batch_t           *open;
+    ngx_uint_t                       waiting;
+    ngx_uint_t                       inflight;
+};
+
+
+static ngx_http_waha_batch_t *ngx_http_waha_ingest_open(
+    ngx_http_waha_ingest_t *ingest, ngx_http_waha_ingest_variant_e variant);
+static void ngx_http_waha_ingest_close(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry);
+static void ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry);
+static ngx_int_t ngx_http_waha_ingest_submit(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest);
+static ngx_int_t ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job);
+static ngx_int_t ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch);
+static ngx_int_t ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch);
+static ngx_uint_t ngx_http_waha_ingest_worth_retry(
+    ngx_http_waha_batch_t *batch);
+static ngx_uint_t ngx_http_waha_ingest_divisible(
+    ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_results(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_result(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry, int row);
+static ngx_int_t ngx_http_waha_ingest_copy(ngx_http_waha_entry_t *entry,
+    PGresult *result, int row);
+static void ngx_http_waha_ingest_failed(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry, ngx_str_t *sqlstate);
+static void ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
+    ngx_http_waha_entry_t *entry, ngx_str_t *reason, ngx_str_t *sqlstate);
+static void ngx_http_waha_ingest_finish(ngx_http_waha_entry_t *entry,
+    ngx_uint_t status);
+static void ngx_http_waha_ingest_finish_all(ngx_http_waha_batch_t *batch,
+    ngx_uint_t status);
+
+
+#define NGX_HTTP_WAHA_20_PARAMS                                               \
+    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20)"
+
+#define NGX_HTTP_WAHA_23_PARAMS                                               \
+    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,"    \
+    "$20,$21,$22,$23)"
+
+const ngx_http_waha_pg_statement_t  ngx_http_waha_ingest_statements[] = {
+
+    { "ingest",
+      "select * from waha.ingest" NGX_HTTP_WAHA_20_PARAMS,
+      NGX_HTTP_WAHA_INGEST_ARGS,
+      ngx_http_waha_params_values_types },
+
+    { "ingest_batch",
+      "select * from waha.ingest_batch" NGX_HTTP_WAHA_20_PARAMS,
+      NGX_HTTP_WAHA_INGEST_ARGS,
+      ngx_http_waha_params_arrays_types },
+
+    { "ingest_each",
+      "select * from waha.ingest_each" NGX_HTTP_WAHA_20_PARAMS,
+      NGX_HTTP_WAHA_INGEST_ARGS,
+      ngx_http_waha_params_arrays_types },
+
+    { "quarantine",
+      "select waha.quarantine" NGX_HTTP_WAHA_23_PARAMS,
+      NGX_HTTP_WAHA_QUARANTINE_ARGS,
+      ngx_http_waha_params_quarantine_types }
+};
+
+const ngx_uint_t  ngx_http_waha_ingest_nstatements =
+    sizeof(ngx_http_waha_ingest_statements)
+    / sizeof(ngx_http_waha_ingest_statements[0]);
+
+
+/* the columns of a result behind the position */
+
+static const size_t  ngx_http_waha_ingest_fields[] = {
+    offsetof(ngx_http_waha_entry_t, action),
+    offsetof(ngx_http_waha_entry_t, organization),
+    offsetof(ngx_http_waha_entry_t, tenant_id),
+    offsetof(ngx_http_waha_entry_t, contact_id),
+    offsetof(ngx_http_waha_entry_t, activity_id),
+    offsetof(ngx_http_waha_entry_t, code)
+};
+
+#define NGX_HTTP_WAHA_INGEST_NFIELDS                                          \
+    (sizeof(ngx_http_waha_ingest_fields) / sizeof(size_t))
+
+
+ngx_http_waha_ingest_t *
+ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
+    ngx_http_waha_pg_pool_t *pool, ngx_http_waha_pg_conf_t *conf)
+{
+    ngx_http_waha_ingest_t  *ingest;
+
+    ingest = ngx_pcalloc(cycle->pool, sizeof(ngx_http_waha_ingest_t));
+    if (ingest == NULL) {
+        return NULL;
+    }
+
+    ingest->pool = pool;
+    ingest->log = cycle->log;
+    ingest->timeout = conf->timeout;
+    ingest->max_waiting = conf->queue;
+
+    return ingest;
+}
+
+
+ngx_int_t
+ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_entry_t *entry)
+{
+    ngx_http_waha_batch_t  *batch;
+
+    if (ingest->waiting >= ingest->max_waiting) {
+        return NGX_DECLINED;
+    }
+
+    batch = ingest->open;
+
+    if (batch == NULL) {
+        batch = ngx_http_waha_ingest_open(ingest, NGX_HTTP_WAHA_INGEST_ONE);
+        if (batch == NULL) {
+            return NGX_ERROR;
+        }
+
+        ingest->open = batch;
+    }
+
+    ngx_http_waha_params_event(entry);
+    ngx_http_waha_ingest_join(batch, entry);
+
+    if (!batch->submitted
+        && (ingest->inflight == 0
+            || batch->nentries >= NGX_HTTP_WAHA_INGEST_ENOUGH)
+        && ngx_http_waha_ingest_submit(batch) != NGX_OK)
+    {
+        /* the others stay for the next try */
+
+        ngx_http_waha_ingest_leave(entry);
+        return NGX_DECLINED;
+    }
+
+    if (batch->nentries == NGX_HTTP_WAHA_INGEST_BATCH) {
+        ingest->open = NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_entry_t *entry, ngx_str_t *reason)
+{
+    ngx_http_waha_batch_t  *batch;
+
+    if (ingest->waiting >= ingest->max_waiting) {
+        return NGX_DECLINED;
+    }
+
+    batch = ngx_http_waha_ingest_open(ingest,
+                                      NGX_HTTP_WAHA_INGEST_QUARANTINE);
+    if (batch == NULL) {
+        return NGX_ERROR;
+    }
+
+    batch->reason = *reason;
+
+    ngx_str_set(&entry->action, "quarantined");
+    ngx_http_waha_params_event(entry);
+    ngx_http_waha_ingest_join(batch, entry);
+
+    if (ngx_http_waha_ingest_submit(batch) != NGX_OK) {
+        ngx_http_waha_ingest_leave(entry);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry)
+{
+    if (entry->batch) {
+        ngx_http_waha_ingest_leave(entry);
+    }
+}
+
+
+static ngx_http_waha_batch_t *
+ngx_http_waha_ingest_open(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_ingest_variant_e variant)
+{
+    ngx_pool_t             *pool;
+    ngx_http_waha_batch_t  *batch;
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE / 4, ingest->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    batch = ngx_pcalloc(pool, sizeof(ngx_http_waha_batch_t));
+    if (batch == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    ngx_queue_init(&batch->entries);
+
+    batch->ingest = ingest;
+    batch->pool = pool;
+    batch->variant = variant;
+
+    batch->job.deadline = ngx_current_msec + ingest->timeout;
+    batch->job.prepare = ngx_http_waha_ingest_prepare;
+    batch->job.handler = ngx_http_waha_ingest_done;
+    batch->job.data = batch;
+    batch->job.log = ingest->log;
+
+    return batch;
+}
+
+
+static void
+ngx_http_waha_ingest_close(ngx_http_waha_batch_t *batch)
+{
+    if (batch->ingest->open == batch) {
+        batch->ingest->open = NULL;
+    }
+
+    ngx_destroy_pool(batch->pool);
+}
+
+
+static void
+ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry)
+{
+    ngx_queue_insert_tail(&batch->entries, &entry->queue);
+    batch->nentries++;
+    batch->ingest->waiting++;
+
+    entry->batch = batch;
+}
+
+
+static void
+ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry)
+{
+    ngx_http_waha_batch_t  *batch;
+
+    batch = entry->batch;
+
+    ngx_queue_remove(&entry->queue);
+    batch->nentries--;
+    entry->batch = NULL;
+
+    if (batch->sent) {
+        batch->sent[entry->position] = NULL;
+    }
+
+    if (batch->left) {
+        return;
+    }
+
+    batch->ingest->waiting--;
+
+    if (batch->nentries == 0) {
+
+        if (batch->submitted) {
+            ngx_http_waha_pg_cancel(&batch->job);
+        }
+
+        ngx_http_waha_ingest_close(batch);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_ingest_submit(ngx_http_waha_batch_t *batch)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_waha_pg_submit(batch->ingest->pool, &batch->job);
+
+    batch->submitted = (rc == NGX_OK);
+
+    return rc;
+}
+
+
+static void
+ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest)
+{
+    ngx_http_waha_batch_t  *batch;
+
+    batch = ingest->open;
+
+    if (batch == NULL || batch->submitted) {
+        return;
+    }
+
+    if (ngx_http_waha_ingest_submit(batch) == NGX_OK) {
+        return;
+    }
+
+    if (ingest->inflight) {
+        return;
+    }
+
+    batch->left = 1;
+    ingest->waiting -= batch->nentries;
+    ingest->open = NULL;
+
+    ngx_http_waha_ingest_finish_all(batch, NGX_HTTP_WAHA_PG_DOWN);
+    ngx_http_waha_ingest_close(batch);
+}
+
+
+/* may run again for a job that its connection could not send after all */
+
+static ngx_int_t
+ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
+{
+    ngx_str_t               args[NGX_HTTP_WAHA_QUARANTINE_ARGS];
+    ngx_uint_t              i;
+    ngx_queue_t            *q;
+    ngx_http_waha_batch_t  *batch;
+    ngx_http_waha_entry_t  *entry;
+    ngx_http_waha_ingest_t *ingest;
+
+    batch = job->data;
+    ingest = batch->ingest;
+
+    if (ingest->open == batch) {
+        ingest->open = NULL;
+    }
+
+    if (!batch->left) {
+        batch->left = 1;
+        ingest->inflight++;
+        ingest->waiting -= batch->nentries;
+    }
+
+    batch->sent = ngx_palloc(batch->pool,
+                             batch->nentries * sizeof(ngx_http_waha_entry_t *));
+    if (batch->sent == NULL) {
+        return NGX_ERROR;
+    }
+
+    i = 0;
+
+    for (q = ngx_queue_head(&batch->entries);
+         q != ngx_queue_sentinel(&batch->entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+        entry->position = i;
+        batch->sent[i++] = entry;
+    }
+
+    batch->nsent = i;
+
+    if (batch->variant == NGX_HTTP_WAHA_INGEST_ONE && i > 1) {
+        batch->variant = NGX_HTTP_WAHA_INGEST_TOGETHER;
+    }
+
+    job->statement = batch->variant;
+
+    switch (batch->variant) {
+
+    case NGX_HTTP_WAHA_INGEST_ONE:
+        return ngx_http_waha_params_values(job, batch->pool,
+                                           batch->sent[0]->args,
+                                           NGX_HTTP_WAHA_INGEST_ARGS);
+
+    case NGX_HTTP_WAHA_INGEST_QUARANTINE:
+        args[0] = batch->reason;
+        args[1] = batch->sqlstate;
+        args[2] = batch->sent[0]->raw;
+
+        ngx_memcpy(&args[NGX_HTTP_WAHA_QUARANTINE_EXTRA],
+                   batch->sent[0]->args, sizeof(batch->sent[0]->args));
+
+        return ngx_http_waha_params_values(job, batch->pool, args,
+                                           NGX_HTTP_WAHA_QUARANTINE_ARGS);
+
+    default:
+        return ngx_http_waha_params_arrays(job, batch->pool, batch->sent, i);
+    }
+}
+
+
+static void
+ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job)
+{
+    ngx_uint_t               status;
+    ngx_http_waha_batch_t   *batch;
+    ngx_http_waha_ingest_t  *ingest;
+
+    batch = job->data;
+    ingest = batch->ingest;
+    status = job->status;
+
+    batch->submitted = 0;
+
+    if (batch->left) {
+        ingest->inflight--;
+
+    } else {
+        /* the time was up before a connection was free */
+
+        batch->left = 1;
+        ingest->waiting -= batch->nentries;
+
+        if (ingest->open == batch) {
+            ingest->open = NULL;
+        }
+    }
+
+    /* keep the database busy while the results are told */
+
+    ngx_http_waha_ingest_next(ingest);
+
+    if (status == NGX_HTTP_WAHA_PG_OK) {
+        ngx_http_waha_ingest_results(batch);
+
+        /* whoever got no result was promised nothing */
+        status = NGX_HTTP_WAHA_PG_DOWN;
+
+    } else if (ngx_http_waha_ingest_again(batch) == NGX_OK) {
+        return;
+    }
+
+    ngx_http_waha_ingest_finish_all(batch, status);
+    ngx_http_waha_ingest_close(batch);
+}
+
+
+static ngx_int_t
+ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch)
+{
+    ngx_str_t               sqlstate;
+    ngx_http_waha_entry_t  *entry;
+
+    if (batch->nentries == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_waha_ingest_worth_retry(batch)) {
+        batch->retried = 1;
+        return ngx_http_waha_ingest_resubmit(batch);
+    }
+
+    if (ngx_http_waha_ingest_divisible(batch)) {
+        batch->variant = NGX_HTTP_WAHA_INGEST_EACH;
+        return ngx_http_waha_ingest_resubmit(batch);
+    }
+
+    if (batch->variant == NGX_HTTP_WAHA_INGEST_ONE
+        && batch->job.status == NGX_HTTP_WAHA_PG_DATA)
+    {
+        entry = batch->sent[0];
+
+        sqlstate.data = (u_char *) batch->job.sqlstate;
+        sqlstate.len = ngx_strlen(batch->job.sqlstate);
+
+        ngx_http_waha_ingest_leave(entry);
+        ngx_http_waha_ingest_failed(batch, entry, &sqlstate);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch)
+{
+    if (ngx_http_waha_ingest_submit(batch) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    batch->sent = NULL;
+    batch->left = 0;
+    batch->ingest->waiting += batch->nentries;
+
+    return NGX_OK;
+}
+
+
+/* a race that was lost may be won; a lock that was waited for is held */
+
+static ngx_uint_t
+ngx_http_waha_ingest_worth_retry(ngx_http_waha_batch_t *batch)
+{
+    const char  *sqlstate;
+
+    sqlstate = batch->job.sqlstate;
+
+    return batch->job.status == NGX_HTTP_WAHA_PG_BUSY
+           && !batch->retried
+           && ngx_strcmp(sqlstate, "55P03") != 0
+           && ngx_strcmp(sqlstate, "57014") != 0;
+}
+
+
+/* whether the fault may be of one record and not of the whole batch */
+
+static ngx_uint_t
+ngx_http_waha_ingest_divisible(ngx_http_waha_batch_t *batch)
+{
+    const char  *sqlstate;
+
+    sqlstate = batch->job.sqlstate;
+
+    if (batch->variant != NGX_HTTP_WAHA_INGEST_TOGETHER) {
+        return 0;
+    }
+
+    switch (batch->job.status) {
+
+    case NGX_HTTP_WAHA_PG_BUSY:
+    case NGX_HTTP_WAHA_PG_DATA:
+        return 1;
+
+    case NGX_HTTP_WAHA_PG_SETUP:
+        /* constraints and triggers of the CRM look at single rows */
+        return ngx_strncmp(sqlstate, "23", 2) == 0
+               || ngx_strncmp(sqlstate, "P0", 2) == 0;
+
+    default:
+        return 0;
+    }
+}
+
+
+static void
+ngx_http_waha_ingest_results(ngx_http_waha_batch_t *batch)
+{
+    int                     row, nrows;
+    PGresult               *result;
+    ngx_uint_t              position;
+    ngx_http_waha_entry_t  *entry;
+
+    if (batch->variant == NGX_HTTP_WAHA_INGEST_QUARANTINE) {
+        ngx_http_waha_ingest_finish_all(batch, NGX_HTTP_WAHA_PG_OK);
+        return;
+    }
+
+    result = batch->job.result;
+    nrows = PQntuples(result);
+
+    for (row = 0; row < nrows; row++) {
+        position = ngx_atoi((u_char *) PQgetvalue(result, row, 0),
+                            PQgetlength(result, row, 0));
+
+        if (position >= batch->nsent) {
+            ngx_log_error(NGX_LOG_ERR, batch->job.log, 0,
+                          "waha: a result for a record that was not sent");
+            return;
+        }
+
+        entry = batch->sent[position];
+
+        if (entry) {
+            ngx_http_waha_ingest_leave(entry);
+            ngx_http_waha_ingest_result(batch, entry, row);
+        }
+    }
+}
+
+
+static void
+ngx_http_waha_ingest_result(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry, int row)
+{
+    entry->records = batch->nsent;
+    entry->db_time = batch->job.elapsed;
+
+    if (ngx_http_waha_ingest_copy(entry, batch->job.result, row) != NGX_OK) {
+        ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
+        return;
+    }
+
+    if (ngx_strcmp(entry->action.data, "unknown_organization") == 0) {
+        ngx_http_waha_ingest_set_aside(batch, entry, &entry->action,
+                                       &entry->code);
+        return;
+    }
+
+    if (ngx_strcmp(entry->action.data, "failed") == 0) {
+        ngx_http_waha_ingest_failed(batch, entry, &entry->code);
+        return;
+    }
+
+    ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_OK);
+}
+
+
+static ngx_int_t
+ngx_http_waha_ingest_copy(ngx_http_waha_entry_t *entry, PGresult *result,
+    int row)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_WAHA_INGEST_NFIELDS; i++) {
+        value = (ngx_str_t *) ((u_char *) entry
+                               + ngx_http_waha_ingest_fields[i]);
+
+        /* the position is the first column; NULL has no length */
+
+        len = PQgetlength(result, row, i + 1);
+
+        p = ngx_pnalloc(entry->pool, len + 1);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(p, PQgetvalue(result, row, i + 1), len + 1);
+
+        value->data = p;
+        value->len = len;
+    }
+
+    return NGX_OK;
+}
+
+
+/* only a fault of the record itself is kept aside: the rest is retried */
+
+static void
+ngx_http_waha_ingest_failed(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry, ngx_str_t *sqlstate)
+{
+    ngx_str_t   reason;
+    ngx_uint_t  status;
+
+    status = ngx_http_waha_pg_class((char *) sqlstate->data);
+
+    if (status != NGX_HTTP_WAHA_PG_DATA) {
+        ngx_http_waha_ingest_finish(entry, status);
+        return;
+    }
+
+    ngx_str_set(&entry->action, "quarantined");
+    ngx_str_set(&reason, "data_error");
+
+    ngx_http_waha_ingest_set_aside(batch, entry, &reason, sqlstate);
+}
+
+
+static void
+ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
+    ngx_http_waha_entry_t *entry, ngx_str_t *reason, ngx_str_t *sqlstate)
+{
+    ngx_http_waha_batch_t  *batch;
+
+    batch = ngx_http_waha_ingest_open(failed->ingest,
+                                      NGX_HTTP_WAHA_INGEST_QUARANTINE);
+    if (batch == NULL) {
+        ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
+        return;
+    }
+
+    batch->job.deadline = failed->job.deadline;
+    batch->reason = *reason;
+
+    ngx_http_waha_ingest_join(batch, entry);
+
+    batch->sqlstate.len = sqlstate->len;
+    batch->sqlstate.data = ngx_pstrdup(batch->pool, sqlstate);
+
+    if (batch->sqlstate.data == NULL
+        || ngx_http_waha_ingest_submit(batch) != NGX_OK)
+    {
+        ngx_http_waha_ingest_leave(entry);
+        ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
+    }
+}
+
+
+static void
+ngx_http_waha_ingest_finish(ngx_http_waha_entry_t *entry, ngx_uint_t status)
+{
+    entry->status = status;
+    entry->handler(entry);
+}
+
+
+static void
+ngx_http_waha_ingest_finish_all(ngx_http_waha_batch_t *batch,
+    ngx_uint_t status)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_entry_t  *entry;
+
+    while (!ngx_queue_empty(&batch->entries)) {
+        q = ngx_queue_head(&batch->entries);
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        ngx_http_waha_ingest_leave(entry);
+        ngx_http_waha_ingest_finish(entry, status);
+    }
+}

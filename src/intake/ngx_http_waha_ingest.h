@@ -1,0 +1,92 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_INGEST_H_INCLUDED_
+#define _NGX_HTTP_WAHA_INGEST_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_waha_pg.h"
+#include "ngx_http_waha_event.h"
+
+
+/* the arguments of an event in the functions of schema "waha" */
+
+#define NGX_HTTP_WAHA_INGEST_ARGS   20
+
+/* records that leave together at most, and that need not wait for others */
+
+#define NGX_HTTP_WAHA_INGEST_BATCH  128
+#define NGX_HTTP_WAHA_INGEST_ENOUGH  16
+
+
+typedef struct ngx_http_waha_ingest_s  ngx_http_waha_ingest_t;
+typedef struct ngx_http_waha_batch_s   ngx_http_waha_batch_t;
+typedef struct ngx_http_waha_entry_s   ngx_http_waha_entry_t;
+
+
+/* one event on its way into the database, and what became of it */
+
+struct ngx_http_waha_entry_s {
+    ngx_queue_t                 queue;
+    ngx_http_waha_batch_t      *batch;
+    ngx_uint_t                  position;
+
+    /* filled in by the caller; event is NULL when it could not be read */
+    ngx_http_waha_event_t      *event;
+    ngx_str_t                   instance;
+    ngx_str_t                   claims;
+    ngx_str_t                   raw;
+    ngx_pool_t                 *pool;
+    void                      (*handler)(ngx_http_waha_entry_t *entry);
+    void                       *data;
+
+    ngx_str_t                   args[NGX_HTTP_WAHA_INGEST_ARGS];
+    u_char                      sent_at[8];
+
+    /* NGX_HTTP_WAHA_PG_OK: all below is committed; strings are of pool */
+    ngx_uint_t                  status;
+    ngx_str_t                   action;
+    ngx_str_t                   organization;
+    ngx_str_t                   tenant_id;
+    ngx_str_t                   contact_id;
+    ngx_str_t                   activity_id;
+    ngx_str_t                   code;
+
+    ngx_uint_t                  records;        /* in the same batch */
+    ngx_msec_t                  db_time;
+};
+
+
+extern const ngx_http_waha_pg_statement_t  ngx_http_waha_ingest_statements[];
+extern const ngx_uint_t                    ngx_http_waha_ingest_nstatements;
+
+
+/* Makes the ingest of a worker, from the cycle's pool.  NULL: no memory. */
+ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
+    ngx_http_waha_pg_pool_t *pool, ngx_http_waha_pg_conf_t *conf);
+
+/*
+ * Takes an entry that the caller has filled in.  NGX_OK: its handler will
+ * be called once, later, within the timeout of the database.  NGX_DECLINED:
+ * too many wait, or the database is refused; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_entry_t *entry);
+
+/*
+ * The same for bytes that cannot be stored as an event: entry->raw goes to
+ * quarantine for the reason given.
+ */
+ngx_int_t ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_entry_t *entry, ngx_str_t *reason);
+
+/* Forgets an entry whose owner goes away; its handler is not called. */
+void ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry);
+
+
+#endif /* _NGX_HTTP_WAHA_INGEST_H_INCLUDED_ */

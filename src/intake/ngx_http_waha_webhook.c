@@ -1,0 +1,656 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_waha.h"
+#include "ngx_http_waha_answer.h"
+#include "ngx_http_waha_envelope.h"
+#include "ngx_http_waha_signature.h"
+#include "ngx_http_waha_claims.h"
+#include "ngx_http_waha_webhook.h"
+
+
+/* what the client is told about an action of the database */
+
+typedef struct {
+    ngx_str_t    action;
+    ngx_uint_t   status;
+    const char  *message;
+} ngx_http_waha_webhook_answer_t;
+
+
+static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_webhook_process(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx);
+static ngx_int_t ngx_http_waha_webhook_read(ngx_http_request_t *r,
+    ngx_str_t *body);
+static u_char *ngx_http_waha_webhook_read_file(ngx_http_request_t *r,
+    ngx_buf_t *b, u_char *p);
+static ngx_int_t ngx_http_waha_webhook_verify(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx);
+static ngx_int_t ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx, ngx_str_t *name,
+    ngx_http_waha_hmac_e algorithm, ngx_http_waha_hmac_key_t **signer);
+static ngx_int_t ngx_http_waha_webhook_header(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value);
+static const char *ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
+    ngx_http_waha_event_t *event);
+static const char *ngx_http_waha_webhook_person(
+    ngx_http_waha_loc_conf_t *wlcf, ngx_http_waha_event_t *event);
+static ngx_int_t ngx_http_waha_webhook_submit(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx, ngx_uint_t readable);
+static void ngx_http_waha_webhook_cleanup(void *data);
+static void ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry);
+static ngx_int_t ngx_http_waha_webhook_answer(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx);
+static ngx_int_t ngx_http_waha_webhook_success(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx);
+
+
+static ngx_str_t  ngx_http_waha_webhook_hmac =
+    ngx_string("x-webhook-hmac");
+
+static ngx_str_t  ngx_http_waha_webhook_hmac_legacy =
+    ngx_string("x-webhook-hmac-signature");
+
+
+static const ngx_http_waha_webhook_answer_t
+    ngx_http_waha_webhook_refusals[] =
+{
+    { ngx_string("unknown_organization"), NGX_HTTP_NOT_FOUND,
+      "no organization is known for this session; the event is kept" },
+
+    { ngx_string("disabled_organization"), NGX_HTTP_NOT_FOUND,
+      "WhatsApp is not enabled for this organization" },
+
+    { ngx_string("contradiction"), NGX_HTTP_FORBIDDEN,
+      "the session, the metadata and the query name different organizations" }
+};
+
+
+ngx_int_t
+ngx_http_waha_webhook_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_http_waha_ctx_t  *ctx;
+
+    if (r->method != NGX_HTTP_POST) {
+        rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        return ngx_http_waha_answer_error(r, NGX_HTTP_NOT_ALLOWED,
+                                          "method_not_allowed",
+                                          "a webhook is sent with POST");
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_waha_module);
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                           ngx_http_waha_webhook_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_waha_webhook_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    rc = ngx_http_waha_webhook_process(r, ctx);
+
+    /* NGX_DONE: the answer comes with ngx_http_waha_webhook_done() */
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_process(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx)
+{
+    ngx_int_t    rc;
+    const char  *reason;
+
+    if (ngx_http_waha_webhook_read(r, &ctx->body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_waha_webhook_verify(r, ctx) != NGX_OK) {
+        return ngx_http_waha_answer_error(r, NGX_HTTP_UNAUTHORIZED,
+                                          "invalid_signature",
+                                          "the signature is missing or wrong");
+    }
+
+    rc = ngx_http_waha_envelope_parse(r->pool, &ctx->body, &ctx->event);
+
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_ABORT:
+        return ngx_http_waha_webhook_submit(r, ctx, 0);
+
+    case NGX_DECLINED:
+        return ngx_http_waha_answer_error(r, NGX_HTTP_BAD_REQUEST,
+                                          "invalid_event",
+                                          "the body is not an event of WAHA");
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    reason = ngx_http_waha_webhook_ignored(r, &ctx->event);
+
+    if (reason) {
+        ngx_str_set(&ctx->entry.action, "ignored");
+        ctx->entry.code.data = (u_char *) reason;
+        ctx->entry.code.len = ngx_strlen(reason);
+
+        return ngx_http_waha_webhook_success(r, ctx);
+    }
+
+    return ngx_http_waha_webhook_submit(r, ctx, 1);
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_read(ngx_http_request_t *r, ngx_str_t *body)
+{
+    size_t        len;
+    u_char       *p;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        ngx_str_set(body, "");
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+
+    if (cl->next == NULL && ngx_buf_in_memory(cl->buf)) {
+        body->data = cl->buf->pos;
+        body->len = cl->buf->last - cl->buf->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for ( /* void */ ; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->data = p;
+    body->len = len;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            continue;
+        }
+
+        p = ngx_http_waha_webhook_read_file(r, b, p);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_waha_webhook_read_file(ngx_http_request_t *r, ngx_buf_t *b,
+    u_char *p)
+{
+    off_t    offset;
+    ssize_t  n;
+
+    for (offset = b->file_pos; offset < b->file_last; offset += n) {
+
+        n = ngx_read_file(b->file, p, b->file_last - offset, offset);
+
+        if (n == NGX_ERROR) {
+            return NULL;
+        }
+
+        if (n == 0) {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                          "waha: the request body file \"%V\" is truncated",
+                          &b->file->name);
+            return NULL;
+        }
+
+        p += n;
+    }
+
+    return p;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_verify(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
+{
+    ngx_int_t                  rc, legacy;
+    ngx_http_waha_loc_conf_t  *wlcf;
+    ngx_http_waha_hmac_key_t  *signer;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (wlcf->hmac_keys->nelts == 0) {
+        return NGX_OK;
+    }
+
+    signer = NULL;
+    legacy = NGX_DECLINED;
+
+    rc = ngx_http_waha_webhook_verify_header(r, ctx,
+                                             &ngx_http_waha_webhook_hmac,
+                                             NGX_HTTP_WAHA_HMAC_SHA512,
+                                             &signer);
+
+    if (wlcf->hmac_legacy) {
+        legacy = ngx_http_waha_webhook_verify_header(r, ctx,
+                                        &ngx_http_waha_webhook_hmac_legacy,
+                                        NGX_HTTP_WAHA_HMAC_SHA256, &signer);
+    }
+
+    if (rc == NGX_ERROR || legacy == NGX_ERROR || signer == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->entry.instance = signer->instance;
+
+    return NGX_OK;
+}
+
+
+/* NGX_DECLINED: the header is not there */
+
+static ngx_int_t
+ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx, ngx_str_t *name,
+    ngx_http_waha_hmac_e algorithm, ngx_http_waha_hmac_key_t **signer)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  hex;
+    ngx_http_waha_hmac_key_t  *key;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    rc = ngx_http_waha_webhook_header(r, name, &hex);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    key = ngx_http_waha_signature_verify(wlcf->hmac_keys, algorithm, &hex,
+                                         &ctx->body);
+
+    if (key == NULL || (*signer && *signer != key)) {
+        return NGX_ERROR;
+    }
+
+    *signer = key;
+
+    return NGX_OK;
+}
+
+
+/* a header that is given twice is an error */
+
+static ngx_int_t
+ngx_http_waha_webhook_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    ngx_int_t         rc;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    rc = NGX_DECLINED;
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return rc;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].key.len != name->len
+            || ngx_strncmp(header[i].lowcase_key, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        if (rc == NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        *value = header[i].value;
+        rc = NGX_OK;
+    }
+}
+
+
+static const char *
+ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
+    ngx_http_waha_event_t *event)
+{
+    ngx_uint_t                 ignore;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    ignore = wlcf->ignore;
+
+    if (event->kind == NGX_HTTP_WAHA_OTHER) {
+        return "event";
+    }
+
+    if (event->kind == NGX_HTTP_WAHA_SESSION) {
+        return NULL;
+    }
+
+    switch (event->chat) {
+
+    case NGX_HTTP_WAHA_GROUP:
+        return (ignore & NGX_HTTP_WAHA_IGNORE_GROUPS) ? "group" : NULL;
+
+    case NGX_HTTP_WAHA_STORY:
+        return (ignore & NGX_HTTP_WAHA_IGNORE_STATUSES) ? "status" : NULL;
+
+    case NGX_HTTP_WAHA_NEWSLETTER:
+        return (ignore & NGX_HTTP_WAHA_IGNORE_NEWSLETTERS) ? "newsletter"
+                                                           : NULL;
+
+    case NGX_HTTP_WAHA_BROADCAST:
+        return (ignore & NGX_HTTP_WAHA_IGNORE_BROADCASTS) ? "broadcast" : NULL;
+
+    case NGX_HTTP_WAHA_BOT:
+        return "bot";
+
+    default:
+        return ngx_http_waha_webhook_person(wlcf, event);
+    }
+}
+
+
+static const char *
+ngx_http_waha_webhook_person(ngx_http_waha_loc_conf_t *wlcf,
+    ngx_http_waha_event_t *event)
+{
+    ngx_str_t   *number;
+    ngx_uint_t   i;
+    const char  *reason;
+
+    reason = "no_sender";
+
+    if (event->phone.data && wlcf->phone_pattern
+        && ngx_regex_exec(wlcf->phone_pattern, &event->phone, NULL, 0) < 0)
+    {
+        /* a person may still be known by the LID */
+
+        ngx_str_null(&event->phone);
+        reason = "phone";
+    }
+
+    if (event->phone.data && wlcf->blocked_numbers) {
+        number = wlcf->blocked_numbers->elts;
+
+        for (i = 0; i < wlcf->blocked_numbers->nelts; i++) {
+            if (number[i].len == event->phone.len
+                && ngx_memcmp(number[i].data, event->phone.data,
+                              number[i].len)
+                   == 0)
+            {
+                return "blocked";
+            }
+        }
+    }
+
+    if (event->phone.data || event->lid.data) {
+        return NULL;
+    }
+
+    /* what happens to a message needs no person */
+
+    return (event->kind == NGX_HTTP_WAHA_MESSAGE
+            || event->kind == NGX_HTTP_WAHA_CALL) ? reason : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
+    ngx_uint_t readable)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   reason;
+    ngx_pool_cleanup_t         *cln;
+    ngx_http_waha_entry_t      *entry;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    entry = &ctx->entry;
+
+    entry->raw = ctx->body;
+    entry->pool = r->pool;
+    entry->handler = ngx_http_waha_webhook_done;
+    entry->data = r;
+
+    if (readable) {
+        entry->event = &ctx->event;
+
+        if (ngx_http_waha_claims(r, &ctx->event, &entry->claims) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        rc = ngx_http_waha_ingest(wmcf->ingest, entry);
+
+    } else {
+        ngx_str_set(&reason, "too_complex");
+        rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, entry, &reason);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                          "overloaded",
+                                          "too many events wait for the "
+                                          "database; send this one again");
+    }
+
+    cln->handler = ngx_http_waha_webhook_cleanup;
+    cln->data = entry;
+
+    r->connection->log->action = "storing a WhatsApp event";
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_waha_webhook_cleanup(void *data)
+{
+    ngx_http_waha_entry_t  *entry = data;
+
+    ngx_http_waha_ingest_cancel(entry);
+}
+
+
+static void
+ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry)
+{
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_http_waha_ctx_t  *ctx;
+
+    r = entry->data;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    ngx_http_finalize_request(r, ngx_http_waha_webhook_answer(r, ctx));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_answer(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
+{
+    ngx_uint_t                             i;
+    ngx_http_waha_entry_t                 *entry;
+    const ngx_http_waha_webhook_answer_t  *refusal;
+
+    entry = &ctx->entry;
+
+    switch (entry->status) {
+
+    case NGX_HTTP_WAHA_PG_OK:
+        break;
+
+    case NGX_HTTP_WAHA_PG_BUSY:
+        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                          "database_busy",
+                                          "the database is busy with the same "
+                                          "contact; send this event again");
+
+    case NGX_HTTP_WAHA_PG_SETUP:
+        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                          "database_setup",
+                                          "the database refuses events; its "
+                                          "administrator has to look");
+
+    default:
+        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                          "database_unavailable",
+                                          "the database does not answer in "
+                                          "time; send this event again");
+    }
+
+    for (i = 0; i < sizeof(ngx_http_waha_webhook_refusals)
+                    / sizeof(ngx_http_waha_webhook_refusals[0]); i++)
+    {
+        refusal = &ngx_http_waha_webhook_refusals[i];
+
+        if (refusal->action.len == entry->action.len
+            && ngx_strncmp(refusal->action.data, entry->action.data,
+                           entry->action.len)
+               == 0)
+        {
+            return ngx_http_waha_answer_error(r, refusal->status,
+                                         (const char *) refusal->action.data,
+                                         refusal->message);
+        }
+    }
+
+    return ngx_http_waha_webhook_success(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_success(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
+{
+    size_t                  len;
+    u_char                 *p;
+    ngx_str_t               json;
+    ngx_http_waha_entry_t  *entry;
+
+    entry = &ctx->entry;
+
+    len = sizeof("{\"success\":true,\"data\":{\"received\":true,"
+                 "\"action\":\"\",\"reason\":\"\",\"organization\":\"\","
+                 "\"tenantId\":,\"contactId\":,\"activityId\":}}") - 1
+          + entry->action.len + entry->code.len + entry->organization.len
+          + ngx_escape_json(NULL, entry->organization.data,
+                            entry->organization.len)
+          + entry->tenant_id.len + entry->contact_id.len
+          + entry->activity_id.len;
+
+    json.data = ngx_pnalloc(r->pool, len);
+    if (json.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_sprintf(json.data, "{\"success\":true,\"data\":{\"received\":true,"
+                               "\"action\":\"%V\"", &entry->action);
+
+    if (entry->code.len) {
+        p = ngx_sprintf(p, ",\"reason\":\"%V\"", &entry->code);
+    }
+
+    if (entry->organization.len) {
+        p = ngx_cpymem(p, ",\"organization\":\"",
+                       sizeof(",\"organization\":\"") - 1);
+        p = (u_char *) ngx_escape_json(p, entry->organization.data,
+                                       entry->organization.len);
+        *p++ = '"';
+    }
+
+    if (entry->tenant_id.len) {
+        p = ngx_sprintf(p, ",\"tenantId\":%V", &entry->tenant_id);
+    }
+
+    if (entry->contact_id.len) {
+        p = ngx_sprintf(p, ",\"contactId\":%V", &entry->contact_id);
+    }
+
+    if (entry->activity_id.len) {
+        p = ngx_sprintf(p, ",\"activityId\":%V", &entry->activity_id);
+    }
+
+    *p++ = '}';
+    *p++ = '}';
+
+    json.len = p - json.data;
+
+    return ngx_http_waha_answer(r, NGX_HTTP_OK, &json);
+}
