@@ -97,7 +97,7 @@ begin
                 direction, left(body, 255), (direction = 'inbound')::int,
                 case direction when 'inbound' then at end,
                 case direction when 'outbound' then at end)
-        on conflict (organization_slug, contact_id, session_name)
+        on conflict on constraint conversations_pkey
         do update set last_message_id = excluded.last_message_id,
                       last_message_at = excluded.last_message_at,
                       last_direction = excluded.last_direction,
