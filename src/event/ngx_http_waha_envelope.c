@@ -254,20 +254,20 @@ ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
 
     item = ngx_http_waha_json_get(metadata, name);
 
-    /* integers up to here are exact */
+    /* doubles are exact up to here */
 
     if (!cJSON_IsNumber(item)
-        || !(item->valuedouble >= 0 && item->valuedouble <= 9007199254740991.0)
+        || !(item->valuedouble >= 0 && item->valuedouble < 1e15)
         || item->valuedouble != (double) (int64_t) item->valuedouble)
     {
         return label;
     }
 
-    label.data = ngx_pnalloc(pool, NGX_INT64_LEN);
+    label.data = ngx_pnalloc(pool, NGX_INT64_LEN + 1);
 
     if (label.data) {
-        label.len = ngx_sprintf(label.data, "%L", (int64_t) item->valuedouble)
-                    - label.data;
+        label.len = snprintf((char *) label.data, NGX_INT64_LEN + 1, "%.0f",
+                             item->valuedouble);
     }
 
     return label;

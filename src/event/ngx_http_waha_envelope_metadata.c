@@ -36,7 +36,7 @@ static void ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
     const char *name, const cJSON *value);
 static void ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_reader_t *reader);
-static int64_t ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader);
+static double ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_location(
     ngx_http_waha_metadata_t *metadata, const cJSON *location);
 static void ngx_http_waha_metadata_degrees(
@@ -72,8 +72,7 @@ ngx_http_waha_envelope_message_metadata(ngx_http_waha_reader_t *reader)
 
     if (cJSON_IsNumber(ack) && ack->valuedouble >= -1 && ack->valuedouble <= 4)
     {
-        ngx_http_waha_json_raw(&metadata.json, "ack", "%i",
-                               (ngx_int_t) ack->valuedouble);
+        ngx_http_waha_json_number(&metadata.json, "ack", ack->valuedouble);
     }
 
     ngx_http_waha_metadata_media(&metadata, reader);
@@ -128,16 +127,8 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ms = ngx_http_waha_envelope_time(
              ngx_http_waha_json_get(reader->payload, "timestamp"), 1000);
 
-    if (ms == 0) {
-        return;
-    }
-
-    if (ms % 1000) {
-        ngx_http_waha_json_raw(json, "timestamp", "%L.%03L",
-                               ms / 1000, ms % 1000);
-
-    } else {
-        ngx_http_waha_json_raw(json, "timestamp", "%L", ms / 1000);
+    if (ms) {
+        ngx_http_waha_json_number(json, "timestamp", (double) ms / 1000);
     }
 }
 
@@ -151,15 +142,15 @@ ngx_http_waha_metadata_end(ngx_http_waha_metadata_t *metadata,
     json = &metadata->json;
 
     if (reader->event->sanitised) {
-        ngx_http_waha_json_raw(json, "sanitised", "true");
+        ngx_http_waha_json_flag(json, "sanitised", 1);
     }
 
     if (metadata->truncated) {
-        ngx_http_waha_json_raw(json, "truncated", "true");
+        ngx_http_waha_json_flag(json, "truncated", 1);
     }
 
     if (reader->time_missing) {
-        ngx_http_waha_json_raw(json, "time_missing", "true");
+        ngx_http_waha_json_flag(json, "time_missing", 1);
     }
 
     ngx_http_waha_json_close(json, '}');
@@ -189,8 +180,7 @@ ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
     const char *name, const cJSON *value)
 {
     if (cJSON_IsBool(value)) {
-        ngx_http_waha_json_raw(&metadata->json, name,
-                               cJSON_IsTrue(value) ? "true" : "false");
+        ngx_http_waha_json_flag(&metadata->json, name, cJSON_IsTrue(value));
     }
 }
 
@@ -200,7 +190,7 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON      *media;
-    int64_t     size;
+    double      size;
     ngx_str_t   value;
 
     ngx_http_waha_metadata_flag(metadata, "has_media",
@@ -234,24 +224,24 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
     size = ngx_http_waha_metadata_size(reader);
 
     if (size >= 0) {
-        ngx_http_waha_json_raw(&metadata->json, "size", "%L", size);
+        ngx_http_waha_json_number(&metadata->json, "size", size);
     }
 
     if (ngx_http_waha_json_get(media, "error")) {
-        ngx_http_waha_json_raw(&metadata->json, "error", "true");
+        ngx_http_waha_json_flag(&metadata->json, "error", 1);
     }
 
     ngx_http_waha_json_close(&metadata->json, '}');
 }
 
 
-/* Bytes of the file: a number, or digits as NOWEB prints 64-bit numbers. */
+/* Bytes of the file: a number, or digits as NOWEB writes 64-bit numbers. */
 
-static int64_t
+static double
 ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader)
 {
-    off_t   size;
-    cJSON  *item;
+    cJSON   *item;
+    double   size;
 
     item = ngx_http_waha_json_get(reader->content, "fileLength");
 
@@ -260,19 +250,17 @@ ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader)
                    ngx_http_waha_json_get(reader->message, "_data"), "size");
     }
 
-    if (cJSON_IsString(item)) {
+    size = -1;
+
+    if (cJSON_IsNumber(item)) {
+        size = item->valuedouble;
+
+    } else if (cJSON_IsString(item)) {
         size = ngx_atoof((u_char *) item->valuestring,
                          ngx_strlen(item->valuestring));
-        return size;
     }
 
-    if (cJSON_IsNumber(item)
-        && item->valuedouble >= 0 && item->valuedouble <= 9007199254740991.0)
-    {
-        return (int64_t) item->valuedouble;
-    }
-
-    return -1;
+    return (size >= 0 && size < 1e15) ? size : -1;
 }
 
 

@@ -19,6 +19,9 @@ typedef struct {
 } ngx_http_waha_json_copy_t;
 
 
+/* "-1.23456789012345e-308" and the zero behind it */
+#define NGX_HTTP_WAHA_JSON_NUMBER_LEN  32
+
 /* one bit or byte in each of the eight that are looked at together */
 
 #define NGX_HTTP_WAHA_JSON_ONES   0x0101010101010101ULL
@@ -639,22 +642,38 @@ ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
 
 
 void
-ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
-    const char *format, ...)
+ngx_http_waha_json_number(ngx_http_waha_json_out_t *out, const char *name,
+    double value)
 {
-    u_char   *p;
-    va_list   args;
+    u_char  *p;
 
     ngx_http_waha_json_name(out, name);
 
-    p = ngx_http_waha_json_reserve(out, 2 * NGX_INT64_LEN);
+    p = ngx_http_waha_json_reserve(out, NGX_HTTP_WAHA_JSON_NUMBER_LEN);
     if (p == NULL) {
         return;
     }
 
-    va_start(args, format);
-    out->pos = ngx_vslprintf(p, p + 2 * NGX_INT64_LEN, format, args);
-    va_end(args);
+    out->pos += snprintf((char *) p, NGX_HTTP_WAHA_JSON_NUMBER_LEN, "%.15g",
+                         value);
+}
+
+
+void
+ngx_http_waha_json_flag(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_uint_t value)
+{
+    u_char  *p;
+
+    ngx_http_waha_json_name(out, name);
+
+    p = ngx_http_waha_json_reserve(out, sizeof("false") - 1);
+    if (p == NULL) {
+        return;
+    }
+
+    out->pos = value ? ngx_cpymem(p, "true", sizeof("true") - 1)
+                     : ngx_cpymem(p, "false", sizeof("false") - 1);
 }
 
 

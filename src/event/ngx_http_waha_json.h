@@ -70,9 +70,13 @@ void ngx_http_waha_json_close(ngx_http_waha_json_out_t *out, u_char bracket);
 void ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
     ngx_str_t *value);
 
-/* Writes what is JSON already: a number, true or false. */
-void ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
-    const char *format, ...);
+/* Writes a finite number, to 15 digits. */
+void ngx_http_waha_json_number(ngx_http_waha_json_out_t *out,
+    const char *name, double value);
+
+/* Writes true or false. */
+void ngx_http_waha_json_flag(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_uint_t value);
 
 /* Gives the text, which is of the pool.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_waha_json_end(ngx_http_waha_json_out_t *out,
