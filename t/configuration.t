@@ -1,0 +1,160 @@
+#!/usr/bin/perl
+
+# Mistakes in nginx.conf are told with what is wrong and what to do.
+
+use strict;
+use warnings;
+
+use Waha::Test;
+
+my $t = Waha::Test->new;
+
+
+# directives of http, of the server and of the location
+
+sub configured {
+    my ($http, $server, $location) = @_;
+
+    my $nginx = $t->nginx(conf => <<"EOF_CONF");
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP_GLOBALS%%
+    $http
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        $server
+        location = /hook {
+            $location
+        }
+    }
+}
+EOF_CONF
+
+    $nginx->write('empty.key', "\n");
+    $nginx->write('long.key', 'x' x 5000);
+    $nginx->write('crlf.key', "hmackey\r\n");
+
+    return $nginx->test;
+}
+
+
+sub accepted {
+    my ($name, @conf) = @_;
+
+    my ($status, $text) = configured(@conf);
+    is($status, 0, $name) or diag($text);
+}
+
+
+sub refused {
+    my ($name, $why, @conf) = @_;
+
+    my ($status, $text) = configured(@conf);
+    subtest $name => sub {
+        isnt($status, 0, 'nginx -t fails');
+        like($text, $why, 'and says why');
+    };
+}
+
+
+my $database = 'waha_database "host=127.0.0.1 dbname=crm user=waha_gateway";';
+my $dir = $t->nginx(conf => "events { }\n")->{dir};
+my $key = "waha_hmac_key $dir/hmac.key;";
+
+
+accepted('a key, a database and a webhook',
+    $database, '', "waha_webhook; $key");
+
+accepted('keys for all of a server, two at a time and bound to an instance',
+    $database,
+    "$key waha_hmac_key hmac.key instance=waha-1;",
+    'waha_webhook;');
+
+accepted('signatures switched off on purpose',
+    $database, '', 'waha_webhook; waha_hmac_key off;');
+
+accepted('all that can be said of a webhook', $database, '', <<"EOF_CONF");
+waha_webhook;
+waha_hmac_key crlf.key;
+waha_hmac_legacy on;
+waha_tenant_from session metadata pattern query sender;
+waha_default_organization acme;
+waha_ignore groups statuses;
+waha_phone_pattern "^[1-9][0-9]{9,14}\$";
+waha_blocked_numbers "+49 (151) 234-56" 79222222222;
+EOF_CONF
+
+refused('no key', qr/has "waha_webhook" but no "waha_hmac_key".*off/,
+    $database, '', 'waha_webhook;');
+
+refused('no database', qr/"waha_webhook" needs "waha_database"/,
+    '', '', "waha_webhook; $key");
+
+refused('a key file that is not there', qr/nowhere\.key" failed.*No such file/,
+    $database, '', 'waha_webhook; waha_hmac_key nowhere.key;');
+
+refused('an empty key file', qr/empty\.key" is empty/,
+    $database, '', 'waha_webhook; waha_hmac_key empty.key;');
+
+refused('a file that is no key', qr/long\.key" is longer than 4096 bytes/,
+    $database, '', 'waha_webhook; waha_hmac_key long.key;');
+
+refused('a word that is no parameter of a key',
+    qr/invalid parameter "host=a".*instance=<name>/,
+    $database, '', 'waha_webhook; waha_hmac_key hmac.key host=a;');
+
+refused('an instance without a name', qr/invalid parameter "instance="/,
+    $database, '', 'waha_webhook; waha_hmac_key hmac.key instance=;');
+
+refused('a key and no key', qr/contradicts "waha_hmac_key off"/,
+    $database, '', 'waha_webhook; waha_hmac_key off; waha_hmac_key hmac.key;');
+
+refused('no key and a key', qr/off contradicts/,
+    $database, '', 'waha_webhook; waha_hmac_key hmac.key; waha_hmac_key off;');
+
+refused('a source of tenants that does not exist', qr/invalid value "header"/,
+    $database, '', "waha_webhook; $key waha_tenant_from session header;");
+
+refused('tenants not from the session', qr/must name "session"/,
+    $database, '', "waha_webhook; $key waha_tenant_from metadata;");
+
+refused('nothing and something ignored', qr/allows no other value/,
+    $database, '', "waha_webhook; $key waha_ignore none groups;");
+
+refused('a pattern that is none', qr/pcre2?_compile\(\) failed/,
+    $database, '', "waha_webhook; $key waha_phone_pattern '([';");
+
+refused('a number with letters', qr/invalid number "12ab"/,
+    $database, '', "waha_webhook; $key waha_blocked_numbers 12ab;");
+
+refused('a number without digits', qr/no digits in number "\+"/,
+    $database, '', "waha_webhook; $key waha_blocked_numbers +;");
+
+refused('two webhooks in a location', qr/"waha_webhook" directive is duplicate/,
+    $database, '', "waha_webhook; waha_webhook; $key");
+
+refused('two databases', qr/"waha_database" directive is duplicate/,
+    "$database $database", '', "waha_webhook; $key");
+
+refused('a database that cannot be parsed', qr/waha_database|"hots"/,
+    'waha_database "hots=1";', '', "waha_webhook; $key");
+
+refused('a parameter that the database has not',
+    qr/invalid parameter "conections=4"/,
+    'waha_database "host=127.0.0.1" conections=4;', '',
+    "waha_webhook; $key");
+
+refused('no connections', qr/connections=0/,
+    'waha_database "host=127.0.0.1" connections=0;', '',
+    "waha_webhook; $key");
+
+refused('a timeout that is none', qr/timeout=soon/,
+    'waha_database "host=127.0.0.1" timeout=soon;', '',
+    "waha_webhook; $key");
+
+refused('a host without an address', qr/nowhere\.invalid/,
+    'waha_database "host=nowhere.invalid dbname=crm";', '',
+    "waha_webhook; $key");
+
+$t->done;

@@ -1,0 +1,208 @@
+#!/usr/bin/perl
+
+# What the sender of a webhook is told, and what stands in the database then.
+
+use strict;
+use warnings;
+
+use Waha::Test;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+
+$pg->organization('acme', session => 't1');
+$pg->organization('closed', session => 't2', enabled => 0);
+
+$t->nginx(conf => <<'EOF_CONF');
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP_GLOBALS%%
+
+    log_format waha '$waha_organization|$waha_session|$waha_event|'
+                    '$waha_action|$waha_batch|$waha_db_time|$status';
+
+    waha_database "%%DSN%%";
+    waha_hmac_key %%KEY%%;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        access_log %%DIR%%/waha.log waha;
+
+        location = /api/whatsapp/webhook {
+            waha_webhook;
+        }
+
+        location = /small {
+            waha_webhook;
+            client_max_body_size 10;
+        }
+
+        location = /static {
+            return 204;
+        }
+    }
+}
+EOF_CONF
+
+$t->start;
+
+
+sub count { return $pg->value("select count(*) from $_[0]") }
+
+
+# a new person, the same message again, the next message
+
+my $message = $t->message(id => 'A1', name => 'Ann Lee', text => 'hello');
+my $r = $t->webhook($message);
+
+is($r->{status}, 200, 'a message of a new person is taken');
+is($r->{headers}{'content-type'}, 'application/json', 'the answer is JSON');
+
+my $data = $r->{json}{data};
+my ($contact, $activity) = @$data{qw(contactId activityId)};
+
+is_deeply($r->{json}, { success => $data && $r->{json}{success}, data => {
+    received => $data->{received}, action => 'contact_created',
+    organization => 'acme',
+    tenantId => $pg->value("select id from organizations where slug = 'acme'"),
+    contactId => $contact, activityId => $activity } },
+    'the answer says what was done');
+
+ok($r->{json}{success} && $data->{received}, 'and that it was received');
+
+is_deeply($pg->rows(qq{
+    select first_name, last_name, phone_1, contact_type
+    from contacts where id = $contact and organization_slug = 'acme'}),
+    [['Ann', 'Lee', '+79222222222', 'lead']], 'the contact is stored');
+
+is_deeply($pg->rows(qq{
+    select contact_id, activity_type, direction, message_content
+    from contact_activities where id = $activity}),
+    [[$contact, 'whatsapp_message', 'inbound', 'hello']],
+    'the message is stored');
+
+$r = $t->webhook($message);
+is($r->{status}, 200, 'a retry is taken');
+is($r->{json}{data}{action}, 'duplicate', 'as a duplicate');
+is($r->{json}{data}{contactId}, $contact, 'of the same contact');
+is(count('contact_activities'), 1, 'and stores nothing');
+
+$r = $t->webhook($t->message(id => 'A2', event => 'message.any',
+                             name => 'Ann Lee'));
+is($r->{json}{data}{action}, 'activity_logged', 'the next message is logged');
+is($r->{json}{data}{contactId}, $contact, 'for the same contact');
+
+$r = $t->webhook($t->event('message.ack', 't1',
+    { id => 'false_79222222222@c.us_A2', ack => 3, ackName => 'READ',
+      from => '79222222222@c.us', fromMe => undef }));
+is($r->{json}{data}{action}, 'status_updated', 'a status is stored');
+
+$r = $t->webhook($t->session_status('t1', 'WORKING'));
+is($r->{json}{data}{action}, 'session_updated', 'the session is kept true');
+
+for my $event (qw(presence.update group.v2.join poll.vote unheard.of)) {
+    $r = $t->webhook($t->event($event, 't1', {}));
+    is($r->{status}, 200, "$event is taken");
+    is_deeply([@{ $r->{json}{data} }{qw(action reason)}],
+              ['ignored', 'event'], 'and ignored');
+}
+
+
+# refusals
+
+sub refused {
+    my ($name, $r, $status, $code) = @_;
+
+    subtest $name => sub {
+        is($r->{status}, $status, "status $status");
+        is($r->{json}{code}, $code, "code $code");
+        ok(defined $r->{json}{success} && !$r->{json}{success}, 'no success');
+        ok(length $r->{json}{error}, 'a sentence');
+    };
+}
+
+my $before = count('contact_activities');
+
+refused('an event without signature', $t->webhook($message, key => undef),
+        401, 'invalid_signature');
+
+refused('an event with another signature', $t->webhook($message, key => 'x'),
+        401, 'invalid_signature');
+
+refused('an empty body', $t->webhook(''), 400, 'invalid_event');
+refused('no JSON', $t->webhook('hello'), 400, 'invalid_event');
+refused('no envelope', $t->webhook('{"a":1}'), 400, 'invalid_event');
+
+refused('an unknown session', $t->webhook($t->message(session => 'none')),
+        404, 'unknown_organization');
+is(count('waha.quarantine'), 1, 'its event is kept');
+
+refused('a disabled organization', $t->webhook($t->message(session => 't2')),
+        404, 'disabled_organization');
+is(count('waha.quarantine'), 1, 'its event is not kept');
+
+refused('a query that names another organization',
+        $t->webhook($t->message, path => '/api/whatsapp/webhook?org=closed'),
+        403, 'contradiction');
+
+my $http = $t->http;
+$r = $http->request('GET', '/api/whatsapp/webhook');
+refused('GET', $r, 405, 'method_not_allowed');
+is($r->{headers}{allow}, 'POST', 'what is allowed is said');
+
+$r = $t->webhook($message, path => '/small');
+is($r->{status}, 413, 'a body beyond client_max_body_size');
+
+is(count('contact_activities'), $before, 'nothing refused is stored');
+
+
+# a body in a temporary file, in chunks
+
+my $long = 'x' x 100_000;
+$r = $t->webhook($t->message(id => 'A3', text => $long));
+is($r->{status}, 200, 'a body in a temporary file');
+is($pg->value(q{select message_content = repeat('x', 100000)
+    from contact_activities where message_id = 'A3'}), 't',
+    'is stored in full');
+
+
+# the database away
+
+$pg->stop('fast');
+
+$r = $t->webhook($t->message(id => 'A4'));
+refused('the database is away', $r, 503, 'database_unavailable');
+cmp_ok($r->{headers}{'retry-after'}, '>', 0, 'the wait is said');
+
+$pg->start;
+
+ok(wait_for(sub {
+    return $t->webhook($t->message(id => 'A4'))->{status} == 200;
+}, 10), 'it is back without a reload');
+
+is($pg->value(q{select count(*) from contact_activities
+    where message_id = 'A4'}), 1, 'and the retried message is there once');
+
+
+# variables
+
+$http->request('GET', '/static');
+
+my $log = sub {
+    open my $fh, '<', $t->nginx->{dir} . '/waha.log' or die $!;
+    return do { local $/; <$fh> };
+};
+
+ok(wait_for(sub { $log->() =~ /\|204$/m }, 5), 'the log is written');
+
+my @lines = split /\n/, $log->();
+like($lines[0], qr/^acme\|t1\|message\|contact_created\|1\|0\.\d{3}\|200$/,
+     'the log has all of a message');
+like($log->(), qr/^-\|t1\|presence\.update\|ignored\|-\|-\|200$/m,
+     'what is ignored costs the database nothing');
+like($log->(), qr/^-\|-\|-\|invalid_signature\|-\|-\|401$/m,
+     'a refusal has its code');
+like($log->(), qr/^-\|-\|-\|-\|-\|-\|204$/m, 'other locations have nothing');
+
+$t->done;
