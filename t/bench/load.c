@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
@@ -122,6 +123,7 @@ typedef struct {
     uint64_t            next;           /* request to send next */
     uint64_t            busy;
     uint64_t            stalled;
+    uint64_t            due;            /* open loop: of the next request */
     uint64_t            begin;
     uint64_t            end;
 } load_t;
@@ -146,6 +148,7 @@ static void load_reconnect(load_t *l, load_conn_t *c);
 static void load_watch(load_t *l, load_conn_t *c, uint32_t events, int op);
 static void load_free(load_t *l, load_conn_t *c);
 static void load_due(load_t *l);
+static uint64_t load_gap(load_t *l);
 static void load_start(load_t *l, load_conn_t *c, uint64_t now);
 static void load_send(load_t *l, load_conn_t *c);
 static void load_recv(load_t *l, load_conn_t *c);
@@ -513,6 +516,7 @@ load_run(load_t *l)
     }
 
     if (l->conf.rate) {
+        l->due = l->begin;
         load_due(l);
     }
 
@@ -652,19 +656,18 @@ load_free(load_t *l, load_conn_t *c)
 static void
 load_due(load_t *l)
 {
-    uint64_t            due;
     load_conn_t        *c;
     struct itimerspec   it;
 
     for ( ;; ) {
-        due = l->begin + l->next * LOAD_SEC / l->conf.rate;
 
-        if (l->next == l->conf.requests || due >= l->end) {
-            l->end = due;
+        if (l->next == l->conf.requests || l->due >= l->end) {
+            l->end = l->due;
+            l->next = l->conf.requests;
             return;
         }
 
-        if (due > load_now()) {
+        if (l->due > load_now()) {
             break;
         }
 
@@ -677,14 +680,29 @@ load_due(load_t *l)
         }
 
         l->idle = c->next;
-        load_start(l, c, due);
+        load_start(l, c, l->due);
+
+        l->due += load_gap(l);
     }
 
     memset(&it, 0, sizeof(it));
-    it.it_value.tv_sec = due / LOAD_SEC;
-    it.it_value.tv_nsec = due % LOAD_SEC;
+    it.it_value.tv_sec = l->due / LOAD_SEC;
+    it.it_value.tv_nsec = l->due % LOAD_SEC;
 
     timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &it, NULL);
+}
+
+
+/* people do not wait for each other: arrivals are those of Poisson */
+
+static uint64_t
+load_gap(load_t *l)
+{
+    double  part;
+
+    part = (double) (load_mix(~l->next) >> 11) / (1ull << 53);
+
+    return -log(1 - part) * LOAD_SEC / l->conf.rate;
 }
 
 
