@@ -45,7 +45,8 @@ sub new {
     return bless {
         senders => 2, connections => 12, people => 20, fresh => 8,
         twin => 10, retry => 0, pause => 0, timeout => 5, seed => 1,
-        path => '/api/whatsapp/webhook', key => 'hmackey', tag => 'L', %o,
+        path => '/api/whatsapp/webhook', key => 'hmackey', tag => 'L',
+        names => 1, forms => [ 'phone' ], %o,
         pids => [], logs => [],
     }, $class;
 }
@@ -172,6 +173,7 @@ sub _send {
     $self->{number} = $number;
     $self->{template} = _template();
     $self->{again} = [];
+    my $settled = $number > 1 || !grep { $_ eq 'both' } @{ $self->{forms} };
 
     srand $self->{seed} * 1000 + $number;
     my $stop = 0;
@@ -191,6 +193,11 @@ sub _send {
         }
 
         my @busy = grep { $_->{message} } @connections;
+
+        if ($stop && !$settled++) {
+            $self->_settle;
+            next;
+        }
 
         last if $stop && !@busy
                 && (!@{ $self->{again} } || $now > $stop + 30);
@@ -219,18 +226,26 @@ sub _next {
 
 
 sub _new_message {
-    my ($self) = @_;
+    my ($self, $where, $phone, $form) = @_;
 
-    my $where = $self->{organizations}[ rand @{ $self->{organizations} } ];
+    $where //= $self->{organizations}[ rand @{ $self->{organizations} } ];
+    $phone //= 79000000000 + int rand $self->{people};
+    $form //= $self->{forms}[ rand @{ $self->{forms} } ];
+
     my ($slug, $session) = @$where;
     my $text = $texts[ rand @texts ];
     my $id = sprintf '%s%d%06d', $self->{tag}, $self->{number},
                      ++$self->{sequence};
-    my $phone = 79000000000 + int rand $self->{people};
+    my $name = 'Person ' . $phone . '.' . int rand $self->{names};
+    my $lid = $phone =~ s/^7/5/r;
 
-    my %value = (SESSION => $session, ID => $id, PHONE => $phone,
-                 TEXT => "$text->[1] $id", NAME => "Person $phone",
-                 TIME => time);
+    my %value = (SESSION => $session, ID => $id, NAME => $name,
+                 CHAT => $form eq 'phone' ? "$phone\@c.us" : "$lid\@lid",
+                 JID => $form eq 'phone' ? "$phone\@s.whatsapp.net"
+                                         : "$lid\@lid",
+                 ALT => $form eq 'both'
+                        ? qq{"remoteJidAlt":"$phone\@s.whatsapp.net",} : '',
+                 TEXT => "$text->[1] $id", TIME => time);
 
     my @bodies;
 
@@ -250,6 +265,20 @@ sub _new_message {
     push @{ $self->{again} }, { %$m, body => $bodies[1] } if @bodies > 1;
 
     return $m;
+}
+
+
+# lets every person be known by all identities
+
+sub _settle {
+    my ($self) = @_;
+
+    for my $where (@{ $self->{organizations} }) {
+        for my $person (0 .. $self->{people} - 1) {
+            push @{ $self->{again} },
+                 $self->_new_message($where, 79000000000 + $person, 'both');
+        }
+    }
 }
 
 
@@ -392,12 +421,12 @@ sub _template {
     return <<'EOF_BODY' =~ s/\n\s*//gr;
 {"id":"evt_%ID%","timestamp":%TIME%000,"event":"%EVENT%",
  "session":"%SESSION%","me":{"id":"79111111111@c.us","pushName":"Acme"},
- "payload":{"id":"false_%PHONE%@c.us_%ID%","timestamp":%TIME%,
- "from":"%PHONE%@c.us","fromMe":false,"source":"app","body":"%TEXT%",
+ "payload":{"id":"false_%CHAT%_%ID%","timestamp":%TIME%,
+ "from":"%CHAT%","fromMe":false,"source":"app","body":"%TEXT%",
  "hasMedia":false,"media":null,"ack":2,"ackName":"DEVICE","location":null,
  "vCards":null,"replyTo":null,
- "_data":{"key":{"remoteJid":"%PHONE%@s.whatsapp.net","fromMe":false,
- "id":"%ID%","addressingMode":"pn"},"messageTimestamp":%TIME%,
+ "_data":{"key":{"remoteJid":"%JID%",%ALT%"fromMe":false,
+ "id":"%ID%"},"messageTimestamp":%TIME%,
  "pushName":"%NAME%","broadcast":false,
  "message":{"conversation":"%TEXT%"},"status":3}},
  "engine":"NOWEB","environment":{"version":"2026.7.1","engine":"NOWEB",

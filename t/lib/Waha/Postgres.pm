@@ -164,6 +164,15 @@ sub rows {
 }
 
 
+# the same as people read it
+
+sub table {
+    my ($self, $sql) = @_;
+
+    return $self->_psql([ '-f', '-' ], $sql);
+}
+
+
 # the first column of the first row
 
 sub value {

@@ -1,0 +1,35 @@
+# A PostgreSQL backend killed in the middle of its work loses no promise.
+
+use Waha::Test;
+use Waha::Fault;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres;
+$t->nginx->start;
+
+# the server restarts all of its processes after this
+
+Waha::Fault->new($t, $pg)->runs('a backend is killed with SIGKILL', sub {
+    my ($load) = @_;
+
+    my ($backend) = $pg->value(<<'EOF_SQL') or die 'no backend';
+select pid from pg_stat_activity where application_name = 'nginx-waha'
+ order by state <> 'active', random() limit 1
+EOF_SQL
+
+    kill 'KILL', $backend;
+});
+
+Waha::Fault->new($t, $pg, retry => 1)->runs('backends are terminated', sub {
+    my ($load) = @_;
+
+    for (1 .. 10) {
+        $pg->psql(<<'EOF_SQL');
+select pg_terminate_backend(pid) from pg_stat_activity
+ where application_name = 'nginx-waha' and random() < 0.5
+EOF_SQL
+        $load->progress(20) or die 'no progress';
+    }
+});
+
+$t->done;

@@ -1,0 +1,123 @@
+# The client leaves at any moment: nothing leaks, nothing is stored twice,
+# everybody else is served.
+
+use Waha::Test;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres;
+my $nginx = $t->nginx->start;
+my $number = 0;
+
+$pg->organization('acme', session => 't1');
+is(whole()->{status}, 200, 'warm up') for 1 .. 2;
+
+my ($worker) = $nginx->worker_pids;
+wait_for(sub { $pg->value(<<'EOF_SQL') > 0 }, 5);
+select count(*) from pg_stat_activity where application_name = 'nginx-waha'
+EOF_SQL
+my $descriptors = descriptors();
+
+for my $run (1 .. $ENV{RUNS} // 3) {
+    for my $how ('close', 'reset') {
+
+        # in the headers, at their end, in the body, before its last byte
+
+        for my $share (0, 0.1, 0.3, 0.5, 0.7, 0.9, 1) {
+            my ($http, $request) = request();
+            my $length = int +(length($request) - 1) * $share;
+            $http->send(substr $request, 0, $length);
+            $http->$how;
+        }
+
+        # at once after the last byte
+
+        my ($http, $request, $id) = request();
+        $http->send($request);
+        $http->$how;
+
+        # while the message waits for PostgreSQL, sent or in the queue
+
+        my $other = $pg->session;
+        $other->query('begin; lock waha.conversations');
+
+        my @waiting = map { [ request() ] } 1 .. 20;
+        $_->[0]->send($_->[1]) for @waiting;
+        ok(wait_for(\&blocked, 5), 'messages wait for a lock');
+
+        $waiting[$_][0]->$how for grep { $_ % 2 } 0 .. $#waiting;
+        $other->query('rollback');
+        $other->close;
+
+        # those who stayed are answered
+
+        my @status = map { $waiting[$_][0]->answer->{status} }
+                     grep { $_ % 2 == 0 } 0 .. $#waiting;
+        my @bad = grep { $_ != 200 && $_ != 503 } @status;
+        is_deeply(\@bad, [], "$how: those who stay are answered, run $run");
+
+        # in the answer: its first byte is there, the rest is not read
+
+        ($http, $request) = request();
+        $http->send($request);
+        my $bits = '';
+        vec($bits, fileno $http->{socket}, 1) = 1;
+        select $bits, undef, undef, 5;
+        sysread $http->{socket}, my $byte, 1;
+        is($byte, 'H', "$how: the answer has begun");
+        $http->$how;
+
+        is(whole()->{status}, 200, "$how: others are served, run $run");
+    }
+}
+
+is(($nginx->worker_pids)[0], $worker, 'the worker is still the same');
+
+ok(wait_for(sub { descriptors() <= $descriptors }, 10),
+   'no connection is left open')
+    or diag(descriptors() . " descriptors, $descriptors at first");
+
+ok(wait_for(sub { $pg->value(<<'EOF_SQL') == 0 }, 10), 'nothing is under way');
+select count(*) from pg_stat_activity
+ where application_name = 'nginx-waha' and state <> 'idle'
+EOF_SQL
+
+is($pg->value(<<'EOF_SQL'), 0, 'no message is there twice');
+select count(*) from (select 1 from waha.contact_activities
+ group by message_id having count(*) > 1) t
+EOF_SQL
+
+$t->done;
+
+
+sub request {
+    my $id = sprintf 'GONE%06d', ++$number;
+    my $body = $t->message(id => $id, text => 'x' x 2000);
+    my $http = $t->http;
+
+    $http->connect or die 'connect';
+
+    return ($http, $http->format('POST', '/api/whatsapp/webhook',
+                                 $t->headers($body), $body), $id);
+}
+
+
+sub whole {
+    my ($http, $request) = request();
+
+    $http->send($request);
+    return $http->answer;
+}
+
+
+sub blocked {
+    return $pg->value(<<'EOF_SQL') > 0;
+select count(*) from pg_stat_activity
+ where application_name = 'nginx-waha' and wait_event_type = 'Lock'
+EOF_SQL
+}
+
+
+sub descriptors {
+    my @fds = glob "/proc/$worker/fd/*";
+    return scalar @fds;
+}

@@ -1,0 +1,122 @@
+# The connection to PostgreSQL is cut after every single byte of a message's
+# transaction, on the way there and on the way back.  Never is such a message
+# promised, and sent again it is there once.
+
+use Waha::Test;
+use Waha::Proxy;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres;
+my $proxy = Waha::Proxy->new(target => $pg->port);
+
+$pg->organization('acme', session => 't1');
+$t->nginx(vars => { DSN => $pg->dsn(host => '127.0.0.1',
+                                    port => $proxy->port) },
+          conf => <<'EOF_CONF')->start;
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%HTTP_GLOBALS%%
+
+    waha_database "%%DSN%%" connections=1;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /api/whatsapp/webhook {
+            waha_webhook;
+            waha_hmac_key %%KEY%%;
+        }
+    }
+}
+EOF_CONF
+
+my $http = $t->http;
+my $number = 0;
+my %cuts;
+
+# a person who is known, so that all transactions are alike
+
+taken('warm up') for 1 .. 2;
+
+# RUNS beyond the usual three: every byte; else the bytes at which protocol
+# messages begin are likely to be among a third of all
+
+my $step = ($ENV{RUNS} // 3) > 3 ? 1 : 3;
+
+for my $direction ('up', 'down') {
+    for my $how ('rst', 'fin') {
+        cut_everywhere($direction, $how);
+    }
+}
+
+is($pg->value(<<'EOF_SQL'), 0, 'no message is there twice');
+select count(*) from (select 1 from waha.contact_activities
+ group by message_id having count(*) > 1) t
+EOF_SQL
+
+is($pg->value('select count(*) from waha.contact_activities'), $number,
+   'every message is there');
+
+note("cuts: ", join ', ', map { "$_ $cuts{$_}" } sort keys %cuts);
+
+$t->done;
+
+
+sub cut_everywhere {
+    my ($direction, $how) = @_;
+
+    my (@promised, @hung, @not_taken, @not_stored, @stored);
+    my $bytes = int rand $step;
+
+    while (1) {
+        my $body = $t->message(id => sprintf('CUT%06d', ++$number));
+
+        $proxy->cut($direction, $bytes, $how);
+        my $r = $t->webhook($body, http => $http);
+        my $cut = $proxy->passed->[0];
+
+        if (!$cut) {
+            is($r->{status}, 200, "$direction, $how: $bytes bytes are all");
+            last;
+        }
+
+        push @promised, $bytes if $r->{status} == 200;
+        push @hung, $bytes if $r->{status} != 503;
+
+        my $again = taken($body);
+        push @not_taken, $bytes if !$again;
+
+        my $duplicate = $again && $again->{json}{data}{action} eq 'duplicate';
+        push @not_stored, $bytes if $direction eq 'down' && !$duplicate;
+        push @stored, $bytes if $direction eq 'up' && $duplicate;
+
+        $cuts{"$direction $how"}++;
+        $bytes += $step;
+    }
+
+    is_deeply(\@promised, [], "$direction, $how: nothing cut is promised");
+    is_deeply(\@hung, [], "$direction, $how: each cut is answered 503");
+    is_deeply(\@not_taken, [], "$direction, $how: sent again, it is taken");
+
+    # that the cuts were where they should be
+
+    is_deeply(\@not_stored, [], "$how: cut on the way back, it is stored");
+    is_deeply(\@stored, [], "$how: cut on the way there, it is not");
+}
+
+
+sub taken {
+    my ($body) = @_;
+
+    $body = $t->message(id => sprintf 'CUT%06d', ++$number)
+        if $body !~ /^\{/;
+
+    return wait_for(sub {
+        my $r = $t->webhook($body, http => $http);
+        return $r->{status} == 200 ? $r : 0;
+    }, 5);
+}

@@ -1,0 +1,34 @@
+# People turn out to be known twice while their messages keep coming: each
+# becomes one contact that has them all.
+
+use Waha::Test;
+use Waha::Fault;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres(conf => 'deadlock_timeout = 20ms');
+$t->nginx(workers => 2)->start;
+
+my $fault = Waha::Fault->new($t, $pg, retry => 1, people => 60,
+    forms => [ ('phone', 'lid') x 5, 'both' ], senders => 2,
+    connections => 24);
+my $merged = 0;
+
+$fault->runs('contacts merge while messages come', sub {
+    my ($load) = @_;
+
+    $load->progress(800, 30) or die 'no progress';
+
+}, bites => sub {
+
+    my $before = $merged;
+    $merged = $pg->value('select count(*) from waha.contacts '
+                         . 'where merged_into is not null');
+    return $merged - $before >= 20;
+});
+
+is($pg->value('select deadlocks from pg_stat_database '
+              . 'where datname = current_database()'), 0,
+   'PostgreSQL saw no deadlock');
+note("merged: $merged");
+
+$t->done;

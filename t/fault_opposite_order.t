@@ -1,0 +1,26 @@
+# Many workers write of the same few people in any order: no deadlock.
+
+use Waha::Test;
+use Waha::Fault;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres(conf => 'deadlock_timeout = 20ms');
+$t->nginx(workers => 4)->start;
+
+# every message may change a name: that locks more than a plain one
+
+my $fault = Waha::Fault->new($t, $pg, people => 6, names => 3, twin => 3,
+    senders => 2, connections => 40);
+
+$fault->runs('few people, many writers', sub {
+    my ($load) = @_;
+
+    $load->progress(1500, 30) or die 'no progress';
+
+}, bites => sub { 1 }, calm => 1);
+
+is($pg->value('select deadlocks from pg_stat_database '
+              . 'where datname = current_database()'), 0,
+   'PostgreSQL saw no deadlock');
+
+$t->done;

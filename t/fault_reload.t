@@ -1,0 +1,32 @@
+# Reload after reload under load: no request is lost, none is even refused.
+
+use Waha::Test;
+use Waha::Fault;
+use Time::HiRes ();
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres;
+my $nginx = $t->nginx(workers => 2)->start;
+my $reloads;
+
+Waha::Fault->new($t, $pg, fresh => 3)->runs('reloads every 200 ms', sub {
+    my ($load) = @_;
+
+    $reloads = 0;
+
+    for (1 .. 10) {
+        my $next = Time::HiRes::time() + 0.2;
+        $nginx->reload or die 'the reload was refused';
+        $load->progress(1) or die 'no answers';
+        $reloads++;
+        my $left = $next - Time::HiRes::time();
+        Time::HiRes::sleep($left) if $left > 0;
+    }
+
+}, calm => 1, ok => 1, bites => sub { $reloads == 10 }, check => sub {
+
+    return wait_for(sub { $nginx->worker_pids(all => 1) == 2 }, 30)
+           ? () : 'old workers stay';
+});
+
+$t->done;

@@ -1,0 +1,97 @@
+# Somebody else holds a lock on one person: that person's messages are
+# refused, all others, though of the same batch, are stored.
+
+use Waha::Test;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres;
+my $nginx = $t->nginx(conf => <<'EOF_CONF')->start;
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%HTTP_GLOBALS%%
+
+    waha_database "%%DSN%%" connections=1;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /api/whatsapp/webhook {
+            waha_webhook;
+            waha_hmac_key %%KEY%%;
+        }
+    }
+}
+EOF_CONF
+
+my $number = 0;
+my @people = map { 79000000100 + $_ } 0 .. 15;
+
+$pg->organization('acme', session => 't1');
+is($_->{status}, 200, 'a person is known') for deliver(@people);
+
+my %lock = (
+    'the contact' => <<'EOF_SQL',
+select 1 from contacts where phone_1 like '%79000000107' for update
+EOF_SQL
+    'the conversation' => <<'EOF_SQL',
+update waha.conversations set read_at = now()
+ where contact_id in (select id from contacts
+                       where phone_1 like '%79000000107')
+EOF_SQL
+);
+
+for my $run (1 .. $ENV{RUNS} // 3) {
+    for my $what (sort keys %lock) {
+        my $other = $pg->session;
+        $other->query('begin');
+        $other->query($lock{$what});
+
+        my @answers = deliver(@people);
+        my @status = map { $_->{status} } @answers;
+        my @want = map { $_ == 79000000107 ? 503 : 200 } @people;
+
+        is_deeply(\@status, \@want,
+                  "$what is locked: only that message waits, run $run");
+        ok($answers[7]{headers}{'retry-after'}, 'and is asked for again');
+
+        $other->query('rollback');
+        $other->close;
+
+        is($_->{status}, 200, "$what is free again")
+            for deliver(79000000107);
+    }
+}
+
+my $stored = $pg->value('select count(distinct message_id) '
+                        . 'from waha.contact_activities');
+my $refused = 2 * ($ENV{RUNS} // 3);
+is($stored, $number - $refused, 'what was promised is stored, no more');
+is($pg->value('select count(*) from waha.contact_activities'), $stored,
+   'and only once');
+
+$t->done;
+
+
+# one message of each person, all at the same time
+
+sub deliver {
+    my (@phones) = @_;
+
+    my @clients;
+
+    for my $phone (@phones) {
+        my $body = $t->message(id => sprintf('LOCK%05d', ++$number),
+                               from => $phone, name => 'Somebody');
+        my $http = $t->http;
+        $http->connect or die 'connect';
+        $http->send($http->format('POST', '/api/whatsapp/webhook',
+                                  $t->headers($body), $body));
+        push @clients, $http;
+    }
+
+    return map { $_->answer } @clients;
+}

@@ -1,0 +1,36 @@
+# PostgreSQL dies under load and comes back.
+
+use Waha::Test;
+use Waha::Fault;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres;
+$t->nginx(workers => 2)->start;
+
+for my $retry (0, 1) {
+    my $fault = Waha::Fault->new($t, $pg, retry => $retry);
+    my $how = $retry ? 'messages are sent again' : 'nothing is sent again';
+
+    $fault->runs("the server is killed, $how", sub { interrupt(@_, 'kill') });
+
+    $fault->runs("the server is stopped at once, $how",
+                 sub { interrupt(@_, 'immediate') });
+
+    $fault->runs("the server is stopped and started, $how",
+                 sub { interrupt(@_, 'fast') });
+}
+
+$t->done;
+
+
+sub interrupt {
+    my ($load, $where, $mode) = @_;
+
+    $pg->stop($mode);
+
+    my $refused = $load->count('fail') + $load->count('info');
+    wait_for(sub { $load->count('fail') + $load->count('info') > $refused },
+             5) or die 'no message was refused';
+
+    $pg->start;
+}
