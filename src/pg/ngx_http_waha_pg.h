@@ -36,11 +36,20 @@ typedef struct {
 
 
 typedef struct {
-    /* libpq keywords and values, terminated by NULL; hosts are resolved */
-    const char                      **keywords;
-    const char                      **values;
+    /* as said in the log */
+    const char                       *name;
 
-    ngx_array_t                      *hosts;
+    /* what PQconnectStartParams() wants, in the order of the keywords */
+    const char                      **values;
+} ngx_http_waha_pg_host_t;
+
+
+typedef struct {
+    /* libpq keywords, terminated by NULL */
+    const char                      **keywords;
+
+    /* one for each address, in the order in which they are tried */
+    ngx_array_t                       hosts;   /* ngx_http_waha_pg_host_t */
 
     ngx_uint_t                        connections;
     ngx_uint_t                        queue;
@@ -49,6 +58,9 @@ typedef struct {
 
     /* one row, one column: NULL when fit to serve, else the reason */
     const char                       *check;
+
+    /* said when the check or a statement does not exist; may be NULL */
+    const char                       *hint;
 
     const ngx_http_waha_pg_statement_t  *statements;
     ngx_uint_t                        nstatements;
@@ -61,7 +73,9 @@ struct ngx_http_waha_pg_job_s {
     /*
      * Called when a connection is about to send the job, to fill in what
      * is below; NGX_DECLINED withdraws the job: its handler is not called.
-     * May be NULL.
+     * It may be called from within ngx_http_waha_pg_submit(), and again if
+     * the connection turns out to be dead.  It must neither submit jobs
+     * nor cancel them.  May be NULL.
      */
     ngx_int_t                       (*prepare)(ngx_http_waha_pg_job_t *job);
 
@@ -82,10 +96,17 @@ struct ngx_http_waha_pg_job_s {
     ngx_uint_t                        status;
     char                              sqlstate[6];
     PGresult                         *result;
+
+    /* from sending to the end; zero if never sent */
     ngx_msec_t                        elapsed;
 
     /* the connection that runs the job; NULL while it waits */
     void                             *connection;
+
+    /* private; all zero in a job that was not submitted yet */
+    ngx_http_waha_pg_pool_t          *pool;
+    ngx_event_t                       event;
+    ngx_msec_t                        sent;
 };
 
 
@@ -118,7 +139,8 @@ ngx_int_t ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
 
 /*
  * Takes a submitted job back: its handler will not be called and the
- * caller may free it.  A statement that was sent runs to its end.
+ * caller may free it.  A statement that was sent runs to its end.  A job
+ * that has ended, or was never submitted, is left as it is.
  */
 void ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job);
 

@@ -1,0 +1,879 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_pg.h>
+
+
+#define NGX_HTTP_WAHA_PG_PORT  "5432"
+
+
+typedef struct {
+    const char                       *keyword;
+    const char                       *value;
+} ngx_http_waha_pg_setting_t;
+
+
+typedef struct {
+    const char                       *keyword;
+
+    /* values that may be given, terminated by NULL; NULL: none */
+    const char                      **allowed;
+    const char                       *message;
+
+    /* what is allowed makes no difference: the pool has its own way */
+    unsigned                          ours:1;
+} ngx_http_waha_pg_rule_t;
+
+
+typedef struct {
+    ngx_conf_t                       *cf;
+    ngx_http_waha_pg_conf_t          *conf;
+    PQconninfoOption                 *options;
+
+    /* what all hosts have in common, in pairs */
+    ngx_array_t                       keywords;   /* const char * */
+    ngx_array_t                       values;     /* const char * */
+} ngx_http_waha_pg_parse_t;
+
+
+static char *ngx_http_waha_pg_parameters(ngx_conf_t *cf,
+    ngx_http_waha_pg_conf_t *conf);
+static ngx_int_t ngx_http_waha_pg_number(ngx_str_t *value,
+    const char *name, ngx_uint_t *n);
+static ngx_int_t ngx_http_waha_pg_time(ngx_str_t *value, const char *name,
+    ngx_msec_t *msec);
+static char *ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse);
+static char *ngx_http_waha_pg_option(ngx_http_waha_pg_parse_t *parse,
+    PQconninfoOption *option);
+static ngx_http_waha_pg_rule_t *ngx_http_waha_pg_find_rule(
+    const char *keyword);
+static ngx_uint_t ngx_http_waha_pg_listed(const char **list,
+    const char *value);
+static const char *ngx_http_waha_pg_path(ngx_conf_t *cf, const char *value);
+static const char *ngx_http_waha_pg_given(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword);
+static ngx_int_t ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword, const char *value);
+static ngx_int_t ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse);
+static const char *ngx_http_waha_pg_server_options(
+    ngx_http_waha_pg_parse_t *parse);
+static char *ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse);
+static ngx_int_t ngx_http_waha_pg_split(ngx_conf_t *cf, const char *list,
+    ngx_array_t *parts);
+static char *ngx_http_waha_pg_host(ngx_http_waha_pg_parse_t *parse,
+    const char *host, const char *addr, const char *port);
+static char *ngx_http_waha_pg_resolve(ngx_http_waha_pg_parse_t *parse,
+    const char *host, const char *port);
+static ngx_int_t ngx_http_waha_pg_add_host(ngx_http_waha_pg_parse_t *parse,
+    const char *host, const char *addr, const char *port, ngx_uint_t local);
+static const char *ngx_http_waha_pg_host_name(ngx_pool_t *pool,
+    const char *host, const char *addr, const char *port);
+static ngx_uint_t ngx_http_waha_pg_loopback(struct sockaddr *sa);
+static char *ngx_http_waha_pg_copy(ngx_pool_t *pool, const char *s);
+
+
+static const char  *ngx_http_waha_pg_sslmodes[] = {
+    "disable", "require", "verify-ca", "verify-full", NULL
+};
+
+static const char  *ngx_http_waha_pg_encodings[] = {
+    "UTF8", "utf8", "UTF-8", "utf-8", NULL
+};
+
+static const char  *ngx_http_waha_pg_gssencmodes[] = {
+    "disable", NULL
+};
+
+static const char  *ngx_http_waha_pg_attrs[] = {
+    "any", "read-write", "primary", NULL
+};
+
+
+static ngx_http_waha_pg_rule_t  ngx_http_waha_pg_rules[] = {
+
+    { "sslmode", ngx_http_waha_pg_sslmodes,
+      "use disable, require, verify-ca or verify-full", 1 },
+
+    { "client_encoding", ngx_http_waha_pg_encodings,
+      "it is always UTF8", 1 },
+
+    { "gssencmode", ngx_http_waha_pg_gssencmodes,
+      "it is always disable", 1 },
+
+    { "target_session_attrs", ngx_http_waha_pg_attrs,
+      "a server that takes writes is always chosen", 1 },
+
+    { "connect_timeout", NULL,
+      "use the parameter \"connect_timeout=\" of the directive", 1 },
+
+    { "service", NULL,
+      "give what the service file says instead", 1 },
+
+    { "replication", NULL,
+      "leave it out", 1 },
+
+    /* looked at elsewhere */
+
+    { "host", NULL, NULL, 1 },
+    { "hostaddr", NULL, NULL, 1 },
+    { "port", NULL, NULL, 1 },
+    { "options", NULL, NULL, 1 },
+
+    { NULL, NULL, NULL, 0 }
+};
+
+
+/* relative to the directory of nginx.conf, as everywhere in it */
+
+static const char  *ngx_http_waha_pg_paths[] = {
+    "passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir",
+    NULL
+};
+
+
+/* the way that each host differs from the others */
+
+static const char  *ngx_http_waha_pg_host_keywords[] = {
+    "host", "hostaddr", "port", "sslmode", NULL
+};
+
+
+char *
+ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
+{
+    char                      *rv, *error;
+    ngx_str_t                 *value;
+    ngx_http_waha_pg_parse_t   parse;
+
+    value = cf->args->elts;
+
+    if (ngx_http_waha_pg_parameters(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&parse, sizeof(ngx_http_waha_pg_parse_t));
+
+    parse.cf = cf;
+    parse.conf = conf;
+    parse.options = PQconninfoParse((char *) value[1].data, &error);
+
+    if (parse.options == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid connection string in \"%V\": %s",
+                           &value[0], error ? error : "no memory");
+        PQfreemem(error);
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_waha_pg_conninfo(&parse);
+
+    PQconninfoFree(parse.options);
+
+    return rv;
+}
+
+
+static char *
+ngx_http_waha_pg_parameters(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    value = cf->args->elts;
+
+    conf->connections = 4;
+    conf->queue = 1024;
+    conf->timeout = 1500;
+    conf->connect_timeout = 1000;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        rc = ngx_http_waha_pg_number(&value[i], "connections=",
+                                     &conf->connections);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_waha_pg_number(&value[i], "queue=", &conf->queue);
+        }
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_waha_pg_time(&value[i], "timeout=",
+                                       &conf->timeout);
+        }
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_waha_pg_time(&value[i], "connect_timeout=",
+                                       &conf->connect_timeout);
+        }
+
+        if (rc != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"%V\", it takes "
+                               "connections=, queue=, timeout= and "
+                               "connect_timeout=, all above zero",
+                               &value[i], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_number(ngx_str_t *value, const char *name, ngx_uint_t *n)
+{
+    size_t     len;
+    ngx_int_t  number;
+
+    len = ngx_strlen(name);
+
+    if (value->len < len || ngx_strncmp(value->data, name, len) != 0) {
+        return NGX_DECLINED;
+    }
+
+    number = ngx_atoi(value->data + len, value->len - len);
+    if (number == NGX_ERROR || number == 0) {
+        return NGX_ERROR;
+    }
+
+    *n = number;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_time(ngx_str_t *value, const char *name, ngx_msec_t *msec)
+{
+    size_t     len;
+    ngx_int_t  time;
+    ngx_str_t  s;
+
+    len = ngx_strlen(name);
+
+    if (value->len < len || ngx_strncmp(value->data, name, len) != 0) {
+        return NGX_DECLINED;
+    }
+
+    s.len = value->len - len;
+    s.data = value->data + len;
+
+    time = ngx_parse_time(&s, 0);
+    if (time == NGX_ERROR || time == 0) {
+        return NGX_ERROR;
+    }
+
+    *msec = time;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse)
+{
+    const char       **keyword;
+    ngx_pool_t        *pool;
+    PQconninfoOption  *option;
+
+    pool = parse->cf->pool;
+
+    if (ngx_array_init(&parse->keywords, pool, 32, sizeof(char *)) != NGX_OK
+        || ngx_array_init(&parse->values, pool, 32, sizeof(char *))
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    for (option = parse->options; option->keyword; option++) {
+
+        if (option->val == NULL || option->val[0] == '\0') {
+            continue;
+        }
+
+        if (ngx_http_waha_pg_option(parse, option) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ngx_http_waha_pg_defaults(parse) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_waha_pg_hosts(parse) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (keyword = ngx_http_waha_pg_host_keywords; *keyword; keyword++) {
+        if (ngx_http_waha_pg_add(parse, *keyword, "") != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ngx_http_waha_pg_add(parse, NULL, NULL) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    parse->conf->keywords = parse->keywords.elts;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_waha_pg_option(ngx_http_waha_pg_parse_t *parse,
+    PQconninfoOption *option)
+{
+    const char               *value;
+    ngx_http_waha_pg_rule_t  *rule;
+
+    rule = ngx_http_waha_pg_find_rule(option->keyword);
+
+    if (rule && rule->message
+        && !ngx_http_waha_pg_listed(rule->allowed, option->val))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
+                           "\"%s=%s\" is not possible in \"waha_database\", "
+                           "%s", option->keyword, option->val,
+                           rule->message);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rule && rule->ours) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_waha_pg_listed(ngx_http_waha_pg_paths, option->keyword)) {
+        value = ngx_http_waha_pg_path(parse->cf, option->val);
+
+    } else {
+        value = ngx_http_waha_pg_copy(parse->cf->pool, option->val);
+    }
+
+    if (value == NULL
+        || ngx_http_waha_pg_add(parse, option->keyword, value) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_http_waha_pg_rule_t *
+ngx_http_waha_pg_find_rule(const char *keyword)
+{
+    ngx_http_waha_pg_rule_t  *rule;
+
+    for (rule = ngx_http_waha_pg_rules; rule->keyword; rule++) {
+        if (ngx_strcmp(rule->keyword, keyword) == 0) {
+            return rule;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_pg_listed(const char **list, const char *value)
+{
+    for ( /* void */ ; list && *list; list++) {
+        if (ngx_strcmp(*list, value) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static const char *
+ngx_http_waha_pg_path(ngx_conf_t *cf, const char *value)
+{
+    ngx_str_t  name;
+
+    name.len = ngx_strlen(value);
+    name.data = (u_char *) ngx_http_waha_pg_copy(cf->pool, value);
+
+    if (name.data == NULL) {
+        return NULL;
+    }
+
+    /* "system" and "engine:..." are not files */
+
+    if (ngx_strcmp(value, "system") == 0 || ngx_strchr(value, ':')) {
+        return (const char *) name.data;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK) {
+        return NULL;
+    }
+
+    return (const char *) name.data;
+}
+
+
+static const char *
+ngx_http_waha_pg_given(ngx_http_waha_pg_parse_t *parse, const char *keyword)
+{
+    PQconninfoOption  *option;
+
+    for (option = parse->options; option->keyword; option++) {
+
+        if (option->val && option->val[0] != '\0'
+            && ngx_strcmp(option->keyword, keyword) == 0)
+        {
+            return option->val;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse, const char *keyword,
+    const char *value)
+{
+    const char  **k, **v;
+
+    k = ngx_array_push(&parse->keywords);
+    v = ngx_array_push(&parse->values);
+
+    if (k == NULL || v == NULL) {
+        return NGX_ERROR;
+    }
+
+    *k = NULL;
+
+    if (keyword) {
+        *k = ngx_http_waha_pg_copy(parse->cf->pool, keyword);
+
+        if (*k == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    *v = value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse)
+{
+    u_char       user_timeout[NGX_INT_T_LEN + 1];
+    const char  *options;
+    ngx_uint_t   i;
+
+    /* a peer that vanished is noticed soon, also by an idle connection */
+
+    ngx_http_waha_pg_setting_t  settings[] = {
+        { "client_encoding", "UTF8" },
+        { "gssencmode", "disable" },
+        { "fallback_application_name", "nginx-waha" },
+        { "tcp_user_timeout", (char *) user_timeout },
+        { "keepalives_idle", "10" },
+        { "keepalives_interval", "5" },
+        { "keepalives_count", "3" }
+    };
+
+    (void) ngx_sprintf(user_timeout, "%M%Z", parse->conf->timeout);
+
+    for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+
+        if (ngx_http_waha_pg_find_rule(settings[i].keyword) == NULL
+            && ngx_http_waha_pg_given(parse, settings[i].keyword))
+        {
+            continue;
+        }
+
+        if (ngx_http_waha_pg_add(parse, settings[i].keyword,
+                  ngx_http_waha_pg_copy(parse->cf->pool, settings[i].value))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    options = ngx_http_waha_pg_server_options(parse);
+
+    if (options == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_waha_pg_add(parse, "options", options);
+}
+
+
+/*
+ * The server ends a statement before the pool stops to wait for it, so that
+ * the answer tells what became of it; a commit is not ended that way.  The
+ * last of equal options counts.
+ */
+
+static const char *
+ngx_http_waha_pg_server_options(ngx_http_waha_pg_parse_t *parse)
+{
+    size_t       len;
+    u_char      *p;
+    ngx_msec_t   timeout;
+    const char  *given;
+
+    static const char  format[] =
+        "%s -c statement_timeout=%M -c lock_timeout=%M"
+        " -c idle_in_transaction_session_timeout=%M"
+        " -c synchronous_commit=on%Z";
+
+    given = ngx_http_waha_pg_given(parse, "options");
+
+    if (given == NULL) {
+        given = "";
+    }
+
+    len = ngx_strlen(given) + sizeof(format) + 3 * NGX_INT_T_LEN;
+
+    p = ngx_pnalloc(parse->cf->pool, len);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    timeout = parse->conf->timeout;
+
+    (void) ngx_snprintf(p, len, format, given,
+                        ngx_max(timeout * 9 / 10, 1),
+                        ngx_max(timeout / 2, 1), timeout);
+
+    return (const char *) p;
+}
+
+
+static char *
+ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse)
+{
+    ngx_uint_t    i, n;
+    ngx_conf_t   *cf;
+    ngx_array_t   hosts, addrs, ports;
+    const char   *host, *addr, *port, **elt;
+
+    cf = parse->cf;
+
+    if (ngx_http_waha_pg_split(cf, ngx_http_waha_pg_given(parse, "host"),
+                               &hosts)
+        != NGX_OK
+        || ngx_http_waha_pg_split(cf,
+                                  ngx_http_waha_pg_given(parse, "hostaddr"),
+                                  &addrs)
+           != NGX_OK
+        || ngx_http_waha_pg_split(cf, ngx_http_waha_pg_given(parse, "port"),
+                                  &ports)
+           != NGX_OK
+        || ngx_array_init(&parse->conf->hosts, cf->pool, 2,
+                          sizeof(ngx_http_waha_pg_host_t))
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    n = ngx_max(ngx_max(hosts.nelts, addrs.nelts), 1);
+
+    if ((hosts.nelts && hosts.nelts != n)
+        || (addrs.nelts && addrs.nelts != n)
+        || (ports.nelts > 1 && ports.nelts != n))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"waha_database\" has %ui hosts, %ui hostaddrs "
+                           "and %ui ports, which do not match",
+                           hosts.nelts, addrs.nelts, ports.nelts);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        elt = hosts.elts;
+        host = hosts.nelts ? elt[i] : "";
+
+        elt = addrs.elts;
+        addr = addrs.nelts ? elt[i] : "";
+
+        elt = ports.elts;
+        port = ports.nelts ? elt[ports.nelts == 1 ? 0 : i] : "";
+
+        if (ngx_http_waha_pg_host(parse, host, addr,
+                                  *port ? port : NGX_HTTP_WAHA_PG_PORT)
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_split(ngx_conf_t *cf, const char *list, ngx_array_t *parts)
+{
+    char  *s, *comma, **part;
+
+    if (ngx_array_init(parts, cf->pool, 2, sizeof(char *)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (list == NULL) {
+        return NGX_OK;
+    }
+
+    s = ngx_http_waha_pg_copy(cf->pool, list);
+
+    while (s) {
+        part = ngx_array_push(parts);
+        if (part == NULL) {
+            return NGX_ERROR;
+        }
+
+        *part = s;
+
+        comma = strchr(s, ',');
+
+        if (comma == NULL) {
+            return NGX_OK;
+        }
+
+        *comma = '\0';
+        s = comma + 1;
+    }
+
+    return NGX_ERROR;
+}
+
+
+static char *
+ngx_http_waha_pg_host(ngx_http_waha_pg_parse_t *parse, const char *host,
+    const char *addr, const char *port)
+{
+    ngx_int_t   n;
+    ngx_addr_t  parsed;
+
+    n = ngx_atoi((u_char *) port, ngx_strlen(port));
+
+    if (n < 1 || n > 65535) {
+        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
+                           "invalid port \"%s\" in \"waha_database\"", port);
+        return NGX_CONF_ERROR;
+    }
+
+    if (*addr == '\0') {
+
+        if (*host != '\0' && *host != '/' && *host != '@') {
+            return ngx_http_waha_pg_resolve(parse, host, port);
+        }
+
+        if (ngx_http_waha_pg_add_host(parse, host, addr, port, 1)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_parse_addr(parse->cf->pool, &parsed, (u_char *) addr,
+                       ngx_strlen(addr))
+        != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
+                           "invalid hostaddr \"%s\" in \"waha_database\"",
+                           addr);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_waha_pg_add_host(parse, host, addr, port,
+                              ngx_http_waha_pg_loopback(parsed.sockaddr))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* libpq would resolve in the worker, and block it */
+
+static char *
+ngx_http_waha_pg_resolve(ngx_http_waha_pg_parse_t *parse, const char *host,
+    const char *port)
+{
+    u_char      *addr;
+    size_t       len;
+    ngx_url_t    u;
+    ngx_uint_t   i;
+    ngx_pool_t  *pool;
+
+    pool = parse->cf->pool;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.host.len = ngx_strlen(host);
+    u.host.data = (u_char *) host;
+
+    if (ngx_inet_resolve_host(pool, &u) != NGX_OK) {
+
+        if (u.err) {
+            ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
+                               "%s in \"waha_database\": \"%s\"",
+                               u.err, host);
+        }
+
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < u.naddrs; i++) {
+
+        addr = ngx_pnalloc(pool, NGX_SOCKADDR_STRLEN + 1);
+        if (addr == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        len = ngx_sock_ntop(u.addrs[i].sockaddr, u.addrs[i].socklen, addr,
+                            NGX_SOCKADDR_STRLEN, 0);
+        addr[len] = '\0';
+
+        if (ngx_http_waha_pg_add_host(parse, host, (char *) addr, port,
+                        ngx_http_waha_pg_loopback(u.addrs[i].sockaddr))
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_add_host(ngx_http_waha_pg_parse_t *parse, const char *host,
+    const char *addr, const char *port, ngx_uint_t local)
+{
+    size_t                    n;
+    const char              **v, *sslmode;
+    ngx_pool_t               *pool;
+    ngx_http_waha_pg_host_t  *h;
+
+    pool = parse->cf->pool;
+
+    h = ngx_array_push(&parse->conf->hosts);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = parse->values.nelts;
+
+    v = ngx_pcalloc(pool, n * sizeof(char *)
+                          + sizeof(ngx_http_waha_pg_host_keywords));
+    if (v == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(v, parse->values.elts, n * sizeof(char *));
+
+    sslmode = ngx_http_waha_pg_given(parse, "sslmode");
+
+    if (sslmode == NULL) {
+        sslmode = local ? "disable" : "require";
+    }
+
+    /* in the order of ngx_http_waha_pg_host_keywords */
+
+    v[n] = host;
+    v[n + 1] = addr;
+    v[n + 2] = ngx_http_waha_pg_copy(pool, port);
+    v[n + 3] = ngx_http_waha_pg_copy(pool, sslmode);
+
+    h->values = v;
+    h->name = ngx_http_waha_pg_host_name(pool, host, addr, port);
+
+    if (v[n + 2] == NULL || v[n + 3] == NULL || h->name == NULL) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static const char *
+ngx_http_waha_pg_host_name(ngx_pool_t *pool, const char *host,
+    const char *addr, const char *port)
+{
+    size_t   len;
+    u_char  *p;
+
+    len = ngx_strlen(host) + ngx_strlen(addr) + ngx_strlen(port)
+          + sizeof("local socket: ()");
+
+    p = ngx_pnalloc(pool, len);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    if (*host == '\0') {
+        (void) ngx_sprintf(p, "%s:%s%Z", *addr ? addr : "local socket",
+                           port);
+
+    } else if (*addr == '\0' || ngx_strcmp(host, addr) == 0) {
+        (void) ngx_sprintf(p, "%s:%s%Z", host, port);
+
+    } else {
+        (void) ngx_sprintf(p, "%s:%s (%s)%Z", host, port, addr);
+    }
+
+    return (const char *) p;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_pg_loopback(struct sockaddr *sa)
+{
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    switch (sa->sa_family) {
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) sa;
+        return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr) ? 1 : 0;
+#endif
+
+    default: /* AF_INET */
+        sin = (struct sockaddr_in *) sa;
+        return (ntohl(sin->sin_addr.s_addr) >> 24) == 127;
+    }
+}
+
+
+static char *
+ngx_http_waha_pg_copy(ngx_pool_t *pool, const char *s)
+{
+    char    *copy;
+    size_t   size;
+
+    size = ngx_strlen(s) + 1;
+
+    copy = ngx_pnalloc(pool, size);
+    if (copy) {
+        ngx_memcpy(copy, s, size);
+    }
+
+    return copy;
+}

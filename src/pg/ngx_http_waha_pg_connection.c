@@ -1,0 +1,534 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <ngx_http_waha_pg_connection.h>
+
+
+static void ngx_http_waha_pg_event(ngx_event_t *ev);
+static void ngx_http_waha_pg_timer_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_poll(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connected(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_refused(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_exchange(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_results(ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_consume(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_gone(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_notice(void *data, const PGresult *res);
+static ngx_int_t ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c,
+    ngx_int_t event);
+static void ngx_http_waha_pg_unwatch(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_release(ngx_http_waha_pg_connection_t *c);
+
+
+ngx_int_t
+ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_http_waha_pg_pool_t  *pool;
+
+    pool = c->pool;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, pool->log, 0,
+                   "waha pg connect to %s", c->host->name);
+
+    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_CONNECTING);
+
+    c->reason.len = 0;
+    c->doomed = 0;
+    c->unconfirmed = 0;
+    c->again = 0;
+
+    c->conn = PQconnectStartParams(pool->conf->keywords, c->host->values, 0);
+
+    if (c->conn == NULL) {
+        ngx_http_waha_pg_say(&c->reason, "no memory");
+        return NGX_ERROR;
+    }
+
+    if (PQstatus(c->conn) == CONNECTION_BAD) {
+        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        return NGX_ERROR;
+    }
+
+    /* shows the SQLSTATE of a connection that is refused */
+    (void) PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
+
+    (void) PQsetNoticeReceiver(c->conn, ngx_http_waha_pg_notice, c);
+
+    if (ngx_http_waha_pg_watch(c, NGX_WRITE_EVENT) != NGX_OK) {
+        ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
+        return NGX_ERROR;
+    }
+
+    ngx_http_waha_pg_timer(c, pool->conf->connect_timeout, 1);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_waha_pg_close(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, c->pool->log, 0,
+                   "waha pg close, state:%ui", c->state);
+
+    if (c->timer.timer_set) {
+        ngx_del_timer(&c->timer);
+    }
+
+    ngx_http_waha_pg_unwatch(c);
+    ngx_http_waha_pg_release(c);
+
+    PQclear(c->result);
+    c->result = NULL;
+
+    PQfinish(c->conn);
+    c->conn = NULL;
+
+    /* what libpq leaves here nginx would take for its own */
+    ERR_clear_error();
+
+    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_CLOSED);
+}
+
+
+void
+ngx_http_waha_pg_state(ngx_http_waha_pg_connection_t *c, ngx_uint_t state)
+{
+    ngx_http_waha_pg_pool_t  *pool;
+
+    pool = c->pool;
+
+    if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
+        ngx_queue_remove(&c->queue);
+    }
+
+    pool->count[c->state]--;
+    pool->count[state]++;
+
+    c->state = state;
+
+    if (state == NGX_HTTP_WAHA_PG_IDLE) {
+        /* the last used comes first: its backend is warm */
+        ngx_queue_insert_head(&pool->idle, &c->queue);
+    }
+
+    if (c->connection) {
+        /* asks nginx to tell when it quits */
+        c->connection->idle = (state == NGX_HTTP_WAHA_PG_IDLE);
+    }
+}
+
+
+void
+ngx_http_waha_pg_timer(ngx_http_waha_pg_connection_t *c, ngx_msec_t timeout,
+    ngx_uint_t cancelable)
+{
+    c->timer.handler = ngx_http_waha_pg_timer_handler;
+    c->timer.data = c;
+    c->timer.log = c->pool->log;
+    c->timer.cancelable = cancelable;
+
+    ngx_add_timer(&c->timer, timeout);
+}
+
+
+static void
+ngx_http_waha_pg_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_pg_timeout(ev->data);
+}
+
+
+static void
+ngx_http_waha_pg_event(ngx_event_t *ev)
+{
+    ngx_connection_t               *nc;
+    ngx_http_waha_pg_connection_t  *c;
+
+    nc = ev->data;
+    c = nc->data;
+
+    if (nc->close) {
+        ngx_http_waha_pg_closing(c);
+        return;
+    }
+
+    if (c->state == NGX_HTTP_WAHA_PG_CONNECTING) {
+        ngx_http_waha_pg_poll(c);
+        return;
+    }
+
+    ngx_http_waha_pg_exchange(c);
+}
+
+
+/*
+ * PQconnectPoll() may close the socket and open another that gets the same
+ * number, so that nothing tells the change: the event loop must not know
+ * the socket meanwhile.
+ */
+
+static void
+ngx_http_waha_pg_poll(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_int_t                  event;
+    PostgresPollingStatusType  status;
+
+    ngx_http_waha_pg_unwatch(c);
+
+    status = PQconnectPoll(c->conn);
+
+    ERR_clear_error();
+
+    switch (status) {
+
+    case PGRES_POLLING_READING:
+        event = NGX_READ_EVENT;
+        break;
+
+    case PGRES_POLLING_WRITING:
+        event = NGX_WRITE_EVENT;
+        break;
+
+    case PGRES_POLLING_OK:
+        ngx_http_waha_pg_connected(c);
+        return;
+
+    default:
+        ngx_http_waha_pg_refused(c);
+        return;
+    }
+
+    if (ngx_http_waha_pg_watch(c, event) != NGX_OK) {
+        ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
+        ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+    }
+}
+
+
+static void
+ngx_http_waha_pg_connected(ngx_http_waha_pg_connection_t *c)
+{
+    if (ngx_http_waha_pg_watch(c, NGX_READ_EVENT) != NGX_OK
+        || PQsetnonblocking(c->conn, 1) != 0)
+    {
+        ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
+        ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+        return;
+    }
+
+    ngx_http_waha_pg_check(c);
+}
+
+
+static void
+ngx_http_waha_pg_refused(ngx_http_waha_pg_connection_t *c)
+{
+    const char  *message;
+
+    message = PQerrorMessage(c->conn);
+
+    ngx_http_waha_pg_say(&c->reason, message);
+    ngx_http_waha_pg_failed(c, ngx_http_waha_pg_connect_class(message));
+}
+
+
+/* flushing may read, so that results are looked for after it in any case */
+
+static void
+ngx_http_waha_pg_exchange(ngx_http_waha_pg_connection_t *c)
+{
+    if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
+        if (ngx_http_waha_pg_alive(c) != NGX_OK) {
+            ngx_http_waha_pg_lost(c);
+        }
+
+        return;
+    }
+
+    /* a socket that is gone is told by the results */
+    (void) ngx_http_waha_pg_flush(c);
+    (void) ngx_http_waha_pg_consume(c);
+
+    ngx_http_waha_pg_results(c);
+}
+
+
+static void
+ngx_http_waha_pg_results(ngx_http_waha_pg_connection_t *c)
+{
+    PGresult    *res;
+    ngx_uint_t   nulls;
+
+    nulls = 0;
+
+    while (!PQisBusy(c->conn)) {
+
+        res = PQgetResult(c->conn);
+
+        if (res) {
+            nulls = 0;
+
+        } else if (PQstatus(c->conn) == CONNECTION_BAD || ++nulls == 3) {
+            /* nothing comes any more, though something should */
+            ngx_http_waha_pg_gone(c);
+            return;
+        }
+
+        if (c->receive(c, res) != NGX_AGAIN) {
+            return;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_consume(ngx_http_waha_pg_connection_t *c)
+{
+    SSL  *ssl;
+
+    ssl = PQsslStruct(c->conn, "OpenSSL");
+
+    /* what OpenSSL has decrypted already does not wake up the event loop */
+
+    do {
+        if (PQconsumeInput(c->conn) == 0) {
+            return NGX_ERROR;
+        }
+
+    } while (ssl && SSL_pending(ssl) > 0);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_pg_flush(ngx_http_waha_pg_connection_t *c)
+{
+    int           rc;
+    ngx_event_t  *wev;
+
+    rc = PQflush(c->conn);
+
+    if (rc == -1) {
+        return NGX_ERROR;
+    }
+
+    wev = c->connection->write;
+
+    if (rc == 1 && !wev->active) {
+        return ngx_add_event(wev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
+    }
+
+    if (rc == 0 && wev->active) {
+        return ngx_del_event(wev, NGX_WRITE_EVENT, 0);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_waha_pg_consume(c);
+
+    /* makes libpq parse what an idle server has to say */
+    (void) PQisBusy(c->conn);
+
+    if (c->doomed) {
+        return NGX_ERROR;
+    }
+
+    if (rc != NGX_OK || PQstatus(c->conn) == CONNECTION_BAD) {
+        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c, PGresult *res)
+{
+    if (res == NULL) {
+        return NGX_OK;
+    }
+
+    switch (PQresultStatus(res)) {
+
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+
+        if (c->result == NULL) {
+            c->result = res;
+            return NGX_AGAIN;
+        }
+
+        break;
+
+    case PGRES_FATAL_ERROR:
+
+        if (PQresultStatus(c->result) != PGRES_FATAL_ERROR
+            || c->result == NULL)
+        {
+            PQclear(c->result);
+            c->result = res;
+            return NGX_AGAIN;
+        }
+
+        break;
+
+    default:
+        PQclear(res);
+        return NGX_ERROR;
+    }
+
+    PQclear(res);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_waha_pg_gone(ngx_http_waha_pg_connection_t *c)
+{
+    if (!c->doomed) {
+
+        if (PQresultStatus(c->result) == PGRES_FATAL_ERROR
+            && c->result != NULL)
+        {
+            ngx_http_waha_pg_say_result(&c->reason, c->result, NULL);
+
+        } else {
+            ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        }
+    }
+
+    if (c->state >= NGX_HTTP_WAHA_PG_IDLE) {
+        ngx_http_waha_pg_lost(c);
+        return;
+    }
+
+    ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+}
+
+
+static void
+ngx_http_waha_pg_notice(void *data, const PGresult *res)
+{
+    ngx_http_waha_pg_connection_t *c = data;
+
+    const char  *severity, *function;
+
+    severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+    function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+    if (function && ngx_strcmp(function, "SyncRepWaitForLSN") == 0) {
+        /* committed here, but not on the standby that was to confirm it */
+        c->unconfirmed = 1;
+    }
+
+    if (severity && ngx_strcmp(severity, "FATAL") == 0) {
+        /* the farewell of an idle backend */
+        c->doomed = 1;
+        ngx_http_waha_pg_say_result(&c->reason, res, NULL);
+    }
+}
+
+
+/*
+ * PQconsumeInput() does not drain the socket, therefore events are
+ * level-triggered.
+ */
+
+static ngx_int_t
+ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
+{
+    int                fd;
+    ngx_event_t       *ev;
+    ngx_connection_t  *nc;
+
+    fd = PQsocket(c->conn);
+
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    nc = c->connection;
+
+    if (nc && nc->fd != fd) {
+        ngx_http_waha_pg_release(c);
+        nc = NULL;
+    }
+
+    if (nc == NULL) {
+        nc = ngx_get_connection(fd, c->pool->log);
+        if (nc == NULL) {
+            return NGX_ERROR;
+        }
+
+        nc->data = c;
+        nc->read->log = c->pool->log;
+        nc->write->log = c->pool->log;
+        nc->read->handler = ngx_http_waha_pg_event;
+        nc->write->handler = ngx_http_waha_pg_event;
+
+        c->connection = nc;
+    }
+
+    ev = (event == NGX_READ_EVENT) ? nc->read : nc->write;
+
+    return ngx_add_event(ev, event, NGX_LEVEL_EVENT);
+}
+
+
+static void
+ngx_http_waha_pg_unwatch(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_uint_t         flags;
+    ngx_connection_t  *nc;
+
+    nc = c->connection;
+
+    if (nc == NULL) {
+        return;
+    }
+
+    /* a socket that libpq has closed has left the event loop by itself */
+
+    flags = (PQsocket(c->conn) == nc->fd) ? 0 : NGX_CLOSE_EVENT;
+
+    if (nc->read->active) {
+        (void) ngx_del_event(nc->read, NGX_READ_EVENT, flags);
+    }
+
+    if (nc->write->active) {
+        (void) ngx_del_event(nc->write, NGX_WRITE_EVENT, flags);
+    }
+}
+
+
+static void
+ngx_http_waha_pg_release(ngx_http_waha_pg_connection_t *c)
+{
+    if (c->connection == NULL) {
+        return;
+    }
+
+    /* the socket is libpq's to close */
+    c->connection->shared = 1;
+
+    ngx_close_connection(c->connection);
+    c->connection = NULL;
+}

@@ -1,0 +1,205 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_PG_CONNECTION_H_INCLUDED_
+#define _NGX_HTTP_WAHA_PG_CONNECTION_H_INCLUDED_
+
+
+#include <ngx_http_waha_pg.h>
+
+
+/* states of a connection; those from IDLE on have been ready to serve */
+
+#define NGX_HTTP_WAHA_PG_CLOSED      0
+#define NGX_HTTP_WAHA_PG_CONNECTING  1
+#define NGX_HTTP_WAHA_PG_CHECKING    2
+#define NGX_HTTP_WAHA_PG_PREPARING   3
+#define NGX_HTTP_WAHA_PG_IDLE        4
+#define NGX_HTTP_WAHA_PG_RUNNING     5
+#define NGX_HTTP_WAHA_PG_DRAINING    6
+#define NGX_HTTP_WAHA_PG_STATES      7
+
+#define NGX_HTTP_WAHA_PG_REASON      1024
+#define NGX_HTTP_WAHA_PG_REPORTS     16
+
+
+typedef struct ngx_http_waha_pg_connection_s  ngx_http_waha_pg_connection_t;
+
+
+typedef struct {
+    size_t                            len;
+    u_char                            data[NGX_HTTP_WAHA_PG_REASON];
+} ngx_http_waha_pg_reason_t;
+
+
+typedef struct {
+    char                              sqlstate[6];
+    time_t                            time;
+} ngx_http_waha_pg_report_t;
+
+
+struct ngx_http_waha_pg_connection_s {
+    ngx_queue_t                       queue;
+    ngx_uint_t                        state;
+
+    ngx_http_waha_pg_pool_t          *pool;
+    ngx_http_waha_pg_host_t          *host;
+
+    PGconn                           *conn;
+    ngx_connection_t                 *connection;
+    ngx_event_t                       timer;
+
+    /*
+     * takes each result and the NULL after the last one; NGX_AGAIN: more
+     * may come, NGX_DONE: look at the state anew
+     */
+    ngx_int_t                       (*receive)(
+                                         ngx_http_waha_pg_connection_t *c,
+                                         PGresult *res);
+    PGresult                         *result;
+    ngx_http_waha_pg_job_t           *job;
+
+    /* when the connection became ready */
+    ngx_msec_t                        since;
+
+    /* the hosts of the present attempt */
+    ngx_uint_t                        first;
+    ngx_uint_t                        tried;
+
+    /* why it is unfit, or about to end */
+    ngx_http_waha_pg_reason_t         reason;
+
+    unsigned                          setup:1;
+    unsigned                          doomed:1;
+    unsigned                          unconfirmed:1;
+    unsigned                          again:1;
+};
+
+
+struct ngx_http_waha_pg_pool_s {
+    ngx_pool_t                       *pool;
+    ngx_log_t                        *log;
+    ngx_http_waha_pg_conf_t          *conf;
+
+    /* as many again may be draining */
+    ngx_http_waha_pg_connection_t    *connections;
+    ngx_uint_t                        nconnections;
+    ngx_uint_t                        count[NGX_HTTP_WAHA_PG_STATES];
+
+    ngx_queue_t                       idle;
+    ngx_queue_t                       waiting;
+    ngx_queue_t                       ended;
+    ngx_uint_t                        nwaiting;
+
+    ngx_event_t                       dispatch;
+    ngx_event_t                       retry;
+
+    /* the host that served last, and the rounds in vain since */
+    ngx_uint_t                        host;
+    ngx_uint_t                        failures;
+
+    /* what was logged last, for each host */
+    ngx_http_waha_pg_reason_t        *reasons;
+    ngx_http_waha_pg_report_t         reports[NGX_HTTP_WAHA_PG_REPORTS];
+
+    unsigned                          refused:1;
+    unsigned                          serving:1;
+};
+
+
+/* connection: the socket */
+
+/* Starts to connect to c->host; NGX_ERROR: not even that, see c->reason. */
+ngx_int_t ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c);
+
+/* The only place that closes; leaves the job alone. */
+void ngx_http_waha_pg_close(ngx_http_waha_pg_connection_t *c);
+
+void ngx_http_waha_pg_state(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t state);
+void ngx_http_waha_pg_timer(ngx_http_waha_pg_connection_t *c,
+    ngx_msec_t timeout, ngx_uint_t cancelable);
+
+/* Sends what libpq has buffered, as far as the socket takes it. */
+ngx_int_t ngx_http_waha_pg_flush(ngx_http_waha_pg_connection_t *c);
+
+/* NGX_ERROR when an idle connection is found to be dead or about to end. */
+ngx_int_t ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c);
+
+/*
+ * Keeps in c->result the first error, else the first result.  NGX_AGAIN:
+ * more to come, NGX_OK: that was all, NGX_ERROR: not what a statement of
+ * ours can give.
+ */
+ngx_int_t ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c,
+    PGresult *res);
+
+
+/* session: what a new connection goes through */
+
+/* Asks whether server and role are fit, then prepares the statements. */
+void ngx_http_waha_pg_check(ngx_http_waha_pg_connection_t *c);
+
+/*
+ * Prepares the statements, after forgetting those of before if again.
+ * To be returned from c->receive.
+ */
+ngx_int_t ngx_http_waha_pg_prepare(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t again);
+
+
+/* pool: what becomes of a connection */
+
+/* Opens as many connections as are missing, unless it is to wait. */
+void ngx_http_waha_pg_fill(ngx_http_waha_pg_pool_t *pool);
+
+/* The connection has nothing to do: it waits, or is not needed. */
+void ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c);
+
+void ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c);
+
+/* An attempt has failed, for c->reason; tries the next host. */
+void ngx_http_waha_pg_failed(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t class);
+
+/* A connection that was ready is lost, for c->reason. */
+void ngx_http_waha_pg_lost(ngx_http_waha_pg_connection_t *c);
+
+void ngx_http_waha_pg_timeout(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_closing(ngx_http_waha_pg_connection_t *c);
+
+
+/* job: queue, sending, answers */
+
+void ngx_http_waha_pg_dispatch_handler(ngx_event_t *ev);
+void ngx_http_waha_pg_refuse_jobs(ngx_http_waha_pg_pool_t *pool);
+void ngx_http_waha_pg_forget_jobs(ngx_http_waha_pg_pool_t *pool);
+
+/* Sends c->job. */
+void ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c);
+
+/* Posts the end of a job that is neither in the queue nor sent any more. */
+void ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
+    PGresult *res);
+
+
+/* error: SQLSTATEs and words */
+
+void ngx_http_waha_pg_say(ngx_http_waha_pg_reason_t *reason,
+    const char *text);
+void ngx_http_waha_pg_say_result(ngx_http_waha_pg_reason_t *reason,
+    const PGresult *res, const char *hint);
+const char *ngx_http_waha_pg_sqlstate(const PGresult *res);
+
+/* The class of a failed attempt, from libpq's words. */
+ngx_uint_t ngx_http_waha_pg_connect_class(const char *message);
+
+/* Logs an error of the administrator's, once in a while for each kind. */
+void ngx_http_waha_pg_report(ngx_http_waha_pg_pool_t *pool,
+    const PGresult *res, ngx_uint_t class);
+
+
+#endif /* _NGX_HTTP_WAHA_PG_CONNECTION_H_INCLUDED_ */

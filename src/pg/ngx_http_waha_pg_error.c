@@ -1,0 +1,248 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_pg_connection.h>
+
+
+#define NGX_HTTP_WAHA_PG_REPORT_INTERVAL  10
+
+
+typedef struct {
+    /* as many characters of the SQLSTATE as matter */
+    const char                       *prefix;
+    ngx_uint_t                        class;
+} ngx_http_waha_pg_class_t;
+
+
+static u_char *ngx_http_waha_pg_field(u_char *p, u_char *last,
+    const PGresult *res, int field, const char *title);
+static ngx_uint_t ngx_http_waha_pg_reported(ngx_http_waha_pg_pool_t *pool,
+    const char *sqlstate);
+
+
+/* the first that matches counts; what is not here means down */
+
+static ngx_http_waha_pg_class_t  ngx_http_waha_pg_classes[] = {
+
+    { "40001", NGX_HTTP_WAHA_PG_BUSY },    /* serialization_failure */
+    { "40P01", NGX_HTTP_WAHA_PG_BUSY },    /* deadlock_detected */
+    { "55P03", NGX_HTTP_WAHA_PG_BUSY },    /* lock_not_available */
+    { "57014", NGX_HTTP_WAHA_PG_BUSY },    /* query_canceled: a timeout */
+    { "23503", NGX_HTTP_WAHA_PG_BUSY },    /* foreign_key_violation */
+    { "23505", NGX_HTTP_WAHA_PG_BUSY },    /* unique_violation */
+
+    { "21000", NGX_HTTP_WAHA_PG_DATA },    /* cardinality_violation */
+    { "22", NGX_HTTP_WAHA_PG_DATA },       /* data exception */
+    { "54", NGX_HTTP_WAHA_PG_DATA },       /* program limit exceeded */
+
+    { "0A", NGX_HTTP_WAHA_PG_SETUP },      /* feature not supported */
+    { "23", NGX_HTTP_WAHA_PG_SETUP },      /* a constraint of the CRM's */
+    { "26", NGX_HTTP_WAHA_PG_SETUP },      /* invalid statement name */
+    { "28", NGX_HTTP_WAHA_PG_SETUP },      /* invalid authorization */
+    { "3D", NGX_HTTP_WAHA_PG_SETUP },      /* invalid catalog name */
+    { "3F", NGX_HTTP_WAHA_PG_SETUP },      /* invalid schema name */
+    { "42", NGX_HTTP_WAHA_PG_SETUP },      /* missing, denied, mistyped */
+    { "P0", NGX_HTTP_WAHA_PG_SETUP },      /* raised by a trigger */
+
+    { NULL, 0 }
+};
+
+
+ngx_uint_t
+ngx_http_waha_pg_class(const char *sqlstate)
+{
+    ngx_http_waha_pg_class_t  *class;
+
+    for (class = ngx_http_waha_pg_classes; class->prefix; class++) {
+        if (ngx_strncmp(sqlstate, class->prefix, ngx_strlen(class->prefix))
+            == 0)
+        {
+            return class->class;
+        }
+    }
+
+    return NGX_HTTP_WAHA_PG_DOWN;
+}
+
+
+/*
+ * A connection that could not be made has words only.  With verbose errors
+ * they are "...FATAL:  28P01: password authentication failed...", whatever
+ * the language of the server.
+ */
+
+ngx_uint_t
+ngx_http_waha_pg_connect_class(const char *message)
+{
+    char         sqlstate[6];
+    size_t       n;
+    const char  *p;
+
+    static const char  digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    for (p = message; (p = strstr(p, ":  ")) != NULL; p++) {
+        n = strspn(p + 3, digits);
+
+        if (n == 5 && p[8] == ':') {
+            (void) ngx_cpystrn((u_char *) sqlstate, (u_char *) p + 3, 6);
+            return ngx_http_waha_pg_class(sqlstate);
+        }
+    }
+
+    return NGX_HTTP_WAHA_PG_DOWN;
+}
+
+
+const char *
+ngx_http_waha_pg_sqlstate(const PGresult *res)
+{
+    const char  *sqlstate;
+
+    sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+    return sqlstate ? sqlstate : "";
+}
+
+
+/* the first line, fit for the log whoever wrote it */
+
+void
+ngx_http_waha_pg_say(ngx_http_waha_pg_reason_t *reason, const char *text)
+{
+    u_char  *p, *last;
+
+    p = reason->data;
+    last = p + NGX_HTTP_WAHA_PG_REASON;
+
+    while (p < last && *text != '\0' && *text != LF) {
+        *p = (u_char) *text++;
+
+        if (*p < ' ' || *p == 0x7f) {
+            *p = ' ';
+        }
+
+        p++;
+    }
+
+    reason->len = p - reason->data;
+}
+
+
+/* the detail and the context of an error may hold values: never told */
+
+void
+ngx_http_waha_pg_say_result(ngx_http_waha_pg_reason_t *reason,
+    const PGresult *res, const char *hint)
+{
+    u_char      *p, *last;
+    u_char       text[NGX_HTTP_WAHA_PG_REASON];
+    const char  *sqlstate, *message;
+
+    sqlstate = ngx_http_waha_pg_sqlstate(res);
+    message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (message == NULL) {
+        ngx_http_waha_pg_say(reason, PQresultErrorMessage(res));
+        return;
+    }
+
+    p = text;
+    last = text + sizeof(text) - 1;
+
+    p = ngx_slprintf(p, last, "%s: %s", sqlstate, message);
+
+    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_SCHEMA_NAME, "schema");
+    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_TABLE_NAME, "table");
+    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_COLUMN_NAME, "column");
+    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_CONSTRAINT_NAME,
+                               "constraint");
+
+    if (hint) {
+        p = ngx_slprintf(p, last, "; %s", hint);
+    }
+
+    *p = '\0';
+
+    ngx_http_waha_pg_say(reason, (char *) text);
+}
+
+
+static u_char *
+ngx_http_waha_pg_field(u_char *p, u_char *last, const PGresult *res,
+    int field, const char *title)
+{
+    const char  *value;
+
+    value = PQresultErrorField(res, field);
+
+    if (value == NULL) {
+        return p;
+    }
+
+    return ngx_slprintf(p, last, ", %s \"%s\"", title, value);
+}
+
+
+void
+ngx_http_waha_pg_report(ngx_http_waha_pg_pool_t *pool, const PGresult *res,
+    ngx_uint_t class)
+{
+    ngx_uint_t                  level;
+    const char                 *sqlstate;
+    ngx_http_waha_pg_reason_t   reason;
+
+    sqlstate = ngx_http_waha_pg_sqlstate(res);
+
+    if (ngx_http_waha_pg_reported(pool, sqlstate)) {
+        return;
+    }
+
+    ngx_http_waha_pg_say_result(&reason, res, NULL);
+
+    level = (class == NGX_HTTP_WAHA_PG_SETUP) ? NGX_LOG_CRIT : NGX_LOG_ERR;
+
+    ngx_log_error(level, pool->log, 0, "waha database: %*s",
+                  reason.len, reason.data);
+}
+
+
+static ngx_uint_t
+ngx_http_waha_pg_reported(ngx_http_waha_pg_pool_t *pool,
+    const char *sqlstate)
+{
+    time_t                      now;
+    ngx_uint_t                  i, oldest;
+    ngx_http_waha_pg_report_t  *report;
+
+    now = ngx_time();
+    oldest = 0;
+    report = pool->reports;
+
+    for (i = 0; i < NGX_HTTP_WAHA_PG_REPORTS; i++) {
+
+        if (ngx_strcmp(report[i].sqlstate, sqlstate) == 0) {
+
+            if (now - report[i].time < NGX_HTTP_WAHA_PG_REPORT_INTERVAL) {
+                return 1;
+            }
+
+            oldest = i;
+            break;
+        }
+
+        if (report[i].time < report[oldest].time) {
+            oldest = i;
+        }
+    }
+
+    (void) ngx_cpystrn((u_char *) report[oldest].sqlstate,
+                       (u_char *) sqlstate, 6);
+    report[oldest].time = now;
+
+    return 0;
+}

@@ -1,0 +1,474 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_pg_connection.h>
+
+
+static void ngx_http_waha_pg_waited_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_ended_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_wait(ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_leave(ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_dispatch(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
+    ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_unsent(ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c,
+    PGresult *res);
+static ngx_int_t ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_stale(const PGresult *res);
+static void ngx_http_waha_pg_finish(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t status);
+
+
+ngx_int_t
+ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
+    ngx_http_waha_pg_job_t *job)
+{
+    if (pool->refused) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_queue_empty(&pool->idle)
+        && pool->nwaiting >= pool->conf->queue)
+    {
+        return NGX_DECLINED;
+    }
+
+    job->pool = pool;
+    job->connection = NULL;
+
+    job->status = NGX_HTTP_WAHA_PG_DOWN;
+    job->sqlstate[0] = '\0';
+    job->result = NULL;
+    job->elapsed = 0;
+    job->sent = 0;
+
+    ngx_memzero(&job->event, sizeof(ngx_event_t));
+
+    ngx_queue_insert_tail(&pool->waiting, &job->queue);
+    ngx_http_waha_pg_wait(job);
+
+    ngx_http_waha_pg_dispatch(pool);
+
+    /* a worker that quits has closed its connections */
+    ngx_http_waha_pg_fill(pool);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
+{
+    ngx_http_waha_pg_connection_t  *c;
+
+    if (job->event.posted) {
+        ngx_delete_posted_event(&job->event);
+        ngx_queue_remove(&job->queue);
+
+        PQclear(job->result);
+        job->result = NULL;
+        return;
+    }
+
+    if (job->event.timer_set) {
+        ngx_http_waha_pg_leave(job);
+        return;
+    }
+
+    c = job->connection;
+
+    if (c) {
+        c->job = NULL;
+        job->connection = NULL;
+    }
+}
+
+
+/* for a job in the queue; its place there is the caller's choice */
+
+static void
+ngx_http_waha_pg_wait(ngx_http_waha_pg_job_t *job)
+{
+    ngx_msec_int_t  timeout;
+
+    timeout = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
+
+    job->pool->nwaiting++;
+
+    job->event.handler = ngx_http_waha_pg_waited_handler;
+    job->event.data = job;
+    job->event.log = job->pool->log;
+
+    ngx_add_timer(&job->event, (ngx_msec_t) ngx_max(timeout, 0));
+}
+
+
+static void
+ngx_http_waha_pg_leave(ngx_http_waha_pg_job_t *job)
+{
+    ngx_queue_remove(&job->queue);
+
+    job->pool->nwaiting--;
+
+    if (job->event.timer_set) {
+        ngx_del_timer(&job->event);
+    }
+}
+
+
+static void
+ngx_http_waha_pg_waited_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_pg_job_t *job = ev->data;
+
+    ngx_http_waha_pg_leave(job);
+    ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
+}
+
+
+void
+ngx_http_waha_pg_refuse_jobs(ngx_http_waha_pg_pool_t *pool)
+{
+    ngx_queue_t             *q;
+    ngx_http_waha_pg_job_t  *job;
+
+    while (!ngx_queue_empty(&pool->waiting)) {
+        q = ngx_queue_head(&pool->waiting);
+        job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
+
+        ngx_http_waha_pg_leave(job);
+        ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_SETUP, NULL);
+    }
+}
+
+
+void
+ngx_http_waha_pg_forget_jobs(ngx_http_waha_pg_pool_t *pool)
+{
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(&pool->waiting)) {
+        q = ngx_queue_head(&pool->waiting);
+        ngx_http_waha_pg_leave(ngx_queue_data(q, ngx_http_waha_pg_job_t,
+                                              queue));
+    }
+
+    while (!ngx_queue_empty(&pool->ended)) {
+        q = ngx_queue_head(&pool->ended);
+        ngx_http_waha_pg_cancel(ngx_queue_data(q, ngx_http_waha_pg_job_t,
+                                               queue));
+    }
+}
+
+
+void
+ngx_http_waha_pg_dispatch_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_pg_dispatch(ev->data);
+}
+
+
+static void
+ngx_http_waha_pg_dispatch(ngx_http_waha_pg_pool_t *pool)
+{
+    ngx_queue_t                    *q;
+    ngx_http_waha_pg_job_t         *job;
+    ngx_http_waha_pg_connection_t  *c;
+
+    while (!ngx_queue_empty(&pool->waiting)
+           && !ngx_queue_empty(&pool->idle))
+    {
+        q = ngx_queue_head(&pool->idle);
+        c = ngx_queue_data(q, ngx_http_waha_pg_connection_t, queue);
+
+        if (ngx_http_waha_pg_alive(c) != NGX_OK) {
+            ngx_http_waha_pg_lost(c);
+            continue;
+        }
+
+        q = ngx_queue_head(&pool->waiting);
+        job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
+
+        ngx_http_waha_pg_leave(job);
+        ngx_http_waha_pg_start(c, job);
+    }
+}
+
+
+static void
+ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
+    ngx_http_waha_pg_job_t *job)
+{
+    ngx_int_t       rc;
+    ngx_msec_int_t  timeout;
+
+    timeout = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
+
+    if (timeout <= 0) {
+        ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
+        return;
+    }
+
+    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_RUNNING);
+
+    rc = job->prepare ? job->prepare(job) : NGX_OK;
+
+    if (rc != NGX_OK) {
+        ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_IDLE);
+
+        if (rc != NGX_DECLINED) {
+            ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
+        }
+
+        return;
+    }
+
+    c->job = job;
+    c->unconfirmed = 0;
+    c->again = 0;
+
+    job->connection = c;
+    job->sent = ngx_current_msec;
+
+    /* not cancelable: it keeps a worker that quits until the answer */
+    ngx_http_waha_pg_timer(c, timeout, 0);
+
+    ngx_http_waha_pg_send(c);
+}
+
+
+void
+ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_http_waha_pg_job_t              *job;
+    const ngx_http_waha_pg_statement_t  *statement;
+
+    job = c->job;
+    statement = &c->pool->conf->statements[job->statement];
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, job->log, 0,
+                   "waha pg send %s", statement->name);
+
+    c->receive = ngx_http_waha_pg_answer;
+
+    if (PQsendQueryPrepared(c->conn, statement->name, statement->nparams,
+                            job->values, job->lengths, job->formats, 0)
+        == 0)
+    {
+        ngx_http_waha_pg_unsent(c);
+        return;
+    }
+
+    if (ngx_http_waha_pg_flush(c) != NGX_OK) {
+        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        ngx_http_waha_pg_lost(c);
+    }
+}
+
+
+static void
+ngx_http_waha_pg_unsent(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_http_waha_pg_job_t  *job;
+
+    ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+
+    if (PQstatus(c->conn) == CONNECTION_BAD) {
+
+        job = c->job;
+
+        c->job = NULL;
+        job->connection = NULL;
+        job->sent = 0;
+
+        ngx_queue_insert_head(&c->pool->waiting, &job->queue);
+        ngx_http_waha_pg_wait(job);
+
+        ngx_post_event(&c->pool->dispatch, &ngx_posted_events);
+    }
+
+    ngx_http_waha_pg_lost(c);
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c, PGresult *res)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_waha_pg_collect(c, res);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_http_waha_pg_say(&c->reason, "unexpected answer");
+        ngx_http_waha_pg_lost(c);
+        return NGX_DONE;
+    }
+
+    return ngx_http_waha_pg_answered(c);
+}
+
+
+/* the NULL after the last result: the server is ready, thus has committed */
+
+static ngx_int_t
+ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c)
+{
+    if (c->state == NGX_HTTP_WAHA_PG_DRAINING) {
+        ngx_http_waha_pg_finish(c, NGX_HTTP_WAHA_PG_DOWN);
+        return NGX_DONE;
+    }
+
+    if (PQresultStatus(c->result) == PGRES_FATAL_ERROR) {
+        return ngx_http_waha_pg_error(c);
+    }
+
+    if (c->unconfirmed) {
+        ngx_log_error(NGX_LOG_ERR, c->pool->log, 0,
+                      "waha database %s: a commit was not confirmed by the "
+                      "synchronous standby", c->host->name);
+
+        ngx_http_waha_pg_finish(c, NGX_HTTP_WAHA_PG_DOWN);
+        return NGX_DONE;
+    }
+
+    ngx_http_waha_pg_finish(c, NGX_HTTP_WAHA_PG_OK);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_uint_t   class;
+    const char  *sqlstate;
+
+    if (c->job && !c->again && ngx_http_waha_pg_stale(c->result)) {
+        c->again = 1;
+
+        PQclear(c->result);
+        c->result = NULL;
+
+        return ngx_http_waha_pg_prepare(c, 1);
+    }
+
+    sqlstate = ngx_http_waha_pg_sqlstate(c->result);
+    class = ngx_http_waha_pg_class(sqlstate);
+
+    if (class == NGX_HTTP_WAHA_PG_SETUP || class == NGX_HTTP_WAHA_PG_DOWN) {
+        ngx_http_waha_pg_report(c->pool, c->result, class);
+    }
+
+    if (ngx_strcmp(sqlstate, "25006") == 0) {
+        /* the server became a standby, or was made read-only */
+        ngx_http_waha_pg_say_result(&c->reason, c->result, NULL);
+        ngx_http_waha_pg_lost(c);
+        return NGX_DONE;
+    }
+
+    ngx_http_waha_pg_finish(c, class);
+
+    return NGX_DONE;
+}
+
+
+/* nothing was run yet: the statement is unknown, or returns other columns */
+
+static ngx_uint_t
+ngx_http_waha_pg_stale(const PGresult *res)
+{
+    const char  *sqlstate, *function;
+
+    sqlstate = ngx_http_waha_pg_sqlstate(res);
+
+    if (ngx_strcmp(sqlstate, "26000") == 0) {
+        return 1;
+    }
+
+    function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+    return ngx_strcmp(sqlstate, "0A000") == 0
+           && function
+           && ngx_strcmp(function, "RevalidateCachedQuery") == 0;
+}
+
+
+static void
+ngx_http_waha_pg_finish(ngx_http_waha_pg_connection_t *c, ngx_uint_t status)
+{
+    PGresult                *res;
+    ngx_http_waha_pg_job_t  *job;
+
+    res = c->result;
+    job = c->job;
+
+    c->result = NULL;
+    c->job = NULL;
+
+    if (job) {
+        ngx_http_waha_pg_end(job, status, res);
+
+    } else {
+        PQclear(res);
+    }
+
+    ngx_http_waha_pg_rest(c);
+}
+
+
+void
+ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
+    PGresult *res)
+{
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, job->log, 0,
+                   "waha pg end:%ui %s", status,
+                   ngx_http_waha_pg_sqlstate(res));
+
+    job->connection = NULL;
+    job->status = status;
+    job->result = res;
+
+    (void) ngx_cpystrn((u_char *) job->sqlstate,
+                       (u_char *) ngx_http_waha_pg_sqlstate(res),
+                       sizeof(job->sqlstate));
+
+    if (job->sent) {
+        job->elapsed = ngx_current_msec - job->sent;
+    }
+
+    ngx_queue_insert_tail(&job->pool->ended, &job->queue);
+
+    job->event.handler = ngx_http_waha_pg_ended_handler;
+    job->event.data = job;
+    job->event.log = job->pool->log;
+
+    ngx_post_event(&job->event, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_waha_pg_ended_handler(ngx_event_t *ev)
+{
+    PGresult                *res;
+    ngx_http_waha_pg_job_t  *job;
+
+    job = ev->data;
+    res = job->result;
+
+    ngx_queue_remove(&job->queue);
+
+    job->handler(job);
+
+    PQclear(res);
+}

@@ -1,0 +1,342 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_pg_connection.h>
+
+
+#define NGX_HTTP_WAHA_PG_RECOVERY   0
+#define NGX_HTTP_WAHA_PG_READ_ONLY  1
+#define NGX_HTTP_WAHA_PG_SUPERUSER  2
+#define NGX_HTTP_WAHA_PG_BYPASSRLS  3
+#define NGX_HTTP_WAHA_PG_ROLE       4
+#define NGX_HTTP_WAHA_PG_FACTS      5
+
+
+static ngx_int_t ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c,
+    PGresult *res);
+static ngx_int_t ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_contract(ngx_http_waha_pg_connection_t *c,
+    PGresult *res);
+static ngx_int_t ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_prepared(ngx_http_waha_pg_connection_t *c,
+    PGresult *res);
+static ngx_int_t ngx_http_waha_pg_send_statements(
+    ngx_http_waha_pg_connection_t *c, ngx_uint_t again);
+static ngx_int_t ngx_http_waha_pg_unfit(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t class, const char *text);
+static ngx_int_t ngx_http_waha_pg_unfit_result(
+    ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_broken(ngx_http_waha_pg_connection_t *c);
+
+
+/* what a role may become counts as much as what it is */
+
+static const char  ngx_http_waha_pg_server_query[] =
+    "select pg_is_in_recovery(),"
+    " current_setting('transaction_read_only')::bool,"
+    " bool_or(rolsuper), bool_or(rolbypassrls), current_user"
+    " from pg_catalog.pg_roles where pg_has_role(oid, 'member')";
+
+
+void
+ngx_http_waha_pg_check(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_CHECKING);
+
+    c->receive = ngx_http_waha_pg_server;
+
+    if (PQsendQuery(c->conn, ngx_http_waha_pg_server_query) == 0
+        || ngx_http_waha_pg_flush(c) != NGX_OK)
+    {
+        (void) ngx_http_waha_pg_broken(c);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c, PGresult *res)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_waha_pg_collect(c, res);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_ERROR) {
+        return ngx_http_waha_pg_broken(c);
+    }
+
+    rc = ngx_http_waha_pg_judge(c);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (c->pool->conf->check == NULL) {
+        return ngx_http_waha_pg_prepare(c, 0);
+    }
+
+    c->receive = ngx_http_waha_pg_contract;
+
+    if (PQsendQuery(c->conn, c->pool->conf->check) == 0
+        || ngx_http_waha_pg_flush(c) != NGX_OK)
+    {
+        return ngx_http_waha_pg_broken(c);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_uint_t   i;
+    const char  *value[NGX_HTTP_WAHA_PG_FACTS];
+    u_char       text[NGX_HTTP_WAHA_PG_REASON];
+
+    if (PQresultStatus(c->result) == PGRES_FATAL_ERROR) {
+        return ngx_http_waha_pg_unfit_result(c);
+    }
+
+    if (PQntuples(c->result) != 1
+        || PQnfields(c->result) != NGX_HTTP_WAHA_PG_FACTS)
+    {
+        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
+                                      "unexpected answer");
+    }
+
+    for (i = 0; i < NGX_HTTP_WAHA_PG_FACTS; i++) {
+        value[i] = PQgetvalue(c->result, 0, i);
+    }
+
+    if (value[NGX_HTTP_WAHA_PG_RECOVERY][0] == 't') {
+        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
+                                      "the server is a standby");
+    }
+
+    if (value[NGX_HTTP_WAHA_PG_READ_ONLY][0] == 't') {
+        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
+                                      "the server is read-only");
+    }
+
+    if (value[NGX_HTTP_WAHA_PG_SUPERUSER][0] == 't'
+        || value[NGX_HTTP_WAHA_PG_BYPASSRLS][0] == 't')
+    {
+        (void) ngx_snprintf(text, sizeof(text),
+                            "role \"%s\" %s, which is too much for a role "
+                            "that serves the network%Z",
+                            value[NGX_HTTP_WAHA_PG_ROLE],
+                            value[NGX_HTTP_WAHA_PG_SUPERUSER][0] == 't' ?
+                                "is or can become superuser"
+                                : "can bypass row-level security");
+
+        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
+                                      (char *) text);
+    }
+
+    PQclear(c->result);
+    c->result = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_contract(ngx_http_waha_pg_connection_t *c, PGresult *res)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_waha_pg_collect(c, res);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_ERROR) {
+        return ngx_http_waha_pg_broken(c);
+    }
+
+    rc = ngx_http_waha_pg_verdict(c);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_waha_pg_prepare(c, 0);
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c)
+{
+    if (PQresultStatus(c->result) == PGRES_FATAL_ERROR) {
+        return ngx_http_waha_pg_unfit_result(c);
+    }
+
+    if (PQntuples(c->result) != 1 || PQnfields(c->result) != 1) {
+        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
+                                      "unexpected answer to the check");
+    }
+
+    if (!PQgetisnull(c->result, 0, 0)) {
+        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
+                                      PQgetvalue(c->result, 0, 0));
+    }
+
+    PQclear(c->result);
+    c->result = NULL;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_pg_prepare(ngx_http_waha_pg_connection_t *c, ngx_uint_t again)
+{
+    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_PREPARING);
+
+    c->receive = ngx_http_waha_pg_prepared;
+
+    if (ngx_http_waha_pg_send_statements(c, again) != NGX_OK
+        || ngx_http_waha_pg_flush(c) != NGX_OK)
+    {
+        return ngx_http_waha_pg_broken(c);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_send_statements(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t again)
+{
+    ngx_uint_t                           i;
+    ngx_http_waha_pg_conf_t             *conf;
+    const ngx_http_waha_pg_statement_t  *statement;
+
+    conf = c->pool->conf;
+
+    if (PQenterPipelineMode(c->conn) == 0) {
+        return NGX_ERROR;
+    }
+
+    if (again
+        && PQsendQueryParams(c->conn, "deallocate all", 0, NULL, NULL, NULL,
+                             NULL, 0)
+           == 0)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < conf->nstatements; i++) {
+        statement = &conf->statements[i];
+
+        if (PQsendPrepare(c->conn, statement->name, statement->text,
+                          statement->nparams, statement->types)
+            == 0)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (PQpipelineSync(c->conn) == 0) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_prepared(ngx_http_waha_pg_connection_t *c, PGresult *res)
+{
+    if (res == NULL) {
+        /* a separator */
+        return NGX_AGAIN;
+    }
+
+    switch (PQresultStatus(res)) {
+
+    case PGRES_FATAL_ERROR:
+
+        if (c->result == NULL) {
+            c->result = res;
+            return NGX_AGAIN;
+        }
+
+        /* fall through */
+
+    case PGRES_COMMAND_OK:
+    case PGRES_PIPELINE_ABORTED:
+        PQclear(res);
+        return NGX_AGAIN;
+
+    case PGRES_PIPELINE_SYNC:
+        PQclear(res);
+        break;
+
+    default:
+        PQclear(res);
+        return ngx_http_waha_pg_broken(c);
+    }
+
+    if (c->result) {
+        return ngx_http_waha_pg_unfit_result(c);
+    }
+
+    if (PQexitPipelineMode(c->conn) == 0) {
+        return ngx_http_waha_pg_broken(c);
+    }
+
+    ngx_http_waha_pg_ready(c);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_unfit(ngx_http_waha_pg_connection_t *c, ngx_uint_t class,
+    const char *text)
+{
+    ngx_http_waha_pg_say(&c->reason, text);
+    ngx_http_waha_pg_failed(c, class);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_unfit_result(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_uint_t  class;
+
+    class = ngx_http_waha_pg_class(ngx_http_waha_pg_sqlstate(c->result));
+
+    ngx_http_waha_pg_say_result(&c->reason, c->result,
+                                class == NGX_HTTP_WAHA_PG_SETUP ?
+                                    c->pool->conf->hint : NULL);
+    ngx_http_waha_pg_failed(c, class);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_broken(ngx_http_waha_pg_connection_t *c)
+{
+    const char  *message;
+
+    message = PQerrorMessage(c->conn);
+
+    return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
+                                  *message ? message : "unexpected answer");
+}
