@@ -25,21 +25,21 @@
 
 #define NGX_HTTP_WAHA_RETRY_AFTER          "2"
 
-/* sources of "waha_tenant_from"; the session is always asked */
+/* sources of "waha_tenant_from"; 0x0001 is NGX_CONF_BITMASK_SET */
 
-#define NGX_HTTP_WAHA_FROM_SESSION         0x0001
-#define NGX_HTTP_WAHA_FROM_METADATA        0x0002
-#define NGX_HTTP_WAHA_FROM_PATTERN         0x0004
-#define NGX_HTTP_WAHA_FROM_QUERY           0x0008
-#define NGX_HTTP_WAHA_FROM_SENDER          0x0010
+#define NGX_HTTP_WAHA_FROM_SESSION         0x0002
+#define NGX_HTTP_WAHA_FROM_METADATA        0x0004
+#define NGX_HTTP_WAHA_FROM_PATTERN         0x0008
+#define NGX_HTTP_WAHA_FROM_QUERY           0x0010
+#define NGX_HTTP_WAHA_FROM_SENDER          0x0020
 
 /* values of "waha_ignore" */
 
-#define NGX_HTTP_WAHA_IGNORE_NONE          0x0001
-#define NGX_HTTP_WAHA_IGNORE_GROUPS        0x0002
-#define NGX_HTTP_WAHA_IGNORE_STATUSES      0x0004
-#define NGX_HTTP_WAHA_IGNORE_NEWSLETTERS   0x0008
-#define NGX_HTTP_WAHA_IGNORE_BROADCASTS    0x0010
+#define NGX_HTTP_WAHA_IGNORE_NONE          0x0002
+#define NGX_HTTP_WAHA_IGNORE_GROUPS        0x0004
+#define NGX_HTTP_WAHA_IGNORE_STATUSES      0x0008
+#define NGX_HTTP_WAHA_IGNORE_NEWSLETTERS   0x0010
+#define NGX_HTTP_WAHA_IGNORE_BROADCASTS    0x0020
 
 
 typedef struct {
