@@ -148,8 +148,8 @@ sub stop {
 }
 
 
-# New workers are up when this returns true; false: the configuration was
-# refused.
+# New workers, and they alone, take requests when this returns true; false:
+# the configuration was refused.
 
 sub reload {
     my ($self) = @_;
@@ -160,8 +160,9 @@ sub reload {
     kill 'HUP', $self->{pid};
 
     my $state = wait_for(sub {
-        my @new = grep { !$old{$_} } $self->worker_pids;
-        return 'new' if @new >= $self->{workers};
+        my @pids = $self->worker_pids;
+        my @new = grep { !$old{$_} } @pids;
+        return 'new' if @new >= $self->{workers} && @new == @pids;
         return 'bad' if substr($self->error_log, $length) =~ /\[emerg\]/;
         return 0;
     }, 30) // 'none';
