@@ -327,6 +327,9 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
                      NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MIN) ", "
                      NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MAX) ")";
 
+    wmcf->pg.hint = "its administrator has to run "
+                    "\"psql -f sql/install.sql\" on this database";
+
     wmcf->pg.statements = ngx_http_waha_ingest_statements;
     wmcf->pg.nstatements = ngx_http_waha_ingest_nstatements;
 
