@@ -443,7 +443,7 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
     }
 
     if ((conf->ignore & NGX_HTTP_WAHA_IGNORE_NONE)
-        && conf->ignore != (NGX_CONF_BITMASK_SET|NGX_HTTP_WAHA_IGNORE_NONE))
+        && conf->ignore != NGX_HTTP_WAHA_IGNORE_NONE)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"waha_ignore none\" allows no other value");
