@@ -157,7 +157,7 @@ is($r->{status}, 413, 'a body beyond client_max_body_size');
 is(count('contact_activities'), $before, 'nothing refused is stored');
 
 
-# a body in a temporary file, in chunks
+# a body in a temporary file, and one in chunks
 
 my $long = 'x' x 100_000;
 $r = $t->webhook($t->message(id => 'A3', text => $long));
@@ -165,6 +165,19 @@ is($r->{status}, 200, 'a body in a temporary file');
 is($pg->value(q{select message_content = repeat('x', 100000)
     from contact_activities where message_id = 'A3'}), 't',
     'is stored in full');
+
+my $chunked = $t->message(id => 'A3c', text => 'in chunks');
+my $headers = $t->headers($chunked);
+my $client = $t->http;
+
+$client->connect;
+$client->send("POST /api/whatsapp/webhook HTTP/1.1\r\nHost: localhost\r\n"
+    . join('', map { "$_: $headers->{$_}\r\n" } keys %$headers)
+    . "Transfer-Encoding: chunked\r\n\r\n"
+    . join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
+               $chunked =~ /(.{1,50})/gs) . "0\r\n\r\n");
+is($client->answer->{json}{data}{action}, 'activity_logged',
+   'a body in chunks');
 
 
 # the database away
