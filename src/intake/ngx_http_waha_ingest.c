@@ -529,15 +529,20 @@ ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch)
 static ngx_int_t
 ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch)
 {
-    if (ngx_http_waha_ingest_submit(batch) != NGX_OK) {
-        return NGX_DECLINED;
-    }
+    /* before the submit: a free connection prepares the job at once */
 
     batch->sent = NULL;
     batch->left = 0;
     batch->ingest->waiting += batch->nentries;
 
-    return NGX_OK;
+    if (ngx_http_waha_ingest_submit(batch) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    batch->left = 1;
+    batch->ingest->waiting -= batch->nentries;
+
+    return NGX_DECLINED;
 }
 
 
