@@ -481,8 +481,8 @@ sub latencies {
     for my $file (glob "$bench->{dir}/latency.*") {
         open my $fh, '<', $file or die "$file: $!";
 
-        while (<$fh>) {
-            my ($us, $when) = (split)[2, 4];
+        while (my $line = <$fh>) {
+            my ($us, $when) = (split ' ', $line)[2, 4];
             push @us, $us if $when > $self->{began} + $bench->{warm};
         }
     }
