@@ -41,6 +41,7 @@ typedef struct {
 } ngx_http_waha_pg_parse_t;
 
 
+static size_t ngx_http_waha_pg_without_uri(const char *error);
 static char *ngx_http_waha_pg_parameters(ngx_conf_t *cf,
     ngx_http_waha_pg_conf_t *conf);
 static ngx_int_t ngx_http_waha_pg_number(ngx_str_t *value,
@@ -147,6 +148,7 @@ char *
 ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
 {
     char                      *rv, *error;
+    size_t                     len;
     ngx_str_t                 *value;
     ngx_http_waha_pg_parse_t   parse;
 
@@ -163,9 +165,11 @@ ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
     parse.options = PQconninfoParse((char *) value[1].data, &error);
 
     if (parse.options == NULL) {
+        len = error ? ngx_http_waha_pg_without_uri(error) : 0;
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid connection string in \"%V\": %s",
-                           &value[0], error ? error : "no memory");
+                           "invalid connection string in \"%V\": %*s",
+                           &value[0], len, error);
         PQfreemem(error);
         return NGX_CONF_ERROR;
     }
@@ -175,6 +179,19 @@ ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
     PQconninfoFree(parse.options);
 
     return rv;
+}
+
+
+/* libpq ends its words with the whole URI, which may hold a password */
+
+static size_t
+ngx_http_waha_pg_without_uri(const char *error)
+{
+    const char  *end;
+
+    end = strstr(error, ": \"");
+
+    return end ? (size_t) (end - error) : strcspn(error, "\n");
 }
 
 

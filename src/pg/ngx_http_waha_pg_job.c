@@ -366,15 +366,15 @@ ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
     sqlstate = ngx_http_waha_pg_sqlstate(c->result);
     class = ngx_http_waha_pg_class(sqlstate);
 
-    if (class == NGX_HTTP_WAHA_PG_SETUP || class == NGX_HTTP_WAHA_PG_DOWN) {
-        ngx_http_waha_pg_report(c->pool, c->result, class);
-    }
-
     if (ngx_strcmp(sqlstate, "25006") == 0) {
         /* the server became a standby, or was made read-only */
         ngx_http_waha_pg_say_result(&c->reason, c->result, NULL);
         ngx_http_waha_pg_lost(c);
         return NGX_DONE;
+    }
+
+    if (class == NGX_HTTP_WAHA_PG_SETUP || class == NGX_HTTP_WAHA_PG_DOWN) {
+        ngx_http_waha_pg_report(c->pool, c->result, class);
     }
 
     ngx_http_waha_pg_finish(c, class);
