@@ -70,8 +70,7 @@ ngx_http_waha_envelope_message_metadata(ngx_http_waha_reader_t *reader)
 
     ack = ngx_http_waha_json_get(message, "ack");
 
-    if (cJSON_IsNumber(ack) && ack->valuedouble >= -1 && ack->valuedouble <= 4)
-    {
+    if (cJSON_IsNumber(ack) && ack->valuedouble == ack->valueint) {
         ngx_http_waha_json_number(&metadata.json, "ack", ack->valuedouble);
     }
 
