@@ -1,0 +1,171 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ *
+ * What src/event needs of nginx, without nginx: each allocation of a pool is
+ * one of malloc(), so that sanitizers see its bounds.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_shim.h"
+
+
+typedef struct ngx_shim_block_s  ngx_shim_block_t;
+
+struct ngx_shim_block_s {
+    ngx_shim_block_t      *next;
+    uint64_t               data[];
+};
+
+
+static ngx_time_t          ngx_shim_time = { 1800000000, 0, 0 };
+volatile ngx_time_t       *ngx_cached_time = &ngx_shim_time;
+
+ngx_uint_t                 ngx_shim_fail;
+size_t                     ngx_shim_allocated;
+
+
+ngx_pool_t *
+ngx_create_pool(size_t size, ngx_log_t *log)
+{
+    /* the blocks hang at "cleanup" */
+
+    return calloc(1, sizeof(ngx_pool_t));
+}
+
+
+void
+ngx_destroy_pool(ngx_pool_t *pool)
+{
+    ngx_shim_block_t  *block, *next;
+
+    for (block = (ngx_shim_block_t *) pool->cleanup; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+
+    free(pool);
+}
+
+
+void *
+ngx_palloc(ngx_pool_t *pool, size_t size)
+{
+    ngx_shim_block_t  *block;
+
+    if (ngx_shim_fail && --ngx_shim_fail == 0) {
+        ngx_shim_fail = 1;
+        return NULL;
+    }
+
+    block = malloc(sizeof(ngx_shim_block_t) + size);
+    if (block == NULL) {
+        abort();
+    }
+
+    block->next = (ngx_shim_block_t *) pool->cleanup;
+    pool->cleanup = (ngx_pool_cleanup_t *) block;
+
+    ngx_shim_allocated += size;
+
+    return block->data;
+}
+
+
+void *
+ngx_pnalloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_palloc(pool, size);
+}
+
+
+off_t
+ngx_atoof(u_char *line, size_t n)
+{
+    off_t  value;
+
+    value = 0;
+
+    if (n == 0) {
+        return NGX_ERROR;
+    }
+
+    for ( /* void */ ; n; n--, line++) {
+
+        if (*line < '0' || *line > '9'
+            || value > (NGX_MAX_OFF_T_VALUE - (*line - '0')) / 10)
+        {
+            return NGX_ERROR;
+        }
+
+        value = value * 10 + *line - '0';
+    }
+
+    return value;
+}
+
+
+/* of valid UTF-8 beyond ASCII only */
+
+uint32_t
+ngx_utf8_decode(u_char **p, size_t n)
+{
+    size_t    len;
+    uint32_t  code;
+
+    len = (**p >= 0xf0) ? 4 : (**p >= 0xe0) ? 3 : 2;
+
+    if (**p < 0xc2 || **p > 0xf4 || n < len) {
+        abort();
+    }
+
+    code = **p & (0xff >> (len + 1));
+
+    while (--len) {
+        (*p)++;
+
+        if ((**p & 0xc0) != 0x80) {
+            abort();
+        }
+
+        code = code << 6 | (**p & 0x3f);
+    }
+
+    (*p)++;
+
+    return code;
+}
+
+
+uintptr_t
+ngx_escape_json(u_char *dst, u_char *src, size_t size)
+{
+    u_char    *p;
+    size_t     len;
+    uintptr_t  more;
+    u_char     text[8];
+    char      *found;
+
+    static char  special[] = "\"\\\n\r\t\b\f", letters[] = "\"\\nrtbf";
+
+    more = 0;
+
+    for (p = src; p < src + size; p++) {
+
+        found = *p ? strchr(special, *p) : NULL;
+
+        len = found ? sprintf((char *) text, "\\%c", letters[found - special])
+              : *p < 0x20 ? sprintf((char *) text, "\\u%04X", *p)
+              : sprintf((char *) text, "%c", *p);
+
+        if (dst) {
+            dst = ngx_cpymem(dst, text, len);
+        }
+
+        more += len - 1;
+    }
+
+    return dst ? (uintptr_t) dst : more;
+}

@@ -1,0 +1,22 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_SHIM_H_INCLUDED_
+#define _NGX_SHIM_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* the allocation that is to fail, and all after it; 0: none */
+extern ngx_uint_t  ngx_shim_fail;
+
+/* bytes given out since the program set it to 0 */
+extern size_t      ngx_shim_allocated;
+
+
+#endif /* _NGX_SHIM_H_INCLUDED_ */
