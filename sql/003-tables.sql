@@ -31,9 +31,10 @@ create table waha.sessions (
     status_at          timestamptz,
     phone              text,
     push_name          text,
+    named_at           timestamptz,
     instance           text,
-    is_primary         boolean not null default false,
     connected_at       timestamptz,
+    disconnected_at    timestamptz,
     created_at         timestamptz not null default now(),
     unique (organization_slug, name),
     foreign key (organization_slug)
@@ -47,11 +48,12 @@ comment on column waha.sessions.provider is 'waha';
 comment on column waha.sessions.label is 'name for people';
 comment on column waha.sessions.status is 'last status that WAHA told';
 comment on column waha.sessions.status_at is 'WAHA''s time of that status';
-comment on column waha.sessions.phone is 'digits of the number while logged in';
+comment on column waha.sessions.phone is 'digits of the number that is or was logged in';
 comment on column waha.sessions.push_name is 'the number''s own display name';
+comment on column waha.sessions.named_at is 'when WAHA told number and name';
 comment on column waha.sessions.instance is 'WAHA server that runs it; a signing key bound to another is refused';
-comment on column waha.sessions.is_primary is 'the number that organizations.whatsapp_* show';
-comment on column waha.sessions.connected_at is 'since when it is logged in';
+comment on column waha.sessions.connected_at is 'when it was last told to work';
+comment on column waha.sessions.disconnected_at is 'when it was last told to have no number';
 comment on column waha.sessions.created_at is 'when the row was made';
 
 
@@ -67,7 +69,8 @@ create table waha.contact_identities (
     primary key (organization_slug, kind, key),
     foreign key (organization_slug, contact_id)
         references :"crm_schema".contacts (organization_slug, id)
-        on delete cascade
+        on update cascade on delete cascade
+        deferrable initially deferred
 );
 
 create index on waha.contact_identities (organization_slug, contact_id);
@@ -93,13 +96,14 @@ create table waha.conversations (
     last_direction     text not null,
     last_message       text,
     unread_count       int not null,
+    unread_since       timestamptz,
     last_inbound_at    timestamptz,
     last_outbound_at   timestamptz,
     read_at            timestamptz,
     primary key (organization_slug, contact_id, session_name),
     foreign key (organization_slug, contact_id)
         references :"crm_schema".contacts (organization_slug, id)
-        on delete cascade
+        on update cascade on delete cascade
 ) with (fillfactor = 70);
 
 comment on table waha.conversations is 'one contact on one number: what an inbox shows';
@@ -111,6 +115,7 @@ comment on column waha.conversations.last_message_at is 'its time';
 comment on column waha.conversations.last_direction is 'inbound or outbound';
 comment on column waha.conversations.last_message is 'the beginning of its text';
 comment on column waha.conversations.unread_count is 'inbound messages newer than last_outbound_at and read_at';
+comment on column waha.conversations.unread_since is 'time of the oldest of these';
 comment on column waha.conversations.last_inbound_at is 'time of the newest inbound message';
 comment on column waha.conversations.last_outbound_at is 'time of the newest outbound message';
 comment on column waha.conversations.read_at is 'until when an agent has read';

@@ -1,24 +1,39 @@
--- Who somebody is: phone numbers, hidden ids, names.
+-- Who somebody is: phone numbers, hidden ids, names.  The functions without
+-- a search_path of their own are inlined into the statements that use them;
+-- they name nothing but pg_catalog.
 
 create or replace function waha.phone_key(digits text) returns text
-language sql immutable strict parallel safe
-set search_path = pg_catalog, pg_temp
+language sql immutable parallel safe
 as $$
     -- Brazil: the ninth digit of mobile numbers; landlines start with 2 to 5
-    -- Mexico: 1 after the country code; Argentina: 9, or 15 after the area
-    select case
-           when digits ~ '^55[1-9][1-9]9?[6-9][0-9]{7}$'
-           then '55' || substr(digits, 3, 2) || right(digits, 8)
-           when digits ~ '^521[0-9]{10}$'
-           then '52' || right(digits, 10)
-           when digits ~ '^549[0-9]{10}$'
-           then '54' || right(digits, 10)
-           when digits ~ '^5411159?[0-9]{8}$' and length(digits) = 14
-           then '5411' || right(digits, 8)
-           when digits ~ '^54[0-9]{3}15[0-9]{7}$'
-           then '54' || substr(digits, 3, 3) || right(digits, 7)
-           when digits ~ '^54[0-9]{4}15[0-9]{6}$'
-           then '54' || substr(digits, 3, 4) || right(digits, 6)
+    -- Mexico: 1 after the country code; Argentina: 9 there, or 15 after the
+    -- area code
+
+    select case pg_catalog.left(digits, 2)
+           when '55' then
+               case when digits ~ '^55[1-9][1-9]9?[6-9][0-9]{7}$'
+                    then pg_catalog.left(digits, 4)
+                         || pg_catalog.right(digits, 8)
+                    else digits
+               end
+           when '52' then
+               case when digits ~ '^521[0-9]{10}$'
+                    then '52' || pg_catalog.right(digits, 10)
+                    else digits
+               end
+           when '54' then
+               case when digits ~ '^549[0-9]{10}$'
+                    then '54' || pg_catalog.right(digits, 10)
+                    when digits ~ '^541115[0-9]{8}$'
+                    then '5411' || pg_catalog.right(digits, 8)
+                    when digits ~ '^54[0-9]{3}15[0-9]{7}$'
+                    then pg_catalog.left(digits, 5)
+                         || pg_catalog.right(digits, 7)
+                    when digits ~ '^54[0-9]{4}15[0-9]{6}$'
+                    then pg_catalog.left(digits, 6)
+                         || pg_catalog.right(digits, 6)
+                    else digits
+               end
            else digits
            end
 $$;
@@ -26,11 +41,61 @@ $$;
 comment on function waha.phone_key(text) is 'what all spellings of one international number have in common; digits in, digits out';
 
 
+create or replace function waha.phone_digits(spelled text, country text)
+returns text
+language plpgsql immutable parallel safe
+set search_path = waha, pg_temp
+as $$
+declare
+    code    text := ltrim(country, '+ 0');
+    first   text;
+    digits  text;
+begin
+    -- the first of several numbers, without extension and without "(0)"
+
+    first := (regexp_match(spelled, '^[^0-9+]*([+]?[-0-9 ().\u00a0\u2010-\u2015]+)'))[1];
+    first := replace(first, '(0)', '');
+    digits := regexp_replace(first, '[^0-9]', '', 'g');
+
+    if code !~ '^[1-9][0-9]{0,3}$' then
+        code := null;
+    end if;
+
+    if first like '+%' then
+        null;
+
+    elsif digits like '00%' then
+        digits := substr(digits, 3);
+
+    elsif code = '1' and digits like '011%' then
+        digits := substr(digits, 4);
+
+    elsif code is not null then
+        if digits like '0%' then
+            digits := code || ltrim(digits, '0');
+
+        elsif not (digits like code || '%'
+                   and length(digits) >= length(code) + 9)
+        then
+            digits := code || digits;
+        end if;
+    end if;
+
+    if digits ~ '^[1-9][0-9]{6,14}$' then
+        return digits;
+    end if;
+
+    return null;
+end
+$$;
+
+comment on function waha.phone_digits(text, text) is 'international digits of a number as people write it, or null; country: calling code of numbers written nationally, or null';
+
+
 create or replace function waha.state_of(phone text) returns text
 language sql immutable parallel safe
-set search_path = pg_catalog, pg_temp
 as $$
-    select case substr(phone, 1, 3)
+    select case pg_catalog.left(phone, 3)
            when '603' then 'Selangor'
            when '604' then 'Penang'
            when '605' then 'Perak'
@@ -43,3 +108,129 @@ as $$
 $$;
 
 comment on function waha.state_of(text) is 'the state that a number belongs to, where the number tells it; else an empty text';
+
+
+create or replace function waha.clean_name(name text) returns text
+language sql immutable parallel safe
+as $$
+    select nullif(pg_catalog.left(pg_catalog.btrim(name), 100), '')
+$$;
+
+comment on function waha.clean_name(text) is 'a display name within the bounds of contacts.whatsapp_name, or null';
+
+
+create or replace function waha.first_name(name text) returns text
+language sql immutable parallel safe
+as $$
+    select case when name is null then 'WhatsApp'
+                else pg_catalog.left(pg_catalog.split_part(name, ' ', 1), 50)
+           end
+$$;
+
+comment on function waha.first_name(text) is 'first word of a display name; null: of "WhatsApp Contact"';
+
+
+create or replace function waha.last_name(name text) returns text
+language sql immutable parallel safe
+as $$
+    select case when name is null then 'Contact'
+                else pg_catalog.left(pg_catalog.btrim(pg_catalog.substr(name,
+                     pg_catalog.length(pg_catalog.split_part(name, ' ', 1))
+                     + 1)), 50)
+           end
+$$;
+
+comment on function waha.last_name(text) is 'the other words of a display name; null: of "WhatsApp Contact"';
+
+
+create or replace function waha.name_is_ours(first text, last text,
+    whatsapp_name text) returns boolean
+language sql immutable parallel safe
+as $$
+    select (first, coalesce(last, ''))
+           in ((waha.first_name(whatsapp_name),
+                waha.last_name(whatsapp_name)),
+               ('WhatsApp', 'Contact'))
+$$;
+
+comment on function waha.name_is_ours(text, text, text) is 'false: a person edited the name, so it stays';
+
+
+-- Numbers that people typed into contacts.  What a message proved stays.
+
+create or replace function waha.learn_phones(organization text,
+    contact bigint, phones text[]) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    insert into waha.contact_identities (organization_slug, kind, key,
+                                         contact_id, seen, proved)
+    select organization, 'phone', waha.phone_key(d.digits), contact,
+           min(d.digits), false
+      from waha.organizations o
+     cross join unnest(phones) as p
+     cross join waha.phone_digits(p, o.country_code) as d (digits)
+     where o.slug = organization
+       and d.digits is not null
+     group by 3
+     order by 3
+    on conflict do nothing
+$$;
+
+comment on function waha.learn_phones(text, bigint, text[]) is 'gives a contact the identities of numbers that were typed in, unless they are somebody else''s';
+
+
+create or replace function waha.contact_written() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    if tg_op = 'UPDATE' then
+        delete from waha.contact_identities i
+         where i.organization_slug = old.organization_slug
+           and i.contact_id = old.id
+           and not i.proved;
+    end if;
+
+    if new.merged_into is null then
+        perform waha.learn_phones(new.organization_slug, new.id,
+                                  array[new.phone_1, new.phone_2,
+                                        new.phone_3]);
+    end if;
+
+    return null;
+
+exception
+    when others then
+        -- the CRM's own write comes first
+        raise log 'waha: no identities for contact %: %', new.id, sqlerrm;
+        return null;
+end
+$$;
+
+comment on function waha.contact_written() is 'keeps identities in step with contacts.phone_1 to phone_3; never makes the CRM''s write fail';
+
+
+create or replace function waha.learn_all(organization text default null)
+returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+declare
+    c  record;
+begin
+    for c in
+        select k.id, k.organization_slug, k.phone_1, k.phone_2, k.phone_3
+          from waha.contacts k
+         where (organization is null or k.organization_slug = organization)
+           and k.merged_into is null
+           and coalesce(k.phone_1, k.phone_2, k.phone_3) is not null
+         order by k.created_at, k.id
+    loop
+        perform waha.learn_phones(c.organization_slug, c.id,
+                                  array[c.phone_1, c.phone_2, c.phone_3]);
+    end loop;
+end
+$$;
+
+comment on function waha.learn_all(text) is 'identities for the numbers of contacts that are there, of one organization or of all; the oldest contact gets a number that several have';

@@ -1,112 +1,41 @@
--- Events in, rows and outcomes out.
+-- Events in, rows and outcomes out: what the module calls.
+--
+-- Plans are made once, perhaps while tables are still empty, and must not
+-- depend on what was in them: every access is by an index, from few rows.
 
-create or replace function waha.ingest(provider text, instance text,
-    session text, kind text, direction text, chat text, message_id text,
-    target_id text, phone text, lid text, name text, type text, body text,
-    sent_at bigint, status text, metadata text, organization_slug text,
-    organization_id text, tenant text, claims text)
-returns setof waha.outcome
-language plpgsql security definer
+create or replace function waha.fault(kind text, message_id text,
+    target_id text, phone text, lid text) returns text
+language sql immutable parallel safe
+as $$
+    select case
+           when kind in ('message', 'call') then
+               case when message_id is null then 'no_message_id'
+                    when phone is null and lid is null then 'no_identity'
+               end
+           when kind in ('status', 'reaction', 'edit', 'revoke') then
+               case when target_id is null then 'no_target' end
+           when kind = 'session' then null
+           else 'unknown_kind'
+           end
+$$;
+
+comment on function waha.fault(text, text, text, text, text) is 'why an event is ignored, or null';
+
+
+create or replace function waha.await_standby() returns void
+language sql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_variable
-declare
-    r     waha.outcome;
-    code  text;
-    at    timestamptz := to_timestamp(sent_at / 1000.0);
-begin
-    r.position := 0;
+    -- A transaction that wrote nothing does not wait for a synchronous
+    -- standby, but what it found there is answered as if it had stored it.
 
-    select f.organization, f.tenant_id, f.code
-      into r.organization, r.tenant_id, code
-      from waha.resolve(session, instance, organization_slug,
-                        organization_id, tenant, claims::jsonb, phone) f;
-
-    if code is not null then
-        r.action := code;
-        return next r;
-        return;
-    end if;
-
-    if kind <> 'message' then
-        r.action := 'ignored';
-        r.code := 'unsupported';
-        return next r;
-        return;
-    end if;
-
-    select i.contact_id into r.contact_id
-      from waha.contact_identities i
-     where i.organization_slug = r.organization
-       and (i.kind = 'phone' and i.key = waha.phone_key(phone)
-            or i.kind = 'lid' and i.key = lid)
-     order by i.kind
-     limit 1;
-
-    r.action := 'activity_logged';
-
-    if r.contact_id is null then
-        insert into waha.contacts as c (organization_slug, first_name,
-                                        last_name, phone_1, contact_type)
-            values (r.organization, coalesce(name, 'WhatsApp'),
-                    case when name is null then 'Contact' else '' end,
-                    '+' || phone, 'lead')
-            returning c.id into r.contact_id;
-
-        insert into waha.contact_identities
-                    (organization_slug, kind, key, contact_id, seen, proved)
-            select r.organization, k.kind, k.key, r.contact_id, k.seen, true
-              from (values ('phone', waha.phone_key(phone), phone),
-                           ('lid', lid, lid)) as k (kind, key, seen)
-             where k.key is not null
-             order by k.kind;
-
-        r.action := 'contact_created';
-    end if;
-
-    insert into waha.contact_activities as a
-                (organization_slug, contact_id, activity_type, direction,
-                 message_content, metadata, session_name, message_id,
-                 message_type, chat, sender_name, occurred_at)
-        values (r.organization, r.contact_id, 'whatsapp_message', direction,
-                body, metadata::jsonb, session, message_id, type, chat, name,
-                at)
-        on conflict do nothing
-        returning a.id into r.activity_id;
-
-    if not found then
-        r.action := 'duplicate';
-
-        select a.contact_id, a.id into r.contact_id, r.activity_id
-          from waha.contact_activities a
-         where a.organization_slug = r.organization
-           and a.session_name = session
-           and a.message_id = message_id
-           and a.direction = direction;
-
-        return next r;
-        return;
-    end if;
-
-    insert into waha.conversations as v
-                (organization_slug, contact_id, session_name,
-                 last_message_id, last_message_at, last_direction,
-                 last_message, unread_count, last_inbound_at,
-                 last_outbound_at)
-        values (r.organization, r.contact_id, session, message_id, at,
-                direction, left(body, 255), (direction = 'inbound')::int,
-                case direction when 'inbound' then at end,
-                case direction when 'outbound' then at end)
-        on conflict on constraint conversations_pkey
-        do update set last_message_id = excluded.last_message_id,
-                      last_message_at = excluded.last_message_at,
-                      last_direction = excluded.last_direction,
-                      last_message = excluded.last_message,
-                      unread_count = v.unread_count + excluded.unread_count;
-
-    return next r;
-end
+    select pg_logical_emit_message(true, 'waha', '')
+     where pg_current_xact_id_if_assigned() is null
+       and current_setting('synchronous_standby_names') <> ''
 $$;
+
+comment on function waha.await_standby() is 'makes the commit of a transaction that wrote nothing wait for a synchronous standby';
+
 
 create or replace function waha.ingest_batch(provider text[],
     instance text[], session text[], kind text[], direction text[],
@@ -117,26 +46,255 @@ create or replace function waha.ingest_batch(provider text[],
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
+#variable_conflict use_column
 declare
-    r  waha.outcome;
+    instances   alias for instance;
+    sessions    alias for session;
+    kinds       alias for kind;
+    directions  alias for direction;
+    chats       alias for chat;
+    ids         alias for message_id;
+    targets     alias for target_id;
+    phones      alias for phone;
+    lids        alias for lid;
+    names       alias for name;
+    types       alias for type;
+    bodies      alias for body;
+    sent        alias for sent_at;
+    statuses    alias for status;
+    metas       alias for metadata;
+    slugs       alias for organization_slug;
+    org_ids     alias for organization_id;
+    tenants     alias for tenant;
+    claimed     alias for claims;
+
+    times       timestamptz[];
+    found_org   text[];     -- whose a record is
+    found_id    bigint[];
+    live        text[];     -- the same, null once the record is done with
+    unsure      int[];
+    resolved    record;
+    actions     text[];
+    codes       text[];
+    shown       text[];
+    contacts    bigint[];
+    subjects    bigint[];   -- contacts of messages that are changed
+    strangers   int[];
+    creators    int[];
+    met_org     text[];
+    met_one     bigint[];
+    met_other   bigint[];
+    met_phone   text[];
+    renamed     boolean;
+    activities  bigint[];
+    fresh       int[];
+    applied     int[];
+    changed     waha.contact_activities[];
+    p           int;
 begin
-    for n in 1 .. coalesce(array_length(session, 1), 0) loop
-        for r in
-            select *
-              from waha.ingest(provider[n], instance[n], session[n], kind[n],
-                               direction[n], chat[n], message_id[n],
-                               target_id[n], phone[n], lid[n], name[n],
-                               type[n], body[n], sent_at[n], status[n],
-                               metadata[n], organization_slug[n],
-                               organization_id[n], tenant[n], claims[n])
-        loop
-            r.position := n - 1;
-            return next r;
-        end loop;
+    -- whose session it is, if nothing else is claimed
+
+    select array_agg(f.at order by f.pos),
+           array_agg(case when f.sure then f.slug end order by f.pos),
+           array_agg(case when f.sure then f.id end order by f.pos),
+           array_agg(case when f.sure and f.fault is null
+                          then f.slug end order by f.pos),
+           array_agg(f.fault order by f.pos),
+           array_agg(case when f.fault is null then 'activity_logged'
+                          else 'ignored' end order by f.pos),
+           array_agg(f.pos order by f.kind = 'session' desc,
+                     f.session collate "C", f.pos)
+               filter (where f.sure is not true or f.kind = 'session')
+      into times, found_org, found_id, live, codes, actions, unsure
+      from (select u.pos::int, u.kind, u.session, o.slug, o.id,
+                   coalesce(to_timestamp(u.sent / 1000.0), now()) as at,
+                   waha.fault(u.kind, u.id, u.target, u.phone, u.lid)
+                       as fault,
+                   o.whatsapp_enabled
+                   and u.claimed is null
+                   and coalesce(u.slug = o.slug, true)
+                   and coalesce(u.org_id = o.id::text, true)
+                   and coalesce(u.tenant in (o.slug, o.id::text), true)
+                   and coalesce(u.instance = s.instance, true) as sure
+              from unnest(instances, sessions, kinds, ids, targets, phones,
+                          lids, sent, slugs, org_ids, tenants, claimed)
+                   with ordinality as u (instance, session, kind, id, target,
+                                         phone, lid, sent, slug, org_id,
+                                         tenant, claimed, pos)
+              left join waha.sessions s on s.name = u.session
+              left join waha.organizations o
+                on o.slug = s.organization_slug collate "default") f;
+
+    -- sessions first: what they tell can decide for the others
+
+    foreach p in array coalesce(unsure, '{}') loop
+        if found_org[p] is null then
+            select * into resolved
+              from waha.resolve(sessions[p], instances[p], slugs[p],
+                                org_ids[p], tenants[p], claimed[p]::jsonb,
+                                phones[p]);
+
+            found_org[p] := resolved.organization;
+            found_id[p] := resolved.tenant_id;
+            actions[p] := resolved.code;
+
+            if resolved.code is not null then
+                codes[p] := null;
+            elsif codes[p] is not null then
+                actions[p] := 'ignored';
+            else
+                actions[p] := 'activity_logged';
+                live[p] := found_org[p];
+            end if;
+        end if;
+
+        if kinds[p] = 'session' and live[p] is not null then
+            if waha.record_session(live[p], sessions[p], statuses[p],
+                                   times[p], phones[p], names[p],
+                                   instances[p])
+            then
+                actions[p] := 'session_updated';
+                shown := shown || sessions[p];
+            else
+                actions[p] := 'duplicate';
+            end if;
+        end if;
     end loop;
+
+    if shown is not null then
+        perform waha.show_sessions(shown);
+    end if;
+
+    -- who it is about; locks are taken in the order that batch.sql tells
+
+    contacts := array_fill(null::bigint, array[cardinality(live)]);
+    subjects := contacts;
+
+    if kinds && '{message,reaction,edit,revoke}' then
+        subjects := waha.lock_messages(live, sessions, kinds, ids, targets);
+    end if;
+
+    if kinds && '{message,call}' then
+        select * into contacts, strangers, renamed
+          from waha.identify(live, kinds, chats, directions, phones, lids,
+                             names);
+
+        if strangers is not null then
+            select * into creators, met_org, met_one, met_other, met_phone
+              from waha.meet(strangers, live, sessions, directions, ids,
+                             phones, lids, names);
+
+            foreach p in array creators loop
+                actions[p] := 'contact_created';
+            end loop;
+
+            select f.contacts, f.renamed into contacts, renamed
+              from waha.identify(live, kinds, chats, directions, phones,
+                                 lids, names) f;
+        end if;
+    end if;
+
+    if waha.lock_contacts(live || live || met_org || met_org,
+                          contacts || subjects || met_one || met_other,
+                          renamed or met_org is not null)
+    then
+        raise serialization_failure
+            using message = 'contacts were merged or deleted meanwhile';
+    end if;
+
+    -- from here on nothing waits for a contact
+
+    if met_org is not null then
+        perform waha.join_contacts(met_org, met_one, met_other, met_phone);
+
+        select f.contacts into contacts
+          from waha.identify(live, kinds, chats, directions, phones, lids,
+                             names) f;
+    end if;
+
+    if renamed then
+        perform waha.rename_contacts(live, kinds, chats, sessions,
+                                     directions, ids, contacts, names,
+                                     times);
+    end if;
+
+    if kinds && '{message,call}' then
+        select * into contacts, actions, activities, fresh
+          from waha.store_activities(live, kinds, sessions, directions,
+                                     chats, ids, types, bodies, times, names,
+                                     statuses, metas, contacts, actions);
+    end if;
+
+    if kinds && '{status,reaction,edit,revoke}' then
+        select * into actions, applied
+          from waha.store_states(live, sessions, kinds, directions, chats,
+                                 ids, targets, phones, lids, bodies, times,
+                                 statuses, actions);
+    end if;
+
+    if fresh <> '{}' or applied <> '{}' then
+        select * into bodies, changed
+          from waha.apply_states(live, sessions, ids, targets, fresh,
+                                 applied, bodies);
+
+        perform waha.converse(live, kinds, chats, sessions, directions, ids,
+                              contacts, times, bodies, fresh, changed);
+    end if;
+
+    perform waha.await_standby();
+
+    return query
+        select (u.pos - 1)::int,
+               case when u.strange then 'ignored' else u.action end,
+               u.organization, u.tenant, u.contact, u.activity,
+               case when u.strange then 'no_contact' else u.code end
+          from (select k.*, k.action = 'activity_logged'
+                            and k.activity is null as strange
+                  from unnest(actions, found_org, found_id, contacts,
+                              activities, codes)
+                       with ordinality as k (action, organization, tenant,
+                                             contact, activity, code, pos))
+               u;
 end
 $$;
+
+comment on function waha.ingest_batch is 'stores many events in one transaction: the i-th elements of the arrays are the arguments of waha.ingest for one; a row for each';
+
+grant execute on function waha.ingest_batch to waha_gateway;
+
+
+create or replace function waha.ingest(provider text, instance text,
+    session text, kind text, direction text, chat text, message_id text,
+    target_id text, phone text, lid text, name text, type text, body text,
+    sent_at bigint, status text, metadata text, organization_slug text,
+    organization_id text, tenant text, claims text)
+returns setof waha.outcome
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    return query
+        select *
+          from waha.ingest_batch(array[$1], array[$2], array[$3], array[$4],
+                                 array[$5], array[$6], array[$7], array[$8],
+                                 array[$9], array[$10], array[$11],
+                                 array[$12], array[$13], array[$14],
+                                 array[$15], array[$16], array[$17],
+                                 array[$18], array[$19], array[$20]);
+end
+$$;
+
+comment on function waha.ingest is 'stores one event; one row says what became of it';
+
+grant execute on function waha.ingest to waha_gateway;
+
 
 create or replace function waha.ingest_each(provider text[],
     instance text[], session text[], kind text[], direction text[],
@@ -151,7 +309,7 @@ as $$
 declare
     r  waha.outcome;
 begin
-    for n in 1 .. coalesce(array_length(session, 1), 0) loop
+    for n in 1 .. coalesce(cardinality(session), 0) loop
         begin
             select * into r
               from waha.ingest(provider[n], instance[n], session[n], kind[n],
@@ -173,9 +331,6 @@ begin
 end
 $$;
 
-comment on function waha.ingest is 'stores one event in one transaction; one row says what became of it';
-comment on function waha.ingest_batch is 'stores many events: the i-th elements of the arrays are one; a row for each';
-comment on function waha.ingest_each is 'as ingest_batch, but an event that fails does not hurt the others: action failed, code SQLSTATE';
+comment on function waha.ingest_each is 'as waha.ingest_batch, but an event that fails does not hurt the others: action failed, code SQLSTATE';
 
-grant execute on function waha.ingest, waha.ingest_batch, waha.ingest_each
-    to waha_gateway;
+grant execute on function waha.ingest_each to waha_gateway;

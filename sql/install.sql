@@ -82,7 +82,11 @@ set local role waha_owner;
 
 \ir views.sql
 \ir identity.sql
+\ir contacts.sql
 \ir organization.sql
+\ir states.sql
+\ir conversations.sql
+\ir batch.sql
 \ir ingest.sql
 \ir quarantine.sql
 \ir maintenance.sql

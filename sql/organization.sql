@@ -1,4 +1,13 @@
--- Which organization a session belongs to.
+-- Which organization a session belongs to, and the state of sessions.
+
+create or replace function waha.id_of(value text) returns bigint
+language sql immutable parallel safe
+as $$
+    select case when value ~ '^[1-9][0-9]{0,17}$' then value::bigint end
+$$;
+
+comment on function waha.id_of(text) is 'the number that a text is, or null';
+
 
 create or replace function waha.resolve(session text, instance text,
     slug text, id text, tenant text, claims jsonb, phone text,
@@ -8,34 +17,36 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    known    waha.sessions;
-    org      waha.organizations;
-    named    text[];
-    confirm  text;
+    known  waha.sessions;
+    org    waha.organizations;
+    query  text := case when claims->'query_trusted' = 'true'
+                        then claims->>'query' end;
+    slugs  text[];
+    ids    bigint[];
+    named  text[];
 begin
     select s.* into known
       from waha.sessions s
-     where s.name = resolve.session;
+     where s.name = session;
 
-    if known.instance <> resolve.instance then
+    if known.instance <> instance then
         code := 'contradiction';
         return;
     end if;
 
-    -- every source that names an organization that exists must name the same
+    -- all sources that name an organization that exists must name the same
 
-    select array_agg(distinct o.slug) into named
-      from waha.organizations o
-     where o.slug in (known.organization_slug, resolve.slug, resolve.tenant,
-                      claims->>'pattern_slug',
-                      case when claims->'query_trusted' = 'true'
-                           then claims->>'query' end)
-        or o.id in (waha.id_of(resolve.id), waha.id_of(resolve.tenant),
-                    waha.id_of(claims->>'pattern_id'),
-                    case when claims->'query_trusted' = 'true'
-                         then waha.id_of(claims->>'query') end);
+    slugs := array[known.organization_slug, slug, tenant, query,
+                   claims->>'pattern_slug'];
+    ids := array[waha.id_of(id), waha.id_of(tenant), waha.id_of(query),
+                 waha.id_of(claims->>'pattern_id')];
 
-    if array_length(named, 1) > 1 then
+    select array_agg(n.slug) into named
+      from (select o.slug from waha.organizations o where o.slug = any (slugs)
+            union
+            select o.slug from waha.organizations o where o.id = any (ids)) n;
+
+    if cardinality(named) > 1 then
         code := 'contradiction';
         return;
     end if;
@@ -45,30 +56,24 @@ begin
           from (select organization_slug
                   from waha.contact_identities
                  where kind = 'phone'
-                   and key = waha.phone_key(resolve.phone)
+                   and key = waha.phone_key(phone)
                  limit 2) i;
 
-        if array_length(named, 1) > 1 then
+        if cardinality(named) > 1 then
             named := null;
         end if;
     end if;
 
-    if named is null then
-        named := array[claims->>'default'];
-    end if;
-
     select o.* into org
       from waha.organizations o
-     where o.slug = named[1];
+     where o.slug = coalesce(named[1], claims->>'default');
 
-    if not found then
+    if org.id is null then
         code := 'unknown_organization';
         return;
     end if;
 
-    confirm := claims->>'query';
-
-    if confirm not in (org.slug, org.id::text) then
+    if claims->>'query' not in (org.slug, org.id::text) then
         code := 'contradiction';
         return;
     end if;
@@ -85,14 +90,105 @@ $$;
 comment on function waha.resolve(text, text, text, text, text, jsonb, text) is 'the organization of a delivery by all sources that are given; code: null, contradiction, unknown_organization or disabled_organization';
 
 
-create or replace function waha.id_of(value text) returns bigint
-language sql immutable parallel safe
-set search_path = pg_catalog, pg_temp
+create or replace function waha.record_session(organization text,
+    session text, state text, at timestamptz, number text, own_name text,
+    server text) returns boolean
+language plpgsql
+set search_path = waha, pg_temp
 as $$
-    select case when value ~ '^[1-9][0-9]{0,17}$' then value::bigint end
+declare
+    works  timestamptz;
+    lost   timestamptz;
+begin
+    -- each column keeps what was told last, in whatever order it arrives
+
+    if state = 'WORKING' then
+        works := at;
+    elsif state in ('STOPPED', 'FAILED') and number is null then
+        lost := at;
+    end if;
+
+    insert into waha.sessions as s (name, organization_slug, status,
+                                    status_at, phone, push_name, named_at,
+                                    instance, connected_at, disconnected_at)
+        values (session, organization, state, at, number, own_name,
+                case when number is not null then at end, server, works,
+                lost)
+        on conflict (name) do update
+           set status = case
+                   when (excluded.status_at, excluded.status collate "C")
+                        >= (s.status_at, s.status) is not false
+                   then excluded.status else s.status end,
+               status_at = greatest(s.status_at, excluded.status_at),
+               phone = case
+                   when excluded.named_at >= coalesce(s.named_at,
+                                                      '-infinity')
+                   then excluded.phone else s.phone end,
+               push_name = case
+                   when excluded.named_at >= coalesce(s.named_at,
+                                                      '-infinity')
+                   then coalesce(excluded.push_name, s.push_name)
+                   else s.push_name end,
+               named_at = greatest(s.named_at, excluded.named_at),
+               instance = coalesce(s.instance, excluded.instance),
+               connected_at = greatest(s.connected_at,
+                                       excluded.connected_at),
+               disconnected_at = greatest(s.disconnected_at,
+                                          excluded.disconnected_at)
+         where s.status_at is null
+            or (excluded.status_at, excluded.status collate "C")
+               > (s.status_at, s.status)
+            or excluded.named_at > s.named_at
+            or excluded.named_at is not null and s.named_at is null
+            or excluded.connected_at > coalesce(s.connected_at, '-infinity')
+            or excluded.disconnected_at > coalesce(s.disconnected_at,
+                                                   '-infinity')
+            or s.instance is null and excluded.instance is not null;
+
+    return found;
+end
 $$;
 
-comment on function waha.id_of(text) is 'the number that a text is, or null';
+comment on function waha.record_session is 'brings waha.sessions up to date with a status that WAHA told; whether anything changed';
+
+
+create or replace function waha.show_sessions(sessions text[]) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    -- in the order of the organizations: others do the same
+
+    select o.id
+      from waha.organizations o
+     where o.slug = any (array(select s.organization_slug collate "default"
+                                 from waha.sessions s
+                                where s.name = any (sessions)))
+     order by o.slug collate "C"
+       for no key update;
+
+    update waha.organizations o
+       set whatsapp_session_name = s.name,
+           whatsapp_status = s.status,
+           whatsapp_phone_number = s.number,
+           whatsapp_connected_at = s.since,
+           waha_instance = coalesce(s.instance, o.waha_instance)
+      from (select distinct on (p.id) p.id, k.name, k.status, k.instance,
+                   case when k.named_at > coalesce(k.disconnected_at,
+                                                   '-infinity')
+                        then '+' || k.phone end as number,
+                   case when k.connected_at > coalesce(k.disconnected_at,
+                                                       '-infinity')
+                        then k.connected_at end as since
+              from waha.sessions k
+              join waha.organizations p
+                on p.slug = k.organization_slug collate "default"
+             where k.name = any (sessions)
+               and coalesce(p.whatsapp_session_name, k.name) = k.name
+             order by p.id, k.name) s
+     where o.id = s.id
+$$;
+
+comment on function waha.show_sessions(text[]) is 'writes the state of sessions into organizations.whatsapp_*, which show one session of each';
 
 
 create or replace function waha.add_session(organization text, session text,

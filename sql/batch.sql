@@ -1,0 +1,563 @@
+-- The phases of a batch.  They run in this order in every transaction, and
+-- each takes its locks in the order of its keys: two batches cannot wait for
+-- each other.
+--
+--   messages     advisory locks, by message: lock_messages
+--   identities   advisory locks, by identity: meet
+--   contacts     row locks, by (created_at, id): in ingest_batch itself
+--   activities   by message
+--   states       by message
+--   conversations
+--
+-- All arrays have one element for each record; a record that has nothing to
+-- do with a phase has null there, mostly as its organization.
+
+
+create or replace function waha.lock_messages(organizations text[],
+    sessions text[], kinds text[], ids text[], targets text[])
+returns bigint[]
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    lock   record;
+    found  bigint[];
+begin
+    -- A message and what happens to it can come in two transactions that do
+    -- not see each other: who stores messages takes a shared lock, who comes
+    -- with the change of one that is not there an exclusive one, and looks
+    -- again.
+
+    for lock in
+        select l.bucket, bool_or(l.alone) as alone
+          from (select hashtext(case when u.kind = 'message' then u.id
+                                     else u.target end) & 63 as bucket,
+                       u.kind <> 'message' as alone
+                  from unnest(organizations, sessions, kinds, ids, targets)
+                       as u (organization, session, kind, id, target)
+                 where u.organization is not null
+                   and (u.kind = 'message'
+                        or u.kind in ('reaction', 'edit', 'revoke')
+                           and not exists (
+                               select
+                                 from waha.contact_activities a
+                                where a.organization_slug
+                                      = u.organization collate "C"
+                                  and a.session_name = u.session
+                                  and a.message_id = u.target))) l
+         group by l.bucket
+         order by l.bucket
+    loop
+        if lock.alone then
+            perform pg_advisory_xact_lock(7761686, lock.bucket);
+        else
+            perform pg_advisory_xact_lock_shared(7761686, lock.bucket);
+        end if;
+    end loop;
+
+    select array_agg((select a.contact_id
+                        from waha.contact_activities a
+                       where a.organization_slug
+                             = u.organization collate "C"
+                         and a.session_name = u.session
+                         and a.message_id = u.target
+                         and u.kind in ('reaction', 'edit', 'revoke')
+                       order by a.direction
+                       limit 1) order by u.pos)
+      into found
+      from unnest(organizations, sessions, kinds, targets)
+           with ordinality as u (organization, session, kind, target, pos);
+
+    return found;
+end
+$$;
+
+comment on function waha.lock_messages is 'locks what a batch stores or changes; result: the contacts of the messages that are changed, where they are there';
+
+
+create or replace function waha.identify(organizations text[], kinds text[],
+    chats text[], directions text[], phones text[], lids text[],
+    names text[], out contacts bigint[], out strangers int[],
+    out renamed boolean)
+language sql
+set search_path = waha, pg_temp
+as $$
+    select array_agg(f.contact order by f.pos),
+           array_agg(f.pos order by f.pos)
+               filter (where f.chat = 'person' and f.strange),
+           coalesce(bool_or(f.chat = 'person' and f.direction = 'inbound'
+                            and f.name <> coalesce(f.whatsapp_name, '')),
+                    false)
+      from (select u.pos::int, u.chat, u.direction,
+                   waha.clean_name(u.name) as name, c.whatsapp_name,
+                   coalesce(l.contact_id, p.contact_id) as contact,
+                   u.phone is not null and p.proved is not true
+                   or u.lid is not null and l.proved is not true
+                   or p.contact_id <> l.contact_id as strange
+              from unnest(organizations, chats, directions, phones, lids,
+                          names)
+                   with ordinality as u (organization, chat, direction,
+                                         phone, lid, name, pos)
+              left join waha.contact_identities p
+                on p.organization_slug = u.organization
+               and p.kind = 'phone'
+               and p.key = waha.phone_key(u.phone)
+              left join waha.contact_identities l
+                on l.organization_slug = u.organization
+               and l.kind = 'lid'
+               and l.key = u.lid
+              left join waha.contacts c
+                on c.organization_slug = u.organization collate "default"
+               and c.id = coalesce(l.contact_id, p.contact_id)) f
+$$;
+
+comment on function waha.identify is 'the contacts of a batch; strangers: records whose identities are new or belong to two contacts; renamed: whether a name differs from the one WhatsApp told before';
+
+
+create or replace function waha.meet(strangers int[], organizations text[],
+    sessions text[], directions text[], ids text[], phones text[],
+    lids text[], names text[], out creators int[], out met_org text[],
+    out met_one bigint[], out met_other bigint[], out met_phone text[])
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    r        record;
+    by_phone  waha.contact_identities;
+    by_lid    waha.contact_identities;
+    contact   bigint;
+    n         int := 0;
+begin
+    -- what makes or joins identities waits for others that do, all at once;
+    -- also for who makes the channel of an organization
+
+    perform pg_advisory_xact_lock(k.hash)
+       from (select distinct hashtextextended(i.key, 7761686) as hash
+               from unnest(organizations, phones, lids)
+                    with ordinality as u (organization, phone, lid, pos)
+              cross join lateral (
+                    values (u.organization || '/phone/'
+                            || waha.phone_key(u.phone)),
+                           (u.organization || '/lid/' || u.lid),
+                           (case when not exists (
+                                select
+                                  from waha.traffic_channels t
+                                 where t.organization_slug
+                                       = u.organization collate "default"
+                                   and t.name = 'WhatsApp')
+                            then u.organization || '/channel' end)
+                    ) as i (key)
+              where u.pos = any (strangers)
+                and i.key is not null
+              order by 1) k;
+
+    creators := '{}';
+
+    for r in
+        select u.*, waha.phone_key(u.phone) as key,
+               waha.clean_name(case when u.direction = 'inbound'
+                                    then u.name end) as called,
+               exists (select
+                         from waha.contact_activities a
+                        where a.organization_slug
+                              = u.organization collate "C"
+                          and a.session_name = u.session
+                          and a.message_id = u.id
+                          and a.direction = u.direction collate "C")
+               or row_number() over (partition by u.organization, u.session,
+                                                  u.id, u.direction
+                                         order by u.pos) > 1 as repeated
+          from unnest(organizations, sessions, directions, ids, phones, lids,
+                      names)
+               with ordinality as u (organization, session, direction, id,
+                                     phone, lid, name, pos)
+         where u.organization is not null
+         order by u.pos
+    loop
+        continue when r.pos <> all (strangers);
+
+        select i.* into by_phone
+          from waha.contact_identities i
+         where i.organization_slug = r.organization
+           and i.kind = 'phone'
+           and i.key = r.key;
+
+        select i.* into by_lid
+          from waha.contact_identities i
+         where i.organization_slug = r.organization
+           and i.kind = 'lid'
+           and i.key = r.lid;
+
+        contact := coalesce(by_lid.contact_id, by_phone.contact_id);
+
+        if contact is null then
+            -- the twin of a stored message proves nobody new by itself
+            continue when r.repeated and (r.phone is null or r.lid is null);
+
+            insert into waha.contacts as c
+                        (organization_slug, first_name, last_name, phone_1,
+                         contact_type, traffic_source_id, state,
+                         whatsapp_name)
+                values (r.organization, waha.first_name(r.called),
+                        waha.last_name(r.called), '+' || r.phone, 'lead',
+                        waha.channel(r.organization),
+                        waha.state_of(r.phone), r.called)
+                returning c.id into contact;
+
+            creators := creators || r.pos::int;
+
+        elsif by_phone.contact_id <> by_lid.contact_id
+              or r.phone is not null and by_phone.contact_id is null
+        then
+            n := n + 1;
+            met_org[n] := r.organization;
+            met_one[n] := by_lid.contact_id;
+            met_other[n] := by_phone.contact_id;
+            met_phone[n] := r.phone;
+        end if;
+
+        if r.phone is not null and by_phone.proved is not true then
+            insert into waha.contact_identities as i
+                        (organization_slug, kind, key, contact_id, seen,
+                         proved)
+                values (r.organization, 'phone', r.key, contact, r.phone,
+                        true)
+                on conflict (organization_slug, kind, key)
+                do update set proved = true;
+        end if;
+
+        if r.lid is not null and by_lid.proved is not true then
+            insert into waha.contact_identities as i
+                        (organization_slug, kind, key, contact_id, seen,
+                         proved)
+                values (r.organization, 'lid', r.lid, contact, r.lid, true)
+                on conflict (organization_slug, kind, key)
+                do update set proved = true;
+        end if;
+    end loop;
+end
+$$;
+
+comment on function waha.meet is 'makes contacts and identities for strangers; creators: the records that made a contact; met_*: contacts that turn out to be one person, and numbers that are new for a contact';
+
+
+create or replace function waha.lock_contacts(organizations text[],
+    contacts bigint[], alone boolean) returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    asked  bigint;
+    had    bigint;
+begin
+    asked := cardinality(array_remove(contacts, null));
+
+    if alone then
+        select count(*) filter (where l.merged_into is null) into had
+          from (select c.merged_into
+                  from unnest(organizations, contacts)
+                       as u (organization, contact)
+                  join waha.contacts c
+                    on c.organization_slug
+                       = u.organization collate "default"
+                   and c.id = u.contact
+                 order by c.created_at, c.id
+                   for update of c) l;
+    else
+        select count(*) filter (where l.merged_into is null) into had
+          from (select c.merged_into
+                  from unnest(organizations, contacts)
+                       as u (organization, contact)
+                  join waha.contacts c
+                    on c.organization_slug
+                       = u.organization collate "default"
+                   and c.id = u.contact
+                 order by c.created_at, c.id
+                   for key share of c) l;
+    end if;
+
+    return had < asked;
+end
+$$;
+
+comment on function waha.lock_contacts(text[], bigint[], boolean) is 'locks contacts against being merged, renamed (alone: also against messages of others) and deleted; true: some have been merged or deleted';
+
+
+create or replace function waha.join_contacts(organizations text[],
+    ones bigint[], others bigint[], phones text[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+begin
+    for n in 1 .. cardinality(organizations) loop
+        if others[n] is not null then
+            perform waha.merge_contacts(organizations[n], ones[n],
+                                        others[n]);
+        else
+            perform waha.add_phone(organizations[n],
+                                   waha.live_contact(organizations[n],
+                                                     ones[n]), phones[n]);
+        end if;
+    end loop;
+end
+$$;
+
+comment on function waha.join_contacts(text[], bigint[], bigint[], text[]) is 'what waha.meet found: pairs of contacts that are one person, or a number for a contact';
+
+
+create or replace function waha.rename_contacts(organizations text[],
+    kinds text[], chats text[], sessions text[], directions text[],
+    ids text[], contacts bigint[], names text[], times timestamptz[])
+returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    -- the newest name of each; a repeated message says nothing new
+
+    select waha.rename_contact(n.organization, n.contact, n.name, n.at)
+      from (select distinct on (u.organization, u.contact)
+                   u.organization, u.contact, u.at,
+                   waha.clean_name(u.name) as name
+              from unnest(organizations, kinds, chats, sessions, directions,
+                          ids, contacts, names, times)
+                   as u (organization, kind, chat, session, direction, id,
+                         contact, name, at)
+             where u.organization is not null
+               and u.contact is not null
+               and u.kind in ('message', 'call')
+               and u.chat = 'person'
+               and u.direction = 'inbound'
+               and waha.clean_name(u.name) is not null
+               and not exists (
+                   select
+                     from waha.contact_activities a
+                    where a.organization_slug = u.organization collate "C"
+                      and a.session_name = u.session
+                      and a.message_id = u.id
+                      and a.direction = u.direction collate "C")
+             order by u.organization, u.contact, u.at desc,
+                      waha.clean_name(u.name) collate "C" desc) n
+$$;
+
+comment on function waha.rename_contacts is 'gives contacts the newest names that a batch tells';
+
+
+create or replace function waha.store_activities(organizations text[],
+    kinds text[], sessions text[], directions text[], chats text[],
+    ids text[], types text[], bodies text[], times timestamptz[],
+    names text[], statuses text[], metadata text[],
+    inout contacts bigint[], inout actions text[],
+    out activities bigint[], out fresh int[])
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    places  int[];
+    stored  bigint[];
+    doubts  boolean;
+    last    bigint;
+    r       record;
+begin
+    activities := array_fill(null::bigint, array[cardinality(ids)]);
+
+    select array_agg(u.pos::int
+                     order by u.organization collate "C",
+                              u.session collate "C", u.id collate "C",
+                              u.direction collate "C", u.pos)
+               filter (where u.contact is not null),
+           bool_or(u.contact is null and u.chat = 'person')
+      into places, doubts
+      from unnest(organizations, kinds, sessions, directions, chats, ids,
+                  contacts)
+           with ordinality as u (organization, kind, session, direction,
+                                 chat, id, contact, pos)
+     where u.organization is not null
+       and u.kind in ('message', 'call');
+
+    with written as (
+        insert into waha.contact_activities as a
+                    (organization_slug, contact_id, activity_type, direction,
+                     message_content, metadata, session_name, message_id,
+                     message_type, chat, sender_name, occurred_at)
+        select u.organization, u.contact,
+               case u.kind when 'call' then 'call'
+                           else 'whatsapp_message' end,
+               u.direction, u.body,
+               case u.kind
+                   when 'call' then waha.call_metadata(u.metadata::jsonb,
+                                                       u.status, u.at)
+                   else coalesce(u.metadata::jsonb, '{}') end,
+               u.session, u.id, u.type, u.chat,
+               case u.direction when 'inbound'
+                                then waha.clean_name(u.name) end,
+               u.at
+          from unnest(organizations, kinds, sessions, directions, chats, ids,
+                      types, bodies, times, names, statuses, metadata,
+                      contacts)
+               with ordinality as u (organization, kind, session, direction,
+                                     chat, id, type, body, at, name, status,
+                                     metadata, contact, pos)
+         where u.organization is not null
+           and u.contact is not null
+           and u.kind in ('message', 'call')
+         order by u.organization collate "C", u.session collate "C",
+                  u.id collate "C", u.direction collate "C", u.pos
+        on conflict (organization_slug, session_name, message_id, direction)
+        do nothing
+        returning a.id
+    )
+    select array_agg(w.id) into stored from written w;
+
+    if cardinality(stored) = cardinality(places) and not doubts then
+        -- all were new, and came back in this order
+
+        for n in 1 .. cardinality(places) loop
+            activities[places[n]] := stored[n];
+        end loop;
+
+        fresh := places;
+        return;
+    end if;
+
+    fresh := '{}';
+
+    for r in
+        select u.pos, u.kind, u.status, u.at, a.id, a.contact_id,
+               a.id = any (stored) as is_new
+          from unnest(organizations, kinds, sessions, directions, ids, times,
+                      statuses)
+               with ordinality as u (organization, kind, session, direction,
+                                     id, at, status, pos)
+          join waha.contact_activities a
+            on a.organization_slug = u.organization collate "C"
+           and a.session_name = u.session
+           and a.message_id = u.id
+           and a.direction = u.direction collate "C"
+         where u.kind in ('message', 'call')
+         order by u.organization collate "C", u.session collate "C",
+                  u.id collate "C", u.direction collate "C", u.pos
+    loop
+        activities[r.pos] := r.id;
+        contacts[r.pos] := r.contact_id;
+
+        if r.is_new and r.id is distinct from last then
+            fresh := fresh || r.pos::int;
+        elsif r.kind = 'call'
+              and waha.change_call(r.id, r.status, r.at)
+        then
+            actions[r.pos] := 'status_updated';
+        else
+            actions[r.pos] := 'duplicate';
+        end if;
+
+        last := r.id;
+    end loop;
+end
+$$;
+
+comment on function waha.store_activities is 'stores messages and calls, each once; fresh: the records that are new';
+
+
+create or replace function waha.call_metadata(metadata jsonb, status text,
+    at timestamptz) returns jsonb
+language sql immutable
+as $$
+    select coalesce(metadata, '{}')
+           || jsonb_build_object('call_status', status,
+                                 'call_status_at', waha.milliseconds(at))
+$$;
+
+comment on function waha.call_metadata(jsonb, text, timestamptz) is 'metadata of a call of which a status is told';
+
+
+create or replace function waha.change_call(activity bigint, status text,
+    at timestamptz) returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    changed  boolean;
+begin
+    -- what was decided last counts; "received" decides nothing; a call began
+    -- when it was first told of
+
+    update waha.contact_activities a
+       set metadata = waha.call_metadata(a.metadata, status, at)
+     where a.id = activity
+       and (status <> 'received',
+            waha.milliseconds(at), status collate "C")
+           > (a.metadata->>'call_status' <> 'received',
+              (a.metadata->>'call_status_at')::bigint,
+              a.metadata->>'call_status' collate "C");
+
+    changed := found;
+
+    update waha.contact_activities a
+       set occurred_at = at
+     where a.id = activity
+       and a.occurred_at > at;
+
+    return changed;
+end
+$$;
+
+comment on function waha.change_call(bigint, text, timestamptz) is 'takes over a later status of a call; whether it changed';
+
+
+create or replace function waha.apply_states(organizations text[],
+    sessions text[], ids text[], targets text[], fresh int[], applied int[], inout bodies text[],
+    out changed waha.contact_activities[])
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    r  record;
+    a  waha.contact_activities;
+begin
+    -- new messages that something is known of already, then messages that
+    -- are there and of which something was told now
+
+    for r in
+        select u.organization, u.session, u.id, u.pos
+          from unnest(organizations, sessions, ids)
+               with ordinality as u (organization, session, id, pos)
+          join waha.message_states s
+            on s.organization_slug = u.organization
+           and s.session_name = u.session
+           and s.message_id = u.id
+         where u.pos = any (fresh)
+           and (s.edits is not null or s.reactions is not null
+                or s.revoked_at is not null)
+
+        union all
+
+        select organizations[p], sessions[p], targets[p], null
+          from unnest(applied) p
+         order by 1, 2, 3
+    loop
+        perform waha.apply_state(r.organization, r.session, r.id);
+
+        for a in
+            select v.*
+              from waha.contact_activities v
+             where v.organization_slug = r.organization collate "C"
+               and v.session_name = r.session
+               and v.message_id = r.id
+        loop
+            if r.pos is null then
+                changed := changed || a;
+            else
+                bodies[r.pos] := a.message_content;
+            end if;
+        end loop;
+    end loop;
+end
+$$;
+
+comment on function waha.apply_states is 'writes what waha.message_states knows into new messages and into those that changed; changed: the latter, as they are now';

@@ -1,0 +1,238 @@
+-- Contacts: met, merged, renamed.
+
+create or replace function waha.channel(organization text) returns bigint
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+declare
+    channel  bigint;
+begin
+    -- the caller holds the lock of waha.lock_people
+
+    select t.id into channel
+      from waha.traffic_channels t
+     where t.organization_slug = organization
+       and t.name = 'WhatsApp'
+     order by t.id
+     limit 1;
+
+    if channel is null then
+        insert into waha.traffic_channels as t (organization_slug, name)
+            values (organization, 'WhatsApp')
+            returning t.id into channel;
+    end if;
+
+    return channel;
+end
+$$;
+
+comment on function waha.channel(text) is 'the lead source "WhatsApp" of an organization, made on first use';
+
+
+create or replace function waha.add_phone(organization text, contact bigint,
+    phone text) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    update waha.contacts c
+       set phone_1 = coalesce(nullif(c.phone_1, ''), '+' || phone),
+           phone_2 = case when c.phone_1 <> ''
+                          then coalesce(nullif(c.phone_2, ''), '+' || phone)
+                          else c.phone_2 end,
+           phone_3 = case when c.phone_1 <> '' and c.phone_2 <> ''
+                          then coalesce(nullif(c.phone_3, ''), '+' || phone)
+                          else c.phone_3 end
+      from waha.organizations o
+     where c.organization_slug = organization
+       and c.id = contact
+       and o.slug = organization
+       and phone is not null
+       and not coalesce(waha.phone_key(phone) in (
+               waha.phone_key(waha.phone_digits(c.phone_1, o.country_code)),
+               waha.phone_key(waha.phone_digits(c.phone_2, o.country_code)),
+               waha.phone_key(waha.phone_digits(c.phone_3, o.country_code))),
+               false)
+       and (coalesce(c.phone_1, '') = '' or coalesce(c.phone_2, '') = ''
+            or coalesce(c.phone_3, '') = '')
+$$;
+
+comment on function waha.add_phone(text, bigint, text) is 'writes a number into the first free phone of a contact that does not have it';
+
+
+create or replace function waha.rename_contact(organization text,
+    contact bigint, name text, at timestamptz) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    update waha.contacts c
+       set whatsapp_name = rename_contact.name,
+           first_name = case when waha.name_is_ours(c.first_name,
+                                  c.last_name, c.whatsapp_name)
+                             then waha.first_name(rename_contact.name)
+                             else c.first_name end,
+           last_name = case when waha.name_is_ours(c.first_name,
+                                 c.last_name, c.whatsapp_name)
+                            then waha.last_name(rename_contact.name)
+                            else c.last_name end
+     where c.organization_slug = organization
+       and c.id = contact
+       and c.whatsapp_name is distinct from rename_contact.name
+       and not exists (
+           select
+             from waha.contact_activities a
+            where a.organization_slug = organization collate "C"
+              and a.contact_id = contact
+              and a.direction = 'inbound'
+              and a.chat = 'person'
+              and (a.occurred_at > rename_contact.at
+                   or a.occurred_at = rename_contact.at
+                      and a.sender_name collate "C" > rename_contact.name)
+              and a.sender_name is not null)
+$$;
+
+comment on function waha.rename_contact(text, bigint, text, timestamptz) is 'takes over a name that WhatsApp told at a time, unless a newer one is stored or a person edited it';
+
+
+create or replace function waha.merge_contacts(organization text,
+    one bigint, other bigint) returns bigint
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    kept      waha.contacts;
+    merged    waha.contacts;
+    told      text;
+    phone     text;
+begin
+    -- an earlier merge of this transaction may have moved either
+
+    one := waha.live_contact(organization, one);
+    other := waha.live_contact(organization, other);
+
+    if one = other then
+        return one;
+    end if;
+
+    select c.* into kept
+      from waha.contacts c
+     where c.organization_slug = organization
+       and c.id in (one, other)
+     order by c.created_at nulls first, c.id
+     limit 1;
+
+    select c.* into merged
+      from waha.contacts c
+     where c.organization_slug = organization
+       and c.id = one + other - kept.id;
+
+    update waha.contact_identities i
+       set contact_id = kept.id
+     where i.organization_slug = organization
+       and i.contact_id = merged.id;
+
+    update waha.contact_activities a
+       set contact_id = kept.id
+     where a.organization_slug = organization collate "C"
+       and a.contact_id = merged.id
+       and a.message_id is not null;
+
+    perform waha.move_conversations(organization, kept.id, merged.id);
+
+    select a.sender_name into told
+      from waha.contact_activities a
+     where a.organization_slug = organization collate "C"
+       and a.contact_id = kept.id
+       and a.direction = 'inbound'
+       and a.chat = 'person'
+       and a.sender_name is not null
+     order by a.occurred_at desc, a.sender_name collate "C" desc
+     limit 1;
+
+    told := coalesce(told, kept.whatsapp_name, merged.whatsapp_name);
+
+    if waha.name_is_ours(kept.first_name, kept.last_name, kept.whatsapp_name)
+    then
+        if waha.name_is_ours(merged.first_name, merged.last_name,
+                             merged.whatsapp_name)
+        then
+            kept.first_name := waha.first_name(told);
+            kept.last_name := waha.last_name(told);
+        else
+            kept.first_name := merged.first_name;
+            kept.last_name := merged.last_name;
+        end if;
+    end if;
+
+    update waha.contacts c
+       set first_name = kept.first_name,
+           last_name = kept.last_name,
+           whatsapp_name = told
+     where c.organization_slug = organization
+       and c.id = kept.id;
+
+    foreach phone in array array[merged.phone_1, merged.phone_2,
+                                 merged.phone_3]
+    loop
+        perform waha.add_phone(organization, kept.id,
+                               waha.phone_digits(phone, (
+                                   select o.country_code
+                                     from waha.organizations o
+                                    where o.slug = organization)))
+          where phone <> '';
+    end loop;
+
+    update waha.contacts c
+       set merged_into = kept.id
+     where c.organization_slug = organization
+       and c.id = merged.id;
+
+    perform waha.on_merge(organization, kept.id, merged.id);
+
+    return kept.id;
+end
+$$;
+
+comment on function waha.merge_contacts(text, bigint, bigint) is 'makes two contacts of one person one: the older stays and gets what WhatsApp stored for the other, which is kept with merged_into';
+
+
+create or replace function waha.live_contact(organization text,
+    contact bigint) returns bigint
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    with recursive chain as (
+        select c.id, c.merged_into, 1 as step
+          from waha.contacts c
+         where c.organization_slug = organization
+           and c.id = contact
+
+        union all
+
+        select c.id, c.merged_into, chain.step + 1
+          from chain
+          join waha.contacts c on c.organization_slug = organization
+                              and c.id = chain.merged_into
+         where chain.step < 100
+    )
+    select id from chain order by step desc limit 1
+$$;
+
+comment on function waha.live_contact(text, bigint) is 'the contact that a merged one lives on in; of a live one itself';
+
+
+-- the CRM's hook: what it replaces this with stays
+
+do $$
+begin
+    if to_regprocedure('waha.on_merge(text, bigint, bigint)') is null then
+        create function waha.on_merge(organization text, kept bigint,
+            merged bigint) returns void
+        language sql
+        set search_path = waha, pg_temp
+        as 'select';
+
+        comment on function waha.on_merge(text, bigint, bigint) is 'hook: called after two contacts were merged; replace its body to move what the CRM itself keeps for the merged one';
+    end if;
+end
+$$;

@@ -1,0 +1,226 @@
+-- What an inbox shows.
+
+create or replace function waha.converse(organizations text[],
+    kinds text[], chats text[], sessions text[], directions text[],
+    ids text[], contacts bigint[], times timestamptz[], bodies text[],
+    fresh int[], changed waha.contact_activities[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    again  waha.conversations[];
+    m      waha.contact_activities;
+    n      int := cardinality(ids);
+begin
+    -- a message that was only changed can be the last one of an inbox
+
+    foreach m in array coalesce(changed, '{}') loop
+        continue when m.chat <> 'person'
+                      or m.activity_type <> 'whatsapp_message';
+
+        n := n + 1;
+        organizations[n] := m.organization_slug;
+        kinds[n] := 'changed';
+        sessions[n] := m.session_name;
+        directions[n] := m.direction;
+        ids[n] := m.message_id;
+        contacts[n] := m.contact_id;
+        times[n] := m.occurred_at;
+        bodies[n] := m.message_content;
+    end loop;
+
+    -- One row for each conversation.  How many are unread can mostly be told
+    -- from the row itself; else it is -1 until they are counted below.
+
+    with written as (
+        insert into waha.conversations as c
+                    (organization_slug, contact_id, session_name,
+                     last_message_id, last_message_at, last_direction,
+                     last_message, unread_count, unread_since,
+                     last_inbound_at, last_outbound_at)
+        select g.organization, g.contact, g.session, ids[g.last],
+               times[g.last], directions[g.last],
+               left(bodies[g.last], 255),
+               case when g.unread = 0 or g.last_outbound_at is null
+                    then g.unread else -1 end,
+               g.unread_since, g.last_inbound_at, g.last_outbound_at
+          from (select u.organization, u.contact, u.session,
+                       (array_agg(u.pos order by u.at desc,
+                                  u.id collate "C" desc))[1] as last,
+                       count(*) filter (where u.inbound) as unread,
+                       min(u.at) filter (where u.inbound) as unread_since,
+                       max(u.at) filter (where u.inbound)
+                           as last_inbound_at,
+                       max(u.at) filter (where not u.inbound)
+                           as last_outbound_at
+                  from (select k.*, case when k.kind = 'message'
+                                         then k.direction = 'inbound'
+                                    end as inbound
+                          from unnest(organizations, kinds, chats, sessions,
+                                      directions, ids, contacts, times)
+                               with ordinality as k (organization, kind,
+                                                     chat, session,
+                                                     direction, id, contact,
+                                                     at, pos)
+                         where k.kind = 'message'
+                               and k.chat = 'person'
+                               and k.pos = any (fresh)
+                            or k.kind = 'changed') u
+                 group by u.organization, u.contact, u.session) g
+         order by g.organization collate "C", g.contact,
+                  g.session collate "C"
+        on conflict (organization_slug, contact_id, session_name) do update
+           set last_message_id = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_message_id
+                   else c.last_message_id end,
+               last_message_at = greatest(excluded.last_message_at,
+                                          c.last_message_at),
+               last_direction = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_direction
+                   else c.last_direction end,
+               last_message = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_message
+                   else c.last_message end,
+               unread_count = waha.unread(c, excluded),
+               unread_since = case waha.unread(c, excluded)
+                   when 0 then null
+                   when c.unread_count then c.unread_since
+                   else least(c.unread_since, excluded.unread_since) end,
+               last_inbound_at = greatest(c.last_inbound_at,
+                                          excluded.last_inbound_at),
+               last_outbound_at = greatest(c.last_outbound_at,
+                                           excluded.last_outbound_at)
+        returning c
+    )
+    select array_agg(w.c) into again
+      from written w
+     where (w.c).unread_count < 0;
+
+    if again is not null then
+        perform waha.count_unread(a.organization_slug, a.contact_id,
+                                  a.session_name)
+           from unnest(again) a;
+    end if;
+end
+$$;
+
+comment on function waha.converse is 'brings waha.conversations up to date with messages that were stored (fresh) and messages that changed';
+
+
+create or replace function waha.unread(was waha.conversations,
+    new waha.conversations) returns int
+language sql immutable
+as $$
+    select case
+           when new.unread_count < 0 then -1
+
+           when new.last_inbound_at is not null then
+               case when coalesce(new.unread_since
+                                  > greatest(was.last_outbound_at,
+                                             was.read_at), true)
+                    then was.unread_count + new.unread_count
+                    when new.last_inbound_at
+                         <= greatest(was.last_outbound_at, was.read_at)
+                    then was.unread_count
+                    else -1
+               end
+
+           when new.last_outbound_at
+                > coalesce(greatest(was.last_outbound_at, was.read_at),
+                           '-infinity') then
+               case when coalesce(was.last_inbound_at
+                                  <= new.last_outbound_at, true)
+                    then 0
+                    else -1
+               end
+
+           else was.unread_count
+           end
+$$;
+
+comment on function waha.unread(waha.conversations, waha.conversations) is 'unread_count of a conversation to which new is added; -1: they have to be counted';
+
+
+create or replace function waha.count_unread(organization text,
+    contact bigint, session text) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    update waha.conversations c
+       set (unread_count, unread_since) = (
+               select count(*), min(a.occurred_at)
+                 from waha.contact_activities a
+                where a.organization_slug = organization collate "C"
+                  and a.contact_id = contact
+                  and a.session_name = session
+                  and a.activity_type = 'whatsapp_message'
+                  and a.direction = 'inbound'
+                  and a.chat = 'person'
+                  and a.occurred_at > coalesce(greatest(c.last_outbound_at,
+                                                        c.read_at),
+                                               '-infinity'))
+     where c.organization_slug = organization
+       and c.contact_id = contact
+       and c.session_name = session
+$$;
+
+comment on function waha.count_unread(text, bigint, text) is 'counts the inbound messages newer than last_outbound_at and read_at';
+
+
+create or replace function waha.move_conversations(organization text,
+    kept bigint, merged bigint) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    m  waha.conversations;
+begin
+    for m in
+        delete from waha.conversations c
+         where c.organization_slug = organization
+           and c.contact_id = merged
+        returning *
+    loop
+        insert into waha.conversations as c
+            select organization, kept, m.session_name, m.last_message_id,
+                   m.last_message_at, m.last_direction, m.last_message,
+                   m.unread_count, m.unread_since, m.last_inbound_at,
+                   m.last_outbound_at, m.read_at
+        on conflict (organization_slug, contact_id, session_name) do update
+           set last_message_id = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_message_id
+                   else c.last_message_id end,
+               last_message_at = greatest(excluded.last_message_at,
+                                          c.last_message_at),
+               last_direction = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_direction
+                   else c.last_direction end,
+               last_message = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_message
+                   else c.last_message end,
+               last_inbound_at = greatest(c.last_inbound_at,
+                                          excluded.last_inbound_at),
+               last_outbound_at = greatest(c.last_outbound_at,
+                                           excluded.last_outbound_at),
+               read_at = greatest(c.read_at, excluded.read_at);
+
+        perform waha.count_unread(organization, kept, m.session_name);
+    end loop;
+end
+$$;
+
+comment on function waha.move_conversations(text, bigint, bigint) is 'combines the conversations of a merged contact with those of the kept one; its messages have been moved';
