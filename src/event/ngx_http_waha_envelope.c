@@ -31,8 +31,10 @@ typedef struct {
 
 static ngx_int_t ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_session_name(ngx_str_t *session);
-static ngx_str_t ngx_http_waha_envelope_label(ngx_pool_t *pool,
-    const cJSON *metadata, const char *name);
+static ngx_int_t ngx_http_waha_envelope_organization(
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_label(ngx_pool_t *pool,
+    const cJSON *metadata, const char *name, ngx_str_t *label);
 static ngx_int_t ngx_http_waha_envelope_status(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_ack(const cJSON *payload,
@@ -107,7 +109,7 @@ ngx_int_t
 ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     ngx_http_waha_event_t *event)
 {
-    cJSON                   *json, *metadata;
+    cJSON                   *json;
     ngx_int_t                rc;
     ngx_str_t                text;
     ngx_uint_t               replaced;
@@ -139,24 +141,15 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
         return NGX_DECLINED;
     }
 
-    metadata = ngx_http_waha_json_get(json, "metadata");
-
-    event->organization_slug = ngx_http_waha_envelope_label(pool, metadata,
-                                                        "organization_slug");
-    event->organization_id = ngx_http_waha_envelope_label(pool, metadata,
-                                                          "organization_id");
-    event->tenant = ngx_http_waha_envelope_label(pool, metadata, "tenant.id");
-
-    if (event->tenant.data == NULL) {
-        event->tenant = ngx_http_waha_envelope_label(pool, metadata,
-                                                     "tenant_id");
-    }
-
     ngx_memzero(&reader, sizeof(ngx_http_waha_reader_t));
 
     reader.pool = pool;
     reader.envelope = json;
     reader.event = event;
+
+    if (ngx_http_waha_envelope_organization(&reader) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_waha_envelope_read(&reader);
 }
@@ -235,22 +228,55 @@ ngx_http_waha_envelope_session_name(ngx_str_t *session)
 }
 
 
-/* A name or number that can name an organization; else it names none. */
-
-static ngx_str_t
-ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
-    const char *name)
+static ngx_int_t
+ngx_http_waha_envelope_organization(ngx_http_waha_reader_t *reader)
 {
-    cJSON      *item;
-    ngx_str_t   label;
+    cJSON                  *metadata;
+    ngx_pool_t             *pool;
+    ngx_http_waha_event_t  *event;
 
-    label = ngx_http_waha_json_string(metadata, name);
+    pool = reader->pool;
+    event = reader->event;
 
-    if (ngx_http_waha_envelope_id(&label) == NGX_OK) {
-        return label;
+    metadata = ngx_http_waha_json_get(reader->envelope, "metadata");
+
+    if (ngx_http_waha_envelope_label(pool, metadata, "organization_slug",
+                                     &event->organization_slug)
+            != NGX_OK
+        || ngx_http_waha_envelope_label(pool, metadata, "organization_id",
+                                        &event->organization_id)
+            != NGX_OK
+        || ngx_http_waha_envelope_label(pool, metadata, "tenant.id",
+                                        &event->tenant)
+            != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    ngx_str_null(&label);
+    if (event->tenant.data) {
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_envelope_label(pool, metadata, "tenant_id",
+                                        &event->tenant);
+}
+
+
+/* A string or number that can name an organization; else it names none. */
+
+static ngx_int_t
+ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
+    const char *name, ngx_str_t *label)
+{
+    cJSON  *item;
+
+    *label = ngx_http_waha_json_string(metadata, name);
+
+    if (ngx_http_waha_envelope_id(label) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(label);
 
     item = ngx_http_waha_json_get(metadata, name);
 
@@ -260,17 +286,18 @@ ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
         || !(item->valuedouble >= 0 && item->valuedouble < 1e15)
         || item->valuedouble != (double) (int64_t) item->valuedouble)
     {
-        return label;
+        return NGX_OK;
     }
 
-    label.data = ngx_pnalloc(pool, NGX_INT64_LEN + 1);
-
-    if (label.data) {
-        label.len = snprintf((char *) label.data, NGX_INT64_LEN + 1, "%.0f",
-                             item->valuedouble);
+    label->data = ngx_pnalloc(pool, NGX_INT64_LEN + 1);
+    if (label->data == NULL) {
+        return NGX_ERROR;
     }
 
-    return label;
+    label->len = snprintf((char *) label->data, NGX_INT64_LEN + 1, "%.0f",
+                          item->valuedouble);
+
+    return NGX_OK;
 }
 
 

@@ -380,6 +380,10 @@ ngx_http_waha_envelope_blank(ngx_str_t *name)
     uint32_t                c;
     ngx_http_waha_range_t  *blank;
 
+    if (name->len == 0) {
+        return 1;
+    }
+
     p = name->data;
     last = p + name->len;
 

@@ -75,6 +75,10 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 
     ngx_memzero(out, sizeof(ngx_http_waha_jid_t));
 
+    if (jid->len == 0) {
+        return NGX_DECLINED;
+    }
+
     last = jid->data + jid->len;
 
     at = ngx_strlchr(jid->data, last, '@');
@@ -144,8 +148,14 @@ ngx_http_waha_jid_person(ngx_str_t *user, ngx_http_waha_jid_e form,
     }
 
     if (form == NGX_HTTP_WAHA_JID_LID) {
+
+        if (user->len > NGX_HTTP_WAHA_LID_MAX) {
+            return NGX_DECLINED;
+        }
+
         out->lid = *user;
-        return (user->len > NGX_HTTP_WAHA_LID_MAX) ? NGX_DECLINED : NGX_OK;
+
+        return NGX_OK;
     }
 
     if (user->len < NGX_HTTP_WAHA_PHONE_MIN

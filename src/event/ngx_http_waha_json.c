@@ -505,8 +505,8 @@ ngx_http_waha_json_start(ngx_http_waha_json_out_t *out, ngx_pool_t *pool,
     out->start = ngx_pnalloc(pool, size);
 
     if (out->start == NULL) {
-        size = 0;
         out->failed = 1;
+        return;
     }
 
     out->pos = out->start;
