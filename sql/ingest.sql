@@ -305,6 +305,8 @@ create or replace function waha.ingest_each(provider text[],
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
+-- many may be locked, and the batch has waited before
+set lock_timeout = '100ms'
 as $$
 declare
     r  waha.outcome;

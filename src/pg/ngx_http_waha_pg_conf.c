@@ -533,7 +533,8 @@ ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse)
 
 /*
  * The server ends a statement before the pool stops to wait for it, so that
- * the answer tells what became of it; a commit is not ended that way.  The
+ * the answer tells what became of it; a commit is not ended that way.  What
+ * waited for a lock leaves time for its neighbours to run without it.  The
  * last of equal options counts.
  */
 
@@ -567,7 +568,7 @@ ngx_http_waha_pg_server_options(ngx_http_waha_pg_parse_t *parse)
 
     (void) ngx_snprintf(p, len, format, given,
                         ngx_max(timeout * 9 / 10, 1),
-                        ngx_max(timeout / 2, 1), timeout);
+                        ngx_max(timeout / 5, 1), timeout);
 
     return (const char *) p;
 }
