@@ -73,9 +73,8 @@ struct ngx_http_waha_pg_job_s {
     /*
      * Called when a connection is about to send the job, to fill in what
      * is below; NGX_DECLINED withdraws the job: its handler is not called.
-     * It may be called from within ngx_http_waha_pg_submit(), and again if
-     * the connection turns out to be dead.  It must neither submit jobs
-     * nor cancel them.  May be NULL.
+     * It may be called from within ngx_http_waha_pg_submit(), and must not
+     * submit or cancel jobs.  May be NULL.
      */
     ngx_int_t                       (*prepare)(ngx_http_waha_pg_job_t *job);
 

@@ -16,7 +16,6 @@ static void ngx_http_waha_pg_leave(ngx_http_waha_pg_job_t *job);
 static void ngx_http_waha_pg_dispatch(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
     ngx_http_waha_pg_job_t *job);
-static void ngx_http_waha_pg_unsent(ngx_http_waha_pg_connection_t *c);
 static ngx_int_t ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
 static ngx_int_t ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c);
@@ -51,7 +50,6 @@ ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
 
     ngx_memzero(&job->event, sizeof(ngx_event_t));
 
-    ngx_queue_insert_tail(&pool->waiting, &job->queue);
     ngx_http_waha_pg_wait(job);
 
     ngx_http_waha_pg_dispatch(pool);
@@ -91,14 +89,14 @@ ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
 }
 
 
-/* for a job in the queue; its place there is the caller's choice */
-
 static void
 ngx_http_waha_pg_wait(ngx_http_waha_pg_job_t *job)
 {
     ngx_msec_int_t  timeout;
 
     timeout = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
+
+    ngx_queue_insert_tail(&job->pool->waiting, &job->queue);
 
     job->pool->nwaiting++;
 
@@ -189,6 +187,7 @@ ngx_http_waha_pg_dispatch(ngx_http_waha_pg_pool_t *pool)
         c = ngx_queue_data(q, ngx_http_waha_pg_connection_t, queue);
 
         if (ngx_http_waha_pg_alive(c) != NGX_OK) {
+            /* nothing was sent: the job keeps its place */
             ngx_http_waha_pg_lost(c);
             continue;
         }
@@ -260,41 +259,12 @@ ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c)
 
     if (PQsendQueryPrepared(c->conn, statement->name, statement->nparams,
                             job->values, job->lengths, job->formats, 0)
-        == 0)
+        == 0
+        || ngx_http_waha_pg_flush(c) != NGX_OK)
     {
-        ngx_http_waha_pg_unsent(c);
-        return;
-    }
-
-    if (ngx_http_waha_pg_flush(c) != NGX_OK) {
         ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
         ngx_http_waha_pg_lost(c);
     }
-}
-
-
-static void
-ngx_http_waha_pg_unsent(ngx_http_waha_pg_connection_t *c)
-{
-    ngx_http_waha_pg_job_t  *job;
-
-    ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
-
-    if (PQstatus(c->conn) == CONNECTION_BAD) {
-
-        job = c->job;
-
-        c->job = NULL;
-        job->connection = NULL;
-        job->sent = 0;
-
-        ngx_queue_insert_head(&c->pool->waiting, &job->queue);
-        ngx_http_waha_pg_wait(job);
-
-        ngx_post_event(&c->pool->dispatch, &ngx_posted_events);
-    }
-
-    ngx_http_waha_pg_lost(c);
 }
 
 

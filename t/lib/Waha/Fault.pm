@@ -222,6 +222,15 @@ EOF_SQL
 }
 
 
+# from now on another server is asked what is stored
+
+sub moved {
+    my ($self, $pg) = @_;
+
+    $self->{pg} = $pg;
+}
+
+
 # backends that serve the module
 
 sub backends {

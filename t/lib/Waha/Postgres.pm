@@ -12,7 +12,7 @@ use File::Basename ();
 use File::Path ();
 use POSIX ();
 
-use Waha::Process qw(spawn reap alive wait_for free_port);
+use Waha::Process qw(spawn reap alive wait_for within free_port);
 
 my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 
@@ -120,6 +120,13 @@ sub stop {
 
     defined reap($pid, 30) or die "PostgreSQL does not stop";
 }
+
+
+# every process at once, as when the machine dies, hangs and goes on
+
+sub crash  { my ($self) = @_; kill 'KILL', $self->_pids; $self->stop('kill') }
+sub freeze { my ($self) = @_; kill 'STOP', $self->_pids }
+sub thaw   { my ($self) = @_; kill 'CONT', $self->_pids }
 
 
 sub restart {
@@ -240,6 +247,9 @@ sub log {
     local $/;
     return <$fh> // '';
 }
+
+
+sub _pids { return within($_[0]{data}) }
 
 
 sub _conninfo {

@@ -1,0 +1,346 @@
+# The life of the connections to PostgreSQL: what a webhook is answered when
+# the server stops, refuses or hangs, and that it heals without a reload.
+
+use Waha::Test;
+use Waha::Process qw(free_port);
+
+use IO::Socket::INET ();
+use Time::HiRes qw(time);
+
+my $conf = <<'EOF_CONF';
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%HTTP_GLOBALS%%
+
+    waha_database "%%DATABASE%%" %%PARAMETERS%%;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /api/whatsapp/webhook {
+            waha_webhook;
+            waha_hmac_key %%KEY%%;
+            client_max_body_size 8m;
+        }
+    }
+}
+EOF_CONF
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres(install => 0);
+
+
+# a database that is not ready for the module
+
+serve();
+refused('before the installation', qr/role "waha_gateway" does not exist/);
+$pg->psql('create role waha_gateway login');
+logged('which the log then asks for',
+       qr/schema "waha" does not exist; .*install\.sql/);
+$pg->install;
+$pg->organization('acme', session => 't1');
+heals('the installation');
+
+$pg->psql('update waha.version set contract = 0, contract_min = 0');
+serve();
+refused('an old contract', qr/serves contract 0 to 0, the module needs 1/);
+$pg->psql('update waha.version set contract = 1, contract_min = 1');
+heals('an upgrade');
+
+$pg->psql('alter function waha.quarantine rename to quarantine_');
+serve();
+refused('a function that is missing', qr/42883: function waha.quarantine/);
+$pg->psql('alter function waha.quarantine_ rename to quarantine');
+heals('making the function');
+
+$pg->psql('revoke usage on schema waha from waha_gateway');
+serve();
+refused('a missing grant', qr/42501: permission denied for schema waha/);
+$pg->psql('grant usage on schema waha to waha_gateway');
+heals('the grant');
+
+serve(dbname => 'nowhere');
+refused('a missing database', qr/3D000: database "nowhere" does not exist/);
+$pg->psql('create database nowhere');
+logged('making an empty database is not enough', qr/schema "waha" does not/);
+
+
+# a role that must not serve
+
+serve(user => 'postgres');
+refused('a superuser', qr/role "postgres" is or can become superuser/);
+
+$pg->psql(<<'EOF_SQL');
+create role boss nologin superuser;
+create role deputy login in role boss;
+create role blind login bypassrls;
+create role owner login in role waha_owner;
+create role stranger login;
+EOF_SQL
+
+serve(user => 'deputy');
+refused('one that can become superuser', qr/role "deputy" is or can become/);
+
+serve(user => 'blind');
+refused('one that row-level security does not bind', qr/role "blind" can byp/);
+
+serve(user => 'owner');
+refused('one that owns the tables', qr/role "owner" owns tables/);
+
+serve(user => 'stranger');
+refused('one that was given nothing', qr/42501: permission denied/);
+
+$pg->psql("alter role waha_gateway password 'right'");
+access('scram-sha-256');
+serve(password => 'wrong');
+refused('a wrong password', qr/28P01: password authentication failed/);
+unlike($t->error_log, qr/wrong/, 'the password is not in the log');
+ok(wait_for(sub { (() = $pg->log =~ /password authentication f/g) >= 3 }),
+   'it is tried again');
+is(scalar(() = $t->error_log =~ /28P01/g), 1, 'which is not told each time');
+$pg->psql("alter role waha_gateway password 'wrong'");
+heals('a password that was set right');
+access('trust');
+
+
+# connections that are lost
+
+serve();
+is(taken(), 200, 'a message before anything happens');
+
+$pg->psql(<<'EOF_SQL');
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+ where application_name = 'nginx-waha'
+EOF_SQL
+is(taken(), 200, 'the first after an administrator ended all connections');
+
+$pg->restart($_), is(taken(), 200, "the first after a restart ($_)")
+    for qw(fast immediate);
+
+$pg->stop;
+my ($r, $seconds) = timed();
+is($r->{status}, 503, 'while the server is down it is not taken');
+ok($r->{headers}{'retry-after'}, 'and is to be sent again');
+cmp_ok($seconds, '<', 2, 'which is told within two seconds');
+is($r->{json}{success}, JSON::PP::false(), 'in JSON');
+$pg->start;
+heals('a start');
+
+$pg->psql(<<'EOF_SQL');
+alter system set default_transaction_read_only = on;
+select pg_reload_conf();
+EOF_SQL
+refused('a server that became read-only', qr/25006|is read-only/);
+$pg->psql(<<'EOF_SQL');
+set default_transaction_read_only = off;
+alter system reset default_transaction_read_only;
+select pg_reload_conf();
+EOF_SQL
+heals('taking writes again');
+
+
+# time and room
+
+serve(parameters => 'connections=1 queue=3 timeout=1s');
+is(taken(), 200, 'with one connection it works');
+
+my $lock = $pg->session;
+$lock->query('begin');
+$lock->query('lock table contact_activities in access exclusive mode');
+
+($r, $seconds) = timed();
+is($r->{status}, 503, 'behind a lock it is not taken');
+ok($r->{headers}{'retry-after'}, 'and is to be sent again');
+cmp_ok($seconds, '<', 1.5, 'which is told in time');
+
+my @many = map { begin() } 1 .. 12;
+my $start = time;
+my %status;
+$status{ $many[$_]->answer->{status} }++ for 4 .. 11;
+cmp_ok(time - $start, '<', 0.5, 'beyond the queue refusals are immediate');
+
+$lock->query('rollback');
+$status{ $_->answer->{status} }++ for @many[0 .. 3];
+is_deeply(\%status, { 200 => 4, 503 => 8 },
+          'those under way and in the queue are taken');
+
+my ($backend) = backends();
+kill 'STOP', $backend;
+my $body = $t->message(id => 'LATE');
+($r, $seconds) = timed($body);
+is($r->{status}, 503, 'a backend that stands still: not taken');
+cmp_ok($seconds, '<', 1.5, 'which is told in time');
+is(taken(), 200, 'the next gets another connection');
+cmp_ok(scalar backends(), '==', 2, 'while the first is left to end');
+
+kill 'CONT', $backend;
+ok(wait_for(sub { stored('LATE') == 1 }), 'what it had got it stores late');
+is($t->webhook($body)->{json}{data}{action}, 'duplicate',
+   'sent again, that is a duplicate');
+ok(wait_for(sub { backends() == 1 }), 'the spare connection is closed');
+
+
+# the way to the server
+
+my $closed = free_port();
+my $mute = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1:0');
+
+serve(host => '127.0.0.1,127.0.0.1', port => "$closed," . $pg->port);
+is(taken(), 200, 'the first host refuses, the second serves');
+
+serve(host => '127.0.0.1,127.0.0.1', port => $mute->sockport . ',' . $pg->port,
+      parameters => 'connect_timeout=300ms');
+is(taken(), 200, 'the first host is mute, the second serves');
+
+serve(uri => 'postgresql://waha_gateway@localhost:' . $pg->port . '/crm');
+is(taken(), 200, 'a URI');
+
+
+# the installation is run again, with other functions
+
+serve();
+is(taken(), 200, 'before an upgrade');
+$pg->psql('drop function waha.quarantine; '
+          . 'drop function waha.ingest; drop function waha.ingest_batch');
+is(taken(), 503, 'in the middle of one');
+logged('which is told', qr/\[crit\].*42883: function waha.ingest/);
+$pg->install;
+is(taken(), 200, 'and after it, on the same connections');
+
+# as a pooler in between may do it
+
+$pg->psql(<<'EOF_SQL');
+create function forget() returns trigger language plpgsql as $$
+begin
+    deallocate all;
+    return null;
+end
+$$;
+create trigger forget after insert on contact_activities for each row
+    when (new.message_content = 'forget') execute function forget();
+EOF_SQL
+is($t->webhook($t->message(text => 'forget'))->{status}, 200,
+   'the server forgets the prepared statements');
+is(taken(), 200, 'they are prepared again');
+
+
+# a worker that quits
+
+$lock->query('begin');
+$lock->query('lock table contact_activities in access exclusive mode');
+my $last = begin();
+ok(wait_for(sub { waiting() }), 'a message waits for a lock');
+kill 'QUIT', $t->worker_pids;
+ok(wait_for(sub { backends() == 1 }), 'nginx lets go of the idle connections');
+$lock->query('rollback');
+is($last->answer->{status}, 200, 'but answers what it has taken in');
+ok(wait_for(sub { $t->worker_pids }), 'before the next worker');
+ok(wait_for(sub { taken() == 200 }), 'serves');
+
+$t->done;
+
+
+# a new nginx; parameters, uri, the others go to the connection string
+
+sub serve {
+    my (%o) = @_;
+
+    my $parameters = delete $o{parameters} // '';
+    my $database = delete $o{uri} // $pg->dsn(%o);
+
+    $t->nginx->stop if @{ $t->{nginx} };
+    $t->nginx(conf => $conf, vars => { DATABASE => $database,
+                                       PARAMETERS => $parameters })->start;
+}
+
+
+sub timed {
+    my ($body) = @_;
+
+    my $start = time;
+    my $r = $t->webhook($body // $t->message);
+
+    return ($r, time - $start);
+}
+
+
+sub taken { return $t->webhook($t->message)->{status} }
+
+
+# sends a message, without waiting for the answer
+
+sub begin {
+    my $body = $t->message;
+    my $http = $t->http;
+
+    $http->connect or die 'connect';
+    $http->send($http->format('POST', '/api/whatsapp/webhook',
+                              $t->headers($body), $body)) or die 'send';
+
+    return $http;
+}
+
+
+sub refused {
+    my ($name, $pattern) = @_;
+
+    my $r = $t->webhook($t->message);
+
+    is($r->{status}, 503, "$name: nothing is taken");
+    ok($r->{headers}{'retry-after'}, "$name: it is to be sent again");
+    logged("$name: the log says what is wrong", $pattern);
+}
+
+
+sub heals {
+    my ($name) = @_;
+
+    ok(wait_for(sub { taken() == 200 }, 5), "$name heals it");
+}
+
+
+sub logged {
+    my ($name, $pattern) = @_;
+
+    ok(wait_for(sub { $t->error_log =~ $pattern }, 5), $name)
+        or diag($t->error_log);
+}
+
+
+sub access {
+    my ($method) = @_;
+
+    open my $fh, '>', "$pg->{data}/pg_hba.conf" or die $!;
+    print $fh "local all postgres trust\nlocal all all $method\n";
+    print $fh "host all all 127.0.0.1/32 $method\n";
+    close $fh;
+
+    $pg->psql('select pg_reload_conf()');
+}
+
+
+sub backends {
+    return map { $_->[0] } @{ $pg->rows(<<'EOF_SQL') };
+select pid from pg_stat_activity where application_name = 'nginx-waha'
+EOF_SQL
+}
+
+
+sub waiting {
+    return $pg->value(<<'EOF_SQL');
+select count(*) from pg_stat_activity
+ where application_name = 'nginx-waha' and wait_event_type = 'Lock'
+EOF_SQL
+}
+
+
+sub stored {
+    my ($id) = @_;
+
+    return $pg->value('select count(*) from waha.contact_activities '
+                      . "where message_id = '$id'");
+}

@@ -1,0 +1,175 @@
+# PostgreSQL over TLS, and over its unix socket.
+
+use Waha::Test;
+
+my $t = Waha::Test->new;
+my $dir = $t->dir;
+my $pg = certified();
+my $port = $pg->port;
+
+$pg->organization('acme', session => 't1');
+
+
+taken('verify-full, with the authority that signed',
+      "host=localhost sslmode=verify-full sslrootcert=$dir/ca.pem");
+
+is($pg->value(<<'EOF_SQL'), 't', 'all connections are encrypted');
+select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid)
+ where application_name = 'nginx-waha'
+EOF_SQL
+
+taken('a certificate relative to nginx.conf',
+      'host=localhost sslmode=verify-full sslrootcert=../ca.pem');
+
+taken('a URI',
+      undef, "postgresql://waha_gateway\@localhost:$port/crm"
+             . "?sslmode=verify-full&sslrootcert=$dir/ca.pem");
+
+taken('verify-ca does not look at the name',
+      "host=127.0.0.1 sslmode=verify-ca sslrootcert=$dir/ca.pem");
+
+refused('verify-full does', qr/does not match host name "127\.0\.0\.1"/,
+        "host=127.0.0.1 sslmode=verify-full sslrootcert=$dir/ca.pem");
+
+refused('a certificate of another authority', qr/certificate verify failed/,
+        "host=localhost sslmode=verify-full sslrootcert=$dir/other.pem");
+
+# libpq's failures must not confuse nginx, which asks OpenSSL too
+
+is(https(), 503, 'nginx itself goes on to speak TLS');
+
+refused('no TLS where the server demands it', qr/28000: no pg_hba\.conf entry/,
+        'host=localhost sslmode=disable');
+
+taken('the unix socket', 'host=' . $pg->socket_dir);
+
+is($pg->value(<<'EOF_SQL'), 't', 'is what is used');
+select bool_and(client_addr is null) from pg_stat_activity
+ where application_name = 'nginx-waha'
+EOF_SQL
+
+$pg->psql('alter system set ssl = off; select pg_reload_conf()');
+
+refused('no way back to plain text', qr/does not support SSL, but SSL was req/,
+        'host=localhost sslmode=require');
+
+$t->done;
+
+
+sub certified {
+    authority('ca');
+    authority('other');
+
+    local $?;
+    system(<<"EOF_SH") == 0 or die 'openssl failed';
+cd $dir && exec > openssl.log 2>&1 &&
+openssl req -newkey rsa:2048 -nodes -subj /CN=localhost \\
+    -keyout server.key -out server.csr &&
+echo subjectAltName=DNS:localhost > server.ext &&
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial \\
+    -days 2 -extfile server.ext -out server.pem
+EOF_SH
+
+    my $pg = $t->postgres(install => 0);
+
+    system('install', '-m', '600', $pg->{user} ? ('-o', $pg->{user}) : (),
+           "$dir/server.key", "$dir/server.pem", $pg->{data}) == 0
+        or die 'install failed';
+
+    open my $hba, '>', "$pg->{data}/pg_hba.conf" or die $!;
+    print $hba "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+    close $hba;
+
+    $pg->psql("alter system set ssl_cert_file = 'server.pem';"
+              . 'alter system set ssl = on; select pg_reload_conf()');
+    $pg->install;
+
+    return $pg;
+}
+
+
+sub authority {
+    my ($name) = @_;
+
+    local $?;
+    system(<<"EOF_SH") == 0 or die 'openssl failed';
+cd $dir && openssl req -x509 -newkey rsa:2048 -nodes -days 2 \\
+    -subj /CN=$name -keyout $name.key -out $name.pem > openssl.log 2>&1
+EOF_SH
+}
+
+
+sub serve {
+    my ($options, $uri) = @_;
+
+    $t->nginx->stop if @{ $t->{nginx} };
+
+    $uri //= "$options port=$port dbname=crm user=waha_gateway";
+
+    $t->nginx(vars => { DATABASE => $uri, DIR => $dir },
+              conf => <<'EOF_CONF')->start;
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%HTTP_GLOBALS%%
+
+    waha_database "%%DATABASE%%" timeout=1s;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT1%% ssl;
+
+        ssl_certificate %%DIR%%/server.pem;
+        ssl_certificate_key %%DIR%%/server.key;
+
+        location = /api/whatsapp/webhook {
+            waha_webhook;
+            waha_hmac_key %%KEY%%;
+        }
+    }
+}
+EOF_CONF
+}
+
+
+sub taken {
+    my ($name, @database) = @_;
+
+    serve(@database);
+    is($t->webhook($t->message)->{status}, 200, $name)
+        or diag($t->error_log);
+}
+
+
+sub refused {
+    my ($name, $pattern, @database) = @_;
+
+    serve(@database);
+    is($t->webhook($t->message)->{status}, 503, "$name: nothing is taken");
+    like($t->error_log, $pattern, "$name: the log says why");
+}
+
+
+# core Perl has no TLS
+
+sub https {
+    my $body = $t->message;
+    my $headers = $t->headers($body);
+    my $port = $t->port(1);
+
+    open my $file, '>', "$dir/body" or die $!;
+    print $file $body;
+    close $file;
+
+    my @headers = map { ('-H', "$_: $headers->{$_}") } keys %$headers;
+
+    open my $curl, '-|', 'curl', '-s', '--cacert', "$dir/ca.pem", '-o',
+        '/dev/null', '-w', '%{http_code}', @headers, '--data-binary',
+        "\@$dir/body", "https://localhost:$port/api/whatsapp/webhook"
+        or die "curl: $!";
+
+    return scalar <$curl>;
+}

@@ -1,0 +1,145 @@
+# Two PostgreSQL servers, the second a synchronous standby: what was answered
+# 200 is on whichever of them survives.  RUNS sets how often (1).
+
+use Waha::Test;
+use Waha::Fault;
+use Waha::Standby;
+
+my $runs = $ENV{RUNS} || 1;
+local $ENV{RUNS} = 1;
+
+my $t = Waha::Test->new(timeout => 600 + 60 * $runs);
+my ($pg, $standby, $fault);
+
+
+for (1 .. $runs) {
+
+    pair();
+
+    $fault->runs('the primary dies, the standby is promoted', sub {
+        $pg->crash;
+        $standby->promote;
+        $fault->moved($standby);
+    });
+
+    pair();
+
+    $fault->runs('the primary hangs, the standby is promoted, the old primary '
+                 . 'comes back', sub {
+        my ($load) = @_;
+
+        $pg->freeze;
+        $standby->promote;
+        $fault->moved($standby);
+
+        $load->progress(20) or die 'the promoted standby is not used';
+        $pg->thaw;
+    });
+
+    ok(wait_for(sub { backends($pg, q{wait_event <> 'SyncRep'}) == 0 }),
+       'nothing is left there but commits that wait for the standby');
+
+    pair();
+
+    my $most = 0;
+
+    $fault->runs('the standby dies and comes back', sub {
+        my ($load) = @_;
+
+        $standby->crash;
+
+        for (1 .. 3) {
+            my $told = $load->count('fail');
+            wait_for(sub { $load->count('fail') > $told }, 5)
+                or die 'nobody was refused';
+            my $now = backends($pg);
+            $most = $now if $now > $most;
+        }
+
+        $standby->start;
+        $standby->wait_synchronous or die 'the standby does not follow';
+    });
+
+    cmp_ok($most, '<=', 16, 'retries do not fill the server');
+    ok(wait_for(sub { backends($pg) == 8 }), 'and leave nothing behind');
+}
+
+
+pair();
+$pg->organization('acme', session => 't1');
+
+is($t->webhook($t->message)->{status}, 200, 'with its standby it works');
+
+$standby->crash;
+
+my $body = $t->message(id => 'UNCONFIRMED');
+my $http = $t->http;
+
+$http->connect or die 'connect';
+$http->send($http->format('POST', '/api/whatsapp/webhook',
+                          $t->headers($body), $body));
+
+ok(wait_for(sub {
+    $pg->value(<<'EOF_SQL');
+select pg_cancel_backend(pid) from pg_stat_activity
+ where application_name = 'nginx-waha' and wait_event = 'SyncRep'
+EOF_SQL
+}), 'an administrator ends a commit that waits for the standby');
+
+is($http->answer->{status}, 503, 'which is no promise');
+is($pg->value(<<'EOF_SQL'), 1, 'though the row is there');
+select count(*) from waha.contact_activities where message_id = 'UNCONFIRMED'
+EOF_SQL
+
+# the row alone is not what the standby has
+
+$http->connect or die 'connect';
+$http->send($http->format('POST', '/api/whatsapp/webhook',
+                          $t->headers($body), $body));
+
+is($http->answer->{status}, 503, 'nor is it one when it is a duplicate');
+
+$standby->start;
+$standby->wait_synchronous or die 'the standby does not follow';
+
+my $again = wait_for(sub {
+    my $r = $t->webhook($body);
+    return $r->{status} == 200 ? $r : 0;
+});
+
+is($again->{json}{data}{action}, 'duplicate', 'with the standby back it is');
+is($standby->value(<<'EOF_SQL'), 1, 'and the standby has it');
+select count(*) from waha.contact_activities where message_id = 'UNCONFIRMED'
+EOF_SQL
+
+$t->done;
+
+
+# two new servers, and a new nginx that knows both
+
+sub pair {
+    $t->nginx->stop if $fault;
+    $_->stop('kill') for grep { $_ } $standby, $pg;
+
+    $pg = $t->postgres;
+    $standby = Waha::Standby->new($t, $pg);
+
+    my $dsn = $pg->dsn(host => join(',', map { $_->socket_dir } $pg, $standby),
+                       port => join(',', map { $_->port } $pg, $standby));
+
+    $t->nginx(workers => 2, vars => { DSN => $dsn })->start;
+
+    $fault = Waha::Fault->new($t, $pg);
+}
+
+
+sub backends {
+    my ($server, $condition) = @_;
+
+    $condition //= 'true';
+
+    return $server->value(<<"EOF_SQL");
+select count(*) from pg_stat_activity
+ where application_name = 'nginx-waha' and ($condition)
+EOF_SQL
+}
