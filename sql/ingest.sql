@@ -10,7 +10,7 @@ as $$
     select case
            when kind in ('message', 'call') then
                case when message_id is null then 'no_message_id'
-                    when phone is null and lid is null then 'no_identity'
+                    when phone is null and lid is null then 'no_contact'
                end
            when kind in ('status', 'reaction', 'edit', 'revoke') then
                case when target_id is null then 'no_target' end
@@ -92,6 +92,8 @@ declare
     met_one     bigint[];
     met_other   bigint[];
     met_phone   text[];
+    lockable_org  text[];
+    lockable    bigint[];
     renamed     boolean;
     activities  bigint[];
     fresh       int[];
@@ -101,14 +103,14 @@ declare
 begin
     -- whose session it is, if nothing else is claimed
 
-    select array_agg(f.at order by f.pos),
-           array_agg(case when f.sure then f.slug end order by f.pos),
-           array_agg(case when f.sure then f.id end order by f.pos),
+    select array_agg(f.at),
+           array_agg(case when f.sure then f.slug end),
+           array_agg(case when f.sure then f.id end),
            array_agg(case when f.sure and f.fault is null
-                          then f.slug end order by f.pos),
-           array_agg(f.fault order by f.pos),
+                          then f.slug end),
+           array_agg(f.fault),
            array_agg(case when f.fault is null then 'activity_logged'
-                          else 'ignored' end order by f.pos),
+                          else 'ignored' end),
            array_agg(f.pos order by f.kind = 'session' desc,
                      f.session collate "C", f.pos)
                filter (where f.sure is not true or f.kind = 'session')
@@ -130,7 +132,8 @@ begin
                                          tenant, claimed, pos)
               left join waha.sessions s on s.name = u.session
               left join waha.organizations o
-                on o.slug = s.organization_slug collate "default") f;
+                on o.slug = s.organization_slug collate "default"
+             order by u.pos) f;
 
     -- sessions first: what they tell can decide for the others
 
@@ -182,9 +185,8 @@ begin
     end if;
 
     if kinds && '{message,call}' then
-        select * into contacts, strangers, renamed
-          from waha.identify(live, kinds, chats, directions, phones, lids,
-                             names);
+        select * into contacts, strangers
+          from waha.identify(live, chats, phones, lids);
 
         if strangers is not null then
             select * into creators, met_org, met_one, met_other, met_phone
@@ -195,28 +197,36 @@ begin
                 actions[p] := 'contact_created';
             end loop;
 
-            select f.contacts, f.renamed into contacts, renamed
-              from waha.identify(live, kinds, chats, directions, phones,
-                                 lids, names) f;
+            select f.contacts into contacts
+              from waha.identify(live, chats, phones, lids) f;
         end if;
     end if;
 
-    if waha.lock_contacts(live || live || met_org || met_org,
-                          contacts || subjects || met_one || met_other,
-                          renamed or met_org is not null)
-    then
-        raise serialization_failure
-            using message = 'contacts were merged or deleted meanwhile';
-    end if;
+    lockable_org := live || live || met_org || met_org;
+    lockable := contacts || subjects || met_one || met_other;
 
-    -- from here on nothing waits for a contact
+    begin
+        renamed := waha.lock_contacts(lockable_org, lockable, chats,
+                                      directions, names,
+                                      met_org is not null);
+
+        if renamed and met_org is null then
+            raise sqlstate 'WA001';
+        end if;
+
+    exception
+        when sqlstate 'WA001' then
+            -- the locks are given back, and taken in the other mode at once
+
+            perform waha.lock_contacts(lockable_org, lockable, chats,
+                                       directions, names, true);
+    end;
 
     if met_org is not null then
         perform waha.join_contacts(met_org, met_one, met_other, met_phone);
 
         select f.contacts into contacts
-          from waha.identify(live, kinds, chats, directions, phones, lids,
-                             names) f;
+          from waha.identify(live, chats, phones, lids) f;
     end if;
 
     if renamed then

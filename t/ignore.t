@@ -62,7 +62,7 @@ told('a status', '/usual', ['ignored', 'status'], %status);
 told('a newsletter', '/usual', ['ignored', 'newsletter'], %newsletter);
 told('a broadcast list', '/usual', ['ignored', 'broadcast'], %broadcast);
 told('a bot', '/usual', ['ignored', 'bot'], from => '13135550002@bot');
-told('WhatsApp itself', '/usual', ['ignored', 'no_sender'], from => '0@c.us');
+told('WhatsApp itself', '/usual', ['ignored', 'event'], from => '0@c.us');
 
 told('a group with nobody known in it', '/all', ['ignored', 'no_contact'],
      %group);

@@ -42,6 +42,8 @@ static const char *ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
     ngx_http_waha_event_t *event);
 static const char *ngx_http_waha_webhook_person(
     ngx_http_waha_loc_conf_t *wlcf, ngx_http_waha_event_t *event);
+static ngx_uint_t ngx_http_waha_webhook_blocked(
+    ngx_http_waha_loc_conf_t *wlcf, ngx_str_t *phone);
 static ngx_int_t ngx_http_waha_webhook_submit(ngx_http_request_t *r,
     ngx_http_waha_ctx_t *ctx, ngx_uint_t readable);
 static void ngx_http_waha_webhook_cleanup(void *data);
@@ -420,43 +422,51 @@ static const char *
 ngx_http_waha_webhook_person(ngx_http_waha_loc_conf_t *wlcf,
     ngx_http_waha_event_t *event)
 {
-    ngx_str_t   *number;
-    ngx_uint_t   i;
-    const char  *reason;
-
-    reason = "no_sender";
-
-    if (event->phone.data && wlcf->phone_pattern
-        && ngx_regex_exec(wlcf->phone_pattern, &event->phone, NULL, 0) < 0)
-    {
-        /* a person may still be known by the LID */
-
-        ngx_str_null(&event->phone);
-        reason = "phone";
-    }
-
-    if (event->phone.data && wlcf->blocked_numbers) {
-        number = wlcf->blocked_numbers->elts;
-
-        for (i = 0; i < wlcf->blocked_numbers->nelts; i++) {
-            if (number[i].len == event->phone.len
-                && ngx_memcmp(number[i].data, event->phone.data,
-                              number[i].len)
-                   == 0)
-            {
-                return "blocked";
-            }
-        }
-    }
-
-    if (event->phone.data || event->lid.data) {
+    if (event->phone.data == NULL) {
         return NULL;
     }
 
-    /* what happens to a message needs no person */
+    if (ngx_http_waha_webhook_blocked(wlcf, &event->phone)) {
+        return "blocked";
+    }
 
-    return (event->kind == NGX_HTTP_WAHA_MESSAGE
-            || event->kind == NGX_HTTP_WAHA_CALL) ? reason : NULL;
+    if (ngx_regex_exec(wlcf->phone_pattern, &event->phone, NULL, 0) >= 0) {
+        return NULL;
+    }
+
+    /* a person may still be known by the LID; a change needs no person */
+
+    ngx_str_null(&event->phone);
+
+    return (event->lid.data == NULL
+            && (event->kind == NGX_HTTP_WAHA_MESSAGE
+                || event->kind == NGX_HTTP_WAHA_CALL)) ? "phone" : NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_webhook_blocked(ngx_http_waha_loc_conf_t *wlcf,
+    ngx_str_t *phone)
+{
+    ngx_str_t   *number;
+    ngx_uint_t   i;
+
+    if (wlcf->blocked_numbers == NULL) {
+        return 0;
+    }
+
+    number = wlcf->blocked_numbers->elts;
+
+    for (i = 0; i < wlcf->blocked_numbers->nelts; i++) {
+
+        if (number[i].len == phone->len
+            && ngx_memcmp(number[i].data, phone->data, phone->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
