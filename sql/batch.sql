@@ -21,7 +21,6 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    lock   record;
     found  bigint[];
 begin
     -- A message and what happens to it can come in two transactions that do
@@ -29,7 +28,11 @@ begin
     -- with the change of one that is not there an exclusive one, and looks
     -- again.
 
-    for lock in
+    perform case when k.alone
+                 then pg_advisory_xact_lock(7761686, k.bucket)
+                 else pg_advisory_xact_lock_shared(7761686, k.bucket)
+            end
+       from (
         select l.bucket, bool_or(l.alone) as alone
           from (select hashtext(case when u.kind = 'message' then u.id
                                      else u.target end) & 63 as bucket,
@@ -47,14 +50,11 @@ begin
                                   and a.session_name = u.session
                                   and a.message_id = u.target))) l
          group by l.bucket
-         order by l.bucket
-    loop
-        if lock.alone then
-            perform pg_advisory_xact_lock(7761686, lock.bucket);
-        else
-            perform pg_advisory_xact_lock_shared(7761686, lock.bucket);
-        end if;
-    end loop;
+         order by l.bucket) k;
+
+    if not kinds && '{reaction,edit,revoke}' then
+        return array_fill(null::bigint, array[cardinality(kinds)]);
+    end if;
 
     select array_agg((select a.contact_id
                         from waha.contact_activities a
@@ -76,29 +76,23 @@ $$;
 comment on function waha.lock_messages is 'locks what a batch stores or changes; result: the contacts of the messages that are changed, where they are there';
 
 
-create or replace function waha.identify(organizations text[], kinds text[],
-    chats text[], directions text[], phones text[], lids text[],
-    names text[], out contacts bigint[], out strangers int[],
-    out renamed boolean)
-language sql
+create or replace function waha.identify(organizations text[], chats text[],
+    phones text[], lids text[], out contacts bigint[], out strangers int[])
+language plpgsql
 set search_path = waha, pg_temp
 as $$
-    select array_agg(f.contact order by f.pos),
-           array_agg(f.pos order by f.pos)
-               filter (where f.chat = 'person' and f.strange),
-           coalesce(bool_or(f.chat = 'person' and f.direction = 'inbound'
-                            and f.name <> coalesce(f.whatsapp_name, '')),
-                    false)
-      from (select u.pos::int, u.chat, u.direction,
-                   waha.clean_name(u.name) as name, c.whatsapp_name,
+#variable_conflict use_column
+begin
+    select array_agg(f.contact),
+           array_agg(f.pos) filter (where f.chat = 'person' and f.strange)
+      into contacts, strangers
+      from (select u.pos::int, u.chat,
                    coalesce(l.contact_id, p.contact_id) as contact,
                    u.phone is not null and p.proved is not true
                    or u.lid is not null and l.proved is not true
                    or p.contact_id <> l.contact_id as strange
-              from unnest(organizations, chats, directions, phones, lids,
-                          names)
-                   with ordinality as u (organization, chat, direction,
-                                         phone, lid, name, pos)
+              from unnest(organizations, chats, phones, lids)
+                   with ordinality as u (organization, chat, phone, lid, pos)
               left join waha.contact_identities p
                 on p.organization_slug = u.organization
                and p.kind = 'phone'
@@ -107,12 +101,11 @@ as $$
                 on l.organization_slug = u.organization
                and l.kind = 'lid'
                and l.key = u.lid
-              left join waha.contacts c
-                on c.organization_slug = u.organization collate "default"
-               and c.id = coalesce(l.contact_id, p.contact_id)) f
+             order by u.pos) f;
+end
 $$;
 
-comment on function waha.identify is 'the contacts of a batch; strangers: records whose identities are new or belong to two contacts; renamed: whether a name differs from the one WhatsApp told before';
+comment on function waha.identify is 'the contacts of a batch; strangers: records whose identities are new, not proved or of two contacts';
 
 
 create or replace function waha.meet(strangers int[], organizations text[],
@@ -244,22 +237,31 @@ comment on function waha.meet is 'makes contacts and identities for strangers; c
 
 
 create or replace function waha.lock_contacts(organizations text[],
-    contacts bigint[], alone boolean) returns boolean
+    contacts bigint[], chats text[], directions text[], names text[],
+    alone boolean) returns boolean
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    asked  bigint;
-    had    bigint;
+    had      bigint;
+    renamed  boolean;
 begin
-    asked := cardinality(array_remove(contacts, null));
+    -- "chats", "directions" and "names" are shorter: contacts that follow
+    -- are only to be locked
 
     if alone then
-        select count(*) filter (where l.merged_into is null) into had
-          from (select c.merged_into
-                  from unnest(organizations, contacts)
-                       as u (organization, contact)
+        select count(*) filter (where l.merged_into is null),
+               bool_or(l.renamed)
+          into had, renamed
+          from (select c.merged_into,
+                       u.chat = 'person'
+                       and u.direction = 'inbound'
+                       and waha.clean_name(u.name)
+                           <> coalesce(c.whatsapp_name, '') as renamed
+                  from unnest(organizations, contacts, chats, directions,
+                              names)
+                       as u (organization, contact, chat, direction, name)
                   join waha.contacts c
                     on c.organization_slug
                        = u.organization collate "default"
@@ -267,10 +269,17 @@ begin
                  order by c.created_at, c.id
                    for update of c) l;
     else
-        select count(*) filter (where l.merged_into is null) into had
-          from (select c.merged_into
-                  from unnest(organizations, contacts)
-                       as u (organization, contact)
+        select count(*) filter (where l.merged_into is null),
+               bool_or(l.renamed)
+          into had, renamed
+          from (select c.merged_into,
+                       u.chat = 'person'
+                       and u.direction = 'inbound'
+                       and waha.clean_name(u.name)
+                           <> coalesce(c.whatsapp_name, '') as renamed
+                  from unnest(organizations, contacts, chats, directions,
+                              names)
+                       as u (organization, contact, chat, direction, name)
                   join waha.contacts c
                     on c.organization_slug
                        = u.organization collate "default"
@@ -279,11 +288,16 @@ begin
                    for key share of c) l;
     end if;
 
-    return had < asked;
+    if had < cardinality(array_remove(contacts, null)) then
+        raise serialization_failure
+            using message = 'contacts were merged or deleted meanwhile';
+    end if;
+
+    return coalesce(renamed, false);
 end
 $$;
 
-comment on function waha.lock_contacts(text[], bigint[], boolean) is 'locks contacts against being merged, renamed (alone: also against messages of others) and deleted; true: some have been merged or deleted';
+comment on function waha.lock_contacts is 'locks contacts against being merged, renamed and deleted (alone: also against messages of others) or fails because they were; whether a name differs from the one WhatsApp told before';
 
 
 create or replace function waha.join_contacts(organizations text[],

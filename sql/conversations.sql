@@ -9,9 +9,11 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    again  waha.conversations[];
-    m      waha.contact_activities;
-    n      int := cardinality(ids);
+    open_org      text[];
+    open_contact  bigint[];
+    open_session  text[];
+    m             waha.contact_activities;
+    n             int := cardinality(ids);
 begin
     -- a message that was only changed can be the last one of an inbox
 
@@ -46,17 +48,19 @@ begin
                     then g.unread else -1 end,
                g.unread_since, g.last_inbound_at, g.last_outbound_at
           from (select u.organization, u.contact, u.session,
-                       (array_agg(u.pos order by u.at desc,
-                                  u.id collate "C" desc))[1] as last,
+                       (array_agg(u.pos))[count(*)] as last,
                        count(*) filter (where u.inbound) as unread,
                        min(u.at) filter (where u.inbound) as unread_since,
                        max(u.at) filter (where u.inbound)
                            as last_inbound_at,
                        max(u.at) filter (where not u.inbound)
                            as last_outbound_at
-                  from (select k.*, case when k.kind = 'message'
-                                         then k.direction = 'inbound'
-                                    end as inbound
+                  from (select k.organization collate "C" as organization,
+                               k.contact, k.session collate "C" as session,
+                               k.pos, k.at,
+                               case when k.kind = 'message'
+                                    then k.direction = 'inbound'
+                               end as inbound
                           from unnest(organizations, kinds, chats, sessions,
                                       directions, ids, contacts, times)
                                with ordinality as k (organization, kind,
@@ -66,10 +70,10 @@ begin
                          where k.kind = 'message'
                                and k.chat = 'person'
                                and k.pos = any (fresh)
-                            or k.kind = 'changed') u
+                            or k.kind = 'changed'
+                         order by 1, 2, 3, k.at, k.id collate "C") u
                  group by u.organization, u.contact, u.session) g
-         order by g.organization collate "C", g.contact,
-                  g.session collate "C"
+         order by g.organization, g.contact, g.session
         on conflict (organization_slug, contact_id, session_name) do update
            set last_message_id = case
                    when (excluded.last_message_at, excluded.last_message_id)
@@ -97,16 +101,19 @@ begin
                                           excluded.last_inbound_at),
                last_outbound_at = greatest(c.last_outbound_at,
                                            excluded.last_outbound_at)
-        returning c
+        returning c.organization_slug, c.contact_id, c.session_name,
+                  c.unread_count
     )
-    select array_agg(w.c) into again
+    select array_agg(w.organization_slug), array_agg(w.contact_id),
+           array_agg(w.session_name)
+      into open_org, open_contact, open_session
       from written w
-     where (w.c).unread_count < 0;
+     where w.unread_count < 0;
 
-    if again is not null then
-        perform waha.count_unread(a.organization_slug, a.contact_id,
-                                  a.session_name)
-           from unnest(again) a;
+    if open_org is not null then
+        perform waha.count_unread(o.organization, o.contact, o.session)
+           from unnest(open_org, open_contact, open_session)
+                as o (organization, contact, session);
     end if;
 end
 $$;

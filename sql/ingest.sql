@@ -229,7 +229,7 @@ begin
           from waha.identify(live, chats, phones, lids) f;
     end if;
 
-    if renamed then
+    if renamed or met_org is not null then
         perform waha.rename_contacts(live, kinds, chats, sessions,
                                      directions, ids, contacts, names,
                                      times);
@@ -288,16 +288,172 @@ create or replace function waha.ingest(provider text, instance text,
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
+#variable_conflict use_column
+declare
+    known     record;
+    who       bigint;
+    activity  bigint;
+    told      text := waha.clean_name($11);
+    at        timestamptz := to_timestamp($14 / 1000.0);
+    c         record;
 begin
-    return query
-        select *
-          from waha.ingest_batch(array[$1], array[$2], array[$3], array[$4],
-                                 array[$5], array[$6], array[$7], array[$8],
-                                 array[$9], array[$10], array[$11],
-                                 array[$12], array[$13], array[$14],
-                                 array[$15], array[$16], array[$17],
-                                 array[$18], array[$19], array[$20]);
+    -- The straight way of a message of somebody who is known.  Anything else
+    -- is a batch of one.
+
+    select o.slug, o.id, p.contact_id as by_phone, l.contact_id as by_lid,
+           c.whatsapp_name
+      into known
+      from waha.sessions s
+      join waha.organizations o
+        on o.slug = s.organization_slug collate "default"
+      left join waha.contact_identities p
+        on p.organization_slug = s.organization_slug
+       and p.kind = 'phone'
+       and p.key = waha.phone_key($9)
+       and p.proved
+      left join waha.contact_identities l
+        on l.organization_slug = s.organization_slug
+       and l.kind = 'lid'
+       and l.key = $10
+       and l.proved
+      left join waha.contacts c
+        on c.organization_slug = s.organization_slug collate "default"
+       and c.id = coalesce(l.contact_id, p.contact_id)
+     where s.name = $3
+       and o.whatsapp_enabled
+       and coalesce($2 = s.instance, true)
+       and coalesce($17 = o.slug, true)
+       and coalesce($18 = o.id::text, true)
+       and coalesce($19 in (o.slug, o.id::text), true);
+
+    who := coalesce(known.by_lid, known.by_phone);
+
+    if who is null
+       or known.by_phone <> known.by_lid
+       or $9 is not null and known.by_phone is null
+       or $10 is not null and known.by_lid is null
+       or told <> coalesce(known.whatsapp_name, '') and $5 = 'inbound'
+       or $4 <> 'message' or $6 <> 'person'
+       or coalesce($4, $5, $6, $7) is null
+       or $20 is not null or at is null
+    then
+        return query
+            select *
+              from waha.ingest_batch(array[$1], array[$2], array[$3],
+                       array[$4], array[$5], array[$6], array[$7],
+                       array[$8], array[$9], array[$10], array[$11],
+                       array[$12], array[$13], array[$14], array[$15],
+                       array[$16], array[$17], array[$18], array[$19],
+                       array[$20]);
+        return;
+    end if;
+
+    perform pg_advisory_xact_lock_shared(7761686, hashtext($7) & 63);
+
+    select k.merged_into, k.whatsapp_name into c
+      from waha.contacts k
+     where k.organization_slug = known.slug collate "default"
+       and k.id = who
+       for key share of k;
+
+    if not found
+       or c.merged_into is not null
+       or c.whatsapp_name is distinct from known.whatsapp_name
+    then
+        raise serialization_failure
+            using message = 'contacts were changed meanwhile';
+    end if;
+
+    insert into waha.contact_activities as a
+                (organization_slug, contact_id, activity_type, direction,
+                 message_content, metadata, session_name, message_id,
+                 message_type, chat, sender_name, occurred_at)
+        values (known.slug, who, 'whatsapp_message', $5, $13,
+                coalesce($16::jsonb, '{}'), $3, $7, $12, $6,
+                case $5 when 'inbound' then told end, at)
+        on conflict (organization_slug, session_name, message_id, direction)
+        do nothing
+        returning a.id into activity;
+
+    if activity is null then
+        select a.contact_id, a.id into who, activity
+          from waha.contact_activities a
+         where a.organization_slug = known.slug collate "C"
+           and a.session_name = $3
+           and a.message_id = $7
+           and a.direction = $5 collate "C";
+
+        return next row(0, 'duplicate', known.slug, known.id, who, activity,
+                        null)::waha.outcome;
+        return;
+    end if;
+
+    perform waha.apply_state(known.slug, $3, $7)
+       from waha.message_states m
+      where m.organization_slug = known.slug
+        and m.session_name = $3
+        and m.message_id = $7
+        and (m.edits is not null or m.reactions is not null
+             or m.revoked_at is not null);
+
+    if found then
+        select a.message_content into $13
+          from waha.contact_activities a
+         where a.id = activity;
+    end if;
+
+    insert into waha.conversations as c
+                (organization_slug, contact_id, session_name,
+                 last_message_id, last_message_at, last_direction,
+                 last_message, unread_count, unread_since, last_inbound_at,
+                 last_outbound_at)
+        values (known.slug, who, $3, $7, at, $5, left($13, 255),
+                ($5 = 'inbound')::int,
+                case $5 when 'inbound' then at end,
+                case $5 when 'inbound' then at end,
+                case $5 when 'outbound' then at end)
+        on conflict (organization_slug, contact_id, session_name) do update
+           set last_message_id = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_message_id
+                   else c.last_message_id end,
+               last_message_at = greatest(excluded.last_message_at,
+                                          c.last_message_at),
+               last_direction = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_direction
+                   else c.last_direction end,
+               last_message = case
+                   when (excluded.last_message_at, excluded.last_message_id)
+                        >= (c.last_message_at, c.last_message_id)
+                   then excluded.last_message
+                   else c.last_message end,
+               unread_count = waha.unread(c, excluded),
+               unread_since = case waha.unread(c, excluded)
+                   when 0 then null
+                   when c.unread_count then c.unread_since
+                   else least(c.unread_since, excluded.unread_since) end,
+               last_inbound_at = greatest(c.last_inbound_at,
+                                          excluded.last_inbound_at),
+               last_outbound_at = greatest(c.last_outbound_at,
+                                           excluded.last_outbound_at)
+        returning c.unread_count into c;
+
+    if c.unread_count < 0 then
+        perform waha.count_unread(known.slug, who, $3);
+    end if;
+
+    return next row(0, 'activity_logged', known.slug, known.id, who,
+                    activity, null)::waha.outcome;
 end
 $$;
 
