@@ -124,16 +124,17 @@ sub set {
 sub cpu { return cpu_of($_[0]{pg}->pid) }
 
 
-# what has been committed: transactions with a write, activities
+# what has been committed: transactions, activities
 
 sub counters {
     my ($self, $name) = @_;
 
-    my ($xid, $activities) = split /\|/, $self->sql($name,
-        'select pg_current_xact_id()::text,'
-        . ' (select count(*) from waha.contact_activities)');
+    my ($transactions, $activities) = split /\|/, $self->sql($name,
+        'select (select xact_commit from pg_stat_database'
+        . '        where datname = current_database()),'
+        . '     (select count(*) from waha.contact_activities)');
 
-    return { transactions => $xid, activities => $activities,
+    return { transactions => $transactions, activities => $activities,
              cpu => $self->cpu };
 }
 
