@@ -1,8 +1,10 @@
 # The connection to PostgreSQL is cut after every single byte of a message's
 # transaction, on the way there and on the way back.  Never is such a message
-# promised, and sent again it is there once.
+# promised, and sent again it is there once.  The same while a connection is
+# made, and anywhere under load.
 
 use Waha::Test;
+use Waha::Fault;
 use Waha::Proxy;
 
 my $t = Waha::Test->new(timeout => 3600);
@@ -42,8 +44,7 @@ my %cuts;
 
 taken('warm up') for 1 .. 2;
 
-# RUNS beyond the usual three: every byte; else the bytes at which protocol
-# messages begin are likely to be among a third of all
+# RUNS beyond the usual three: every byte, else every third
 
 my $step = ($ENV{RUNS} // 3) > 3 ? 1 : 3;
 
@@ -51,6 +52,8 @@ for my $direction ('up', 'down') {
     for my $how ('rst', 'fin') {
         cut_everywhere($direction, $how);
     }
+
+    cut_connecting($direction);
 }
 
 is($pg->value(<<'EOF_SQL'), 0, 'no message is there twice');
@@ -62,6 +65,13 @@ is($pg->value('select count(*) from waha.contact_activities'), $number,
    'every message is there');
 
 note("cuts: ", join ', ', map { "$_ $cuts{$_}" } sort keys %cuts);
+
+for my $retry (0, 1) {
+    my $how = $retry ? 'messages are sent again' : 'nothing is sent again';
+
+    Waha::Fault->new($t, $pg, retry => $retry)
+        ->runs("cut anywhere under load, $how", \&cut_under_load);
+}
 
 $t->done;
 
@@ -106,6 +116,48 @@ sub cut_everywhere {
 
     is_deeply(\@not_stored, [], "$how: cut on the way back, it is stored");
     is_deeply(\@stored, [], "$how: cut on the way there, it is not");
+}
+
+
+# a message meanwhile waits for the connection that holds
+
+sub cut_connecting {
+    my ($direction) = @_;
+
+    my (@not_cut, @not_taken);
+    my $bytes = int rand $step;
+
+    # how many it takes to connect, to prepare and to store a message
+
+    $proxy->cut($direction, 1e9);
+    $proxy->cut_all;
+    ok(taken(''), "$direction: connected");
+    my $all = $proxy->passed->[$direction eq 'up' ? 1 : 2];
+
+    while ($bytes < $all) {
+        $proxy->cut($direction, $bytes);
+        $proxy->cut_all;
+
+        push @not_taken, $bytes if !taken('');
+        push @not_cut, $bytes if !$proxy->passed->[0];
+
+        $cuts{"$direction connecting"}++;
+        $bytes += 25 * $step;
+    }
+
+    is_deeply(\@not_taken, [], "$direction: a connection comes about");
+    is_deeply(\@not_cut, [], "$direction: though cut, within $all bytes");
+}
+
+
+sub cut_under_load {
+    my ($load) = @_;
+
+    for (1 .. 5) {
+        $proxy->cut(('up', 'down')[rand 2], int rand 10000);
+        wait_for(sub { $proxy->passed->[0] }, 10) or die 'not cut';
+        $load->progress(20) or die 'no progress';
+    }
 }
 
 

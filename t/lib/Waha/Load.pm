@@ -7,8 +7,9 @@ package Waha::Load;
 #   ok     answered 2xx: promised
 #   fail   answered otherwise, or never connected: not promised
 #   info   no answer after bytes have left: unknown
-#   stale  a kept connection was closed with no byte of an answer: unknown,
-#          and sent again at once on a new one, as any HTTP client does
+#   stale  the same on a kept connection, with no byte of an answer, if
+#          resend is set: sent again at once on a new connection, as HTTP
+#          clients do with one that the server was about to close
 
 use strict;
 use warnings;
@@ -46,7 +47,7 @@ sub new {
         senders => 2, connections => 12, people => 20, fresh => 8,
         twin => 10, retry => 0, pause => 0, timeout => 5, seed => 1,
         path => '/api/whatsapp/webhook', key => 'hmackey', tag => 'L',
-        names => 1, forms => [ 'phone' ], %o,
+        resend => 0, names => 1, forms => [ 'phone' ], %o,
         pids => [], logs => [],
     }, $class;
 }
@@ -366,7 +367,7 @@ sub _read {
     return if !defined $n && ($!{EAGAIN} || $!{EINTR});
 
     if (!$n) {
-        my $stale = $c->{reused} && !length $c->{in};
+        my $stale = $self->{resend} && $c->{reused} && !length $c->{in};
         return $self->_end($c, $stale ? 'stale' : 'info',
                            defined $n ? 'closed' : 'reset');
     }

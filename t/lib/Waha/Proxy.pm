@@ -124,7 +124,8 @@ sub _control {
         $state->{passed} = { up => 0, down => 0 };
 
     } elsif ($what eq 'cutall') {
-        _close($state, $_, 'rst') for values %{ $state->{pairs} };
+        my @ends = values %{ $state->{pairs} };
+        _close($state, $_, 'rst') for @ends;
 
     } elsif ($what eq 'passed') {
         return join ' ', $state->{was_cut}, @{ $state->{passed} }{qw(up down)};

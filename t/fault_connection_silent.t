@@ -1,0 +1,36 @@
+# The way to PostgreSQL is open and nothing comes through: no answer and no
+# reset, as behind a broken switch.
+
+use Waha::Test;
+use Waha::Fault;
+use Waha::Proxy;
+
+my $t = Waha::Test->new(timeout => 3600);
+my $pg = $t->postgres;
+my $proxy = Waha::Proxy->new(target => $pg->port);
+
+$t->nginx(vars => { DSN => $pg->dsn(host => '127.0.0.1',
+                                    port => $proxy->port) })->start;
+
+for my $retry (0, 1) {
+    my $how = $retry ? 'messages are sent again' : 'nothing is sent again';
+
+    Waha::Fault->new($t, $pg, retry => $retry)
+        ->runs("nothing comes through, $how", \&silent);
+}
+
+$t->done;
+
+
+# until somebody was told so
+
+sub silent {
+    my ($load) = @_;
+
+    $proxy->silence;
+    my $before = $load->count('fail');
+    my $told = wait_for(sub { $load->count('fail') > $before }, 5);
+    $proxy->resume;
+
+    die 'nobody was refused' if !$told;
+}
