@@ -7,6 +7,7 @@ create table waha.version (
     contract_min  int not null,
     migration     int not null,
     crm_schema    name not null,
+    states_until  timestamptz not null default '-infinity',
     installed_at  timestamptz not null default now()
 );
 
@@ -16,6 +17,7 @@ comment on column waha.version.contract is 'newest version of the functions'' co
 comment on column waha.version.contract_min is 'oldest version that the functions still serve';
 comment on column waha.version.migration is 'number of the last migration that was applied';
 comment on column waha.version.crm_schema is 'schema of organizations, traffic_channels, contacts, contact_activities';
+comment on column waha.version.states_until is 'rows of waha.message_states created before were looked at by waha.maintain';
 comment on column waha.version.installed_at is 'when install.sql last ran';
 
 insert into waha.version (contract, contract_min, migration, crm_schema)

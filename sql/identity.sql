@@ -211,6 +211,26 @@ $$;
 comment on function waha.contact_written() is 'keeps identities in step with contacts.phone_1 to phone_3; never makes the CRM''s write fail';
 
 
+create or replace function waha.contact_moves() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    -- typed numbers are learned anew; what WhatsApp proved moves along, if
+    -- nobody has it there
+
+    delete from waha.contact_identities i
+     where i.organization_slug = old.organization_slug
+       and i.contact_id = old.id
+       and not i.proved;
+
+    return new;
+end
+$$;
+
+comment on function waha.contact_moves() is 'lets the CRM give a contact to another organization';
+
+
 create or replace function waha.learn_all(organization text default null)
 returns void
 language plpgsql

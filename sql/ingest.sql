@@ -297,53 +297,56 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    known     record;
-    who       bigint;
-    activity  bigint;
-    told      text := waha.clean_name($11);
-    at        timestamptz := to_timestamp($14 / 1000.0);
-    c         record;
+    told   text := waha.clean_name($11);
+    at     timestamptz := to_timestamp($14 / 1000.0);
+    taken  text;
+    org    text;
+    id     bigint;
+    who    bigint;
+    made   record;
+    count  int;
 begin
     -- The straight way of a message of somebody who is known.  Anything else
     -- is a batch of one.
 
-    select o.slug, o.id, p.contact_id as by_phone, l.contact_id as by_lid,
-           c.whatsapp_name
-      into known
-      from waha.sessions s
-      join waha.organizations o
-        on o.slug = s.organization_slug collate "default"
-      left join waha.contact_identities p
-        on p.organization_slug = s.organization_slug
-       and p.kind = 'phone'
-       and p.key = waha.phone_key($9)
-       and p.proved
-      left join waha.contact_identities l
-        on l.organization_slug = s.organization_slug
-       and l.kind = 'lid'
-       and l.key = $10
-       and l.proved
-      left join waha.contacts c
-        on c.organization_slug = s.organization_slug collate "default"
-       and c.id = coalesce(l.contact_id, p.contact_id)
-     where s.name = $3
-       and o.whatsapp_enabled
-       and coalesce($2 = s.instance, true)
-       and coalesce($17 = o.slug, true)
-       and coalesce($18 = o.id::text, true)
-       and coalesce($19 in (o.slug, o.id::text), true);
-
-    who := coalesce(known.by_lid, known.by_phone);
-
-    if who is null
-       or known.by_phone <> known.by_lid
-       or $9 is not null and known.by_phone is null
-       or $10 is not null and known.by_lid is null
-       or told <> coalesce(known.whatsapp_name, '') and $5 = 'inbound'
-       or $4 <> 'message' or $6 <> 'person'
-       or coalesce($4, $5, $6, $7) is null
-       or $20 is not null or at is null
+    if $4 = 'message' and $6 = 'person' and $20 is null
+       and $7 is not null and $5 is not null and at is not null
     then
+        -- see waha.lock_messages
+
+        taken := pg_advisory_xact_lock_shared(7761686, hashtext($7) & 63);
+
+        select o.slug, o.id, c.id into org, id, who
+          from waha.sessions s
+          join waha.organizations o
+            on o.slug = s.organization_slug collate "default"
+          left join waha.contact_identities p
+            on p.organization_slug = s.organization_slug
+           and p.kind = 'phone'
+           and p.key = waha.phone_key($9)
+           and p.proved
+          left join waha.contact_identities l
+            on l.organization_slug = s.organization_slug
+           and l.kind = 'lid'
+           and l.key = $10
+           and l.proved
+          join waha.contacts c
+            on c.organization_slug = s.organization_slug collate "default"
+           and c.id = coalesce(l.contact_id, p.contact_id)
+         where s.name = $3
+           and o.whatsapp_enabled
+           and coalesce($2 = s.instance, true)
+           and coalesce($17 = o.slug, true)
+           and coalesce($18 = o.id::text, true)
+           and coalesce($19 in (o.slug, o.id::text), true)
+           and ($9 is null or p.contact_id = c.id)
+           and ($10 is null or l.contact_id = c.id)
+           and c.merged_into is null
+           and (told is null or told = c.whatsapp_name or $5 = 'outbound')
+           for key share of c;
+    end if;
+
+    if who is null then
         return query
             select *
               from waha.ingest_batch(array[$1], array[$2], array[$3],
@@ -355,58 +358,44 @@ begin
         return;
     end if;
 
-    perform pg_advisory_xact_lock_shared(7761686, hashtext($7) & 63);
-
-    select k.merged_into, k.whatsapp_name into c
-      from waha.contacts k
-     where k.organization_slug = known.slug collate "default"
-       and k.id = who
-       for key share of k;
-
-    if not found
-       or c.merged_into is not null
-       or c.whatsapp_name is distinct from known.whatsapp_name
-    then
-        raise serialization_failure
-            using message = 'contacts were changed meanwhile';
-    end if;
-
     insert into waha.contact_activities as a
                 (organization_slug, contact_id, activity_type, direction,
                  message_content, metadata, session_name, message_id,
                  message_type, chat, sender_name, occurred_at)
-        values (known.slug, who, 'whatsapp_message', $5, $13,
+        values (org, who, 'whatsapp_message', $5, $13,
                 coalesce($16::jsonb, '{}'), $3, $7, $12, $6,
                 case $5 when 'inbound' then told end, at)
         on conflict (organization_slug, session_name, message_id, direction)
         do nothing
-        returning a.id into activity;
+        returning a.id, exists (
+            select
+              from waha.message_states m
+             where m.organization_slug = org
+               and m.session_name = $3
+               and m.message_id = $7
+               and (m.edits is not null or m.reactions is not null
+                    or m.revoked_at is not null)) as changed
+        into made;
 
-    if activity is null then
-        select a.contact_id, a.id into who, activity
+    if made.id is null then
+        select a.id, a.contact_id into made
           from waha.contact_activities a
-         where a.organization_slug = known.slug collate "C"
+         where a.organization_slug = org collate "C"
            and a.session_name = $3
            and a.message_id = $7
            and a.direction = $5 collate "C";
 
-        return next row(0, 'duplicate', known.slug, known.id, who, activity,
-                        null)::waha.outcome;
+        return next row(0, 'duplicate', org, id,
+                        made.contact_id, made.id, null)::waha.outcome;
         return;
     end if;
 
-    perform waha.apply_state(known.slug, $3, $7)
-       from waha.message_states m
-      where m.organization_slug = known.slug
-        and m.session_name = $3
-        and m.message_id = $7
-        and (m.edits is not null or m.reactions is not null
-             or m.revoked_at is not null);
+    if made.changed then
+        perform waha.apply_state(org, $3, $7);
 
-    if found then
         select a.message_content into $13
           from waha.contact_activities a
-         where a.id = activity;
+         where a.id = made.id;
     end if;
 
     insert into waha.conversations as c
@@ -414,7 +403,7 @@ begin
                  last_message_id, last_message_at, last_direction,
                  last_message, unread_count, unread_since, last_inbound_at,
                  last_outbound_at)
-        values (known.slug, who, $3, $7, at, $5, left($13, 255),
+        values (org, who, $3, $7, at, $5, left($13, 255),
                 ($5 = 'inbound')::int,
                 case $5 when 'inbound' then at end,
                 case $5 when 'inbound' then at end,
@@ -446,14 +435,14 @@ begin
                                           excluded.last_inbound_at),
                last_outbound_at = greatest(c.last_outbound_at,
                                            excluded.last_outbound_at)
-        returning c.unread_count into c;
+        returning c.unread_count into count;
 
-    if c.unread_count < 0 then
-        perform waha.count_unread(known.slug, who, $3);
+    if count < 0 then
+        perform waha.count_unread(org, who, $3);
     end if;
 
-    return next row(0, 'activity_logged', known.slug, known.id, who,
-                    activity, null)::waha.outcome;
+    return next row(0, 'activity_logged', org, id,
+                    who, made.id, null)::waha.outcome;
 end
 $$;
 

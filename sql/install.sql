@@ -96,6 +96,10 @@ reset role;
 
 \ir triggers.sql
 
+\if :crm_needed
+    select waha.learn_all() \g /dev/null
+\endif
+
 set local role waha_owner;
 
 update waha.version

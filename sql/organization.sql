@@ -201,3 +201,30 @@ as $$
 $$;
 
 comment on function waha.add_session(text, text, text) is 'gives an organization a session of WAHA';
+
+
+create or replace function waha.slug_changes() returns trigger
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+begin
+    raise exception 'the slug of organization "%" cannot be changed', old.slug
+        using errcode = 'restrict_violation',
+              hint = 'It is part of every key. Change the name instead.';
+end
+$$;
+
+comment on function waha.slug_changes() is 'refuses to change the slug of an organization';
+
+
+create or replace function waha.country_changed() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    perform waha.learn_all(new.slug);
+    return null;
+end
+$$;
+
+comment on function waha.country_changed() is 'reads nationally written numbers anew when organizations.country_code changes';

@@ -1,1 +1,72 @@
--- (none yet)
+-- Reading, for the organization that the setting waha.organization names:
+--
+--     set waha.organization = 'acme';
+--
+-- Tables of schema waha have row-level security.  It is not switched on for
+-- tables of the CRM: even with policies that allow everything it would forbid
+-- COPY FROM and pg_dump to those of its roles that do not own them.  There,
+-- reading roles have no right but on the views below.
+
+alter table waha.sessions enable row level security;
+alter table waha.contact_identities enable row level security;
+alter table waha.conversations enable row level security;
+alter table waha.message_states enable row level security;
+
+drop policy if exists tenant on waha.sessions;
+create policy tenant on waha.sessions
+    for select to waha_api, waha_reader
+    using (organization_slug = current_setting('waha.organization', true));
+
+drop policy if exists tenant on waha.contact_identities;
+create policy tenant on waha.contact_identities
+    for select to waha_api, waha_reader
+    using (organization_slug = current_setting('waha.organization', true));
+
+drop policy if exists tenant on waha.conversations;
+create policy tenant on waha.conversations
+    for select to waha_api, waha_reader
+    using (organization_slug = current_setting('waha.organization', true));
+
+drop policy if exists tenant on waha.message_states;
+create policy tenant on waha.message_states
+    for select to waha_api, waha_reader
+    using (organization_slug = current_setting('waha.organization', true));
+
+grant select on waha.sessions, waha.contact_identities, waha.conversations,
+    waha.message_states to waha_api, waha_reader;
+
+
+create or replace view waha.tenant_organizations with (security_barrier) as
+select *
+  from waha.organizations
+ where slug = current_setting('waha.organization', true);
+
+comment on view waha.tenant_organizations is 'the organization that waha.organization names';
+
+create or replace view waha.tenant_traffic_channels
+    with (security_barrier) as
+select *
+  from waha.traffic_channels
+ where organization_slug = current_setting('waha.organization', true);
+
+comment on view waha.tenant_traffic_channels is 'its lead sources';
+
+create or replace view waha.tenant_contacts with (security_barrier) as
+select *
+  from waha.contacts
+ where organization_slug = current_setting('waha.organization', true);
+
+comment on view waha.tenant_contacts is 'its contacts; merged_into: the contact that this one lives on in';
+
+create or replace view waha.tenant_contact_activities
+    with (security_barrier) as
+select *
+  from waha.contact_activities
+ where organization_slug
+       = current_setting('waha.organization', true) collate "C";
+
+comment on view waha.tenant_contact_activities is 'its messages and calls';
+
+grant select on waha.tenant_organizations, waha.tenant_traffic_channels,
+    waha.tenant_contacts, waha.tenant_contact_activities
+    to waha_api, waha_reader;
