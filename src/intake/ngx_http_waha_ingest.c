@@ -161,6 +161,7 @@ ngx_int_t
 ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry)
 {
+    ngx_int_t               rc;
     ngx_http_waha_batch_t  *batch;
 
     if (ingest->waiting >= ingest->max_waiting) {
@@ -183,13 +184,16 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
 
     if (!batch->submitted
         && (ingest->inflight == 0
-            || batch->nentries >= NGX_HTTP_WAHA_INGEST_ENOUGH)
-        && ngx_http_waha_ingest_submit(batch) != NGX_OK)
+            || batch->nentries >= NGX_HTTP_WAHA_INGEST_ENOUGH))
     {
-        /* the others stay for the next try */
+        rc = ngx_http_waha_ingest_submit(batch);
 
-        ngx_http_waha_ingest_leave(entry);
-        return NGX_DECLINED;
+        if (rc != NGX_OK) {
+            /* the others stay for the next try */
+
+            ngx_http_waha_ingest_leave(entry);
+            return rc;
+        }
     }
 
     if (batch->nentries == NGX_HTTP_WAHA_INGEST_BATCH) {
@@ -204,6 +208,7 @@ ngx_int_t
 ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason)
 {
+    ngx_int_t               rc;
     ngx_http_waha_batch_t  *batch;
 
     if (ingest->waiting >= ingest->max_waiting) {
@@ -222,12 +227,13 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_params_event(entry);
     ngx_http_waha_ingest_join(batch, entry);
 
-    if (ngx_http_waha_ingest_submit(batch) != NGX_OK) {
+    rc = ngx_http_waha_ingest_submit(batch);
+
+    if (rc != NGX_OK) {
         ngx_http_waha_ingest_leave(entry);
-        return NGX_DECLINED;
     }
 
-    return NGX_OK;
+    return rc;
 }
 
 
@@ -370,8 +376,6 @@ ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest)
 }
 
 
-/* may run again for a job that its connection could not send after all */
-
 static ngx_int_t
 ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
 {
@@ -389,11 +393,9 @@ ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
         ingest->open = NULL;
     }
 
-    if (!batch->left) {
-        batch->left = 1;
-        ingest->inflight++;
-        ingest->waiting -= batch->nentries;
-    }
+    batch->left = 1;
+    ingest->inflight++;
+    ingest->waiting -= batch->nentries;
 
     batch->sent = ngx_palloc(batch->pool,
                              batch->nentries * sizeof(ngx_http_waha_entry_t *));
@@ -728,15 +730,25 @@ ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
 
     ngx_http_waha_ingest_join(batch, entry);
 
-    batch->sqlstate.len = sqlstate->len;
-    batch->sqlstate.data = ngx_pstrdup(batch->pool, sqlstate);
+    /* it is null where PostgreSQL had no error */
 
-    if (batch->sqlstate.data == NULL
-        || ngx_http_waha_ingest_submit(batch) != NGX_OK)
-    {
-        ngx_http_waha_ingest_leave(entry);
-        ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
+    if (sqlstate->len) {
+        batch->sqlstate.len = sqlstate->len;
+        batch->sqlstate.data = ngx_pstrdup(batch->pool, sqlstate);
+
+        if (batch->sqlstate.data == NULL) {
+            goto failed;
+        }
     }
+
+    if (ngx_http_waha_ingest_submit(batch) == NGX_OK) {
+        return;
+    }
+
+failed:
+
+    ngx_http_waha_ingest_leave(entry);
+    ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
 }
 
 

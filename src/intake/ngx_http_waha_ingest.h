@@ -73,7 +73,7 @@ ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
 /*
  * Takes an entry that the caller has filled in.  NGX_OK: its handler will
  * be called once, later, within the timeout of the database.  NGX_DECLINED:
- * too many wait, or the database is refused; NGX_ERROR: no memory.
+ * too many wait; NGX_ABORT: the database is refused; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry);

@@ -508,6 +508,11 @@ ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
         rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, entry, &reason);
     }
 
+    if (rc == NGX_ABORT) {
+        entry->status = NGX_HTTP_WAHA_PG_SETUP;
+        return ngx_http_waha_webhook_answer(r, ctx);
+    }
+
     if (rc != NGX_OK) {
         return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                           "overloaded",

@@ -71,10 +71,10 @@ struct ngx_http_waha_pg_job_s {
     ngx_queue_t                       queue;
 
     /*
-     * Called when a connection is about to send the job, to fill in what
-     * is below; NGX_DECLINED withdraws the job: its handler is not called.
-     * It may be called from within ngx_http_waha_pg_submit(), and must not
-     * submit or cancel jobs.  May be NULL.
+     * Called once, when a connection is about to send the job, to fill in
+     * what is below; NGX_ERROR: no memory, the job ends.  It may be called
+     * from within ngx_http_waha_pg_submit(), and must not submit or cancel
+     * jobs.  May be NULL.
      */
     ngx_int_t                       (*prepare)(ngx_http_waha_pg_job_t *job);
 
@@ -129,9 +129,10 @@ void ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool);
 /*
  * Hands a job over.  NGX_OK: its handler will be called once, never from
  * within this call, at the job's deadline at the latest.  NGX_DECLINED:
- * the queue is full or the pool refuses to serve; the handler will not be
- * called.  The job and what it points at belong to the caller and must
- * stay until the handler is called or the job is cancelled.
+ * the queue is full; NGX_ABORT: an administrator has to mend the database
+ * first, as the log says; in both cases the handler will not be called.
+ * The job and what it points at belong to the caller and must stay until
+ * the handler is called or the job is cancelled.
  */
 ngx_int_t ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_job_t *job);

@@ -30,7 +30,7 @@ ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_job_t *job)
 {
     if (pool->refused) {
-        return NGX_DECLINED;
+        return NGX_ABORT;
     }
 
     if (ngx_queue_empty(&pool->idle)
@@ -205,7 +205,6 @@ static void
 ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
     ngx_http_waha_pg_job_t *job)
 {
-    ngx_int_t       rc;
     ngx_msec_int_t  timeout;
 
     timeout = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
@@ -217,15 +216,9 @@ ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
 
     ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_RUNNING);
 
-    rc = job->prepare ? job->prepare(job) : NGX_OK;
-
-    if (rc != NGX_OK) {
+    if (job->prepare && job->prepare(job) != NGX_OK) {
         ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_IDLE);
-
-        if (rc != NGX_DECLINED) {
-            ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
-        }
-
+        ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
         return;
     }
 
