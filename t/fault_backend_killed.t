@@ -17,7 +17,9 @@ select pid from pg_stat_activity where application_name = 'nginx-waha'
  order by state <> 'active', random() limit 1
 EOF_SQL
 
+    my $starts = starts();
     kill 'KILL', $backend;
+    wait_for(sub { starts() > $starts }, 10) or die 'no restart';
 });
 
 Waha::Fault->new($t, $pg, retry => 1)->runs('backends are terminated', sub {
@@ -33,3 +35,9 @@ EOF_SQL
 });
 
 $t->done;
+
+
+sub starts {
+    my @lines = $pg->log =~ /ready to accept connections/g;
+    return scalar @lines;
+}
