@@ -62,8 +62,10 @@ all:			## build/ngx_http_waha_module.so, for the installed nginx
 all: $(OBJS)/Makefile
 	@flock $(OBJS) $(MAKE) --no-print-directory -j2 -C $(TREE) \
 		-f $(OBJS)/Makefile $(TARGET)
+	@# a new file: the old one may be mapped by an nginx that runs
 	@cmp -s $(OBJS)/$(MODULE) build/$(MODULE) \
-		|| cp $(OBJS)/$(MODULE) build/$(MODULE)
+		|| { cp $(OBJS)/$(MODULE) build/$(MODULE).new \
+		     && mv build/$(MODULE).new build/$(MODULE); }
 
 
 $(OBJS)/Makefile: $(LAYOUT) $(wildcard $(TREE)/conf_flags)
