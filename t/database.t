@@ -118,6 +118,22 @@ select pg_terminate_backend(pid, 5000) from pg_stat_activity
 EOF_SQL
 is(taken(), 200, 'the first after an administrator ended all connections');
 
+# the worker sees the message before it sees that its connections are gone
+
+my $kept = $t->http;
+my $text = $t->message;
+is($t->webhook($text, http => $kept)->{status}, 200, 'a kept connection');
+kill 'STOP', $t->worker_pids;
+$text = $t->message;
+$kept->send($kept->format('POST', '/api/whatsapp/webhook',
+                          $t->headers($text), $text));
+$pg->psql(<<'EOF_SQL');
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+ where application_name = 'nginx-waha'
+EOF_SQL
+kill 'CONT', $t->worker_pids;
+is($kept->answer->{status}, 200, 'a message is not sent to a dead server');
+
 $pg->restart($_), is(taken(), 200, "the first after a restart ($_)")
     for qw(fast immediate);
 
@@ -134,7 +150,8 @@ $pg->psql(<<'EOF_SQL');
 alter system set default_transaction_read_only = on;
 select pg_reload_conf();
 EOF_SQL
-refused('a server that became read-only', qr/25006|is read-only/);
+refused('a server that became read-only', qr/25006|is read-only/,
+        'database_unavailable');
 $pg->psql(<<'EOF_SQL');
 set default_transaction_read_only = off;
 alter system reset default_transaction_read_only;
@@ -160,7 +177,11 @@ cmp_ok($seconds, '<', 1.5, 'which is told in time');
 my @many = map { begin() } 1 .. 12;
 my $start = time;
 my %status;
-$status{ $many[$_]->answer->{status} }++ for 4 .. 11;
+for my $n (4 .. 11) {
+    my $answer = $many[$n]->answer;
+    $status{ $answer->{status} }++;
+    is($answer->{json}{code}, 'overloaded', 'beyond the queue is refused');
+}
 cmp_ok(time - $start, '<', 0.5, 'beyond the queue refusals are immediate');
 
 $lock->query('rollback');
@@ -286,11 +307,12 @@ sub begin {
 
 
 sub refused {
-    my ($name, $pattern) = @_;
+    my ($name, $pattern, $code) = @_;
 
     my $r = $t->webhook($t->message);
 
     is($r->{status}, 503, "$name: nothing is taken");
+    is($r->{json}{code}, $code // 'database_setup', "$name: the code");
     ok($r->{headers}{'retry-after'}, "$name: it is to be sent again");
     logged("$name: the log says what is wrong", $pattern);
 }
