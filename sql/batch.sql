@@ -76,29 +76,35 @@ $$;
 comment on function waha.lock_messages is 'locks what a batch stores or changes; result: the contacts of the messages that are changed, where they are there';
 
 
-create or replace function waha.identify(organizations text[], chats text[],
-    phones text[], lids text[], out contacts bigint[], out strangers int[])
+create or replace function waha.identify(organizations text[], kinds text[],
+    chats text[], phones text[], lids text[], out contacts bigint[], out strangers int[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 begin
     select array_agg(f.contact),
-           array_agg(f.pos) filter (where f.chat = 'person' and f.strange)
+           array_agg(f.pos) filter (where f.strange)
       into contacts, strangers
-      from (select u.pos::int, u.chat,
+      from (select u.pos::int,
                    coalesce(l.contact_id, p.contact_id) as contact,
-                   u.phone is not null and p.proved is not true
-                   or u.lid is not null and l.proved is not true
-                   or p.contact_id <> l.contact_id as strange
-              from unnest(organizations, chats, phones, lids)
-                   with ordinality as u (organization, chat, phone, lid, pos)
+                   u.organization is not null
+                   and u.kind in ('message', 'call')
+                   and u.chat = 'person'
+                   and (u.phone is not null and p.proved is not true
+                        or u.lid is not null and l.proved is not true
+                        or p.contact_id <> l.contact_id) as strange
+              from unnest(organizations, kinds, chats, phones, lids)
+                   with ordinality as u (organization, kind, chat, phone,
+                                         lid, pos)
               left join waha.contact_identities p
                 on p.organization_slug = u.organization
+               and u.kind in ('message', 'call')
                and p.kind = 'phone'
                and p.key = waha.phone_key(u.phone)
               left join waha.contact_identities l
                 on l.organization_slug = u.organization
+               and u.kind in ('message', 'call')
                and l.kind = 'lid'
                and l.key = u.lid
              order by u.pos) f;

@@ -186,7 +186,7 @@ begin
 
     if kinds && '{message,call}' then
         select * into contacts, strangers
-          from waha.identify(live, chats, phones, lids);
+          from waha.identify(live, kinds, chats, phones, lids);
 
         if strangers is not null then
             select * into creators, met_org, met_one, met_other, met_phone
@@ -198,7 +198,7 @@ begin
             end loop;
 
             select f.contacts into contacts
-              from waha.identify(live, chats, phones, lids) f;
+              from waha.identify(live, kinds, chats, phones, lids) f;
         end if;
     end if;
 
@@ -226,7 +226,7 @@ begin
         perform waha.join_contacts(met_org, met_one, met_other, met_phone);
 
         select f.contacts into contacts
-          from waha.identify(live, chats, phones, lids) f;
+          from waha.identify(live, kinds, chats, phones, lids) f;
     end if;
 
     if renamed or met_org is not null then

@@ -59,7 +59,7 @@ as $$
 #variable_conflict use_column
 declare
     until     timestamptz;
-    removed   bigint;
+    looked    bigint;
     resolved  bigint;
 begin
     -- States of messages that never came.  Each row is looked at once, when
@@ -69,10 +69,10 @@ begin
         select s.organization_slug, s.session_name, s.message_id,
                s.created_at
           from waha.message_states s
-         where s.created_at >= (select v.states_until from waha.version v)
+         where s.created_at > (select v.states_until from waha.version v)
            and s.created_at < now() - interval '30 days'
          order by s.created_at
-         limit portion
+         fetch first (portion) rows with ties
     ), gone as (
         delete from waha.message_states s
          using due d
@@ -88,8 +88,8 @@ begin
         returning 1
     )
     select (select max(d.created_at) from due d),
-           (select count(*) from gone)
-      into until, removed;
+           (select count(*) from due)
+      into until, looked;
 
     update waha.version
        set states_until = until
@@ -105,7 +105,7 @@ begin
     )
     select count(*) into resolved from gone;
 
-    return removed + resolved;
+    return looked + resolved;
 end
 $$;
 

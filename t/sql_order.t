@@ -1,0 +1,293 @@
+# Whatever order events arrive in, and in whatever portions, the end is the
+# same.
+
+use Waha::Test;
+use Waha::Ingest;
+
+my $t = Waha::Test->new(timeout => 900);
+my $pg = $t->postgres;
+
+my $seed = $ENV{TEST_SEED} || int rand 1e9;
+my $sets = $ENV{TEST_SETS} || 40;
+my $orders = $ENV{TEST_ORDERS} || 4;
+
+srand $seed;
+note("TEST_SEED=$seed");
+
+$pg->psql(<<'EOF_SQL');
+insert into organizations (slug, whatsapp_enabled)
+    values ('acme', true), ('other', true);
+select waha.add_session('acme', 't1');
+select waha.add_session('acme', 't2');
+select waha.add_session('other', 't3');
+EOF_SQL
+
+my $same = 0;
+my $equal = 0;
+
+for my $set (1 .. $sets) {
+    my @events = events();
+    my $first;
+
+    for my $order (1 .. $orders) {
+        my @shuffled = shuffle(@events);
+        my $state = deliver($set, @shuffled);
+
+        $first //= $state;
+
+        if ($state ne $first) {
+            fail("set $set: another order, another end");
+            diag(difference($first, $state));
+            last;
+        }
+
+        $same++;
+    }
+
+    my @order = shuffle(@events);
+    my @one = map { [ outcome_key($_) ] } answers('ingest', @order);
+    my @all = map { [ outcome_key($_) ] } answers('batch', @order);
+
+    if (!is_deeply(\@all, \@one, "set $set: a batch answers as the same "
+                                 . "events one by one"))
+    {
+        diag(join "\n", map { compact($order[$_]) . " : @{$one[$_]} : @{$all[$_]}" }
+                         0 .. $#order);
+        last;
+    }
+
+    $equal++;
+}
+
+is($same, $sets * $orders, 'the end is the same in every order');
+is($equal, $sets, 'a batch and its events one by one are the same');
+
+$t->done;
+
+
+# A few people who write, and are written to, on three numbers; messages that
+# are repeated, edited, deleted, reacted to and read; calls.  Somebody's
+# number and hidden id are told together at least once.
+
+sub events {
+    my @people = map { { phone => '5511' . (90000000 + $_),
+                         lid => 700 + $_, n => $_ } } 1 .. 1 + int rand 3;
+    my @events;
+    my $number = 0;
+
+    for my $person (@people) {
+        for my $session ('t1', 't2', 't3') {
+            push @events, message(session => $session,
+                message_id => "B$session$person->{n}",
+                phone => $person->{phone}, lid => $person->{lid},
+                sent_at => 1000 * int rand 30);
+        }
+    }
+
+    for (1 .. 4 + int rand 12) {
+        my $person = $people[rand @people];
+        my $id = 'M' . ++$number;
+        my %m = (identity($person),
+                 session => ('t1', 't1', 't2', 't3')[rand 4],
+                 chat => 'person',
+                 direction => rand() < 0.6 ? 'inbound' : 'outbound');
+
+        my $sent = message(%m, message_id => $id, body => "text $id",
+            sent_at => 1000 * int rand 30,
+            name => $m{direction} eq 'inbound' && rand() < 0.7
+                    ? ('Bob', 'Bob Dylan', 'Робот')[rand 3] : undef);
+
+        if (rand() < 0.1) {
+            $sent->{kind} = 'call';
+            push @events, { %$sent, status => 'received' },
+                          { %$sent, status => ('accepted', 'rejected')[rand 2],
+                            sent_at => $sent->{sent_at} + 1000 };
+            next;
+        }
+
+        push @events, $sent;
+        push @events, $sent if rand() < 0.3;
+
+        for my $n (1 .. int rand 3) {
+            push @events, { %m, kind => 'edit', message_id => "E$id$n",
+                target_id => $id, body => "edited $id $n",
+                sent_at => 1000 * int rand 60 };
+        }
+
+        for my $n (1 .. int rand 3) {
+            push @events, { %m, kind => 'reaction', message_id => "R$id$n",
+                direction => ('inbound', 'outbound')[rand 2],
+                target_id => $id, body => ('x', 'y', '')[rand 3],
+                sent_at => 1000 * int rand 60 };
+        }
+
+        push @events, { %m, kind => 'revoke', message_id => "V$id",
+            target_id => $id, sent_at => 1000 * int rand 60 }
+            if rand() < 0.2;
+
+        for my $n (1 .. int rand 3) {
+            push @events, status(%m, target_id => $id,
+                status => ('sent', 'delivered', 'read', 'failed')[rand 4],
+                sent_at => 1000 * int rand 60);
+        }
+    }
+
+    for (1 .. rand 3) {
+        push @events, { kind => 'session', session => 't1', provider => 'waha',
+            status => ('STARTING', 'WORKING', 'STOPPED')[rand 3],
+            phone => (undef, '5511999')[rand 2], name => 'Acme',
+            sent_at => 1000 * int rand 60 };
+    }
+
+    return @events;
+}
+
+
+# one writes numbers with and without the ninth digit, or hides them
+
+sub identity {
+    my ($person) = @_;
+
+    my $short = $person->{phone};
+    my $long = $short;
+    substr $long, 4, 0, '9';
+
+    return (phone => $short, lid => $person->{lid}) if rand() < 0.2;
+    return (phone => (rand() < 0.5 ? $short : $long)) if rand() < 0.6;
+    return (lid => $person->{lid});
+}
+
+
+sub shuffle {
+    my @list = @_;
+
+    for (my $i = @list; --$i; ) {
+        my $j = int rand($i + 1);
+        @list[$i, $j] = @list[$j, $i];
+    }
+
+    return @list;
+}
+
+
+# delivers in random portions, each by a random function; the end as text
+
+sub deliver {
+    my ($set, @events) = @_;
+
+    my $sql = empty();
+
+    while (@events) {
+        my @some = splice @events, 0, 1 + int rand 6;
+        my $how = ('ingest', 'batch', 'each')[rand 3];
+
+        $sql .= "do \$\$ begin perform * from (" . call_sql($_->[0], @{$_->[1]})
+                . ") r; end \$\$;\n"
+            for $how eq 'ingest' ? map { [ ingest => [ $_ ] ] } @some
+                                 : [ $how => \@some ];
+    }
+
+    return join "\n", sort map { join ' | ', map { $_ // '-' } @$_ }
+                          @{ $pg->rows($sql . end_sql()) };
+}
+
+
+sub answers {
+    my ($how, @events) = @_;
+
+    my $sql = empty() . "create temp table r (n serial, a text, b text, c text);\n";
+
+    $sql .= "insert into r (a, b, c) select action, organization, code "
+            . "from (" . call_sql(@$_) . ") o;\n"
+        for $how eq 'ingest' ? map { [ ingest => $_ ] } @events
+                             : [ batch => @events ];
+
+    return @{ $pg->rows($sql . "select a, b, c from r order by n;") };
+}
+
+
+sub compact {
+    my ($e) = @_;
+
+    return join " ", map { "$_=$e->{$_}" }
+                     grep { defined $e->{$_} && !/provider|type|metadata/ }
+                     @arguments;
+}
+
+
+sub outcome_key { return map { $_ // '-' } @{ $_[0] } }
+
+
+sub empty {
+    return <<'EOF_SQL';
+truncate waha.message_states, waha.conversations, waha.contact_identities,
+         contact_activities, contacts;
+update waha.sessions set status = null, status_at = null, phone = null,
+       push_name = null, named_at = null, connected_at = null,
+       disconnected_at = null;
+update organizations set whatsapp_session_name = null,
+       whatsapp_status = null, whatsapp_phone_number = null,
+       whatsapp_connected_at = null;
+EOF_SQL
+}
+
+
+# all that is stored, with people told apart by their numbers, not by ids
+
+sub end_sql {
+    return <<'EOF_SQL';
+create temp view person as
+select i.organization_slug, i.contact_id,
+       string_agg(i.kind || i.key, ',' order by i.kind, i.key) as who
+  from waha.contact_identities i
+ group by 1, 2;
+
+select 'activity', p.who, a.session_name, a.message_id, a.direction,
+       a.message_content, a.metadata::text, a.occurred_at::text,
+       a.sender_name, a.activity_type
+  from contact_activities a
+  join person p using (organization_slug, contact_id)
+union all
+select 'contact', p.who, c.first_name, c.last_name, c.whatsapp_name,
+       (select string_agg(waha.phone_key(waha.phone_digits(x, null)), ','
+                          order by 1)
+          from unnest(array[c.phone_1, c.phone_2, c.phone_3]) x),
+       c.merged_into::text, c.organization_slug, null, null
+  from contacts c
+  left join person p on p.contact_id = c.id
+ where c.merged_into is null
+union all
+select 'conversation', p.who, v.session_name, v.last_message_id,
+       v.last_direction, v.last_message, v.unread_count::text,
+       v.last_message_at::text, v.last_inbound_at::text || '/'
+       || coalesce(v.last_outbound_at::text, '-'), v.unread_since::text
+  from waha.conversations v
+  left join person p using (organization_slug, contact_id)
+union all
+select 'state', m.organization_slug, m.session_name, m.message_id, m.status,
+       m.status_at::text, m.reactions::text, m.edits::text,
+       m.revoked_at::text, null
+  from waha.message_states m
+union all
+select 'session', s.name, s.status, s.status_at::text, s.phone, s.push_name,
+       s.connected_at::text, s.disconnected_at::text, s.named_at::text, null
+  from waha.sessions s
+union all
+select 'organization', o.slug, o.whatsapp_session_name, o.whatsapp_status,
+       o.whatsapp_phone_number, o.whatsapp_connected_at::text,
+       null, null, null, null
+  from organizations o;
+EOF_SQL
+}
+
+
+sub difference {
+    my ($one, $other) = @_;
+
+    my (%one, %other);
+    $one{$_}++ for split /\n/, $one;
+    $other{$_}++ for split /\n/, $other;
+
+    return join "\n", (map { "first: $_" } grep { !$other{$_} } sort keys %one),
+                      (map { "now:   $_" } grep { !$one{$_} } sort keys %other);
+}
