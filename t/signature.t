@@ -263,7 +263,8 @@ $nginx->write('old.key', "the newest secret\n");
 ok($nginx->reload, 'a key is replaced by a reload');
 
 taken('the newest key', given('/rotation', signed(undef, 'the newest secret')));
-taken('the one that stays', given('/rotation', signed(undef, 'the new secret')));
+taken('the one that stays',
+      given('/rotation', signed(undef, 'the new secret')));
 refused('the one that is gone',
         given('/rotation', signed(undef, 'the old secret')));
 
