@@ -175,7 +175,7 @@ sub shuffle {
 sub deliver {
     my ($set, @events) = @_;
 
-    my $sql = empty();
+    my $sql = empty_sql();
 
     while (@events) {
         my @some = splice @events, 0, 1 + int rand 6;
@@ -187,15 +187,14 @@ sub deliver {
                                  : [ $how => \@some ];
     }
 
-    return join "\n", sort map { join ' | ', map { $_ // '-' } @$_ }
-                          @{ $pg->rows($sql . end_sql()) };
+    return stored($pg, $sql);
 }
 
 
 sub answers {
     my ($how, @events) = @_;
 
-    my $sql = empty() . "create temp table r (n serial, a text, b text, c text);\n";
+    my $sql = empty_sql() . "create temp table r (n serial, a text, b text, c text);\n";
 
     $sql .= "insert into r (a, b, c) select action, organization, code "
             . "from (" . call_sql(@$_) . ") o;\n"
@@ -216,78 +215,3 @@ sub compact {
 
 
 sub outcome_key { return map { $_ // '-' } @{ $_[0] } }
-
-
-sub empty {
-    return <<'EOF_SQL';
-truncate waha.message_states, waha.conversations, waha.contact_identities,
-         contact_activities, contacts;
-update waha.sessions set status = null, status_at = null, phone = null,
-       push_name = null, named_at = null, connected_at = null,
-       disconnected_at = null;
-update organizations set whatsapp_session_name = null,
-       whatsapp_status = null, whatsapp_phone_number = null,
-       whatsapp_connected_at = null;
-EOF_SQL
-}
-
-
-# all that is stored, with people told apart by their numbers, not by ids
-
-sub end_sql {
-    return <<'EOF_SQL';
-create temp view person as
-select i.organization_slug, i.contact_id,
-       string_agg(i.kind || i.key, ',' order by i.kind, i.key) as who
-  from waha.contact_identities i
- group by 1, 2;
-
-select 'activity', p.who, a.session_name, a.message_id, a.direction,
-       a.message_content, a.metadata::text, a.occurred_at::text,
-       a.sender_name, a.activity_type
-  from contact_activities a
-  join person p using (organization_slug, contact_id)
-union all
-select 'contact', p.who, c.first_name, c.last_name, c.whatsapp_name,
-       (select string_agg(waha.phone_key(waha.phone_digits(x, null)), ','
-                          order by 1)
-          from unnest(array[c.phone_1, c.phone_2, c.phone_3]) x),
-       c.merged_into::text, c.organization_slug, null, null
-  from contacts c
-  left join person p on p.contact_id = c.id
- where c.merged_into is null
-union all
-select 'conversation', p.who, v.session_name, v.last_message_id,
-       v.last_direction, v.last_message, v.unread_count::text,
-       v.last_message_at::text, v.last_inbound_at::text || '/'
-       || coalesce(v.last_outbound_at::text, '-'), v.unread_since::text
-  from waha.conversations v
-  left join person p using (organization_slug, contact_id)
-union all
-select 'state', m.organization_slug, m.session_name, m.message_id, m.status,
-       m.status_at::text, m.reactions::text, m.edits::text,
-       m.revoked_at::text, null
-  from waha.message_states m
-union all
-select 'session', s.name, s.status, s.status_at::text, s.phone, s.push_name,
-       s.connected_at::text, s.disconnected_at::text, s.named_at::text, null
-  from waha.sessions s
-union all
-select 'organization', o.slug, o.whatsapp_session_name, o.whatsapp_status,
-       o.whatsapp_phone_number, o.whatsapp_connected_at::text,
-       null, null, null, null
-  from organizations o;
-EOF_SQL
-}
-
-
-sub difference {
-    my ($one, $other) = @_;
-
-    my (%one, %other);
-    $one{$_}++ for split /\n/, $one;
-    $other{$_}++ for split /\n/, $other;
-
-    return join "\n", (map { "first: $_" } grep { !$other{$_} } sort keys %one),
-                      (map { "now:   $_" } grep { !$one{$_} } sort keys %other);
-}

@@ -13,7 +13,8 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT = qw(message status call_sql outcome outcomes quote @arguments);
+our @EXPORT = qw(message status call_sql outcome outcomes empty_sql stored
+                 difference quote @arguments);
 
 our @arguments = qw(provider instance session kind direction chat message_id
                     target_id phone lid name type body sent_at status
@@ -86,6 +87,94 @@ sub quote {
 
     $value =~ s/'/''/g;
     return "'$value'";
+}
+
+
+# forgets everything but organizations and sessions
+
+sub empty_sql {
+    return <<'EOF_SQL';
+truncate waha.message_states, waha.conversations, waha.contact_identities,
+         contact_activities, contacts;
+update waha.sessions set status = null, status_at = null, phone = null,
+       push_name = null, named_at = null, connected_at = null,
+       disconnected_at = null;
+update organizations set whatsapp_session_name = null,
+       whatsapp_status = null, whatsapp_phone_number = null,
+       whatsapp_connected_at = null;
+EOF_SQL
+}
+
+
+# All that is stored, one line for each thing, with people told apart by
+# their numbers and not by ids; after some SQL.
+
+sub stored {
+    my ($pg, $sql) = @_;
+
+    return join "\n", sort map { join ' | ', map { $_ // '-' } @$_ }
+                           @{ $pg->rows(($sql // '') . stored_sql()) };
+}
+
+
+sub stored_sql {
+    return <<'EOF_SQL';
+create temp view person as
+select i.organization_slug, i.contact_id,
+       string_agg(i.kind || i.key, ',' order by i.kind, i.key) as who
+  from waha.contact_identities i
+ group by 1, 2;
+
+select 'activity', p.who, a.session_name, a.message_id, a.direction,
+       a.message_content, a.metadata::text, a.occurred_at::text,
+       a.sender_name, a.activity_type
+  from contact_activities a
+  join person p using (organization_slug, contact_id)
+union all
+select 'contact', p.who, c.first_name, c.last_name, c.whatsapp_name,
+       (select string_agg(waha.phone_key(waha.phone_digits(x, null)), ','
+                          order by 1)
+          from unnest(array[c.phone_1, c.phone_2, c.phone_3]) x),
+       c.merged_into::text, c.organization_slug, null, null
+  from contacts c
+  left join person p on p.contact_id = c.id
+ where c.merged_into is null
+union all
+select 'conversation', p.who, v.session_name, v.last_message_id,
+       v.last_direction, v.last_message, v.unread_count::text,
+       v.last_message_at::text, v.last_inbound_at::text || '/'
+       || coalesce(v.last_outbound_at::text, '-'), v.unread_since::text
+  from waha.conversations v
+  left join person p using (organization_slug, contact_id)
+union all
+select 'state', m.organization_slug, m.session_name, m.message_id, m.status,
+       m.status_at::text, m.reactions::text, m.edits::text,
+       m.revoked_at::text, null
+  from waha.message_states m
+union all
+select 'session', s.name, s.status, s.status_at::text, s.phone, s.push_name,
+       s.connected_at::text, s.disconnected_at::text, s.named_at::text, null
+  from waha.sessions s
+union all
+select 'organization', o.slug, o.whatsapp_session_name, o.whatsapp_status,
+       o.whatsapp_phone_number, o.whatsapp_connected_at::text,
+       null, null, null, null
+  from organizations o;
+EOF_SQL
+}
+
+
+# lines that only one of two such texts has
+
+sub difference {
+    my ($one, $other) = @_;
+
+    my (%one, %other);
+    $one{$_}++ for split /\n/, $one;
+    $other{$_}++ for split /\n/, $other;
+
+    return join "\n", (map { "first: $_" } grep { !$other{$_} } sort keys %one),
+                      (map { "now:   $_" } grep { !$one{$_} } sort keys %other);
 }
 
 

@@ -1,0 +1,145 @@
+# Many connections store events of the same few people, in any order and in
+# portions that overlap: no deadlock, and the end is that of one connection.
+
+use Waha::Test;
+use Waha::Ingest;
+
+my $t = Waha::Test->new(timeout => 900);
+my $pg = $t->postgres(conf => 'deadlock_timeout = 20ms');
+
+my $connections = 6;
+my $rounds = $ENV{TEST_ROUNDS} || 3;
+my $people = 8;
+
+$pg->psql(<<'EOF_SQL');
+insert into organizations (slug, whatsapp_enabled)
+    values ('acme', true), ('other', true);
+select waha.add_session('acme', 't1');
+select waha.add_session('other', 't2');
+EOF_SQL
+
+my @sessions = map { $pg->session(user => 'waha_gateway') } 1 .. $connections;
+my ($retried, $merged) = (0, 0);
+
+for my $round (1 .. $rounds) {
+    my @events = events($round);
+    my @portions = portions(@events);
+
+    $pg->psql(empty_sql() . script(@portions));
+    my $expected = stored($pg);
+    $pg->psql(empty_sql());
+
+    # each connection sends everything, its own way round
+
+    $_->async(script(shuffled(@portions))) for @sessions;
+
+    my $others = '';
+
+    for my $session (@sessions) {
+        my $text = $session->result(120);
+
+        if (!defined $text) {
+            $others .= "no answer within 120 s\n";
+            next;
+        }
+
+        $retried++ while $text =~ /merged or deleted meanwhile/g;
+        $others .= "$_\n" for grep { /ERROR/ && !/meanwhile/ }
+                              split /\n/, $text;
+    }
+
+    is($others, '', "round $round: nothing fails but what is to be retried");
+
+    # what failed comes again
+
+    $pg->psql(script(@portions));
+    my $end = stored($pg);
+    is($end, $expected, "round $round: the end is that of one connection")
+        or diag(difference($expected, $end));
+
+    $merged += $pg->value('select count(*) from contacts '
+                          . 'where merged_into is not null');
+}
+
+$_->close for @sessions;
+
+is($pg->value('select deadlocks from pg_stat_database '
+              . 'where datname = current_database()'), 0,
+   'PostgreSQL saw no deadlock');
+
+cmp_ok($merged, '>', 0, 'contacts were merged meanwhile');
+note("retried: $retried, merged: $merged");
+
+$t->done;
+
+
+sub events {
+    my ($round) = @_;
+    my @events;
+
+    for my $n (1 .. 60) {
+        my $person = 1 + int rand $people;
+        my $session = ('t1', 't1', 't2')[rand 3];
+        my %who = identity($person);
+        my $id = "M$round.$n";
+
+        push @events, message(%who, session => $session, message_id => $id,
+            name => ('Bob', 'Bob Dylan', undef)[rand 3], body => $id,
+            sent_at => 1000 * int rand 60);
+
+        push @events, { %who, provider => 'waha', session => $session,
+            kind => 'edit', direction => 'inbound', chat => 'person',
+            message_id => "E$id", target_id => $id, body => "edited $id",
+            sent_at => 1000 * (60 + int rand 60) }
+            if rand() < 0.3;
+
+        push @events, { %who, provider => 'waha', session => $session,
+            kind => 'reaction', direction => 'outbound', chat => 'person',
+            message_id => "R$id", target_id => $id, body => 'x',
+            sent_at => 1000 * (60 + int rand 60) }
+            if rand() < 0.3;
+
+        push @events, status(%who, session => $session, target_id => $id,
+            status => ('sent', 'delivered', 'read')[rand 3],
+            sent_at => 1000 * int rand 60)
+            if rand() < 0.3;
+    }
+
+    # both identities of everybody, last in no order
+
+    for my $person (1 .. $people) {
+        push @events, message(session => $_, message_id => "B$round.$person",
+            phone => "7922000000$person", lid => "70$person", body => 'both',
+            sent_at => 5000)
+            for 't1', 't2';
+    }
+
+    return @events;
+}
+
+
+sub identity {
+    my ($person) = @_;
+
+    return rand() < 0.5 ? (phone => "7922000000$person")
+                        : (lid => "70$person");
+}
+
+
+sub portions {
+    my @events = shuffled(@_);
+    my @portions;
+
+    push @portions, [ splice @events, 0, 2 + int rand 10 ] while @events;
+
+    return @portions;
+}
+
+
+sub shuffled { return map { $_->[1] } sort { $a->[0] <=> $b->[0] }
+                      map { [ rand, $_ ] } @_ }
+
+
+sub script {
+    return join '', map { call_sql(batch => shuffled(@$_)) . ";\n" } @_;
+}
