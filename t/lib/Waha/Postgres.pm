@@ -29,7 +29,7 @@ sub new {
         port   => free_port(),
         bin    => _bindir(),
         dbname => 'crm',
-        user   => _user(),
+        user   => scalar _user(),
     }, $class;
 
     mkdir $self->{dir} or die "mkdir $self->{dir}: $!";
