@@ -41,20 +41,18 @@ for (1 .. $runs) {
 
     pair();
 
-    my $most = 0;
+    my $most;
 
     $fault->runs('the standby dies and comes back', sub {
         my ($load) = @_;
 
         $standby->crash;
 
-        for (1 .. 3) {
-            my $told = $load->count('fail');
-            wait_for(sub { $load->count('fail') > $told }, 5)
-                or die 'nobody was refused';
-            my $now = backends($pg);
-            $most = $now if $now > $most;
-        }
+        # long enough for each of the 24 senders to be refused three times
+        my $told = $load->count('fail') + 72;
+        wait_for(sub { $load->count('fail') > $told }, 20)
+            or die 'nobody was refused';
+        $most = backends($pg);
 
         $standby->start;
         $standby->wait_synchronous or die 'the standby does not follow';
