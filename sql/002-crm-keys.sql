@@ -1,33 +1,6 @@
 -- Keys of the four tables.  Those that start with the organization make a
 -- row that points into another organization impossible.
 
-do $$
-begin
-    if not exists (select
-                     from pg_index i
-                     join pg_attribute a on a.attrelid = i.indrelid
-                                        and a.attnum = i.indkey[0]
-                    where i.indrelid = format('%I.organizations',
-                              current_setting('waha.crm_schema'))::regclass
-                      and i.indisunique and i.indisvalid
-                      and i.indpred is null
-                      and i.indnkeyatts = 1
-                      and a.attname = 'slug')
-    then
-        execute format('alter table %I.organizations '
-                       'add constraint waha_organizations_slug '
-                       'unique (slug)', current_setting('waha.crm_schema'));
-    end if;
-
-exception
-    when unique_violation then
-        raise exception 'cannot adopt the tables of the CRM: two rows of '
-            '%.organizations have the same slug',
-            current_setting('waha.crm_schema')
-            using detail = sqlerrm;
-end
-$$;
-
 alter table :"crm_schema".contacts
     add constraint waha_contacts_key unique (organization_slug, id);
 

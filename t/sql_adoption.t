@@ -1,0 +1,283 @@
+# The tables of a CRM that is there already: they get what they lack, and the
+# CRM works as before.
+
+use Waha::Test;
+use Waha::Ingest;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres(install => 0);
+
+
+# as the integration guide for Express has it, with an owner, an application
+# and a backup role, and triggers of its own
+
+my $guide = <<'EOF_SQL';
+create role crm_owner;
+create role crm_app login;
+create role crm_backup login;
+create role admin login createrole in role crm_owner;
+grant create on database crm to admin, crm_owner;
+create schema crm authorization crm_owner;
+grant usage on schema crm to crm_app, crm_backup;
+set role crm_owner;
+create table crm.users (id serial primary key);
+create table crm.organizations (id serial primary key,
+    slug varchar(255) not null unique, title text not null);
+create table crm.contacts (id serial primary key,
+    organization_slug varchar(255) not null, first_name varchar(100),
+    last_name varchar(100), phone_1 varchar(50), phone_2 varchar(50),
+    phone_3 varchar(50), contact_type varchar(50) not null,
+    email text, updated_at timestamp default now());
+create table crm.contact_activities (id serial primary key,
+    contact_id int not null references crm.contacts on delete cascade,
+    organization_slug varchar(255) not null,
+    activity_type varchar(50) not null, direction varchar(20),
+    message_content text, subject varchar(255), metadata jsonb,
+    created_at timestamp default now(), created_by int references crm.users);
+create index on crm.contact_activities (organization_slug);
+create index on crm.contact_activities (contact_id);
+create index on crm.contacts (organization_slug, phone_1);
+create table crm.log (what text);
+create function crm.logged() returns trigger language plpgsql
+    security definer set search_path = crm as
+    $$ begin insert into log values (tg_op || ' ' || new.id); return new;
+       end $$;
+create trigger logged after insert or update on crm.contacts
+    for each row execute function crm.logged();
+grant select, insert, update, delete on all tables in schema crm to crm_app;
+grant usage on all sequences in schema crm to crm_app;
+grant select on all tables in schema crm to crm_backup;
+insert into crm.organizations (slug, title)
+    values ('acme', 'Acme'), ('other', 'Other');
+insert into crm.contacts (organization_slug, first_name, last_name, phone_1,
+                          phone_2, contact_type) values
+    ('acme', 'Ann', 'Lee', '+55 (11) 98765-4321', null, 'customer'),
+    ('acme', 'Ann', 'Double', '551187654321', null, 'customer'),
+    ('acme', 'Joe', 'Poe', 'call me', '0049 30 1234567', 'customer'),
+    ('other', 'Ann', 'Lee', '+55 (11) 98765-4321', null, 'customer');
+insert into crm.contact_activities (contact_id, organization_slug,
+    activity_type, message_content)
+    values (1, 'acme', 'note', 'a note'), (4, 'acme', 'note', 'crossed');
+reset role;
+EOF_SQL
+
+crm($guide);
+
+my $rows = contents();
+my $works = works();
+
+is(install('crm_schema=crm'), '', 'adopted by an administrator');
+is(contents(), $rows, 'rows are what they were');
+is(works(), $works, 'and the CRM works as before');
+is(install(), '', 'installing again does no harm');
+is(works(), $works, 'and the CRM still works');
+
+crm("update crm.organizations set whatsapp_enabled = true;
+     select waha.add_session('acme', 't1');
+     select waha.add_session('other', 't2');");
+
+my $r = outcome($pg, message(message_id => 'A1', phone => '5511987654321',
+                             name => 'Annie'));
+is("$r->{action} $r->{contact_id}", 'activity_logged 1',
+   'a number that the CRM wrote in its own way is known');
+is(crm('select first_name, last_name, whatsapp_name from crm.contacts '
+       . 'where id = 1'), 'Ann|Lee|Annie', 'and its name stays');
+
+$r = outcome($pg, message(message_id => 'A2', phone => '49301234567'));
+is("$r->{action} $r->{contact_id}", 'activity_logged 3', 'so is phone_2');
+
+$r = outcome($pg, message(message_id => 'A1', phone => '5511987654321',
+                          session => 't2'));
+is("$r->{action} $r->{contact_id} $r->{organization}",
+   'activity_logged 4 other', 'and the same number of another organization');
+
+$r = outcome($pg, message(message_id => 'A3', phone => '79222222222',
+                          name => 'Bob Dylan'));
+is("$r->{action}", 'contact_created', 'a lead is made');
+is(crm("select first_name, last_name, phone_1, contact_type from crm.contacts "
+       . "where id = $r->{contact_id}"), 'Bob|Dylan|+79222222222|lead',
+   'with the columns of the CRM');
+like(crm('select what from crm.log'), qr/^INSERT $r->{contact_id}$/m,
+     "and the CRM's trigger saw it");
+
+like(crm_fails("insert into crm.contact_activities (contact_id,
+                organization_slug, activity_type) values (4, 'acme', 'note')"),
+     qr/violates foreign key/, 'a row can no longer cross organizations');
+
+crm("delete from crm.contacts where id = 1", 'crm_app');
+is(crm("select count(*) from waha.contact_identities where contact_id = 1"),
+   0, 'the CRM can delete a contact that has messages');
+
+crm("update crm.contacts set organization_slug = 'other' where id = 2",
+    'crm_app');
+is(crm("select organization_slug from crm.contacts where id = 2"), 'other',
+   'and move one that has none');
+
+
+subtest 'row-level security of the CRM' => sub {
+    crm(<<'EOF_SQL');
+drop schema crm cascade;
+drop schema waha cascade;
+create schema crm authorization crm_owner;
+grant usage on schema crm to crm_app;
+set role crm_owner;
+create table crm.organizations (id bigserial primary key,
+    slug text not null unique);
+create table crm.contacts (id bigserial primary key,
+    organization_slug text not null);
+alter table crm.contacts enable row level security;
+create policy mine on crm.contacts to crm_app
+    using (organization_slug = current_setting('app.org', true));
+grant all on all tables in schema crm to crm_app;
+grant all on all sequences in schema crm to crm_app;
+insert into crm.organizations (slug) values ('acme'), ('other');
+insert into crm.contacts (organization_slug) values ('acme'), ('other');
+reset role;
+EOF_SQL
+
+    is(install('crm_schema=crm'), '', 'adopted');
+    is(crm("set app.org = 'acme'; select count(*) from crm.contacts",
+           'crm_app'), 1, 'the policy of the CRM still counts');
+
+    crm("update crm.organizations set whatsapp_enabled = true;
+         select waha.add_session('acme', 't1')");
+    is(outcome($pg, message(message_id => 'A1', phone => '79222222222'))
+           ->{action}, 'contact_created', 'and messages are stored');
+    is(crm("set app.org = 'acme'; select count(*) from crm.contacts",
+           'crm_app'), 2, 'which the CRM sees');
+};
+
+
+my %refusals = (
+    'contacts.id is of type uuid' =>
+        'create table contacts (id uuid primary key,
+                                organization_slug text not null)',
+    'contacts.email is required and has no default' =>
+        'create table contacts (id serial primary key,
+            organization_slug text not null, email text not null)',
+    'contacts.phone_1 is required' =>
+        'create table contacts (id serial primary key,
+            organization_slug text not null, phone_1 text not null)',
+    'contacts.id is required' =>
+        'create table contacts (id int primary key,
+            organization_slug text not null)',
+    'contacts.first_name holds 20 characters; 50 are needed' =>
+        'create table contacts (id serial primary key,
+            organization_slug text not null, first_name varchar(20))',
+    'contacts has no column "organization_slug"' =>
+        'create table contacts (id serial primary key)',
+    'contacts.state is generated' =>
+        "create table contacts (id serial primary key,
+            organization_slug text not null,
+            state text generated always as ('x') stored)",
+    'contact_activities.metadata is of type json;' =>
+        'create table contact_activities (id serial primary key,
+            organization_slug text not null, contact_id int not null,
+            metadata json)',
+    'contacts is not an ordinary table' =>
+        "create view contacts as select 1 as id, 'x'::text
+            as organization_slug",
+    'contacts belongs to "crm_owner"' =>
+        'create table contacts (id serial primary key,
+                                organization_slug text not null);
+         alter table contacts owner to crm_owner;
+         create role stranger login createrole;
+         grant stranger to crm_owner; grant waha_owner to stranger;
+         grant all on schema public to stranger;
+         grant create on database crm to stranger;
+         grant all on schema waha to stranger',
+    'contacts has the restrictive policy "no"' =>
+        'create table contacts (id serial primary key,
+                                organization_slug text not null);
+         alter table contacts enable row level security;
+         create policy no on contacts as restrictive using (false)',
+    'two rows of public.organizations have the same slug' =>
+        "create table organizations (id serial primary key, slug text);
+         insert into organizations (slug) values ('a'), ('a')",
+);
+
+for my $reason (sort keys %refusals) {
+    crm('drop schema if exists waha, crm cascade;
+         drop schema public cascade; create schema public;
+         create schema waha authorization waha_owner;');
+    crm($refusals{$reason});
+
+    like(install(undef, $reason =~ /belongs/ ? 'stranger' : 'postgres'),
+         qr/cannot adopt the tables of the CRM: .*\Q$reason\E/,
+         "refused: $reason");
+}
+
+$t->done;
+
+
+sub crm {
+    my ($sql, $user) = @_;
+
+    return $pg->psql($sql, user => $user // 'postgres');
+}
+
+
+sub crm_fails {
+    my ($sql) = @_;
+
+    return eval { crm($sql); '' } // $@;
+}
+
+
+sub install {
+    my ($variable, $user) = @_;
+
+    return eval {
+        $pg->_psql([ ($variable ? ('-v', $variable) : ()),
+                     '-f', 'sql/install.sql' ], '', user => $user // 'admin');
+    } // $@;
+}
+
+
+# what stands in the columns that the CRM made
+
+sub contents {
+    return crm('select id, slug, title from crm.organizations order by id;
+        select id, organization_slug, first_name, last_name, phone_1, phone_2,
+               phone_3, contact_type, email from crm.contacts order by id;
+        select id, contact_id, organization_slug, activity_type,
+               message_content from crm.contact_activities order by id;');
+}
+
+
+# what the CRM's own roles do all day; what they see of it
+
+sub works {
+    my $dump = $t->dir . '/dump';
+    my @seen;
+
+    push @seen, crm(q{
+        begin;
+        insert into crm.contacts (organization_slug, first_name, phone_1,
+                                  contact_type)
+            values ('acme', 'New', 'any ☎ 123', 'x');
+        copy crm.contacts (organization_slug, first_name, contact_type)
+            from stdin;
+acme	Copied	x
+\.
+        update crm.contacts set phone_1 = '(11) 98765-4321', phone_2 = 'x'
+         where id <= 2;
+        insert into crm.contact_activities (contact_id, organization_slug,
+            activity_type) values (2, 'acme', 'call');
+        delete from crm.contacts where id = 2;
+        select organization_slug, first_name, phone_1, contact_type
+          from crm.contacts order by 1, 2, 3;
+        select activity_type from crm.contact_activities order by id;
+        rollback;
+        insert into crm.organizations (slug, title) values ('new', 'New');
+        update crm.organizations set title = 'Newer' where slug = 'new';
+        delete from crm.organizations where slug = 'new';
+    }, 'crm_app');
+
+    my $bin = $pg->{bin};
+    push @seen, 'backup ' . system("$bin/pg_dump -n crm -d '"
+        . $pg->admin_dsn(user => 'crm_backup') . "' -t crm.contacts "
+        . "-t crm.contact_activities -f $dump 2>&1");
+
+    return join "\n", @seen;
+}

@@ -1,0 +1,216 @@
+# install.sql: twice, by whom, into what; refusals that say why.
+
+use Waha::Test;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres(install => 0);
+my $sql = 'sql/install.sql';
+
+
+subtest 'by a superuser' => sub {
+    database('super', 'postgres');
+
+    is(install('super', 'postgres'), '', 'installs without a word');
+
+    psql('super', q{
+        insert into organizations (slug, whatsapp_enabled)
+            values ('acme', true);
+        select waha.add_session('acme', 't1');
+    });
+
+    my $before = catalogue('super');
+
+    is(install('super', 'postgres'), '', 'and again');
+    is(catalogue('super'), $before, 'which changes nothing');
+    is(psql('super', 'select count(*) from waha.sessions'), 1,
+       'and keeps what is stored');
+};
+
+
+subtest 'by an administrator who is no superuser' => sub {
+    psql('postgres', 'create role admin login createrole');
+    database('plain', 'admin');
+
+    is(install('plain', 'admin'), '', 'installs');
+    is(install('plain', 'admin'), '', 'and again');
+
+    is(psql('plain', "select pg_get_userbyid(relowner) from pg_class "
+                     . "where oid = 'waha.sessions'::regclass"),
+       'waha_owner', 'schema waha is owned by waha_owner');
+
+    is(psql('plain', "select count(*) from pg_proc p join pg_namespace n "
+                     . "on n.oid = pronamespace where nspname = 'waha' "
+                     . "and pg_get_userbyid(proowner) <> 'waha_owner'"),
+       0, 'and so is each function');
+
+    psql('plain', q{
+        insert into organizations (slug, whatsapp_enabled)
+            values ('acme', true);
+        select waha.add_session('acme', 't1');
+    }, 'admin');
+
+    like(psql('plain', "select action from waha.ingest('waha', null, 't1', "
+              . "'message', 'inbound', 'person', 'A1', null, '79222222222', "
+              . "null, 'Bob', 'text', 'hi', 1, null, '{}', null, null, null, "
+              . "null)", 'waha_gateway'),
+         qr/^contact_created$/, 'and a message is stored');
+};
+
+
+subtest 'upgrade' => sub {
+    database('old', 'postgres');
+    install('old', 'postgres');
+
+    # what an older version had otherwise
+
+    psql('old', q{
+        drop function waha.maintain;
+        create or replace function waha.state_of(phone text) returns text
+            language sql as 'select null::text';
+        create or replace function waha.on_merge(organization text,
+            kept bigint, merged bigint) returns void
+            language sql as 'select /* the CRM''s own */';
+    });
+
+    is(install('old', 'postgres'), '', 'installs over an older version');
+    is(psql('old', "select waha.state_of('6031')"), 'Selangor',
+       'functions are those of the new one');
+    is(psql('old', 'select waha.maintain()'), 0, 'and are all there');
+    like(psql('old', "select prosrc from pg_proc "
+                     . "where proname = 'on_merge'"),
+         qr/own/, "but the CRM's hook stays");
+};
+
+
+subtest 'the schema of the CRM' => sub {
+    database('app', 'postgres');
+
+    is(install('app', 'postgres', 'crm_schema=app'), '', 'is what is given');
+    is(psql('app', "select to_regclass('app.contacts') is not null"), 't',
+       'its tables are there');
+    is(install('app', 'postgres'), '', 'is remembered');
+    is(psql('app', "select to_regclass('public.contacts') is null"), 't',
+       'and no other is touched');
+    like(install('app', 'postgres', 'crm_schema=other'),
+         qr/were adopted in schema "app", not in "other"/,
+         'and cannot be changed');
+};
+
+
+subtest 'refusals' => sub {
+    psql('postgres', 'create role nobody_special login');
+    database('strange', 'postgres');
+    like(install('strange', 'nobody_special'), qr/nobody_special may not/, 'somebody without rights is told so');
+
+    database('taken', 'postgres');
+    psql('taken', 'create schema waha');
+    like(install('taken', 'postgres'), qr/schema "waha" belongs to "postgres"/,
+         'a schema waha of somebody else is left alone');
+
+    database('ancient', 'postgres');
+    my $dir = $t->dir . '/ancient';
+    system("cp -r sql $dir && sed -i s/130000/990000/ $dir/install.sql") == 0
+        or die;
+    like(install('ancient', 'postgres', undef, "$dir/install.sql"),
+         qr/PostgreSQL \S+.* is too old.*Version 13 or newer/s,
+         'an old server is told so');
+    is(psql('ancient', "select to_regnamespace('waha') is null"), 't',
+       'and nothing is installed');
+};
+
+
+subtest 'what is documented' => sub {
+    is(psql('super', q{
+        select string_agg(c.oid::regclass || coalesce('.' || a.attname, ''),
+                          ' ' order by 1)
+          from pg_class c
+          left join pg_attribute a
+            on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+           and c.relkind = 'r'
+         where c.relnamespace in ('waha'::regnamespace,
+                                  'public'::regnamespace)
+           and c.relkind in ('r', 'v')
+           and (obj_description(c.oid, 'pg_class') is null
+                or a.attnum is not null
+                   and col_description(c.oid, a.attnum) is null)
+    }), '', 'every table and column has a comment');
+
+    is(psql('super', q{
+        select string_agg(p.oid::regprocedure::text, ' ')
+          from pg_proc p
+         where pronamespace = 'waha'::regnamespace
+           and obj_description(p.oid, 'pg_proc') is null
+    }), '', 'every function has a comment');
+
+    is(psql('super', q{
+        select string_agg(p.oid::regprocedure::text, ' ')
+          from pg_proc p
+         where pronamespace = 'waha'::regnamespace
+           and not exists (select from unnest(proconfig) c
+                            where c like 'search_path=%')
+           and (prosecdef or prolang <> (select oid from pg_language
+                                          where lanname = 'sql'))
+    }), '', 'every function but those that are inlined has a search_path');
+};
+
+
+$t->done;
+
+
+sub database {
+    my ($name, $owner) = @_;
+
+    psql('postgres', "create database $name owner $owner");
+}
+
+
+sub psql {
+    my ($name, $sql, $user) = @_;
+
+    my $was = $pg->{dbname};
+    $pg->{dbname} = $name;
+    my $out = eval { $pg->psql($sql, user => $user // 'postgres') };
+    $pg->{dbname} = $was;
+
+    return $out // die $@;
+}
+
+
+# what psql says
+
+sub install {
+    my ($name, $user, $variable, $file) = @_;
+
+    my $was = $pg->{dbname};
+    $pg->{dbname} = $name;
+    my $out = eval {
+        $pg->_psql([ ($variable ? ('-v', $variable) : ()),
+                     '-f', $file // $sql ], '', user => $user);
+    };
+    $pg->{dbname} = $was;
+
+    return $out // $@;
+}
+
+
+sub catalogue {
+    my ($name) = @_;
+
+    return psql($name, q{
+        select oid::regclass, relkind, relacl::text from pg_class
+         where relnamespace in ('waha'::regnamespace, 'public'::regnamespace)
+        union all
+        select c.conrelid::regclass, 'c', pg_get_constraintdef(c.oid)
+          from pg_constraint c
+         where connamespace in ('waha'::regnamespace, 'public'::regnamespace)
+        union all
+        select tgrelid::regclass, 't', pg_get_triggerdef(oid)
+          from pg_trigger
+         where not tgisinternal
+        union all
+        select null, 'f', oid::regprocedure || prosrc || proacl::text
+          from pg_proc
+         where pronamespace = 'waha'::regnamespace
+        order by 1, 2, 3
+    });
+}
