@@ -36,7 +36,8 @@ begin
         'alter table %1$I.contact_activities '
         'add constraint waha_activities_contact '
         'foreign key (organization_slug, contact_id) '
-        'references %1$I.contacts (organization_slug, id) %2$s not valid',
+        'references %1$I.contacts (organization_slug, id) '
+        'on update cascade %2$s not valid',
         crm,
         case when coalesce(action, 'c') = 'c'
              then 'on delete cascade'

@@ -1,0 +1,250 @@
+# One person is one contact: numbers in any spelling, hidden ids, names.
+
+use Waha::Test;
+use Waha::Ingest;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+my $n = 0;
+
+$pg->organization('acme', session => 't1', country_code => '55');
+$pg->organization('asia', session => 't2', country_code => '+60');
+$pg->organization('bare', session => 't3');
+
+
+subtest 'spellings of one number' => sub {
+    my @same = (
+        [ 'Brazil, a mobile number', '5511987654321', '551187654321' ],
+        [ 'Mexico', '5215512345678', '525512345678' ],
+        [ 'Argentina, 9 and 15', '5491112345678', '541112345678',
+          '54111512345678' ],
+        [ 'Argentina, a shorter area code', '5493512345678', '543512345678',
+          '54351152345678' ],
+    );
+
+    for (@same) {
+        my ($where, @spelled) = @$_;
+        my %keys = map { key($_) => 1 } @spelled;
+        is(scalar keys %keys, 1, $where) or diag(explain(\%keys));
+    }
+
+    is(key($_), $_, "$_ is as it is")
+        for '551137654321',         # a landline
+            '5511937654321',        # what would be one with a 9 before it
+            '55118765432',          # too short for a national number
+            '52155123456789', '549111234567890', '60123456789', '1555';
+
+    isnt(key('5511987654321'), key('5521987654321'), 'area codes differ');
+};
+
+
+subtest 'as people write them' => sub {
+    my @cases = (
+        [ '+55 (11) 98765-4321', undef, '5511987654321' ],
+        [ '+55 11 98765.4321 / +55 11 91111-1111', '55', '5511987654321' ],
+        [ '(11) 98765-4321', '55', '5511987654321' ],
+        [ '011 98765 4321', '55', '5511987654321' ],
+        [ '0055 11 98765-4321', undef, '5511987654321' ],
+        [ '5511987654321', '55', '5511987654321' ],
+        [ 'Tel.: +55 11 98765-4321 ext. 12', undef, '5511987654321' ],
+        [ '+44 (0)20 7946 0018', undef, '442079460018' ],
+        [ '012-345 6789', '60', '60123456789' ],
+        [ '011 44 20 7946 0018', '1', '442079460018' ],
+        [ '(555) 123-4567', '1', '15551234567' ],
+        [ "+55\x{a0}11\x{2011}98765\x{2013}4321", undef, '5511987654321' ],
+        [ 'call me', '55', undef ], [ '', '55', undef ], [ '12', '55', undef ],
+        [ '+999999999999999999', undef, undef ], [ undef, '55', undef ],
+        [ '11 98765-4321', 'BR', '11987654321' ],
+    );
+
+    for (@cases) {
+        my ($spelled, $country, $digits) = @$_;
+        utf8::encode(my $bytes = $spelled) if defined $spelled;
+        my $got = $pg->value('select waha.phone_digits('
+                             . quote($bytes) . ', ' . quote($country) . ')');
+        is($got, $digits, defined $bytes ? "\"$bytes\"" : 'null');
+    }
+};
+
+
+subtest 'numbers that people typed' => sub {
+    my $id = contact('acme', "'(11) 98765-4321'");
+
+    is(outcome($pg, from(phone => '551187654321'))->{contact_id}, $id,
+       'are known when a message comes');
+    is($pg->value("select phone_1 from contacts where id = $id"),
+       '(11) 98765-4321', 'and stay as they were written');
+
+    my $second = contact('acme', "'+5511987654321'");
+    is(outcome($pg, from(phone => '5511987654321'))->{contact_id}, $id,
+       'belong to the contact that had them first');
+
+    $pg->psql("update contacts set phone_1 = null where id = $id");
+    is(outcome($pg, from(phone => '5511987654321'))->{contact_id}, $id,
+       'what a message proved stays when the number is removed');
+
+    my $typed = contact('acme', "null, '+491701111111'");
+    $pg->psql("update contacts set phone_2 = '+491702222222' "
+              . "where id = $typed");
+    is(outcome($pg, from(phone => '491702222222'))->{contact_id}, $typed,
+       'a number that was changed is known');
+    is(outcome($pg, from(phone => '491701111111'))->{action},
+       'contact_created', 'and what was only typed before is not');
+
+    my $bare = contact('bare', "'012-345 6789'");
+    $pg->psql("update organizations set country_code = '60' "
+              . "where slug = 'bare'");
+    is(outcome($pg, from(session => 't3', phone => '60123456789'))
+           ->{contact_id}, $bare,
+       'a country code that is set later helps those that are there');
+
+    $pg->psql("alter table waha.contact_identities rename to away");
+    my $broken = eval { contact('acme', "'+491703333333'") };
+    $pg->psql("alter table waha.away rename to contact_identities");
+    like($broken // $@, qr/^[0-9]+$/,
+         'the write of the CRM works even when ours does not');
+};
+
+
+subtest 'a hidden id and a number' => sub {
+    my $one = outcome($pg, from(lid => '100', name => 'Lid'));
+    is($one->{action}, 'contact_created', 'a hidden id alone is a lead');
+    is($pg->value("select phone_1 from contacts "
+                  . "where id = $one->{contact_id}"), undef,
+       'and not a phone number');
+
+    my $two = outcome($pg, from(lid => '100', phone => '491704444444'));
+    is($two->{contact_id}, $one->{contact_id}, 'with a number: the same');
+    is($pg->value("select phone_1 from contacts "
+                  . "where id = $one->{contact_id}"), '+491704444444',
+       'who has the number from now on');
+    is(outcome($pg, from(phone => '491704444444'))->{contact_id},
+       $one->{contact_id}, 'by which the same is known');
+
+    # known twice
+
+    my $phone = outcome($pg, from(phone => '491705555555', name => 'Phone',
+                                  sent_at => 3000));
+    my $lid = outcome($pg, from(lid => '101', name => 'Lid', sent_at => 2000));
+    $pg->psql(q{
+        create table merges (what text);
+        grant insert on merges to waha_owner;
+        create or replace function waha.on_merge(organization text,
+            kept bigint, merged bigint) returns void language sql
+            set search_path = public, pg_temp as
+            'insert into merges values (organization || kept || ''<''
+                                        || merged)'});
+    my $note = $pg->value("insert into contact_activities (organization_slug,
+        contact_id, activity_type) values ('acme', $lid->{contact_id}, 'note')
+        returning id");
+
+    my $both = outcome($pg, from(lid => '101', phone => '491705555555',
+                                 sent_at => 1000));
+    is($both->{contact_id}, $phone->{contact_id}, 'the older one stays');
+    is($pg->value("select merged_into from contacts "
+                  . "where id = $lid->{contact_id}"), $phone->{contact_id},
+       'the other one lives on in it');
+    is($pg->value("select count(*) from contact_activities "
+                  . "where contact_id = $phone->{contact_id}"), 3,
+       'which has all the messages');
+    is($pg->value("select contact_id from contact_activities "
+                  . "where id = $note"), $lid->{contact_id},
+       "but not the CRM's own notes");
+    is($pg->value('select what from merges'),
+       "acme$phone->{contact_id}<$lid->{contact_id}", 'the hook was called');
+    is($pg->value("select first_name from contacts "
+                  . "where id = $phone->{contact_id}"), 'Phone',
+       'it has the newest name');
+    is($pg->value("select unread_count || ' ' || count(*) over () "
+                  . "from waha.conversations "
+                  . "where contact_id in ($phone->{contact_id}, "
+                  . "$lid->{contact_id})"), '3 1',
+       'and one conversation');
+};
+
+
+subtest 'names' => sub {
+    my $r = outcome($pg, from(phone => '491706666666', sent_at => 1000));
+    my $name = sub {
+        return $pg->value("select first_name || '|' || last_name "
+                          . "from contacts where id = $r->{contact_id}");
+    };
+    my $told = sub {
+        outcome($pg, from(phone => '491706666666', name => $_[0],
+                          sent_at => $_[1], @_[2 .. $#_]));
+        return $name->();
+    };
+
+    is($name->(), 'WhatsApp|Contact', 'none: a default');
+    is($told->('Bob', 2000), 'Bob|', 'one word');
+    is($told->('Bob van  Dylan', 3000), 'Bob|van  Dylan', 'several');
+    is($told->('Older', 2500), 'Bob|van  Dylan', 'an older one says nothing');
+    is($told->('   ', 4000), 'Bob|van  Dylan', 'nor does an empty one');
+    is($told->('x' x 300, 5000), 'x' x 50 . '|', 'a long one is cut');
+    is($told->("O'Hara \xf0\x9f\x99\x82", 6000),
+       "O'Hara|\xf0\x9f\x99\x82", 'a picture is a name too');
+
+    $pg->psql("update contacts set last_name = 'Miller' "
+              . "where id = $r->{contact_id}");
+    is($told->('Somebody', 7000), "O'Hara|Miller",
+       'what a person edited stays');
+    is($pg->value("select whatsapp_name from contacts "
+                  . "where id = $r->{contact_id}"), 'Somebody',
+       'and what WhatsApp says is kept beside it');
+
+    $told->('Me', 8000, direction => 'outbound');
+    is($pg->value("select whatsapp_name from contacts "
+                  . "where id = $r->{contact_id}"), 'Somebody',
+       'an own message names nobody');
+};
+
+
+subtest 'a new lead' => sub {
+    my $r = outcome($pg, from(session => 't2', phone => '60312345678',
+                              name => 'Ali'));
+    is($pg->value(q{
+        select concat_ws('|', phone_1, contact_type, state, t.name)
+          from contacts c join traffic_channels t on t.id = traffic_source_id
+         where c.id = } . $r->{contact_id}),
+       '+60312345678|lead|Selangor|WhatsApp', 'has what the guide wants');
+    outcome($pg, from(session => 't2', phone => '60412345678'));
+    is($pg->value("select count(*) from traffic_channels "
+                  . "where organization_slug = 'asia'"), 1,
+       'the channel is made once');
+};
+
+
+subtest 'two spellings at the same moment' => sub {
+    my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
+
+    $s[0]->query('begin');
+    $s[0]->query(call_sql(ingest => from(phone => '5521987654321')));
+    $s[1]->async(call_sql(ingest => from(phone => '552187654321')));
+    wait_for(sub { $pg->value("select count(*) from pg_stat_activity "
+        . "where pid = " . $s[1]->backend . " and wait_event_type = 'Lock'") })
+        or fail('the second waits');
+    $s[0]->query('commit');
+    like($s[1]->result, qr/activity_logged/, 'are one contact');
+};
+
+$t->done;
+
+
+sub key {
+    return $pg->value("select waha.phone_key('$_[0]')");
+}
+
+
+sub from {
+    return message(message_id => 'A' . ++$n, @_);
+}
+
+
+sub contact {
+    my ($organization, $phones) = @_;
+    my @columns = map { "phone_$_" } 1 .. split /, /, $phones;
+
+    return $pg->value("insert into contacts (organization_slug, first_name, "
+        . join(', ', @columns) . ") values ('$organization', 'Typed', $phones)"
+        . ' returning id');
+}

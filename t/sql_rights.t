@@ -1,0 +1,162 @@
+# Who may do what: the gateway, readers of one organization, strangers.
+
+use Waha::Test;
+use Waha::Ingest;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+
+$pg->organization('acme', session => 't1');
+$pg->organization('other', session => 't2');
+outcomes($pg, batch =>
+         message(message_id => 'A1', phone => '79222222222'),
+         message(message_id => 'A1', phone => '79222222222', session => 't2'),
+         message(message_id => 'A2', phone => '79333333333', session => 't2'),
+         status(target_id => 'A1', status => 'read', session => 't2'));
+$pg->psql('create role clerk login in role waha_reader;
+           create role stranger login;');
+
+my @relations = map { $_->[0] } @{ $pg->rows(q{
+    select oid::regclass from pg_class
+     where relnamespace in ('waha'::regnamespace, 'public'::regnamespace)
+       and relkind in ('r', 'v') order by 1}) };
+cmp_ok(scalar @relations, '>', 15, 'there are tables and views');
+
+
+subtest 'waha_gateway only executes' => sub {
+    for my $relation (@relations) {
+        like(fails($_, 'waha_gateway'), qr/permission denied/, $_)
+            for "select from $relation", "delete from $relation",
+                "insert into $relation default values";
+    }
+
+    like(fails($_, 'waha_gateway'), qr/permission denied/, $_)
+        for 'create table x ()', 'create table waha.x ()', 'create schema x',
+            'create function waha.x() returns int language sql as $$ $$',
+            'select waha.merge_contacts(null, null, null)',
+            'select waha.replay(1)', 'select waha.maintain()',
+            'set role waha_owner';
+
+    is($pg->value(q{
+        select string_agg(distinct p.proname, ' ' order by p.proname)
+          from pg_proc p
+         where pronamespace = 'waha'::regnamespace
+           and has_function_privilege('waha_gateway', p.oid, 'execute')}),
+       'check ingest ingest_batch ingest_each quarantine',
+       'and no more than the contract');
+
+    is($pg->value("select waha.check(1, 1)", user => 'waha_gateway'), undef,
+       'waha.check has nothing against it');
+};
+
+
+subtest 'waha.check' => sub {
+    like($pg->value('select waha.check(1, 1)'),
+         qr/^role "postgres" is a superuser: connect as waha_gateway/,
+         'a superuser');
+    like($pg->value('select waha.check(2, 3)', user => 'waha_gateway'),
+         qr/serves contract 1 to 1, the module needs 2 to 3: run/,
+         'a module that is newer');
+
+    $pg->psql('grant execute on function waha.check to stranger;
+               grant usage on schema waha to stranger;
+               alter role stranger bypassrls');
+    like($pg->value('select waha.check(1, 1)', user => 'stranger'),
+         qr/has BYPASSRLS/, 'a role that bypasses row-level security');
+
+    $pg->psql('alter role stranger nobypassrls; grant waha_owner to stranger');
+    like($pg->value('select waha.check(1, 1)', user => 'stranger'),
+         qr/"stranger" owns tables/, 'a member of the owner');
+
+    $pg->psql('revoke waha_owner from stranger;
+               revoke usage on schema waha from stranger;
+               revoke execute on function waha.check from stranger');
+};
+
+
+subtest 'waha_reader sees one organization' => sub {
+    my @seen = qw(waha.tenant_organizations waha.tenant_contacts
+                  waha.tenant_traffic_channels
+                  waha.tenant_contact_activities waha.sessions
+                  waha.contact_identities waha.conversations
+                  waha.message_states);
+    my %count = map { $_ => 2 } @seen;
+    @count{'waha.tenant_organizations', 'waha.tenant_traffic_channels',
+           'waha.sessions', 'waha.message_states'} = (1) x 4;
+
+    for my $relation (@seen) {
+        is($pg->value("select count(*) from $relation", user => 'clerk'), 0,
+           "$relation: nothing without an organization");
+        is($pg->value("set waha.organization = 'other';
+                       select count(*) from $relation", user => 'clerk'),
+           $count{$relation}, 'its rows with one');
+        is($pg->value("begin; set local waha.organization = 'other'; commit;
+                       select count(*) from $relation", user => 'clerk'), 0,
+           'nothing after the transaction that named it');
+    }
+
+    my %seen = map { $_ => 1 } @seen;
+    for my $relation (grep { !$seen{$_} } @relations) {
+        like(fails("select from $relation", 'clerk'), qr/permission denied/,
+             "$relation: nothing at all");
+    }
+
+    like(fails("delete from $_", 'clerk'),
+         qr/permission denied|cannot delete/, "$_: is not to be written")
+        for @seen;
+
+    # a function that tells what it was shown is asked last
+
+    is($pg->value(q{
+        create function pg_temp.told(text) returns bool language plpgsql
+            cost 0.0000001
+            as $$ begin raise exception 'told %', $1; end $$;
+        set waha.organization = 'none';
+        select count(*) from waha.tenant_contacts
+         where pg_temp.told(organization_slug)}, user => 'clerk'), 0,
+       'nor by a function in the condition');
+};
+
+
+subtest 'rows cannot cross organizations' => sub {
+    my ($id) = map { $_->[0] } @{ $pg->rows(
+        "select id from contacts where organization_slug = 'other'") };
+
+    like(fails($_), qr/violates foreign key constraint/, $_) for
+        "insert into contact_activities (organization_slug, contact_id,
+             activity_type) values ('acme', $id, 'note')",
+        "begin; insert into waha.contact_identities (organization_slug, kind,
+             key, contact_id, seen, proved)
+             values ('acme', 'lid', '1', $id, '1', true); commit",
+        "insert into waha.conversations (organization_slug, contact_id,
+             session_name, last_message_id, last_message_at, last_direction,
+             unread_count) values ('acme', $id, 't1', 'x', now(), 'x', 0)";
+
+    like(fails("update organizations set slug = 'acne' where slug = 'acme'"),
+         qr/slug of organization "acme" cannot be changed/,
+         'a slug stays as it is');
+};
+
+
+subtest 'others' => sub {
+    like(fails($_, 'stranger'), qr/permission denied/, $_)
+        for 'select from waha.sessions', 'select waha.check(1, 1)',
+            'select waha.status_rank(null)';
+
+    is($pg->value(q{
+        select string_agg(p.oid::regprocedure::text, ' ')
+          from pg_proc p
+         where pronamespace = 'waha'::regnamespace
+           and has_function_privilege('stranger', p.oid, 'execute')}), undef,
+       'everybody may execute no function');
+};
+
+$t->done;
+
+
+sub fails {
+    my ($sql, $user) = @_;
+
+    return eval { $pg->psql($sql, user => $user // 'postgres'); 'it works' }
+           // $@;
+}
