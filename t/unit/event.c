@@ -310,6 +310,7 @@ unit_verify(ngx_http_waha_hmac_e algorithm, ngx_str_t *arg,
                                          &unit_signature, arg);
     if (key) {
         ngx_http_waha_json_put(out, "key", &key->secret);
+        ngx_http_waha_json_number(out, "number", key - unit_key_list);
     }
 }
 
