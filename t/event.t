@@ -520,6 +520,29 @@ for my $state (qw(received accepted rejected)) {
               "call.$state");
 }
 
+for my $case (
+    [ 'message.reaction', { id => 'false_79222222222@c.us_R',
+                            reaction => { messageId => 'A' } } ],
+    [ 'call.received', { id => 'C', from => '79222222222@c.us' } ])
+{
+    is(record(event(@$case))->{sent_at}, $created,
+       "$case->[0] without a time has that of the event");
+}
+
+for my $name (qw(message.ack message.reaction message.edited call.received)) {
+    is(record(event($name, { id => 'false_0@c.us_A', from => '0@c.us',
+                             ack => 1, body => 'x' }))->{kind}, 'other',
+       "$name of nobody");
+    is(rc(event($name, { id => "A\n", from => "\n" })), 'declined',
+       "$name with a line break in its id");
+}
+
+is(record(event('message.revoked', { after => { id => 'false_0@c.us_A' } }))
+     ->{kind}, 'other', 'message.revoked of nobody');
+is(rc(event('message.revoked', { after => { id => 'false_7922222@c.us_A' },
+                                 revokedMessageId => "A\n" })), 'declined',
+   'message.revoked with a line break in its target');
+
 is(record(event('session.status', { status => 'PASSKEY_REQUIRED',
                                     statuses => [] }))->{sent_at}, $created,
    'a session without a history');
@@ -873,18 +896,29 @@ is(call('sha256', 'body')->{key}, undef, 'SHA-512 given for SHA-256');
 
 # --- no memory ---------------------------------------------------------------
 
-for my $name ('13-noweb-message', '35-noweb-call.received', 'repaired') {
+my %starved = (
+    'an image' => slurp("$root/t/fixtures/waha/13-noweb-message.body"),
+    'a call' => slurp("$root/t/fixtures/waha/35-noweb-call.received.body"),
+    'a repaired text' => message({ body => 'A' }) =~ s/"A"/"\xff"/r,
+    'a long card' => message({ vCards => [ 'c' x 5000 ] }),
+    'numbers as names' => event('unheard.of', {}, { organization_id => 42,
+                                                    tenant_id => 43 }),
+);
 
-    my $text = $name eq 'repaired' ? message({ body => 'A' }) =~ s/"A"/"\xff"/r
-                                   : slurp("$root/t/fixtures/waha/$name.body");
+for my $name (sort keys %starved) {
+    my $text = $starved{$name};
+    my $want = ask('envelope', $text);
     my ($n, $rc) = (0, 'error');
+
+    my $got;
 
     while ($rc eq 'error' && $n < 1000) {
         ask('fail', ++$n);
-        $rc = rc($text);
+        $got = ask('envelope', $text);
+        $rc = $got->{rc};
     }
 
-    is($rc, 'ok', "$name: allocation 1 to $n fails, each is told");
+    is_deeply($got, $want, "$name: no memory for 1 to $n, each is told");
     cmp_ok($n, '>', 10, 'and there were some');
 }
 
