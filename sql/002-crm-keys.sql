@@ -2,7 +2,7 @@
 -- row that points into another organization impossible.
 
 alter table :"crm_schema".contacts
-    add constraint waha_contacts_key unique (organization_slug, id);
+    add constraint waha_contacts_key unique (id, organization_slug);
 
 -- byte by byte: cheaper, and no other index can be taken for these
 

@@ -270,7 +270,7 @@ begin
                        as u (organization, contact, chat, direction, name)
                   join waha.contacts c
                     on c.organization_slug
-                       = u.organization collate "default"
+                       = u.organization collate "C"
                    and c.id = u.contact
                  order by c.created_at, c.id
                    for update of c) l;
@@ -288,7 +288,7 @@ begin
                        as u (organization, contact, chat, direction, name)
                   join waha.contacts c
                     on c.organization_slug
-                       = u.organization collate "default"
+                       = u.organization collate "C"
                    and c.id = u.contact
                  order by c.created_at, c.id
                    for key share of c) l;

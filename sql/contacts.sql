@@ -43,7 +43,7 @@ as $$
                           then coalesce(nullif(c.phone_3, ''), '+' || phone)
                           else c.phone_3 end
       from waha.organizations o
-     where c.organization_slug = organization
+     where c.organization_slug = organization collate "C"
        and c.id = contact
        and o.slug = organization
        and phone is not null
@@ -74,7 +74,7 @@ as $$
                                  c.last_name, c.whatsapp_name)
                             then waha.last_name(rename_contact.name)
                             else c.last_name end
-     where c.organization_slug = organization
+     where c.organization_slug = organization collate "C"
        and c.id = contact
        and c.whatsapp_name is distinct from rename_contact.name
        and not exists (
@@ -116,14 +116,14 @@ begin
 
     select c.* into kept
       from waha.contacts c
-     where c.organization_slug = organization
+     where c.organization_slug = organization collate "C"
        and c.id in (one, other)
      order by c.created_at nulls first, c.id
      limit 1;
 
     select c.* into merged
       from waha.contacts c
-     where c.organization_slug = organization
+     where c.organization_slug = organization collate "C"
        and c.id = one + other - kept.id;
 
     update waha.contact_identities i
@@ -168,7 +168,7 @@ begin
        set first_name = kept.first_name,
            last_name = kept.last_name,
            whatsapp_name = told
-     where c.organization_slug = organization
+     where c.organization_slug = organization collate "C"
        and c.id = kept.id;
 
     foreach phone in array array[merged.phone_1, merged.phone_2,
@@ -184,7 +184,7 @@ begin
 
     update waha.contacts c
        set merged_into = kept.id
-     where c.organization_slug = organization
+     where c.organization_slug = organization collate "C"
        and c.id = merged.id;
 
     perform waha.on_merge(organization, kept.id, merged.id);
@@ -204,15 +204,16 @@ as $$
     with recursive chain as (
         select c.id, c.merged_into, 1 as step
           from waha.contacts c
-         where c.organization_slug = organization
+         where c.organization_slug = organization collate "C"
            and c.id = contact
 
         union all
 
         select c.id, c.merged_into, chain.step + 1
           from chain
-          join waha.contacts c on c.organization_slug = organization
-                              and c.id = chain.merged_into
+          join waha.contacts c
+            on c.organization_slug = organization collate "C"
+           and c.id = chain.merged_into
          where chain.step < 100
     )
     select id from chain order by step desc limit 1

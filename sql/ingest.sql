@@ -331,7 +331,7 @@ begin
            and l.key = $10
            and l.proved
           join waha.contacts c
-            on c.organization_slug = s.organization_slug collate "default"
+            on c.organization_slug = s.organization_slug collate "C"
            and c.id = coalesce(l.contact_id, p.contact_id)
          where s.name = $3
            and o.whatsapp_enabled

@@ -1,0 +1,139 @@
+# Plans are made while tables are empty and must fit when they are not: every
+# access by the right index, also beside the CRM's own ones.
+
+use Waha::Test;
+use Waha::Ingest;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres(install => 0, conf => <<'EOF_CONF');
+session_preload_libraries = 'auto_explain'
+auto_explain.log_nested_statements = on
+autovacuum = off
+EOF_CONF
+
+# what the integration guide has, with its indexes
+
+$pg->psql(<<'EOF_SQL');
+create table organizations (id serial primary key,
+    slug varchar(255) not null unique);
+create table contacts (id serial primary key,
+    organization_slug varchar(255) not null, phone_1 varchar(50));
+create index contacts_org_phone on contacts (organization_slug, phone_1);
+create index contacts_org on contacts (organization_slug);
+create table contact_activities (id serial primary key,
+    contact_id int not null references contacts on delete cascade,
+    organization_slug varchar(255) not null, activity_type varchar(50),
+    created_at timestamp default now());
+create index activities_contact on contact_activities (contact_id);
+create index activities_org on contact_activities (organization_slug);
+create index activities_type on contact_activities (activity_type);
+create index activities_time on contact_activities
+    (contact_id, created_at desc);
+EOF_SQL
+$pg->install;
+$pg->organization('acme', session => 't1');
+
+my $people = 3000;
+my $session = $pg->session(user => 'waha_gateway');
+my $n = 0;
+
+run();          # while all is empty
+
+$pg->psql(<<"EOF_SQL");
+insert into contacts (organization_slug, phone_1, whatsapp_name)
+    select 'acme', '+' || 49000000000 + k, 'Bob'
+      from generate_series(1, $people) k;
+update waha.contact_identities set proved = true;
+insert into contact_activities (organization_slug, contact_id, session_name,
+        message_id, direction, activity_type, chat, sender_name)
+    select 'acme', c.id, 't1', 'S' || c.id || '.' || k, 'inbound',
+           'whatsapp_message', 'person', 'Bob'
+      from contacts c, generate_series(1, 5) k;
+insert into waha.message_states (organization_slug, session_name, message_id,
+                                 status)
+    select 'acme', 't1', 'S' || k, 'read' from generate_series(1, $people) k;
+insert into waha.conversations (organization_slug, contact_id, session_name,
+        last_message_id, last_message_at, last_direction, unread_count)
+    select 'acme', id, 't1', 'x', '1970-01-01', 'inbound', 0 from contacts
+    on conflict do nothing;
+insert into organizations (slug, whatsapp_enabled)
+    select 'o' || k, true from generate_series(1, $people) k;
+insert into waha.sessions (name, organization_slug)
+    select 's' || k, 'o' || k from generate_series(1, $people) k;
+alter system set auto_explain.log_min_duration = 0;
+EOF_SQL
+$pg->psql('select pg_reload_conf()');
+
+wait_for(sub { $session->query('show auto_explain.log_min_duration') eq '0' })
+    or die 'no auto_explain';
+my $from = length $pg->log;
+
+run();          # with the plans of before
+
+my $log = substr $pg->log, $from;
+my @scans = $log =~ /((?:Seq Scan|Bitmap Heap Scan) on \w+|Index (?:Only )?Scan (?:Backward )?using \w+ on \w+)/g;
+my %seen;
+$seen{$_}++ for @scans;
+
+cmp_ok(scalar @scans, '>', 50, 'there are plans to look at');
+
+# the table that holds one row; none of the others
+
+delete @seen{grep { /^Seq Scan on version$/ } keys %seen};
+is(join(', ', grep { /^(Seq|Bitmap)/ } sort keys %seen), '',
+   'no table is read as a whole');
+
+my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
+          contact_activities =>
+              qr/^(waha_activities_message|waha_activities_timeline
+                   |contact_activities_pkey)$/x,
+          contact_identities => qr/^(contact_identities_pkey
+              |contact_identities_organization_slug_contact_id_idx)$/x,
+          message_states => qr/^message_states_pkey$/,
+          conversations => qr/^conversations_pkey$/,
+          organizations => qr/^organizations_(slug_key|pkey)$/,
+          sessions => qr/^sessions_pkey$/,
+          traffic_channels => qr/./);
+
+for (sort keys %seen) {
+    my ($index, $table) = /using (\w+) on (\w+)/ or next;
+    like($index, $by{$table} // qr/^$/, "$table is read by $index");
+}
+
+unlike($log, qr/(Hash|Merge) (Left )?Join/, 'joins go row by row');
+
+$t->done;
+
+
+# each kind of event, known and unknown people, a merge; one by one, together
+
+sub run {
+    my @events = map {
+        my $phone = 49000000000 + 1 + int rand 3000;
+        my $lid = 1000 + ++$n;
+        my $id = "M$n";
+
+        (message(message_id => $id, phone => $phone, name => 'Bob'),
+         message(message_id => "N$id", phone => $phone, name => "Bob $n",
+                 direction => 'outbound'),
+         message(message_id => "L$id", lid => $lid, name => "Lid $n"),
+         message(message_id => "B$id", lid => $lid, phone => $phone,
+                 name => "Both $n"),
+         message(message_id => "B$id", lid => $lid, phone => $phone),
+         status(target_id => $id, status => 'read'),
+         (map { { provider => 'waha', session => 't1', kind => $_,
+                  direction => 'inbound', chat => 'person', phone => $phone,
+                  message_id => "$_$id", target_id => $id, body => 'x',
+                  sent_at => 1795226570000 } } qw(edit reaction revoke)),
+         message(kind => 'call', message_id => "C$id", phone => $phone,
+                 status => 'received'),
+         message(kind => 'call', message_id => "C$id", phone => $phone,
+                 status => 'rejected'),
+         { provider => 'waha', session => "s$n", kind => 'session',
+           status => 'WORKING', phone => '7911', sent_at => 1795226570000 })
+    } 1 .. 4;
+
+    $session->query(call_sql(ingest => $_)) for @events;
+    $session->query(call_sql(batch => map { { %$_, message_id => "b"
+        . ($_->{message_id} // '') } } @events));
+}
