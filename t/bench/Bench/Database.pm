@@ -124,18 +124,19 @@ sub set {
 sub cpu { return cpu_of($_[0]{pg}->pid) }
 
 
-# what has been committed: transactions, activities
+# what has been committed, transactions and activities, and what has failed
 
 sub counters {
     my ($self, $name) = @_;
 
-    my ($transactions, $activities) = split /\|/, $self->sql($name,
-        'select (select xact_commit from pg_stat_database'
-        . '        where datname = current_database()),'
-        . '     (select count(*) from waha.contact_activities)');
+    my ($transactions, $deadlocks, $activities) = split /\|/,
+        $self->sql($name, 'select xact_commit, deadlocks,'
+                          . ' (select count(*) from waha.contact_activities)'
+                          . ' from pg_stat_database'
+                          . ' where datname = current_database()');
 
-    return { transactions => $transactions, activities => $activities,
-             cpu => $self->cpu };
+    return { transactions => $transactions, deadlocks => $deadlocks,
+             activities => $activities, cpu => $self->cpu };
 }
 
 
