@@ -49,8 +49,10 @@ typedef ngx_int_t (*ngx_http_waha_reader_pt)(ngx_http_waha_reader_t *reader);
 /* An identifier that may go into a key: printable ASCII, not too long. */
 ngx_int_t ngx_http_waha_envelope_id(ngx_str_t *id);
 
-/* Milliseconds of a time in seconds (scale 1000) or milliseconds (1), 0
-   when it is none between 1970 and 2100. */
+/*
+ * Milliseconds of a time in seconds (scale 1000) or milliseconds (1); 0 when
+ * it is none between 1970 and 2100.
+ */
 int64_t ngx_http_waha_envelope_time(const cJSON *value, ngx_uint_t scale);
 
 /* The time of the event itself: as WAHA says, else the present. */

@@ -1,0 +1,28 @@
+#!/usr/bin/perl
+
+# The fuzz targets hold for their corpus and for a moment more; "make fuzz"
+# runs them for longer.
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Temp ();
+use Test::More;
+
+plan(skip_all => 'no clang: see "make fuzz"')
+    if system('command -v ${CLANG:-clang} > /dev/null 2>&1') != 0;
+
+my $dir = File::Temp->newdir('waha-fuzz-XXXXXX', TMPDIR => 1);
+
+alarm 300;
+
+for my $target (qw(clean signature identity envelope)) {
+    my $run = "DIR=$dir TARGETS=$target " . dirname(__FILE__) . '/fuzz/run';
+    my $text = `$run -runs=5000 2>&1`;
+
+    is($?, 0, "$target breaks no rule") or diag $text;
+    like($text, qr/number_of_executed_units: 5000/, 'in 5000 runs');
+}
+
+done_testing();
