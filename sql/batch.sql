@@ -347,7 +347,7 @@ as $$
                          contact, name, at)
              where u.organization is not null
                and u.contact is not null
-               and u.kind in ('message', 'call')
+               and u.kind = 'message'
                and u.chat = 'person'
                and u.direction = 'inbound'
                and waha.clean_name(u.name) is not null

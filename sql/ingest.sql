@@ -184,6 +184,16 @@ begin
         subjects := waha.lock_messages(live, sessions, kinds, ids, targets);
     end if;
 
+    if 'call' = any (kinds) then
+        -- its time can change, so it cannot tell which name is the newest
+
+        for n in 1 .. cardinality(kinds) loop
+            if kinds[n] = 'call' then
+                names[n] := null;
+            end if;
+        end loop;
+    end if;
+
     if kinds && '{message,call}' then
         select * into contacts, strangers
           from waha.identify(live, kinds, chats, phones, lids);
