@@ -144,9 +144,6 @@ ngx_int_t ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
  */
 void ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job);
 
-/* The number of jobs that have been sent and not yet answered. */
-ngx_uint_t ngx_http_waha_pg_busy(ngx_http_waha_pg_pool_t *pool);
-
 /* The error class of a SQLSTATE, NGX_HTTP_WAHA_PG_*. */
 ngx_uint_t ngx_http_waha_pg_class(const char *sqlstate);
 

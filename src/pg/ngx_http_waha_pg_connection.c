@@ -362,7 +362,7 @@ ngx_int_t
 ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c, PGresult *res)
 {
     if (res == NULL) {
-        return NGX_OK;
+        return c->result ? NGX_OK : NGX_ERROR;
     }
 
     switch (PQresultStatus(res)) {
@@ -379,9 +379,7 @@ ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c, PGresult *res)
 
     case PGRES_FATAL_ERROR:
 
-        if (PQresultStatus(c->result) != PGRES_FATAL_ERROR
-            || c->result == NULL)
-        {
+        if (!ngx_http_waha_pg_is_error(c->result)) {
             PQclear(c->result);
             c->result = res;
             return NGX_AGAIN;
@@ -405,9 +403,7 @@ ngx_http_waha_pg_gone(ngx_http_waha_pg_connection_t *c)
 {
     if (!c->doomed) {
 
-        if (PQresultStatus(c->result) == PGRES_FATAL_ERROR
-            && c->result != NULL)
-        {
+        if (ngx_http_waha_pg_is_error(c->result)) {
             ngx_http_waha_pg_say_result(&c->reason, c->result, NULL);
 
         } else {

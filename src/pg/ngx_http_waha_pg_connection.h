@@ -192,6 +192,7 @@ void ngx_http_waha_pg_say(ngx_http_waha_pg_reason_t *reason,
     const char *text);
 void ngx_http_waha_pg_say_result(ngx_http_waha_pg_reason_t *reason,
     const PGresult *res, const char *hint);
+ngx_uint_t ngx_http_waha_pg_is_error(const PGresult *res);
 const char *ngx_http_waha_pg_sqlstate(const PGresult *res);
 
 /* The class of a failed attempt, from libpq's words. */

@@ -98,6 +98,15 @@ ngx_http_waha_pg_connect_class(const char *message)
 }
 
 
+/* PQresultStatus() takes what is missing for an error */
+
+ngx_uint_t
+ngx_http_waha_pg_is_error(const PGresult *res)
+{
+    return res && PQresultStatus(res) == PGRES_FATAL_ERROR;
+}
+
+
 const char *
 ngx_http_waha_pg_sqlstate(const PGresult *res)
 {

@@ -272,7 +272,9 @@ ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c, PGresult *res)
         return NGX_AGAIN;
     }
 
-    if (rc == NGX_ERROR) {
+    /* an open transaction would be one that is not committed */
+
+    if (rc == NGX_ERROR || PQtransactionStatus(c->conn) != PQTRANS_IDLE) {
         ngx_http_waha_pg_say(&c->reason, "unexpected answer");
         ngx_http_waha_pg_lost(c);
         return NGX_DONE;
@@ -292,7 +294,7 @@ ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c)
         return NGX_DONE;
     }
 
-    if (PQresultStatus(c->result) == PGRES_FATAL_ERROR) {
+    if (ngx_http_waha_pg_is_error(c->result)) {
         return ngx_http_waha_pg_error(c);
     }
 

@@ -147,13 +147,6 @@ ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool)
 }
 
 
-ngx_uint_t
-ngx_http_waha_pg_busy(ngx_http_waha_pg_pool_t *pool)
-{
-    return pool->count[NGX_HTTP_WAHA_PG_RUNNING];
-}
-
-
 static void
 ngx_http_waha_pg_retry_handler(ngx_event_t *ev)
 {

@@ -102,7 +102,7 @@ ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
     const char  *value[NGX_HTTP_WAHA_PG_FACTS];
     u_char       text[NGX_HTTP_WAHA_PG_REASON];
 
-    if (PQresultStatus(c->result) == PGRES_FATAL_ERROR) {
+    if (ngx_http_waha_pg_is_error(c->result)) {
         return ngx_http_waha_pg_unfit_result(c);
     }
 
@@ -177,7 +177,7 @@ ngx_http_waha_pg_contract(ngx_http_waha_pg_connection_t *c, PGresult *res)
 static ngx_int_t
 ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c)
 {
-    if (PQresultStatus(c->result) == PGRES_FATAL_ERROR) {
+    if (ngx_http_waha_pg_is_error(c->result)) {
         return ngx_http_waha_pg_unfit_result(c);
     }
 
