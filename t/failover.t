@@ -63,10 +63,12 @@ for (1 .. $runs) {
 }
 
 
-pair();
+pair(standby_first => 1);
 $pg->organization('acme', session => 't1');
 
 is($t->webhook($t->message)->{status}, 200, 'with its standby it works');
+like($t->error_log, qr/the server is a standby/,
+     'though the standby is the first to be asked');
 
 $standby->crash;
 
@@ -116,14 +118,17 @@ $t->done;
 # two new servers, and a new nginx that knows both
 
 sub pair {
+    my (%o) = @_;
+
     $t->nginx->stop if $fault;
     $_->stop('kill') for grep { $_ } $standby, $pg;
 
     $pg = $t->postgres;
     $standby = Waha::Standby->new($t, $pg);
 
-    my $dsn = $pg->dsn(host => join(',', map { $_->socket_dir } $pg, $standby),
-                       port => join(',', map { $_->port } $pg, $standby));
+    my @servers = $o{standby_first} ? ($standby, $pg) : ($pg, $standby);
+    my $dsn = $pg->dsn(host => join(',', map { $_->socket_dir } @servers),
+                       port => join(',', map { $_->port } @servers));
 
     $t->nginx(workers => 2, vars => { DSN => $dsn })->start;
 
