@@ -10,6 +10,11 @@ use File::Basename ();
 
 use Waha::Process qw(spawn reap alive wait_for free_port children_of);
 
+# nginx frees little of its configuration before it ends
+
+$ENV{ASAN_OPTIONS} //= 'detect_leaks=0';
+$ENV{UBSAN_OPTIONS} //= 'print_stacktrace=1';
+
 my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 
 
@@ -114,10 +119,7 @@ sub start {
     my ($self) = @_;
 
     $self->{pid} = spawn(cmd => [ $self->_command ], dir => $self->{dir},
-        log => "$self->{dir}/stderr.log",
-        env => { ASAN_OPTIONS => $ENV{ASAN_OPTIONS} // 'detect_leaks=0',
-                 UBSAN_OPTIONS => $ENV{UBSAN_OPTIONS}
-                                  // 'print_stacktrace=1' });
+        log => "$self->{dir}/stderr.log");
 
     my $state = wait_for(sub {
         return 'dead' if !alive($self->{pid});
