@@ -59,8 +59,10 @@ insert into waha_wanted (tab, col, holds, given, least) values
     ('contact_activities', 'occurred_at', '{timestamptz}', true, null);
 
 create temp table waha_adopted on commit drop as
-select c.oid as relid, c.relname as tab, c.relkind, c.relowner,
-       c.relrowsecurity
+select c.oid as relid, c.relname as tab, c.relowner, c.relrowsecurity,
+       c.relkind = 'r' and not c.relispartition
+       and not exists (select from pg_inherits i
+                        where c.oid in (i.inhrelid, i.inhparent)) as ordinary
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
  where n.nspname = :'crm_schema'
@@ -79,7 +81,7 @@ begin
       from (
         select 1 as step, tab::text as what, 'is not an ordinary table' as why
           from waha_adopted
-         where relkind <> 'r'
+         where not ordinary
 
         union all
 

@@ -158,57 +158,87 @@ comment on function waha.name_is_ours(text, text, text) is 'false: a person edit
 
 -- Numbers that people typed into contacts.  What a message proved stays.
 
-create or replace function waha.learn_phones(organization text,
-    contact bigint, phones text[]) returns void
-language sql
+create or replace function waha.learn_phones(contacts bigint[]) returns void
+language plpgsql
 set search_path = waha, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
+#variable_conflict use_column
+begin
     insert into waha.contact_identities (organization_slug, kind, key,
                                          contact_id, seen, proved)
-    select organization, 'phone', waha.phone_key(d.digits), contact,
-           min(d.digits), false
-      from waha.organizations o
-     cross join unnest(phones) as p
-     cross join waha.phone_digits(p, o.country_code) as d (digits)
-     where o.slug = organization
+    select distinct on (c.organization_slug collate "C",
+                        waha.phone_key(d.digits) collate "C")
+           c.organization_slug, 'phone', waha.phone_key(d.digits), c.id,
+           d.digits, false
+      from unnest(contacts) as u (id)
+      join waha.contacts c on c.id = u.id
+      join waha.organizations o on o.slug = c.organization_slug
+     cross join unnest(array[c.phone_1, c.phone_2, c.phone_3])
+                as p (spelled)
+     cross join waha.phone_digits(p.spelled, o.country_code) as d (digits)
+     where p.spelled <> ''
        and d.digits is not null
-     group by 3
-     order by 3
-    on conflict do nothing
+       and c.merged_into is null
+     order by c.organization_slug collate "C",
+              waha.phone_key(d.digits) collate "C", c.created_at, c.id
+    on conflict do nothing;
+end
 $$;
 
-comment on function waha.learn_phones(text, bigint, text[]) is 'gives a contact the identities of numbers that were typed in, unless they are somebody else''s';
+comment on function waha.learn_phones(bigint[]) is 'gives contacts the identities of numbers that were typed in, unless they are somebody else''s; of several, the oldest has it';
 
 
-create or replace function waha.contact_written() returns trigger
+create or replace function waha.contacts_added() returns trigger
 language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
-    if tg_op = 'UPDATE' then
-        delete from waha.contact_identities i
-         where i.organization_slug = old.organization_slug
-           and i.contact_id = old.id
-           and not i.proved;
-    end if;
-
-    if new.merged_into is null then
-        perform waha.learn_phones(new.organization_slug, new.id,
-                                  array[new.phone_1, new.phone_2,
-                                        new.phone_3]);
-    end if;
+    perform waha.learn_phones(array_agg(a.id))
+       from added a
+      where concat(a.phone_1, a.phone_2, a.phone_3) <> ''
+     having count(*) > 0;
 
     return null;
 
 exception
     when others then
         -- the CRM's own write comes first
+        raise log 'waha: no identities for new contacts: %', sqlerrm;
+        return null;
+end
+$$;
+
+comment on function waha.contacts_added() is 'gives new contacts of the CRM their identities; never makes its write fail';
+
+
+create or replace function waha.contact_changed() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    delete from waha.contact_identities i
+     where i.organization_slug = old.organization_slug
+       and i.contact_id = old.id
+       and not i.proved;
+
+    perform waha.learn_phones(array[new.id::bigint]);
+
+    return null;
+
+exception
+    when others then
         raise log 'waha: no identities for contact %: %', new.id, sqlerrm;
         return null;
 end
 $$;
 
-comment on function waha.contact_written() is 'keeps identities in step with contacts.phone_1 to phone_3; never makes the CRM''s write fail';
+comment on function waha.contact_changed() is 'keeps identities in step with the numbers of a contact; what a message proved stays; never makes the CRM''s write fail';
 
 
 create or replace function waha.contact_moves() returns trigger
@@ -233,24 +263,15 @@ comment on function waha.contact_moves() is 'lets the CRM give a contact to anot
 
 create or replace function waha.learn_all(organization text default null)
 returns void
-language plpgsql
+language sql
 set search_path = waha, pg_temp
 as $$
-declare
-    c  record;
-begin
-    for c in
-        select k.id, k.organization_slug, k.phone_1, k.phone_2, k.phone_3
-          from waha.contacts k
-         where (organization is null or k.organization_slug = organization)
-           and k.merged_into is null
-           and coalesce(k.phone_1, k.phone_2, k.phone_3) is not null
-         order by k.created_at, k.id
-    loop
-        perform waha.learn_phones(c.organization_slug, c.id,
-                                  array[c.phone_1, c.phone_2, c.phone_3]);
-    end loop;
-end
+    select waha.learn_phones(array_agg(c.id))
+      from waha.contacts c
+     where (organization is null or c.organization_slug = organization)
+       and c.merged_into is null
+       and concat(c.phone_1, c.phone_2, c.phone_3) <> ''
+    having count(*) > 0
 $$;
 
-comment on function waha.learn_all(text) is 'identities for the numbers of contacts that are there, of one organization or of all; the oldest contact gets a number that several have';
+comment on function waha.learn_all(text) is 'identities for the numbers of contacts that are there, of one organization or of all';

@@ -4,10 +4,10 @@
 drop trigger if exists waha_learn on :"crm_schema".contacts;
 create trigger waha_learn
     after insert on :"crm_schema".contacts
-    for each row
-    when (current_user <> 'waha_owner'
-          and coalesce(new.phone_1, new.phone_2, new.phone_3) is not null)
-    execute function waha.contact_written();
+    referencing new table as added
+    for each statement
+    when (current_user <> 'waha_owner')
+    execute function waha.contacts_added();
 
 drop trigger if exists waha_relearn on :"crm_schema".contacts;
 create trigger waha_relearn
@@ -17,7 +17,7 @@ create trigger waha_relearn
           and (old.phone_1, old.phone_2, old.phone_3, old.organization_slug)
               is distinct from
               (new.phone_1, new.phone_2, new.phone_3, new.organization_slug))
-    execute function waha.contact_written();
+    execute function waha.contact_changed();
 
 drop trigger if exists waha_move on :"crm_schema".contacts;
 create trigger waha_move
