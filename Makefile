@@ -33,9 +33,6 @@ ASAN_CC_OPT =	-O1 -g -fno-omit-frame-pointer $(ASAN) \
 MODULE =	ngx_http_waha_module.so
 REPO :=		$(CURDIR)
 
-# what nginx's configure has to see again when it changes
-LAYOUT =	config $(wildcard src src/*/)
-
 ifeq ($(NGINX_SRC),)
 TREE =		/usr/share/nginx/src
 OBJS =		$(REPO)/build/objs
@@ -68,7 +65,7 @@ all: $(OBJS)/Makefile
 		     && mv build/$(MODULE).new build/$(MODULE); }
 
 
-$(OBJS)/Makefile: $(LAYOUT) $(wildcard $(TREE)/conf_flags)
+$(OBJS)/Makefile: config $(wildcard $(TREE)/conf_flags)
 	@t/setup build
 	@mkdir -p $(OBJS)
 	cd $(TREE) && flock $(OBJS) bash -c '$(CONFIGURE) \
@@ -102,7 +99,7 @@ asan-binary: build/asan/Makefile
 		-C `cat build/asan/tree` -f $(REPO)/build/asan/Makefile binary
 
 
-build/asan/Makefile: $(LAYOUT)
+build/asan/Makefile: config
 	@mkdir -p build/asan
 	@t/nginx-source $(NGINX_SRC) > build/asan/tree
 	cd `cat build/asan/tree` && \
