@@ -38,10 +38,11 @@ create table waha.sessions (
     connected_at       timestamptz,
     disconnected_at    timestamptz,
     created_at         timestamptz not null default now(),
-    unique (organization_slug, name),
     foreign key (organization_slug)
         references :"crm_schema".organizations (slug) on delete cascade
 );
+
+create index on waha.sessions (organization_slug);
 
 comment on table waha.sessions is 'WhatsApp numbers: which organization a session belongs to, and its state';
 comment on column waha.sessions.name is 'WAHA''s name of the session';
@@ -69,13 +70,13 @@ create table waha.contact_identities (
     proved             boolean not null,
     created_at         timestamptz not null default now(),
     primary key (organization_slug, kind, key),
-    foreign key (organization_slug, contact_id)
+    constraint identities_contact foreign key (organization_slug, contact_id)
         references :"crm_schema".contacts (organization_slug, id)
         on update cascade on delete cascade
         deferrable initially deferred
 );
 
-create index on waha.contact_identities (organization_slug, contact_id);
+create index on waha.contact_identities (contact_id);
 
 comment on table waha.contact_identities is 'whose phone number or hidden id it is';
 comment on column waha.contact_identities.organization_slug is 'organization of the contact';

@@ -4,7 +4,7 @@
 --
 --   messages     advisory locks, by message: lock_messages
 --   identities   advisory locks, by identity: meet
---   contacts     row locks, by (created_at, id): in ingest_batch itself
+--   contacts     row locks, by id: lock_contacts
 --   activities   by message
 --   states       by message
 --   conversations
@@ -42,13 +42,13 @@ begin
                  where u.organization is not null
                    and (u.kind = 'message'
                         or u.kind in ('reaction', 'edit', 'revoke')
-                           and not exists (
-                               select
-                                 from waha.contact_activities a
-                                where a.organization_slug
-                                      = u.organization collate "C"
-                                  and a.session_name = u.session
-                                  and a.message_id = u.target))) l
+                           and (select true
+                                  from waha.contact_activities a
+                                 where a.organization_slug
+                                       = u.organization collate "C"
+                                   and a.session_name = u.session
+                                   and a.message_id = u.target
+                                 limit 1) is null)) l
          group by l.bucket
          order by l.bucket) k;
 
@@ -97,16 +97,22 @@ begin
               from unnest(organizations, kinds, chats, phones, lids)
                    with ordinality as u (organization, kind, chat, phone,
                                          lid, pos)
-              left join waha.contact_identities p
-                on p.organization_slug = u.organization
-               and u.kind in ('message', 'call')
-               and p.kind = 'phone'
-               and p.key = waha.phone_key(u.phone)
-              left join waha.contact_identities l
-                on l.organization_slug = u.organization
-               and u.kind in ('message', 'call')
-               and l.kind = 'lid'
-               and l.key = u.lid
+              left join lateral (
+                    select i.contact_id, i.proved
+                      from waha.contact_identities i
+                     where i.organization_slug = u.organization
+                       and i.kind = 'phone'
+                       and i.key = waha.phone_key(u.phone)
+                       and u.kind in ('message', 'call')
+                     limit 1) p on true
+              left join lateral (
+                    select i.contact_id, i.proved
+                      from waha.contact_identities i
+                     where i.organization_slug = u.organization
+                       and i.kind = 'lid'
+                       and i.key = u.lid
+                       and u.kind in ('message', 'call')
+                     limit 1) l on true
              order by u.pos) f;
 end
 $$;
@@ -140,12 +146,13 @@ begin
                     values (u.organization || '/phone/'
                             || waha.phone_key(u.phone)),
                            (u.organization || '/lid/' || u.lid),
-                           (case when not exists (
-                                select
+                           (case when (
+                                select true
                                   from waha.traffic_channels t
                                  where t.organization_slug
                                        = u.organization collate "default"
-                                   and t.name = 'WhatsApp')
+                                   and t.name = 'WhatsApp'
+                                 limit 1) is null
                             then u.organization || '/channel' end)
                     ) as i (key)
               where u.pos = any (strangers)
@@ -158,13 +165,13 @@ begin
         select u.*, waha.phone_key(u.phone) as key,
                waha.clean_name(case when u.direction = 'inbound'
                                     then u.name end) as called,
-               exists (select
-                         from waha.contact_activities a
-                        where a.organization_slug
-                              = u.organization collate "C"
-                          and a.session_name = u.session
-                          and a.message_id = u.id
-                          and a.direction = u.direction collate "C")
+               (select true
+                  from waha.contact_activities a
+                 where a.organization_slug = u.organization collate "C"
+                   and a.session_name = u.session
+                   and a.message_id = u.id
+                   and a.direction = u.direction collate "C"
+                 limit 1) is not null
                or row_number() over (partition by u.organization, u.session,
                                                   u.id, u.direction
                                          order by u.pos) > 1 as repeated
@@ -253,45 +260,45 @@ declare
     had      bigint;
     renamed  boolean;
 begin
-    -- "chats", "directions" and "names" are shorter: contacts that follow
-    -- are only to be locked
+    -- In the order of their ids, one by one.  "chats", "directions" and
+    -- "names" are shorter: contacts that follow are only to be locked.
 
     if alone then
-        select count(*) filter (where l.merged_into is null),
-               bool_or(l.renamed)
-          into had, renamed
-          from (select c.merged_into,
-                       u.chat = 'person'
-                       and u.direction = 'inbound'
+        select count(*) filter (where c.merged_into is null),
+               bool_or(u.chat = 'person' and u.direction = 'inbound'
                        and waha.clean_name(u.name)
-                           <> coalesce(c.whatsapp_name, '') as renamed
+                           <> coalesce(c.whatsapp_name, ''))
+          into had, renamed
+          from (select *
                   from unnest(organizations, contacts, chats, directions,
                               names)
-                       as u (organization, contact, chat, direction, name)
-                  join waha.contacts c
-                    on c.organization_slug
-                       = u.organization collate "C"
-                   and c.id = u.contact
-                 order by c.created_at, c.id
-                   for update of c) l;
+                       as k (organization, contact, chat, direction, name)
+                 where k.contact is not null
+                 order by k.contact) u
+         cross join lateral (
+                select k.merged_into, k.whatsapp_name
+                  from waha.contacts k
+                 where k.organization_slug = u.organization collate "C"
+                   and k.id = u.contact
+                   for update) c;
     else
-        select count(*) filter (where l.merged_into is null),
-               bool_or(l.renamed)
-          into had, renamed
-          from (select c.merged_into,
-                       u.chat = 'person'
-                       and u.direction = 'inbound'
+        select count(*) filter (where c.merged_into is null),
+               bool_or(u.chat = 'person' and u.direction = 'inbound'
                        and waha.clean_name(u.name)
-                           <> coalesce(c.whatsapp_name, '') as renamed
+                           <> coalesce(c.whatsapp_name, ''))
+          into had, renamed
+          from (select *
                   from unnest(organizations, contacts, chats, directions,
                               names)
-                       as u (organization, contact, chat, direction, name)
-                  join waha.contacts c
-                    on c.organization_slug
-                       = u.organization collate "C"
-                   and c.id = u.contact
-                 order by c.created_at, c.id
-                   for key share of c) l;
+                       as k (organization, contact, chat, direction, name)
+                 where k.contact is not null
+                 order by k.contact) u
+         cross join lateral (
+                select k.merged_into, k.whatsapp_name
+                  from waha.contacts k
+                 where k.organization_slug = u.organization collate "C"
+                   and k.id = u.contact
+                   for key share) c;
     end if;
 
     if had < cardinality(array_remove(contacts, null)) then
@@ -351,13 +358,13 @@ as $$
                and u.chat = 'person'
                and u.direction = 'inbound'
                and waha.clean_name(u.name) is not null
-               and not exists (
-                   select
-                     from waha.contact_activities a
-                    where a.organization_slug = u.organization collate "C"
-                      and a.session_name = u.session
-                      and a.message_id = u.id
-                      and a.direction = u.direction collate "C")
+               and (select true
+                      from waha.contact_activities a
+                     where a.organization_slug = u.organization collate "C"
+                       and a.session_name = u.session
+                       and a.message_id = u.id
+                       and a.direction = u.direction collate "C"
+                     limit 1) is null
              order by u.organization, u.contact, u.at desc,
                       waha.clean_name(u.name) collate "C" desc) n
 $$;
@@ -452,11 +459,14 @@ begin
                       statuses)
                with ordinality as u (organization, kind, session, direction,
                                      id, at, status, pos)
-          join waha.contact_activities a
-            on a.organization_slug = u.organization collate "C"
-           and a.session_name = u.session
-           and a.message_id = u.id
-           and a.direction = u.direction collate "C"
+         cross join lateral (
+                select v.id, v.contact_id
+                  from waha.contact_activities v
+                 where v.organization_slug = u.organization collate "C"
+                   and v.session_name = u.session
+                   and v.message_id = u.id
+                   and v.direction = u.direction collate "C"
+                 limit 1) a
          where u.kind in ('message', 'call')
          order by u.organization collate "C", u.session collate "C",
                   u.id collate "C", u.direction collate "C", u.pos
@@ -547,13 +557,15 @@ begin
         select u.organization, u.session, u.id, u.pos
           from unnest(organizations, sessions, ids)
                with ordinality as u (organization, session, id, pos)
-          join waha.message_states s
-            on s.organization_slug = u.organization
-           and s.session_name = u.session
-           and s.message_id = u.id
          where u.pos = any (fresh)
-           and (s.edits is not null or s.reactions is not null
-                or s.revoked_at is not null)
+           and (select true
+                  from waha.message_states s
+                 where s.organization_slug = u.organization
+                   and s.session_name = u.session
+                   and s.message_id = u.id
+                   and (s.edits is not null or s.reactions is not null
+                        or s.revoked_at is not null)
+                 limit 1)
 
         union all
 

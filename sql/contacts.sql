@@ -80,7 +80,7 @@ as $$
        and not exists (
            select
              from waha.contact_activities a
-            where a.organization_slug = organization collate "C"
+            where a.organization_slug = organization collate "POSIX"
               and a.contact_id = contact
               and a.direction = 'inbound'
               and a.chat = 'person'
@@ -128,12 +128,12 @@ begin
 
     update waha.contact_identities i
        set contact_id = kept.id
-     where i.organization_slug = organization
+     where i.organization_slug = organization collate "POSIX"
        and i.contact_id = merged.id;
 
     update waha.contact_activities a
        set contact_id = kept.id
-     where a.organization_slug = organization collate "C"
+     where a.organization_slug = organization collate "POSIX"
        and a.contact_id = merged.id
        and a.message_id is not null;
 
@@ -141,7 +141,7 @@ begin
 
     select a.sender_name into told
       from waha.contact_activities a
-     where a.organization_slug = organization collate "C"
+     where a.organization_slug = organization collate "POSIX"
        and a.contact_id = kept.id
        and a.direction = 'inbound'
        and a.chat = 'person'

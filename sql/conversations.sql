@@ -164,7 +164,7 @@ as $$
        set (unread_count, unread_since) = (
                select count(*), min(a.occurred_at)
                  from waha.contact_activities a
-                where a.organization_slug = organization collate "C"
+                where a.organization_slug = organization collate "POSIX"
                   and a.contact_id = contact
                   and a.session_name = session
                   and a.activity_type = 'whatsapp_message'

@@ -223,7 +223,7 @@ set search_path = waha, pg_temp
 as $$
 begin
     delete from waha.contact_identities i
-     where i.organization_slug = old.organization_slug
+     where i.organization_slug = old.organization_slug collate "POSIX"
        and i.contact_id = old.id
        and not i.proved;
 
@@ -250,7 +250,7 @@ begin
     -- nobody has it there
 
     delete from waha.contact_identities i
-     where i.organization_slug = old.organization_slug
+     where i.organization_slug = old.organization_slug collate "POSIX"
        and i.contact_id = old.id
        and not i.proved;
 

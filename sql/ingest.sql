@@ -1,7 +1,9 @@
 -- Events in, rows and outcomes out: what the module calls.
 --
 -- Plans are made once, perhaps while tables are still empty, and must not
--- depend on what was in them: every access is by an index, from few rows.
+-- depend on what was in them.  So every row is looked up by an index, one by
+-- one: in "lateral" subqueries with "limit 1", because the planner would find
+-- a join with an empty table cheaper by any other way.
 
 create or replace function waha.fault(kind text, message_id text,
     target_id text, phone text, lid text) returns text
@@ -130,9 +132,16 @@ begin
                    with ordinality as u (instance, session, kind, id, target,
                                          phone, lid, sent, slug, org_id,
                                          tenant, claimed, pos)
-              left join waha.sessions s on s.name = u.session
-              left join waha.organizations o
-                on o.slug = s.organization_slug collate "default"
+              left join lateral (
+                    select k.organization_slug, k.instance
+                      from waha.sessions k
+                     where k.name = u.session
+                     limit 1) s on true
+              left join lateral (
+                    select k.slug, k.id, k.whatsapp_enabled
+                      from waha.organizations k
+                     where k.slug = s.organization_slug collate "default"
+                     limit 1) o on true
              order by u.pos) f;
 
     -- sessions first: what they tell can decide for the others
@@ -232,6 +241,13 @@ begin
                                        directions, names, true);
     end;
 
+    if strangers is not null then
+        -- here and not at commit, where the plan for it would be another
+
+        set constraints waha.identities_contact immediate;
+        set constraints waha.identities_contact deferred;
+    end if;
+
     if met_org is not null then
         perform waha.join_contacts(met_org, met_one, met_other, met_phone);
 
@@ -327,33 +343,48 @@ begin
         taken := pg_advisory_xact_lock_shared(7761686, hashtext($7) & 63);
 
         select o.slug, o.id, c.id into org, id, who
-          from waha.sessions s
-          join waha.organizations o
-            on o.slug = s.organization_slug collate "default"
-          left join waha.contact_identities p
-            on p.organization_slug = s.organization_slug
-           and p.kind = 'phone'
-           and p.key = waha.phone_key($9)
-           and p.proved
-          left join waha.contact_identities l
-            on l.organization_slug = s.organization_slug
-           and l.kind = 'lid'
-           and l.key = $10
-           and l.proved
-          join waha.contacts c
-            on c.organization_slug = s.organization_slug collate "C"
-           and c.id = coalesce(l.contact_id, p.contact_id)
-         where s.name = $3
-           and o.whatsapp_enabled
-           and coalesce($2 = s.instance, true)
-           and coalesce($17 = o.slug, true)
-           and coalesce($18 = o.id::text, true)
-           and coalesce($19 in (o.slug, o.id::text), true)
-           and ($9 is null or p.contact_id = c.id)
-           and ($10 is null or l.contact_id = c.id)
-           and c.merged_into is null
-           and (told is null or told = c.whatsapp_name or $5 = 'outbound')
-           for key share of c;
+          from (select k.organization_slug, k.instance
+                  from waha.sessions k
+                 where k.name = $3
+                 limit 1) s
+         cross join lateral (
+                select k.slug, k.id
+                  from waha.organizations k
+                 where k.slug = s.organization_slug collate "default"
+                   and k.whatsapp_enabled
+                 limit 1) o
+          left join lateral (
+                select k.contact_id
+                  from waha.contact_identities k
+                 where k.organization_slug = s.organization_slug
+                   and k.kind = 'phone'
+                   and k.key = waha.phone_key($9)
+                   and k.proved
+                 limit 1) p on true
+          left join lateral (
+                select k.contact_id
+                  from waha.contact_identities k
+                 where k.organization_slug = s.organization_slug
+                   and k.kind = 'lid'
+                   and k.key = $10
+                   and k.proved
+                 limit 1) l on true
+         cross join lateral (
+                select k.id
+                  from waha.contacts k
+                 where k.organization_slug
+                       = s.organization_slug collate "C"
+                   and k.id = coalesce(l.contact_id, p.contact_id)
+                   and ($9 is null or k.id = p.contact_id)
+                   and ($10 is null or k.id = l.contact_id)
+                   and coalesce($2 = s.instance, true)
+                   and coalesce($17 = o.slug, true)
+                   and coalesce($18 = o.id::text, true)
+                   and coalesce($19 in (o.slug, o.id::text), true)
+                   and k.merged_into is null
+                   and (told is null or told = k.whatsapp_name
+                        or $5 = 'outbound')
+                   for key share) c;
     end if;
 
     if who is null then
@@ -377,14 +408,15 @@ begin
                 case $5 when 'inbound' then told end, at)
         on conflict (organization_slug, session_name, message_id, direction)
         do nothing
-        returning a.id, exists (
-            select
+        returning a.id, (
+            select true
               from waha.message_states m
              where m.organization_slug = org
                and m.session_name = $3
                and m.message_id = $7
                and (m.edits is not null or m.reactions is not null
-                    or m.revoked_at is not null)) as changed
+                    or m.revoked_at is not null)
+             limit 1) as changed
         into made;
 
     if made.id is null then

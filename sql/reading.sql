@@ -63,7 +63,7 @@ create or replace view waha.tenant_contact_activities
 select *
   from waha.contact_activities
  where organization_slug
-       = current_setting('waha.organization', true) collate "C";
+       = current_setting('waha.organization', true) collate "POSIX";
 
 comment on view waha.tenant_contact_activities is 'its messages and calls';
 

@@ -166,16 +166,19 @@ begin
     for r in
         select u.*, u.organization || '/' || u.session || '/' || u.target
                     as key,
-               s as known
+               s.known
           from unnest(organizations, sessions, targets, kinds, directions,
                       chats, ids, phones, lids, bodies, times, statuses)
                with ordinality as u (organization, session, target, kind,
                                      direction, chat, id, phone, lid, body,
                                      at, status, pos)
-          left join waha.message_states s
-            on s.organization_slug = u.organization
-           and s.session_name = u.session
-           and s.message_id = u.target
+          left join lateral (
+                select m as known
+                  from waha.message_states m
+                 where m.organization_slug = u.organization
+                   and m.session_name = u.session
+                   and m.message_id = u.target
+                 limit 1) s on true
          where u.organization is not null
            and u.kind in ('status', 'reaction', 'edit', 'revoke')
          order by u.organization collate "C", u.session collate "C",
