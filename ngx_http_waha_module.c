@@ -9,6 +9,8 @@
 #include <ngx_http.h>
 #include "ngx_http_waha.h"
 #include "ngx_http_waha_signature.h"
+#include "ngx_http_waha_claims.h"
+#include "ngx_http_waha_ingest.h"
 #include "ngx_http_waha_webhook.h"
 
 
@@ -442,6 +444,13 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (!ngx_http_waha_claims_printable(&conf->default_organization)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"waha_default_organization\" is not a slug: "
+                      "up to 255 bytes of UTF-8 are");
+        return NGX_CONF_ERROR;
+    }
+
     if ((conf->ignore & NGX_HTTP_WAHA_IGNORE_NONE)
         && conf->ignore != NGX_HTTP_WAHA_IGNORE_NONE)
     {
@@ -606,34 +615,31 @@ ngx_http_waha_hmac_off(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *wlcf)
 static ngx_int_t
 ngx_http_waha_read_key(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *key)
 {
-    ssize_t     n;
-    ngx_err_t   err;
-    ngx_file_t  file;
+    ssize_t    n;
+    ngx_fd_t   fd;
+    ngx_err_t  err;
 
     if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(&file, sizeof(ngx_file_t));
+    key->data = ngx_pnalloc(cf->pool, NGX_HTTP_WAHA_KEY_SIZE + 1);
+    if (key->data == NULL) {
+        return NGX_ERROR;
+    }
 
-    file.name = *name;
-    file.log = cf->log;
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
 
-    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (file.fd == NGX_INVALID_FILE) {
+    if (fd == NGX_INVALID_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
                            ngx_open_file_n " \"%V\" failed", name);
         return NGX_ERROR;
     }
 
-    key->data = ngx_pnalloc(cf->pool, NGX_HTTP_WAHA_KEY_SIZE + 1);
-
-    n = key->data ? ngx_read_fd(file.fd, key->data, NGX_HTTP_WAHA_KEY_SIZE + 1)
-                  : NGX_ERROR;
+    n = ngx_read_fd(fd, key->data, NGX_HTTP_WAHA_KEY_SIZE + 1);
     err = ngx_errno;
 
-    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
                            ngx_close_file_n " \"%V\" failed", name);
     }

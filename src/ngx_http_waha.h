@@ -43,14 +43,14 @@
 
 
 typedef struct {
-    ngx_http_waha_pg_conf_t    pg;
+    ngx_http_waha_pg_conf_t          pg;
 
     /* of this worker */
-    ngx_http_waha_pg_pool_t   *pool;
-    ngx_http_waha_ingest_t    *ingest;
+    ngx_http_waha_pg_pool_t         *pool;
+    struct ngx_http_waha_ingest_s   *ingest;
 
-    unsigned                   database:1;
-    unsigned                   webhook:1;
+    unsigned                         database:1;
+    unsigned                         webhook:1;
 } ngx_http_waha_main_conf_t;
 
 
@@ -68,13 +68,6 @@ typedef struct {
 
     unsigned                   webhook:1;
 } ngx_http_waha_loc_conf_t;
-
-
-typedef struct {
-    ngx_str_t                  body;
-    ngx_http_waha_event_t      event;
-    ngx_http_waha_entry_t      entry;
-} ngx_http_waha_ctx_t;
 
 
 extern ngx_module_t  ngx_http_waha_module;

@@ -58,17 +58,9 @@ ngx_int_t
 ngx_http_waha_answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *message)
 {
-    size_t                len;
-    ngx_int_t             rc;
-    ngx_str_t             json;
-    ngx_http_waha_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
-
-    if (ctx) {
-        ctx->entry.action.data = (u_char *) code;
-        ctx->entry.action.len = ngx_strlen(code);
-    }
+    size_t     len;
+    ngx_int_t  rc;
+    ngx_str_t  json;
 
     rc = NGX_OK;
 

@@ -119,6 +119,10 @@ refused('a source of tenants that does not exist', qr/invalid value "header"/,
 refused('tenants not from the session', qr/must name "session"/,
     $database, '', "waha_webhook; $key waha_tenant_from metadata;");
 
+refused('a default organization that cannot be one',
+    qr/"waha_default_organization" is not a slug/,
+    $database, '', "waha_webhook; $key waha_default_organization \"a\xff\";");
+
 refused('nothing and something ignored', qr/allows no other value/,
     $database, '', "waha_webhook; $key waha_ignore none groups;");
 

@@ -28,7 +28,6 @@ static void ngx_http_waha_claims_pattern(ngx_str_t *session,
     ngx_http_waha_claims_t *claims);
 static ngx_int_t ngx_http_waha_claims_query(ngx_http_request_t *r,
     ngx_str_t *query);
-static ngx_uint_t ngx_http_waha_claims_printable(ngx_str_t *value);
 static ngx_int_t ngx_http_waha_claims_print(ngx_http_request_t *r,
     ngx_http_waha_claims_t *claims, ngx_str_t *json);
 static u_char *ngx_http_waha_claims_member(u_char *p, const char *name,
@@ -148,7 +147,7 @@ ngx_http_waha_claims_query(ngx_http_request_t *r, ngx_str_t *query)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_waha_claims_printable(ngx_str_t *value)
 {
     u_char    *p, *last;

@@ -10,6 +10,24 @@
 #include "ngx_http_waha_params.h"
 
 
+/* records and bytes that leave together at most */
+
+#define NGX_HTTP_WAHA_INGEST_BATCH   128
+#define NGX_HTTP_WAHA_INGEST_SIZE    1048576
+
+/* so many need not wait for others, and nobody so long (milliseconds) */
+
+#define NGX_HTTP_WAHA_INGEST_ENOUGH  16
+#define NGX_HTTP_WAHA_INGEST_LINGER  10
+
+#define NGX_HTTP_WAHA_20_PARAMS                                               \
+    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20)"
+
+#define NGX_HTTP_WAHA_23_PARAMS                                               \
+    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,"    \
+    "$20,$21,$22,$23)"
+
+
 /* as ngx_http_waha_ingest_statements[] counts */
 
 typedef enum {
@@ -28,6 +46,7 @@ struct ngx_http_waha_batch_s {
     ngx_http_waha_ingest_variant_e   variant;
     ngx_queue_t                      entries;
     ngx_uint_t                       nentries;
+    size_t                           size;
 
     /* by position; NULL for an entry that was cancelled or is finished */
     ngx_http_waha_entry_t          **sent;
@@ -49,8 +68,9 @@ struct ngx_http_waha_ingest_s {
     ngx_msec_t                       timeout;
     ngx_uint_t                       max_waiting;
 
-    /* the batch that new entries join */
+    /* the batch that new entries join, and its patience */
     ngx_http_waha_batch_t           *open;
+    ngx_event_t                      linger;
     ngx_uint_t                       waiting;
     ngx_uint_t                       inflight;
 };
@@ -63,6 +83,8 @@ static void ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry);
 static void ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_ingest_submit(ngx_http_waha_batch_t *batch);
+static ngx_uint_t ngx_http_waha_ingest_enough(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_linger(ngx_event_t *ev);
 static void ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest);
 static ngx_int_t ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job);
 static void ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job);
@@ -86,13 +108,6 @@ static void ngx_http_waha_ingest_finish(ngx_http_waha_entry_t *entry,
 static void ngx_http_waha_ingest_finish_all(ngx_http_waha_batch_t *batch,
     ngx_uint_t status);
 
-
-#define NGX_HTTP_WAHA_20_PARAMS                                               \
-    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20)"
-
-#define NGX_HTTP_WAHA_23_PARAMS                                               \
-    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,"    \
-    "$20,$21,$22,$23)"
 
 const ngx_http_waha_pg_statement_t  ngx_http_waha_ingest_statements[] = {
 
@@ -134,7 +149,7 @@ static const size_t  ngx_http_waha_ingest_fields[] = {
 };
 
 #define NGX_HTTP_WAHA_INGEST_NFIELDS                                          \
-    (sizeof(ngx_http_waha_ingest_fields) / sizeof(size_t))
+    (int) (sizeof(ngx_http_waha_ingest_fields) / sizeof(size_t))
 
 
 ngx_http_waha_ingest_t *
@@ -152,6 +167,10 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
     ingest->log = cycle->log;
     ingest->timeout = conf->timeout;
     ingest->max_waiting = conf->queue;
+
+    ingest->linger.handler = ngx_http_waha_ingest_linger;
+    ingest->linger.data = ingest;
+    ingest->linger.log = cycle->log;
 
     return ingest;
 }
@@ -182,10 +201,7 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_params_event(entry);
     ngx_http_waha_ingest_join(batch, entry);
 
-    if (!batch->submitted
-        && (ingest->inflight == 0
-            || batch->nentries >= NGX_HTTP_WAHA_INGEST_ENOUGH))
-    {
+    if (!batch->submitted && ngx_http_waha_ingest_enough(batch)) {
         rc = ngx_http_waha_ingest_submit(batch);
 
         if (rc != NGX_OK) {
@@ -196,7 +212,13 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
         }
     }
 
-    if (batch->nentries == NGX_HTTP_WAHA_INGEST_BATCH) {
+    if (!batch->submitted && !ingest->linger.timer_set) {
+        ngx_add_timer(&ingest->linger, NGX_HTTP_WAHA_INGEST_LINGER);
+    }
+
+    if (batch->nentries == NGX_HTTP_WAHA_INGEST_BATCH
+        || batch->size >= NGX_HTTP_WAHA_INGEST_SIZE)
+    {
         ingest->open = NULL;
     }
 
@@ -243,6 +265,17 @@ ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry)
     if (entry->batch) {
         ngx_http_waha_ingest_leave(entry);
     }
+}
+
+
+/* with nothing under way there is nothing to wait for */
+
+static ngx_uint_t
+ngx_http_waha_ingest_enough(ngx_http_waha_batch_t *batch)
+{
+    return batch->ingest->inflight == 0
+           || batch->nentries >= NGX_HTTP_WAHA_INGEST_ENOUGH
+           || batch->size >= NGX_HTTP_WAHA_INGEST_SIZE;
 }
 
 
@@ -297,6 +330,7 @@ ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
 {
     ngx_queue_insert_tail(&batch->entries, &entry->queue);
     batch->nentries++;
+    batch->size += entry->raw.len;
     batch->ingest->waiting++;
 
     entry->batch = batch;
@@ -312,6 +346,7 @@ ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry)
 
     ngx_queue_remove(&entry->queue);
     batch->nentries--;
+    batch->size -= entry->raw.len;
     entry->batch = NULL;
 
     if (batch->sent) {
@@ -348,6 +383,15 @@ ngx_http_waha_ingest_submit(ngx_http_waha_batch_t *batch)
 }
 
 
+/* what is under way takes its time, while other connections may be idle */
+
+static void
+ngx_http_waha_ingest_linger(ngx_event_t *ev)
+{
+    ngx_http_waha_ingest_next(ev->data);
+}
+
+
 static void
 ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest)
 {
@@ -379,12 +423,12 @@ ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest)
 static ngx_int_t
 ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
 {
-    ngx_str_t               args[NGX_HTTP_WAHA_QUARANTINE_ARGS];
-    ngx_uint_t              i;
-    ngx_queue_t            *q;
-    ngx_http_waha_batch_t  *batch;
-    ngx_http_waha_entry_t  *entry;
-    ngx_http_waha_ingest_t *ingest;
+    ngx_str_t                args[NGX_HTTP_WAHA_QUARANTINE_ARGS];
+    ngx_uint_t               i;
+    ngx_queue_t             *q;
+    ngx_http_waha_batch_t   *batch;
+    ngx_http_waha_entry_t   *entry;
+    ngx_http_waha_ingest_t  *ingest;
 
     batch = job->data;
     ingest = batch->ingest;
@@ -589,7 +633,13 @@ ngx_http_waha_ingest_divisible(ngx_http_waha_batch_t *batch)
                || ngx_strncmp(sqlstate, "P0", 2) == 0;
 
     default:
-        return 0;
+        /* an error that nobody foresaw, unless it is of the server itself */
+        return sqlstate[0] != '\0'
+               && ngx_strncmp(sqlstate, "08", 2) != 0
+               && ngx_strncmp(sqlstate, "25", 2) != 0
+               && ngx_strncmp(sqlstate, "53", 2) != 0
+               && ngx_strncmp(sqlstate, "57", 2) != 0
+               && ngx_strncmp(sqlstate, "58", 2) != 0;
     }
 }
 
@@ -609,6 +659,14 @@ ngx_http_waha_ingest_results(ngx_http_waha_batch_t *batch)
 
     result = batch->job.result;
     nrows = PQntuples(result);
+
+    if (PQnfields(result) != NGX_HTTP_WAHA_INGEST_NFIELDS + 1) {
+        ngx_log_error(NGX_LOG_CRIT, batch->job.log, 0,
+                      "waha: the result of \"%s\" has %d columns, not %d",
+                      ngx_http_waha_ingest_statements[batch->variant].name,
+                      PQnfields(result), NGX_HTTP_WAHA_INGEST_NFIELDS + 1);
+        return;
+    }
 
     for (row = 0; row < nrows; row++) {
         position = ngx_atoi((u_char *) PQgetvalue(result, row, 0),
@@ -661,10 +719,10 @@ static ngx_int_t
 ngx_http_waha_ingest_copy(ngx_http_waha_entry_t *entry, PGresult *result,
     int row)
 {
+    int         i;
     size_t      len;
     u_char     *p;
     ngx_str_t  *value;
-    ngx_uint_t  i;
 
     for (i = 0; i < NGX_HTTP_WAHA_INGEST_NFIELDS; i++) {
         value = (ngx_str_t *) ((u_char *) entry
@@ -740,6 +798,9 @@ ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
             goto failed;
         }
     }
+
+    /* nobody outside is told what PostgreSQL said */
+    ngx_str_null(&entry->code);
 
     if (ngx_http_waha_ingest_submit(batch) == NGX_OK) {
         return;

@@ -18,11 +18,6 @@
 
 #define NGX_HTTP_WAHA_INGEST_ARGS   20
 
-/* records that leave together at most, and that need not wait for others */
-
-#define NGX_HTTP_WAHA_INGEST_BATCH  128
-#define NGX_HTTP_WAHA_INGEST_ENOUGH  16
-
 
 typedef struct ngx_http_waha_ingest_s  ngx_http_waha_ingest_t;
 typedef struct ngx_http_waha_batch_s   ngx_http_waha_batch_t;
@@ -62,10 +57,6 @@ struct ngx_http_waha_entry_s {
 };
 
 
-extern const ngx_http_waha_pg_statement_t  ngx_http_waha_ingest_statements[];
-extern const ngx_uint_t                    ngx_http_waha_ingest_nstatements;
-
-
 /* Makes the ingest of a worker, from the cycle's pool.  NULL: no memory. */
 ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
     ngx_http_waha_pg_pool_t *pool, ngx_http_waha_pg_conf_t *conf);
@@ -87,6 +78,10 @@ ngx_int_t ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
 
 /* Forgets an entry whose owner goes away; its handler is not called. */
 void ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry);
+
+
+extern const ngx_http_waha_pg_statement_t  ngx_http_waha_ingest_statements[];
+extern const ngx_uint_t                    ngx_http_waha_ingest_nstatements;
 
 
 #endif /* _NGX_HTTP_WAHA_INGEST_H_INCLUDED_ */

@@ -138,15 +138,32 @@ ngx_int_t
 ngx_http_waha_params_values(ngx_http_waha_pg_job_t *job, ngx_pool_t *pool,
     ngx_str_t *args, ngx_uint_t nargs)
 {
-    ngx_uint_t  i;
+    size_t       len;
+    u_char      *p;
+    ngx_uint_t   i;
 
     if (ngx_http_waha_params_alloc(job, pool, nargs) != NGX_OK) {
         return NGX_ERROR;
     }
 
+    len = 0;
+
     for (i = 0; i < nargs; i++) {
-        job->values[i] = (char *) args[i].data;
+        len += args[i].len;
+    }
+
+    /* the job may outlive the request that the arguments are of */
+
+    p = ngx_pnalloc(pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < nargs; i++) {
+        job->values[i] = args[i].data ? (char *) p : NULL;
         job->lengths[i] = args[i].len;
+
+        p = ngx_cpymem(p, args[i].data, args[i].len);
     }
 
     return NGX_OK;

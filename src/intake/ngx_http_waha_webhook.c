@@ -15,13 +15,11 @@
 #include "ngx_http_waha_webhook.h"
 
 
-/* what the client is told about an action of the database */
-
 typedef struct {
-    ngx_str_t    action;
+    const char  *code;
     ngx_uint_t   status;
     const char  *message;
-} ngx_http_waha_webhook_answer_t;
+} ngx_http_waha_webhook_refusal_t;
 
 
 static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
@@ -40,8 +38,8 @@ static ngx_int_t ngx_http_waha_webhook_header(ngx_http_request_t *r,
     ngx_str_t *name, ngx_str_t *value);
 static const char *ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
     ngx_http_waha_event_t *event);
-static const char *ngx_http_waha_webhook_person(
-    ngx_http_waha_loc_conf_t *wlcf, ngx_http_waha_event_t *event);
+static const char *ngx_http_waha_webhook_person(ngx_http_request_t *r,
+    ngx_http_waha_event_t *event);
 static ngx_uint_t ngx_http_waha_webhook_blocked(
     ngx_http_waha_loc_conf_t *wlcf, ngx_str_t *phone);
 static ngx_int_t ngx_http_waha_webhook_submit(ngx_http_request_t *r,
@@ -50,8 +48,16 @@ static void ngx_http_waha_webhook_cleanup(void *data);
 static void ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_webhook_answer(ngx_http_request_t *r,
     ngx_http_waha_ctx_t *ctx);
+static const ngx_http_waha_webhook_refusal_t *
+    ngx_http_waha_webhook_refusal(const char *code);
+static ngx_int_t ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
+    ngx_http_waha_ctx_t *ctx, const char *code);
 static ngx_int_t ngx_http_waha_webhook_success(ngx_http_request_t *r,
     ngx_http_waha_ctx_t *ctx);
+static u_char *ngx_http_waha_webhook_string(u_char *p, const char *name,
+    ngx_str_t *value);
+static u_char *ngx_http_waha_webhook_number(u_char *p, const char *name,
+    ngx_str_t *value);
 
 
 static ngx_str_t  ngx_http_waha_webhook_hmac =
@@ -61,17 +67,43 @@ static ngx_str_t  ngx_http_waha_webhook_hmac_legacy =
     ngx_string("x-webhook-hmac-signature");
 
 
-static const ngx_http_waha_webhook_answer_t
+/* the codes of README's table; some are actions that the database tells */
+
+static const ngx_http_waha_webhook_refusal_t
     ngx_http_waha_webhook_refusals[] =
 {
-    { ngx_string("unknown_organization"), NGX_HTTP_NOT_FOUND,
+    { "method_not_allowed", NGX_HTTP_NOT_ALLOWED,
+      "a webhook is sent with POST" },
+
+    { "invalid_signature", NGX_HTTP_UNAUTHORIZED,
+      "the signature is missing or wrong" },
+
+    { "invalid_event", NGX_HTTP_BAD_REQUEST,
+      "the body is not an event of WAHA" },
+
+    { "unknown_organization", NGX_HTTP_NOT_FOUND,
       "no organization is known for this session; the event is kept" },
 
-    { ngx_string("disabled_organization"), NGX_HTTP_NOT_FOUND,
+    { "disabled_organization", NGX_HTTP_NOT_FOUND,
       "WhatsApp is not enabled for this organization" },
 
-    { ngx_string("contradiction"), NGX_HTTP_FORBIDDEN,
-      "the session, the metadata and the query name different organizations" }
+    { "contradiction", NGX_HTTP_FORBIDDEN,
+      "the session, the metadata and the query name different "
+      "organizations" },
+
+    { "overloaded", NGX_HTTP_SERVICE_UNAVAILABLE,
+      "too many events wait for the database; send this one again" },
+
+    { "database_unavailable", NGX_HTTP_SERVICE_UNAVAILABLE,
+      "the database does not answer in time; send this event again" },
+
+    { "database_busy", NGX_HTTP_SERVICE_UNAVAILABLE,
+      "the database is busy with the same contact; send this event again" },
+
+    { "database_setup", NGX_HTTP_SERVICE_UNAVAILABLE,
+      "the database refuses events; its administrator has to look" },
+
+    { NULL, 0, NULL }
 };
 
 
@@ -81,23 +113,21 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
     ngx_int_t             rc;
     ngx_http_waha_ctx_t  *ctx;
 
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_waha_module);
+
     if (r->method != NGX_HTTP_POST) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
             return rc;
         }
 
-        return ngx_http_waha_answer_error(r, NGX_HTTP_NOT_ALLOWED,
-                                          "method_not_allowed",
-                                          "a webhook is sent with POST");
+        return ngx_http_waha_webhook_refuse(r, ctx, "method_not_allowed");
     }
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_ctx_t));
-    if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_http_set_ctx(r, ctx, ngx_http_waha_module);
 
     r->request_body_in_single_buf = 1;
 
@@ -138,13 +168,11 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
     const char  *reason;
 
     if (ngx_http_waha_webhook_read(r, &ctx->body) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     if (ngx_http_waha_webhook_verify(r, ctx) != NGX_OK) {
-        return ngx_http_waha_answer_error(r, NGX_HTTP_UNAUTHORIZED,
-                                          "invalid_signature",
-                                          "the signature is missing or wrong");
+        return ngx_http_waha_webhook_refuse(r, ctx, "invalid_signature");
     }
 
     rc = ngx_http_waha_envelope_parse(r->pool, &ctx->body, &ctx->event);
@@ -158,12 +186,10 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
         return ngx_http_waha_webhook_submit(r, ctx, 0);
 
     case NGX_DECLINED:
-        return ngx_http_waha_answer_error(r, NGX_HTTP_BAD_REQUEST,
-                                          "invalid_event",
-                                          "the body is not an event of WAHA");
+        return ngx_http_waha_webhook_refuse(r, ctx, "invalid_event");
 
     default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     reason = ngx_http_waha_webhook_ignored(r, &ctx->event);
@@ -413,15 +439,20 @@ ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
         return "bot";
 
     default:
-        return ngx_http_waha_webhook_person(wlcf, event);
+        return ngx_http_waha_webhook_person(r, event);
     }
 }
 
 
 static const char *
-ngx_http_waha_webhook_person(ngx_http_waha_loc_conf_t *wlcf,
+ngx_http_waha_webhook_person(ngx_http_request_t *r,
     ngx_http_waha_event_t *event)
 {
+    ngx_int_t                  rc;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
     if (event->phone.data == NULL) {
         return NULL;
     }
@@ -430,7 +461,17 @@ ngx_http_waha_webhook_person(ngx_http_waha_loc_conf_t *wlcf,
         return "blocked";
     }
 
-    if (ngx_regex_exec(wlcf->phone_pattern, &event->phone, NULL, 0) >= 0) {
+    rc = ngx_regex_exec(wlcf->phone_pattern, &event->phone, NULL, 0);
+
+    if (rc >= 0) {
+        return NULL;
+    }
+
+    if (rc != NGX_REGEX_NO_MATCHED) {
+        /* nothing is lost for a pattern that is too much for PCRE */
+
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      ngx_regex_exec_n " failed: %i on a phone number", rc);
         return NULL;
     }
 
@@ -484,7 +525,7 @@ ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     entry = &ctx->entry;
@@ -498,7 +539,7 @@ ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
         entry->event = &ctx->event;
 
         if (ngx_http_waha_claims(r, &ctx->event, &entry->claims) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
         rc = ngx_http_waha_ingest(wmcf->ingest, entry);
@@ -508,16 +549,10 @@ ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
         rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, entry, &reason);
     }
 
-    if (rc == NGX_ABORT) {
-        entry->status = NGX_HTTP_WAHA_PG_SETUP;
-        return ngx_http_waha_webhook_answer(r, ctx);
-    }
-
     if (rc != NGX_OK) {
-        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "overloaded",
-                                          "too many events wait for the "
-                                          "database; send this one again");
+        return ngx_http_waha_webhook_refuse(r, ctx,
+                                            (rc == NGX_ABORT)
+                                            ? "database_setup" : "overloaded");
     }
 
     cln->handler = ngx_http_waha_webhook_cleanup;
@@ -561,53 +596,64 @@ ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry)
 static ngx_int_t
 ngx_http_waha_webhook_answer(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
 {
-    ngx_uint_t                             i;
-    ngx_http_waha_entry_t                 *entry;
-    const ngx_http_waha_webhook_answer_t  *refusal;
+    ngx_http_waha_entry_t  *entry;
 
     entry = &ctx->entry;
 
     switch (entry->status) {
 
     case NGX_HTTP_WAHA_PG_OK:
-        break;
+
+        if (ngx_http_waha_webhook_refusal((char *) entry->action.data)) {
+            return ngx_http_waha_webhook_refuse(r, ctx,
+                                                (char *) entry->action.data);
+        }
+
+        return ngx_http_waha_webhook_success(r, ctx);
 
     case NGX_HTTP_WAHA_PG_BUSY:
-        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "database_busy",
-                                          "the database is busy with the same "
-                                          "contact; send this event again");
+        return ngx_http_waha_webhook_refuse(r, ctx, "database_busy");
 
     case NGX_HTTP_WAHA_PG_SETUP:
-        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "database_setup",
-                                          "the database refuses events; its "
-                                          "administrator has to look");
+        return ngx_http_waha_webhook_refuse(r, ctx, "database_setup");
 
     default:
-        return ngx_http_waha_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "database_unavailable",
-                                          "the database does not answer in "
-                                          "time; send this event again");
+        return ngx_http_waha_webhook_refuse(r, ctx, "database_unavailable");
     }
+}
 
-    for (i = 0; i < sizeof(ngx_http_waha_webhook_refusals)
-                    / sizeof(ngx_http_waha_webhook_refusals[0]); i++)
-    {
-        refusal = &ngx_http_waha_webhook_refusals[i];
 
-        if (refusal->action.len == entry->action.len
-            && ngx_strncmp(refusal->action.data, entry->action.data,
-                           entry->action.len)
-               == 0)
-        {
-            return ngx_http_waha_answer_error(r, refusal->status,
-                                         (const char *) refusal->action.data,
-                                         refusal->message);
+static const ngx_http_waha_webhook_refusal_t *
+ngx_http_waha_webhook_refusal(const char *code)
+{
+    const ngx_http_waha_webhook_refusal_t  *refusal;
+
+    for (refusal = ngx_http_waha_webhook_refusals; refusal->code; refusal++) {
+
+        if (ngx_strcmp(refusal->code, code) == 0) {
+            return refusal;
         }
     }
 
-    return ngx_http_waha_webhook_success(r, ctx);
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_refuse(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
+    const char *code)
+{
+    const ngx_http_waha_webhook_refusal_t  *refusal;
+
+    refusal = ngx_http_waha_webhook_refusal(code);
+
+    /* as the log shows it */
+
+    ctx->entry.action.data = (u_char *) refusal->code;
+    ctx->entry.action.len = ngx_strlen(refusal->code);
+
+    return ngx_http_waha_answer_error(r, refusal->status, refusal->code,
+                                      refusal->message);
 }
 
 
@@ -621,46 +667,30 @@ ngx_http_waha_webhook_success(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
 
     entry = &ctx->entry;
 
+    /* a character takes six bytes at most when it is escaped */
+
     len = sizeof("{\"success\":true,\"data\":{\"received\":true,"
                  "\"action\":\"\",\"reason\":\"\",\"organization\":\"\","
                  "\"tenantId\":,\"contactId\":,\"activityId\":}}") - 1
-          + entry->action.len + entry->code.len + entry->organization.len
-          + ngx_escape_json(NULL, entry->organization.data,
-                            entry->organization.len)
+          + 6 * (entry->action.len + entry->code.len
+                 + entry->organization.len)
           + entry->tenant_id.len + entry->contact_id.len
           + entry->activity_id.len;
 
     json.data = ngx_pnalloc(r->pool, len);
     if (json.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    p = ngx_sprintf(json.data, "{\"success\":true,\"data\":{\"received\":true,"
-                               "\"action\":\"%V\"", &entry->action);
+    p = ngx_sprintf(json.data,
+                    "{\"success\":true,\"data\":{\"received\":true");
 
-    if (entry->code.len) {
-        p = ngx_sprintf(p, ",\"reason\":\"%V\"", &entry->code);
-    }
-
-    if (entry->organization.len) {
-        p = ngx_cpymem(p, ",\"organization\":\"",
-                       sizeof(",\"organization\":\"") - 1);
-        p = (u_char *) ngx_escape_json(p, entry->organization.data,
-                                       entry->organization.len);
-        *p++ = '"';
-    }
-
-    if (entry->tenant_id.len) {
-        p = ngx_sprintf(p, ",\"tenantId\":%V", &entry->tenant_id);
-    }
-
-    if (entry->contact_id.len) {
-        p = ngx_sprintf(p, ",\"contactId\":%V", &entry->contact_id);
-    }
-
-    if (entry->activity_id.len) {
-        p = ngx_sprintf(p, ",\"activityId\":%V", &entry->activity_id);
-    }
+    p = ngx_http_waha_webhook_string(p, "action", &entry->action);
+    p = ngx_http_waha_webhook_string(p, "reason", &entry->code);
+    p = ngx_http_waha_webhook_string(p, "organization", &entry->organization);
+    p = ngx_http_waha_webhook_number(p, "tenantId", &entry->tenant_id);
+    p = ngx_http_waha_webhook_number(p, "contactId", &entry->contact_id);
+    p = ngx_http_waha_webhook_number(p, "activityId", &entry->activity_id);
 
     *p++ = '}';
     *p++ = '}';
@@ -668,4 +698,30 @@ ngx_http_waha_webhook_success(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
     json.len = p - json.data;
 
     return ngx_http_waha_answer(r, NGX_HTTP_OK, &json);
+}
+
+
+static u_char *
+ngx_http_waha_webhook_string(u_char *p, const char *name, ngx_str_t *value)
+{
+    if (value->len == 0) {
+        return p;
+    }
+
+    p = ngx_sprintf(p, ",\"%s\":\"", name);
+    p = (u_char *) ngx_escape_json(p, value->data, value->len);
+    *p++ = '"';
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_waha_webhook_number(u_char *p, const char *name, ngx_str_t *value)
+{
+    if (value->len == 0) {
+        return p;
+    }
+
+    return ngx_sprintf(p, ",\"%s\":%V", name, value);
 }
