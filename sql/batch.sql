@@ -377,7 +377,7 @@ create or replace function waha.store_activities(organizations text[],
     ids text[], types text[], bodies text[], times timestamptz[],
     names text[], statuses text[], metadata text[],
     inout contacts bigint[], inout actions text[],
-    out activities bigint[], out fresh int[])
+    out activities bigint[], out fresh int[], out stated boolean)
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -435,9 +435,19 @@ begin
                   u.id collate "C", u.direction collate "C", u.pos
         on conflict (organization_slug, session_name, message_id, direction)
         do nothing
-        returning a.id
+        returning a.id, (
+            select true
+              from waha.message_states s
+             where s.organization_slug = a.organization_slug
+               and s.session_name = a.session_name
+               and s.message_id = a.message_id
+               and (s.edits is not null or s.reactions is not null
+                    or s.revoked_at is not null)
+             limit 1) as stated
     )
-    select array_agg(w.id) into stored from written w;
+    select array_agg(w.id), bool_or(w.stated)
+      into stored, stated
+      from written w;
 
     if cardinality(stored) = cardinality(places) and not doubts then
         -- all were new, and came back in this order
@@ -489,7 +499,7 @@ begin
 end
 $$;
 
-comment on function waha.store_activities is 'stores messages and calls, each once; fresh: the records that are new';
+comment on function waha.store_activities is 'stores messages and calls, each once; fresh: the records that are new; stated: whether something is known of one already';
 
 
 create or replace function waha.call_metadata(metadata jsonb, status text,

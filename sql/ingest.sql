@@ -25,15 +25,19 @@ comment on function waha.fault(text, text, text, text, text) is 'why an event is
 
 
 create or replace function waha.await_standby() returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+begin
     -- A transaction that wrote nothing does not wait for a synchronous
     -- standby, but what it found there is answered as if it had stored it.
 
-    select pg_logical_emit_message(true, 'waha', '')
-     where pg_current_xact_id_if_assigned() is null
+    if pg_current_xact_id_if_assigned() is null
        and current_setting('synchronous_standby_names') <> ''
+    then
+        perform pg_logical_emit_message(true, 'waha', '');
+    end if;
+end
 $$;
 
 comment on function waha.await_standby() is 'makes the commit of a transaction that wrote nothing wait for a synchronous standby';
@@ -99,6 +103,7 @@ declare
     renamed     boolean;
     activities  bigint[];
     fresh       int[];
+    stated      boolean;
     applied     int[];
     changed     waha.contact_activities[];
     p           int;
@@ -262,7 +267,7 @@ begin
     end if;
 
     if kinds && '{message,call}' then
-        select * into contacts, actions, activities, fresh
+        select * into contacts, actions, activities, fresh, stated
           from waha.store_activities(live, kinds, sessions, directions,
                                      chats, ids, types, bodies, times, names,
                                      statuses, metas, contacts, actions);
@@ -275,11 +280,13 @@ begin
                                  statuses, actions);
     end if;
 
-    if fresh <> '{}' or applied <> '{}' then
+    if stated or applied <> '{}' then
         select * into bodies, changed
           from waha.apply_states(live, sessions, ids, targets, fresh,
                                  applied, bodies);
+    end if;
 
+    if fresh <> '{}' or changed <> '{}' then
         perform waha.converse(live, kinds, chats, sessions, directions, ids,
                               contacts, times, bodies, fresh, changed);
     end if;
