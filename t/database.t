@@ -146,16 +146,12 @@ is($r->{json}{success}, JSON::PP::false(), 'in JSON');
 $pg->start;
 heals('a start');
 
-$pg->psql(<<'EOF_SQL');
-alter system set default_transaction_read_only = on;
-select pg_reload_conf();
-EOF_SQL
+$pg->reload('alter system set default_transaction_read_only = on');
 refused('a server that became read-only', qr/25006|is read-only/,
         'database_unavailable');
-$pg->psql(<<'EOF_SQL');
+$pg->reload(<<'EOF_SQL');
 set default_transaction_read_only = off;
-alter system reset default_transaction_read_only;
-select pg_reload_conf();
+alter system reset default_transaction_read_only
 EOF_SQL
 heals('taking writes again');
 

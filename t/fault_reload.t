@@ -9,7 +9,9 @@ my $pg = $t->postgres;
 my $nginx = $t->nginx(workers => 2)->start;
 my $reloads;
 
-Waha::Fault->new($t, $pg, fresh => 3, resend => 1)->runs('reloads every 200 ms', sub {
+my $fault = Waha::Fault->new($t, $pg, fresh => 3, resend => 1);
+
+$fault->runs('reloads every 200 ms', sub {
     my ($load) = @_;
 
     $reloads = 0;

@@ -137,6 +137,20 @@ sub restart {
 }
 
 
+# runs SQL that changes the configuration; it holds, for connections that are
+# open too, when this returns
+
+sub reload {
+    my ($self, $sql) = @_;
+
+    my $loaded = $self->value('select pg_conf_load_time()');
+
+    $self->psql($sql . ";\nselect pg_reload_conf()");
+    wait_for(sub { $self->value('select pg_conf_load_time()') ne $loaded },
+             10) or die 'PostgreSQL did not read its configuration';
+}
+
+
 sub install {
     my ($self) = @_;
 
