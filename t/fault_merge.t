@@ -5,8 +5,11 @@ use Waha::Test;
 use Waha::Fault;
 
 my $t = Waha::Test->new(timeout => 3600);
+
+# a deadlock is to be seen as one: before anybody loses patience with a lock
+
 my $pg = $t->postgres(conf => 'deadlock_timeout = 20ms');
-$t->nginx(workers => 2)->start;
+$t->nginx(workers => 2, vars => { DATABASE => 'timeout=10s' })->start;
 
 my $fault = Waha::Fault->new($t, $pg, retry => 1, people => 60,
     forms => [ ('phone', 'lid') x 5, 'both' ], senders => 2,

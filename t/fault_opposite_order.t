@@ -4,8 +4,11 @@ use Waha::Test;
 use Waha::Fault;
 
 my $t = Waha::Test->new(timeout => 3600);
+
+# a deadlock is to be seen as one: before anybody loses patience with a lock
+
 my $pg = $t->postgres(conf => 'deadlock_timeout = 20ms');
-$t->nginx(workers => 4)->start;
+$t->nginx(workers => 4, vars => { DATABASE => 'timeout=10s' })->start;
 
 # every message may change a name: that locks more than a plain one
 

@@ -42,7 +42,7 @@ events {
 http {
     %%HTTP_GLOBALS%%
 
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" %%DATABASE%%;
 
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -111,8 +111,8 @@ sub postgres {
 
 
 # A configured nginx, not yet started: conf, workers, vars.  %%DSN%% is the
-# first PostgreSQL of the test.  Without arguments: the one there is, or one
-# with a usual configuration.
+# first PostgreSQL of the test, %%DATABASE%% what the usual configuration adds
+# to it.  Without arguments: the one there is, or one with that configuration.
 
 sub nginx {
     my ($self, %o) = @_;
@@ -121,7 +121,8 @@ sub nginx {
 
     my $number = @{ $self->{nginx} };
     my $pg = $self->{postgres}[0];
-    my %vars = ($pg ? (DSN => $pg->dsn) : (), %{ $o{vars} || {} });
+    my %vars = (DATABASE => '', $pg ? (DSN => $pg->dsn) : (),
+                %{ $o{vars} || {} });
 
     my $nginx = Waha::Nginx->new(dir => "$self->{dir}/nginx$number",
         conf => $default_conf, %o, vars => \%vars);
