@@ -2,8 +2,9 @@
 # the server stops, refuses or hangs, and that it heals without a reload.
 
 use Waha::Test;
-use Waha::Process qw(free_port);
+use Waha::Process qw(child free_port);
 
+use IO::Select ();
 use IO::Socket::INET ();
 use Time::HiRes qw(time);
 
@@ -107,6 +108,37 @@ heals('a password that was set right');
 access('trust');
 
 
+# settings with which a commit could be lost, or a statement never end
+
+serve(options => "'-c synchronous_commit=off'");
+refused('commits that are not waited for',
+        qr/\[crit\].*synchronous_commit is "off".*take it out of "options"/);
+
+serve(options => "'-c synchronous_commit=local'");
+refused('commits that no standby confirms', qr/synchronous_commit is "local"/);
+
+serve(options => "'-c synchronous_commit=remote_apply'");
+is(taken(), 200, 'commits that the standby even shows');
+
+$pg->psql('alter role waha_gateway set synchronous_commit = off');
+serve();
+is(taken(), 200, 'what the role is set to does not count');
+
+serve(host => '127.0.0.1', port => pooler());
+refused('a pooler that drops options, with that role',
+        qr/synchronous_commit is "off".*alter role "waha_gateway" set sync/);
+$pg->psql('alter role waha_gateway reset synchronous_commit');
+logged('and without', qr/\[crit\].*statement_timeout is 0.*alter role "waha_g/);
+$pg->psql("alter role waha_gateway set statement_timeout = '1s'");
+heals('a timeout of the role');
+$pg->psql('alter role waha_gateway reset statement_timeout');
+
+like(configured('dbname=crm'), qr/\[emerg\] no "user" in "waha_database"/,
+     'a connection string without a role is refused');
+like(configured('dbname=crm user=waha_gateway'), qr/test is successful/,
+     'one with a role is not');
+
+
 # connections that are lost
 
 serve();
@@ -169,6 +201,10 @@ $lock->query('lock table contact_activities in access exclusive mode');
 is($r->{status}, 503, 'behind a lock it is not taken');
 ok($r->{headers}{'retry-after'}, 'and is to be sent again');
 cmp_ok($seconds, '<', 1.5, 'which is told in time');
+
+is(taken(), 503, 'nor is the next');
+is(scalar(() = $t->error_log =~ /\[warn\].* 55P03: /g), 1,
+   'which the log tells, but not each time');
 
 my @many = map { begin() } 1 .. 12;
 my $start = time;
@@ -244,17 +280,93 @@ is($t->webhook($t->message(text => 'forget'))->{status}, 200,
    'the server forgets the prepared statements');
 is(taken(), 200, 'they are prepared again');
 
+# the connection is lost while they are: it served, no other host is tried
+
+serve(host => '127.0.0.1,127.0.0.1', port => $pg->port . ",$closed",
+      parameters => 'connections=1 timeout=20s connect_timeout=20s');
+is($t->webhook($t->message(text => 'forget'))->{status}, 200,
+   'they are forgotten once more');
+
+# a backend that has to look the function up again waits for the lock
+
+$pg->psql('alter function waha.ingest cost 101');
+$lock->query('begin');
+$lock->query('lock table pg_catalog.pg_proc in access exclusive mode');
+my $unprepared = begin();
+ok(wait_for(sub { $lock->query(<<'EOF_SQL') }), 'a statement is prepared');
+select pg_stat_clear_snapshot();
+select 1 from pg_stat_activity
+ where application_name = 'nginx-waha' and wait_event_type = 'Lock'
+EOF_SQL
+$lock->query(<<'EOF_SQL');
+select pg_terminate_backend(pid) from pg_stat_activity
+ where application_name = 'nginx-waha'
+EOF_SQL
+is($unprepared->answer->{status}, 503, 'and the connection is lost');
+logged('for a reason', qr/57P01: terminating connection/);
+$lock->query('rollback');
+heals('the next connection');
+unlike($t->error_log, qr/Connection refused/, 'to the same host');
+
+# the fault of a record, in words that hold what it says
+
+$pg->psql(<<'EOF_SQL');
+create function mistake() returns trigger language plpgsql as $$
+begin
+    perform new.message_content::int;
+    return null;
+end
+$$;
+create trigger mistake after insert on contact_activities for each row
+    when (new.message_content = 'mistake') execute function mistake();
+EOF_SQL
+is($t->webhook($t->message(text => 'mistake'))->{json}{data}{action},
+   'quarantined', 'a record that does not fit is set aside');
+logged('which is told', qr/\[warn\].*a record failed with SQLSTATE 22P02/);
+unlike($t->error_log, qr/invalid input/, 'without the words of it');
+
 
 # a worker that quits
 
+$pg->psql(<<'EOF_SQL');
+create sequence tries;
+grant usage on sequence tries to public;
+create function retry() returns trigger language plpgsql as $$
+begin
+    raise log 'tried';
+
+    if nextval('public.tries') = 1 then
+        raise serialization_failure;
+    end if;
+
+    return null;
+end
+$$;
+create trigger retry after insert on contact_activities for each row
+    when (new.message_content = 'retry') execute function retry();
+EOF_SQL
+
+serve(parameters => 'timeout=20s');
+is(taken(), 200, 'before it is told to');
+
 $lock->query('begin');
 $lock->query('lock table contact_activities in access exclusive mode');
-my $last = begin();
+my $last = begin($t->message(text => 'retry'));
 ok(wait_for(sub { waiting() }), 'a message waits for a lock');
-kill 'QUIT', $t->worker_pids;
+my $half = $t->message;
+my $sender = begin($half, 10);
+my ($leaving) = $t->worker_pids;
+kill 'QUIT', $leaving;
 ok(wait_for(sub { backends() == 1 }), 'nginx lets go of the idle connections');
 $lock->query('rollback');
 is($last->answer->{status}, 200, 'but answers what it has taken in');
+my @tried = $pg->log =~ /\[(\d+)\] nginx-waha \S+ LOG:  tried$/mg;
+is(scalar @tried, 2, 'at the second try');
+is($tried[0], $tried[1], 'on the same connection');
+ok(wait_for(sub { backends() == 0 }), 'which it then lets go of');
+ok(kill(0, $leaving), 'though it has to wait for the rest of another');
+$sender->send(substr $half, 10);
+is($sender->answer->{status}, 200, 'that it takes as well');
 ok(wait_for(sub { $t->worker_pids }), 'before the next worker');
 ok(wait_for(sub { taken() == 200 }), 'serves');
 
@@ -288,17 +400,74 @@ sub timed {
 sub taken { return $t->webhook($t->message)->{status} }
 
 
-# sends a message, without waiting for the answer
+# sends a message, or some bytes of it, without waiting for the answer
 
 sub begin {
-    my $body = $t->message;
+    my ($body, $bytes) = @_;
+
+    $body //= $t->message;
     my $http = $t->http;
+    my $request = $http->format('POST', '/api/whatsapp/webhook',
+                                $t->headers($body), $body);
+
+    substr($request, $bytes - length $body) = '' if defined $bytes;
 
     $http->connect or die 'connect';
-    $http->send($http->format('POST', '/api/whatsapp/webhook',
-                              $t->headers($body), $body)) or die 'send';
+    $http->send($request) or die 'send';
 
     return $http;
+}
+
+
+# what nginx -t says about a connection string
+
+sub configured {
+    my ($database) = @_;
+
+    $t->nginx->stop;
+
+    return ($t->nginx(conf => $conf, vars => { DATABASE => $database,
+                                               PARAMETERS => '' })->test)[1];
+}
+
+
+# the port of a pooler that drops "options" (their bytes become blanks)
+
+sub pooler {
+    my $listen = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1:0')
+        or die "pooler: $!";
+    my $target = '127.0.0.1:' . $pg->port;
+
+    child(sub {
+        my $select = IO::Select->new($listen);
+        my %peer;
+
+        while (1) {
+            for my $from ($select->can_read) {
+
+                if ($from == $listen) {
+                    my $client = $listen->accept or next;
+                    my $server = IO::Socket::INET->new(PeerAddr => $target)
+                        or next;
+
+                    @peer{$client, $server} = ($server, $client);
+                    $select->add($client, $server);
+
+                } elsif (sysread $from, my $bytes, 65536) {
+                    $bytes =~ s/(\0options\0)([^\0]+)/$1 . ' ' x length $2/e;
+                    syswrite $peer{$from}, $bytes;
+
+                } else {
+                    my $to = delete $peer{$from} or next;
+                    delete $peer{$to};
+                    $select->remove($from, $to);
+                    close $_ for $from, $to;
+                }
+            }
+        }
+    });
+
+    return $listen->sockport;
 }
 
 

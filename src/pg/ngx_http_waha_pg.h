@@ -46,24 +46,30 @@ typedef struct {
 
 typedef struct {
     /* libpq keywords, terminated by NULL */
-    const char                      **keywords;
+    const char                         **keywords;
 
     /* one for each address, in the order in which they are tried */
-    ngx_array_t                       hosts;   /* ngx_http_waha_pg_host_t */
+    ngx_array_t                          hosts;   /* ngx_http_waha_pg_host_t */
 
-    ngx_uint_t                        connections;
-    ngx_uint_t                        queue;
-    ngx_msec_t                        timeout;
-    ngx_msec_t                        connect_timeout;
+    ngx_uint_t                           connections;
+
+    /*
+     * How many jobs may wait for a connection.  A job may carry many
+     * records: those that wait are for the caller to count and to bound.
+     */
+    ngx_uint_t                           queue;
+
+    ngx_msec_t                           timeout;
+    ngx_msec_t                           connect_timeout;
 
     /* one row, one column: NULL when fit to serve, else the reason */
-    const char                       *check;
+    const char                          *check;
 
     /* said when the check or a statement does not exist; may be NULL */
-    const char                       *hint;
+    const char                          *hint;
 
     const ngx_http_waha_pg_statement_t  *statements;
-    ngx_uint_t                        nstatements;
+    ngx_uint_t                           nstatements;
 } ngx_http_waha_pg_conf_t;
 
 
@@ -71,10 +77,10 @@ struct ngx_http_waha_pg_job_s {
     ngx_queue_t                       queue;
 
     /*
-     * Called once, when a connection is about to send the job, to fill in
-     * what is below; NGX_ERROR: no memory, the job ends.  It may be called
-     * from within ngx_http_waha_pg_submit(), and must not submit or cancel
-     * jobs.  May be NULL.
+     * Called once per submit, when a connection is about to send the job,
+     * to fill in what is below; NGX_ERROR: no memory, the job ends.  It may
+     * be called from within ngx_http_waha_pg_submit(), and must not submit
+     * or cancel jobs.
      */
     ngx_int_t                       (*prepare)(ngx_http_waha_pg_job_t *job);
 
@@ -86,7 +92,7 @@ struct ngx_http_waha_pg_job_s {
     /* ngx_current_msec by which the job must have ended */
     ngx_msec_t                        deadline;
 
-    /* called once, as a posted event, when the job has ended */
+    /* called once per submit, as a posted event, when the job has ended */
     void                            (*handler)(ngx_http_waha_pg_job_t *job);
     void                             *data;
     ngx_log_t                        *log;
@@ -98,9 +104,6 @@ struct ngx_http_waha_pg_job_s {
 
     /* from sending to the end; zero if never sent */
     ngx_msec_t                        elapsed;
-
-    /* the connection that runs the job; NULL while it waits */
-    void                             *connection;
 
     /* private; all zero in a job that was not submitted yet */
     ngx_http_waha_pg_pool_t          *pool;
@@ -138,14 +141,21 @@ ngx_int_t ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_job_t *job);
 
 /*
- * Takes a submitted job back: its handler will not be called and the
- * caller may free it.  A statement that was sent runs to its end.  A job
- * that has ended, or was never submitted, is left as it is.
+ * Takes a job back that waits, or that has ended and whose handler was not
+ * called yet: it will not be called and the caller may free the job.  A job
+ * that was sent cannot be cancelled: it stays until its handler is called.
  */
 void ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job);
 
 /* The error class of a SQLSTATE, NGX_HTTP_WAHA_PG_*. */
 ngx_uint_t ngx_http_waha_pg_class(const char *sqlstate);
+
+/*
+ * Logs that a record has failed within a statement that did not: once in a
+ * while for each SQLSTATE, together with the errors of whole statements.
+ */
+void ngx_http_waha_pg_report_record(ngx_http_waha_pg_pool_t *pool,
+    const char *sqlstate);
 
 
 #endif /* _NGX_HTTP_WAHA_PG_H_INCLUDED_ */

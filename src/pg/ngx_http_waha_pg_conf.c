@@ -24,9 +24,6 @@ typedef struct {
     /* values that may be given, terminated by NULL; NULL: none */
     const char                      **allowed;
     const char                       *message;
-
-    /* what is allowed makes no difference: the pool has its own way */
-    unsigned                          ours:1;
 } ngx_http_waha_pg_rule_t;
 
 
@@ -61,6 +58,8 @@ static const char *ngx_http_waha_pg_given(ngx_http_waha_pg_parse_t *parse,
 static ngx_int_t ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse,
     const char *keyword, const char *value);
 static ngx_int_t ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse);
+static ngx_int_t ngx_http_waha_pg_default(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword, const char *value);
 static const char *ngx_http_waha_pg_server_options(
     ngx_http_waha_pg_parse_t *parse);
 static char *ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse);
@@ -95,37 +94,55 @@ static const char  *ngx_http_waha_pg_attrs[] = {
 };
 
 
+/* what is allowed makes no difference: the pool has its own way */
+
 static ngx_http_waha_pg_rule_t  ngx_http_waha_pg_rules[] = {
 
     { "sslmode", ngx_http_waha_pg_sslmodes,
-      "use disable, require, verify-ca or verify-full", 1 },
+      "use disable, require, verify-ca or verify-full" },
 
     { "client_encoding", ngx_http_waha_pg_encodings,
-      "it is always UTF8", 1 },
+      "it is always UTF8" },
 
     { "gssencmode", ngx_http_waha_pg_gssencmodes,
-      "it is always disable", 1 },
+      "it is always disable" },
 
     { "target_session_attrs", ngx_http_waha_pg_attrs,
-      "a server that takes writes is always chosen", 1 },
+      "a server that takes writes is always chosen" },
 
     { "connect_timeout", NULL,
-      "use the parameter \"connect_timeout=\" of the directive", 1 },
+      "use the parameter \"connect_timeout=\" of the directive" },
 
     { "service", NULL,
-      "give what the service file says instead", 1 },
+      "give what the service file says instead" },
 
     { "replication", NULL,
-      "leave it out", 1 },
+      "leave it out" },
 
     /* looked at elsewhere */
 
-    { "host", NULL, NULL, 1 },
-    { "hostaddr", NULL, NULL, 1 },
-    { "port", NULL, NULL, 1 },
-    { "options", NULL, NULL, 1 },
+    { "host", NULL, NULL },
+    { "hostaddr", NULL, NULL },
+    { "port", NULL, NULL },
+    { "options", NULL, NULL },
 
-    { NULL, NULL, NULL, 0 }
+    { NULL, NULL, NULL }
+};
+
+
+static const ngx_http_waha_pg_setting_t  ngx_http_waha_pg_settings[] = {
+
+    { "client_encoding", "UTF8" },
+    { "gssencmode", "disable" },
+    { "fallback_application_name", "nginx-waha" },
+
+    /* a peer that vanished is noticed soon, also by an idle connection */
+
+    { "keepalives_idle", "10" },
+    { "keepalives_interval", "5" },
+    { "keepalives_count", "3" },
+
+    { NULL, NULL }
 };
 
 
@@ -269,7 +286,7 @@ static ngx_int_t
 ngx_http_waha_pg_time(ngx_str_t *value, const char *name, ngx_msec_t *msec)
 {
     size_t     len;
-    ngx_int_t  time;
+    ngx_int_t  ms;
     ngx_str_t  s;
 
     len = ngx_strlen(name);
@@ -281,12 +298,12 @@ ngx_http_waha_pg_time(ngx_str_t *value, const char *name, ngx_msec_t *msec)
     s.len = value->len - len;
     s.data = value->data + len;
 
-    time = ngx_parse_time(&s, 0);
-    if (time == NGX_ERROR || time == 0) {
+    ms = ngx_parse_time(&s, 0);
+    if (ms == NGX_ERROR || ms == 0) {
         return NGX_ERROR;
     }
 
-    *msec = time;
+    *msec = ms;
 
     return NGX_OK;
 }
@@ -327,6 +344,15 @@ ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_waha_pg_given(parse, "user") == NULL) {
+        /* libpq would take the name of the worker's user */
+
+        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
+                           "no \"user\" in \"waha_database\", it names the "
+                           "role to connect as");
+        return NGX_CONF_ERROR;
+    }
+
     for (keyword = ngx_http_waha_pg_host_keywords; *keyword; keyword++) {
         if (ngx_http_waha_pg_add(parse, *keyword, "") != NGX_OK) {
             return NGX_CONF_ERROR;
@@ -362,7 +388,7 @@ ngx_http_waha_pg_option(ngx_http_waha_pg_parse_t *parse,
         return NGX_CONF_ERROR;
     }
 
-    if (rule && rule->ours) {
+    if (rule) {
         return NGX_CONF_OK;
     }
 
@@ -487,38 +513,26 @@ ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse, const char *keyword,
 static ngx_int_t
 ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse)
 {
-    u_char       user_timeout[NGX_INT_T_LEN + 1];
-    const char  *options;
-    ngx_uint_t   i;
+    u_char                             user_timeout[NGX_INT_T_LEN + 1];
+    const char                        *options;
+    const ngx_http_waha_pg_setting_t  *setting;
 
-    /* a peer that vanished is noticed soon, also by an idle connection */
+    for (setting = ngx_http_waha_pg_settings; setting->keyword; setting++) {
 
-    ngx_http_waha_pg_setting_t  settings[] = {
-        { "client_encoding", "UTF8" },
-        { "gssencmode", "disable" },
-        { "fallback_application_name", "nginx-waha" },
-        { "tcp_user_timeout", (char *) user_timeout },
-        { "keepalives_idle", "10" },
-        { "keepalives_interval", "5" },
-        { "keepalives_count", "3" }
-    };
-
-    (void) ngx_sprintf(user_timeout, "%M%Z", parse->conf->timeout);
-
-    for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-
-        if (ngx_http_waha_pg_find_rule(settings[i].keyword) == NULL
-            && ngx_http_waha_pg_given(parse, settings[i].keyword))
-        {
-            continue;
-        }
-
-        if (ngx_http_waha_pg_add(parse, settings[i].keyword,
-                  ngx_http_waha_pg_copy(parse->cf->pool, settings[i].value))
+        if (ngx_http_waha_pg_default(parse, setting->keyword, setting->value)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
+    }
+
+    (void) ngx_sprintf(user_timeout, "%M%Z", parse->conf->timeout);
+
+    if (ngx_http_waha_pg_default(parse, "tcp_user_timeout",
+                                 (char *) user_timeout)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     options = ngx_http_waha_pg_server_options(parse);
@@ -531,11 +545,33 @@ ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse)
 }
 
 
+static ngx_int_t
+ngx_http_waha_pg_default(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword, const char *value)
+{
+    const char  *copy;
+
+    if (ngx_http_waha_pg_find_rule(keyword) == NULL
+        && ngx_http_waha_pg_given(parse, keyword))
+    {
+        return NGX_OK;
+    }
+
+    copy = ngx_http_waha_pg_copy(parse->cf->pool, value);
+
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_waha_pg_add(parse, keyword, copy);
+}
+
+
 /*
- * The server ends a statement before the pool stops to wait for it, so that
- * the answer tells what became of it; a commit is not ended that way.  What
- * waited for a lock leaves time for its neighbours to run without it.  The
- * last of equal options counts.
+ * the server ends a statement before the pool stops to wait for it, so that
+ * the answer tells what became of it; a commit is not ended that way;
+ * what waited for a lock leaves time for its neighbours to run without it;
+ * the last of equal options counts: synchronous_commit may be given otherwise
  */
 
 static const char *
@@ -547,9 +583,9 @@ ngx_http_waha_pg_server_options(ngx_http_waha_pg_parse_t *parse)
     const char  *given;
 
     static const char  format[] =
-        "%s -c statement_timeout=%M -c lock_timeout=%M"
-        " -c idle_in_transaction_session_timeout=%M"
-        " -c synchronous_commit=on%Z";
+        "-c synchronous_commit=on %s"
+        " -c statement_timeout=%M -c lock_timeout=%M"
+        " -c idle_in_transaction_session_timeout=%M%Z";
 
     given = ngx_http_waha_pg_given(parse, "options");
 
@@ -579,8 +615,8 @@ ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse)
 {
     ngx_uint_t    i, n;
     ngx_conf_t   *cf;
-    ngx_array_t   hosts, addrs, ports;
     const char   *host, *addr, *port, **elt;
+    ngx_array_t   hosts, addrs, ports;
 
     cf = parse->cf;
 

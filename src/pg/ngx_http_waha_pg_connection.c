@@ -62,7 +62,6 @@ ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c)
     (void) PQsetNoticeReceiver(c->conn, ngx_http_waha_pg_notice, c);
 
     if (ngx_http_waha_pg_watch(c, NGX_WRITE_EVENT) != NGX_OK) {
-        ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
         return NGX_ERROR;
     }
 
@@ -172,7 +171,7 @@ ngx_http_waha_pg_event(ngx_event_t *ev)
 /*
  * PQconnectPoll() may close the socket and open another that gets the same
  * number, so that nothing tells the change: the event loop must not know
- * the socket meanwhile.
+ * the socket meanwhile
  */
 
 static void
@@ -207,7 +206,6 @@ ngx_http_waha_pg_poll(ngx_http_waha_pg_connection_t *c)
     }
 
     if (ngx_http_waha_pg_watch(c, event) != NGX_OK) {
-        ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
         ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 }
@@ -216,10 +214,13 @@ ngx_http_waha_pg_poll(ngx_http_waha_pg_connection_t *c)
 static void
 ngx_http_waha_pg_connected(ngx_http_waha_pg_connection_t *c)
 {
-    if (ngx_http_waha_pg_watch(c, NGX_READ_EVENT) != NGX_OK
-        || PQsetnonblocking(c->conn, 1) != 0)
-    {
-        ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
+    if (PQsetnonblocking(c->conn, 1) != 0) {
+        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+        return;
+    }
+
+    if (ngx_http_waha_pg_watch(c, NGX_READ_EVENT) != NGX_OK) {
         ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return;
     }
@@ -443,10 +444,7 @@ ngx_http_waha_pg_notice(void *data, const PGresult *res)
 }
 
 
-/*
- * PQconsumeInput() does not drain the socket, therefore events are
- * level-triggered.
- */
+/* level-triggered: PQconsumeInput() does not drain the socket */
 
 static ngx_int_t
 ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
@@ -458,6 +456,7 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
     fd = PQsocket(c->conn);
 
     if (fd == -1) {
+        ngx_http_waha_pg_say(&c->reason, "libpq has no socket");
         return NGX_ERROR;
     }
 
@@ -471,8 +470,11 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
     if (nc == NULL) {
         nc = ngx_get_connection(fd, c->pool->log);
         if (nc == NULL) {
+            ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
             return NGX_ERROR;
         }
+
+        nc->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
 
         nc->data = c;
         nc->read->log = c->pool->log;
@@ -485,7 +487,12 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
 
     ev = (event == NGX_READ_EVENT) ? nc->read : nc->write;
 
-    return ngx_add_event(ev, event, NGX_LEVEL_EVENT);
+    if (ngx_add_event(ev, event, NGX_LEVEL_EVENT) != NGX_OK) {
+        ngx_http_waha_pg_say(&c->reason, "nginx cannot watch the socket");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -11,7 +11,10 @@
 #include <ngx_http_waha_pg.h>
 
 
-/* states of a connection; those from IDLE on have been ready to serve */
+/*
+ * States of a connection.  Those from IDLE on have been ready to serve, and
+ * so has one that is PREPARING again: it holds the job that needs it.
+ */
 
 #define NGX_HTTP_WAHA_PG_CLOSED      0
 #define NGX_HTTP_WAHA_PG_CONNECTING  1
@@ -75,6 +78,8 @@ struct ngx_http_waha_pg_connection_s {
     unsigned                          setup:1;
     unsigned                          doomed:1;
     unsigned                          unconfirmed:1;
+
+    /* the job's statement was prepared again, or is being so */
     unsigned                          again:1;
 };
 
@@ -159,9 +164,15 @@ void ngx_http_waha_pg_fill(ngx_http_waha_pg_pool_t *pool);
 /* The connection has nothing to do: it waits, or is not needed. */
 void ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c);
 
+/* A job is over: a worker that quits closes what no other can need. */
+void ngx_http_waha_pg_trim(ngx_http_waha_pg_pool_t *pool);
+
 void ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c);
 
-/* An attempt has failed, for c->reason; tries the next host. */
+/*
+ * An attempt has failed, for c->reason; tries the next host.  When it was to
+ * prepare again, no attempt but a connection that served is lost.
+ */
 void ngx_http_waha_pg_failed(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t class);
 
@@ -198,7 +209,7 @@ const char *ngx_http_waha_pg_sqlstate(const PGresult *res);
 /* The class of a failed attempt, from libpq's words. */
 ngx_uint_t ngx_http_waha_pg_connect_class(const char *message);
 
-/* Logs an error of the administrator's, once in a while for each kind. */
+/* Logs the error of a statement, once in a while for each SQLSTATE. */
 void ngx_http_waha_pg_report(ngx_http_waha_pg_pool_t *pool,
     const PGresult *res, ngx_uint_t class);
 

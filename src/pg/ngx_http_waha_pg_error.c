@@ -71,9 +71,8 @@ ngx_http_waha_pg_class(const char *sqlstate)
 
 
 /*
- * A connection that could not be made has words only.  With verbose errors
- * they are "...FATAL:  28P01: password authentication failed...", whatever
- * the language of the server.
+ * a connection that could not be made has words only, with verbose errors
+ * "...FATAL:  28P01: password authentication failed..." whatever the language
  */
 
 ngx_uint_t
@@ -207,16 +206,53 @@ ngx_http_waha_pg_report(ngx_http_waha_pg_pool_t *pool, const PGresult *res,
 
     sqlstate = ngx_http_waha_pg_sqlstate(res);
 
+    if (class == NGX_HTTP_WAHA_PG_DATA) {
+        /* its words may hold values */
+        ngx_http_waha_pg_report_record(pool, sqlstate);
+        return;
+    }
+
     if (ngx_http_waha_pg_reported(pool, sqlstate)) {
         return;
     }
 
     ngx_http_waha_pg_say_result(&reason, res, NULL);
 
-    level = (class == NGX_HTTP_WAHA_PG_SETUP) ? NGX_LOG_CRIT : NGX_LOG_ERR;
+    switch (class) {
+
+    case NGX_HTTP_WAHA_PG_SETUP:
+        level = NGX_LOG_CRIT;
+        break;
+
+    case NGX_HTTP_WAHA_PG_BUSY:
+        level = NGX_LOG_WARN;
+        break;
+
+    default: /* NGX_HTTP_WAHA_PG_DOWN */
+        level = NGX_LOG_ERR;
+    }
 
     ngx_log_error(level, pool->log, 0, "waha database: %*s",
                   reason.len, reason.data);
+}
+
+
+void
+ngx_http_waha_pg_report_record(ngx_http_waha_pg_pool_t *pool,
+    const char *sqlstate)
+{
+    ngx_uint_t  level;
+
+    if (ngx_http_waha_pg_reported(pool, sqlstate)) {
+        return;
+    }
+
+    level = (ngx_http_waha_pg_class(sqlstate) == NGX_HTTP_WAHA_PG_SETUP) ?
+                NGX_LOG_CRIT : NGX_LOG_WARN;
+
+    ngx_log_error(level, pool->log, 0,
+                  "waha database: a record failed with SQLSTATE %s",
+                  sqlstate);
 }
 
 

@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
 static ngx_int_t ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c);
 static ngx_int_t ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_telling(ngx_uint_t class,
+    const char *sqlstate);
 static ngx_uint_t ngx_http_waha_pg_stale(const PGresult *res);
 static void ngx_http_waha_pg_finish(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status);
@@ -40,7 +42,6 @@ ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
     }
 
     job->pool = pool;
-    job->connection = NULL;
 
     job->status = NGX_HTTP_WAHA_PG_DOWN;
     job->sqlstate[0] = '\0';
@@ -64,27 +65,19 @@ ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
 void
 ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
 {
-    ngx_http_waha_pg_connection_t  *c;
-
     if (job->event.posted) {
         ngx_delete_posted_event(&job->event);
         ngx_queue_remove(&job->queue);
 
         PQclear(job->result);
         job->result = NULL;
+
+        ngx_http_waha_pg_trim(job->pool);
         return;
     }
 
     if (job->event.timer_set) {
         ngx_http_waha_pg_leave(job);
-        return;
-    }
-
-    c = job->connection;
-
-    if (c) {
-        c->job = NULL;
-        job->connection = NULL;
     }
 }
 
@@ -216,7 +209,7 @@ ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
 
     ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_RUNNING);
 
-    if (job->prepare && job->prepare(job) != NGX_OK) {
+    if (job->prepare(job) != NGX_OK) {
         ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_IDLE);
         ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
         return;
@@ -226,7 +219,6 @@ ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
     c->unconfirmed = 0;
     c->again = 0;
 
-    job->connection = c;
     job->sent = ngx_current_msec;
 
     /* not cancelable: it keeps a worker that quits until the answer */
@@ -319,7 +311,7 @@ ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
     ngx_uint_t   class;
     const char  *sqlstate;
 
-    if (c->job && !c->again && ngx_http_waha_pg_stale(c->result)) {
+    if (!c->again && ngx_http_waha_pg_stale(c->result)) {
         c->again = 1;
 
         PQclear(c->result);
@@ -338,13 +330,24 @@ ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
         return NGX_DONE;
     }
 
-    if (class == NGX_HTTP_WAHA_PG_SETUP || class == NGX_HTTP_WAHA_PG_DOWN) {
+    if (ngx_http_waha_pg_telling(class, sqlstate)) {
         ngx_http_waha_pg_report(c->pool, c->result, class);
     }
 
     ngx_http_waha_pg_finish(c, class);
 
     return NGX_DONE;
+}
+
+
+/* races are lost all the time; waits that were given up are not */
+
+static ngx_uint_t
+ngx_http_waha_pg_telling(ngx_uint_t class, const char *sqlstate)
+{
+    return class != NGX_HTTP_WAHA_PG_BUSY
+           || ngx_strcmp(sqlstate, "55P03") == 0
+           || ngx_strcmp(sqlstate, "57014") == 0;
 }
 
 
@@ -400,7 +403,6 @@ ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
                    "waha pg end:%ui %s", status,
                    ngx_http_waha_pg_sqlstate(res));
 
-    job->connection = NULL;
     job->status = status;
     job->result = res;
 
@@ -425,15 +427,20 @@ ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
 static void
 ngx_http_waha_pg_ended_handler(ngx_event_t *ev)
 {
-    PGresult                *res;
-    ngx_http_waha_pg_job_t  *job;
+    PGresult                 *res;
+    ngx_http_waha_pg_job_t   *job;
+    ngx_http_waha_pg_pool_t  *pool;
 
     job = ev->data;
     res = job->result;
+    pool = job->pool;
 
     ngx_queue_remove(&job->queue);
 
+    /* it may free the job, or submit it again */
     job->handler(job);
 
     PQclear(res);
+
+    ngx_http_waha_pg_trim(pool);
 }

@@ -28,6 +28,7 @@ static void ngx_http_waha_pg_connect(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_backoff(ngx_http_waha_pg_pool_t *pool,
     ngx_uint_t setup);
 static void ngx_http_waha_pg_move(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_unneeded(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_drain(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_give_up(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status);
@@ -124,11 +125,6 @@ ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool)
 
     for (i = 0; i < pool->nconnections; i++) {
         c = &pool->connections[i];
-
-        if (c->job) {
-            c->job->connection = NULL;
-            c->job = NULL;
-        }
 
         if (c->state != NGX_HTTP_WAHA_PG_CLOSED) {
             ngx_http_waha_pg_close(c);
@@ -291,14 +287,13 @@ ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c)
                       "waha database %s: connected", c->host->name);
     }
 
-    ngx_http_waha_pg_move(c);
-
     if (c->job) {
         /* its statement had to be prepared again */
         ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_RUNNING);
         ngx_http_waha_pg_send(c);
 
     } else {
+        ngx_http_waha_pg_move(c);
         ngx_http_waha_pg_rest(c);
     }
 
@@ -357,7 +352,7 @@ ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c)
 
     if (others >= pool->conf->connections
         || ngx_http_waha_pg_host_index(c) != pool->host
-        || (ngx_exiting && ngx_queue_empty(&pool->waiting)))
+        || ngx_http_waha_pg_unneeded(pool))
     {
         ngx_http_waha_pg_close(c);
         ngx_http_waha_pg_fill(pool);
@@ -373,12 +368,45 @@ ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c)
 
 
 void
+ngx_http_waha_pg_trim(ngx_http_waha_pg_pool_t *pool)
+{
+    ngx_queue_t  *q;
+
+    if (!ngx_http_waha_pg_unneeded(pool)) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&pool->idle)) {
+        q = ngx_queue_head(&pool->idle);
+        ngx_http_waha_pg_close(ngx_queue_data(q,
+                                      ngx_http_waha_pg_connection_t, queue));
+    }
+}
+
+
+/* nginx quits, and no job waits nor has ended, which may submit another */
+
+static ngx_uint_t
+ngx_http_waha_pg_unneeded(ngx_http_waha_pg_pool_t *pool)
+{
+    return ngx_exiting
+           && ngx_queue_empty(&pool->waiting)
+           && ngx_queue_empty(&pool->ended);
+}
+
+
+void
 ngx_http_waha_pg_failed(ngx_http_waha_pg_connection_t *c, ngx_uint_t class)
 {
     ngx_http_waha_pg_log_reason(c, class == NGX_HTTP_WAHA_PG_SETUP ?
                                        NGX_LOG_CRIT : NGX_LOG_ERR);
 
     ngx_http_waha_pg_give_up(c, class);
+
+    if (c->again) {
+        ngx_http_waha_pg_lost(c);
+        return;
+    }
 
     if (class == NGX_HTTP_WAHA_PG_SETUP) {
         c->setup = 1;
@@ -438,15 +466,17 @@ ngx_http_waha_pg_timeout(ngx_http_waha_pg_connection_t *c)
         break;
 
     default:
-        ngx_http_waha_pg_say(&c->reason, "no answer to the connect in time");
+        ngx_http_waha_pg_say(&c->reason, c->again ?
+                                 "no answer to a prepare in time"
+                                 : "no answer to the connect in time");
         ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 }
 
 
 /*
- * The statement may be committing, or wait for a standby: it is left to
- * end, and counts as long, lest retries fill the server with its like.
+ * the statement may be committing, or wait for a standby: it is left to
+ * end, and counts as long, lest retries fill the server with its like
  */
 
 static void

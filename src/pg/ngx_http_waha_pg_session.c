@@ -14,12 +14,18 @@
 #define NGX_HTTP_WAHA_PG_SUPERUSER  2
 #define NGX_HTTP_WAHA_PG_BYPASSRLS  3
 #define NGX_HTTP_WAHA_PG_ROLE       4
-#define NGX_HTTP_WAHA_PG_FACTS      5
+#define NGX_HTTP_WAHA_PG_COMMIT     5
+#define NGX_HTTP_WAHA_PG_TIMEOUT    6
+#define NGX_HTTP_WAHA_PG_FACTS      7
 
 
 static ngx_int_t ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
 static ngx_int_t ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_role(ngx_http_waha_pg_connection_t *c,
+    const char **value);
+static ngx_int_t ngx_http_waha_pg_durable(ngx_http_waha_pg_connection_t *c,
+    const char **value);
 static ngx_int_t ngx_http_waha_pg_contract(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
 static ngx_int_t ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c);
@@ -39,7 +45,9 @@ static ngx_int_t ngx_http_waha_pg_broken(ngx_http_waha_pg_connection_t *c);
 static const char  ngx_http_waha_pg_server_query[] =
     "select pg_is_in_recovery(),"
     " current_setting('transaction_read_only')::bool,"
-    " bool_or(rolsuper), bool_or(rolbypassrls), current_user"
+    " bool_or(rolsuper), bool_or(rolbypassrls), current_user,"
+    " current_setting('synchronous_commit'),"
+    " current_setting('statement_timeout')"
     " from pg_catalog.pg_roles where pg_has_role(oid, 'member')";
 
 
@@ -79,10 +87,6 @@ ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c, PGresult *res)
         return rc;
     }
 
-    if (c->pool->conf->check == NULL) {
-        return ngx_http_waha_pg_prepare(c, 0);
-    }
-
     c->receive = ngx_http_waha_pg_contract;
 
     if (PQsendQuery(c->conn, c->pool->conf->check) == 0
@@ -98,9 +102,9 @@ ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c, PGresult *res)
 static ngx_int_t
 ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
 {
+    ngx_int_t    rc;
     ngx_uint_t   i;
     const char  *value[NGX_HTTP_WAHA_PG_FACTS];
-    u_char       text[NGX_HTTP_WAHA_PG_REASON];
 
     if (ngx_http_waha_pg_is_error(c->result)) {
         return ngx_http_waha_pg_unfit_result(c);
@@ -127,23 +131,85 @@ ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
                                       "the server is read-only");
     }
 
-    if (value[NGX_HTTP_WAHA_PG_SUPERUSER][0] == 't'
-        || value[NGX_HTTP_WAHA_PG_BYPASSRLS][0] == 't')
+    rc = ngx_http_waha_pg_role(c, value);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_waha_pg_durable(c, value);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    PQclear(c->result);
+    c->result = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_role(ngx_http_waha_pg_connection_t *c, const char **value)
+{
+    u_char  text[NGX_HTTP_WAHA_PG_REASON];
+
+    if (value[NGX_HTTP_WAHA_PG_SUPERUSER][0] != 't'
+        && value[NGX_HTTP_WAHA_PG_BYPASSRLS][0] != 't')
+    {
+        return NGX_OK;
+    }
+
+    (void) ngx_snprintf(text, sizeof(text),
+                        "role \"%s\" %s, which is too much for a role "
+                        "that serves the network%Z",
+                        value[NGX_HTTP_WAHA_PG_ROLE],
+                        value[NGX_HTTP_WAHA_PG_SUPERUSER][0] == 't' ?
+                            "is or can become superuser"
+                            : "can bypass row-level security");
+
+    return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP, (char *) text);
+}
+
+
+/* a pooler may drop what the connection string asks for */
+
+static ngx_int_t
+ngx_http_waha_pg_durable(ngx_http_waha_pg_connection_t *c,
+    const char **value)
+{
+    u_char       text[NGX_HTTP_WAHA_PG_REASON];
+    const char  *commit;
+
+    commit = value[NGX_HTTP_WAHA_PG_COMMIT];
+
+    if (ngx_strcmp(commit, "on") != 0
+        && ngx_strcmp(commit, "remote_apply") != 0)
     {
         (void) ngx_snprintf(text, sizeof(text),
-                            "role \"%s\" %s, which is too much for a role "
-                            "that serves the network%Z",
-                            value[NGX_HTTP_WAHA_PG_ROLE],
-                            value[NGX_HTTP_WAHA_PG_SUPERUSER][0] == 't' ?
-                                "is or can become superuser"
-                                : "can bypass row-level security");
+                            "synchronous_commit is \"%s\", with which a "
+                            "commit may be lost: take it out of \"options\", "
+                            "or if a pooler drops these, alter role \"%s\" "
+                            "set synchronous_commit = on%Z",
+                            commit, value[NGX_HTTP_WAHA_PG_ROLE]);
 
         return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
                                       (char *) text);
     }
 
-    PQclear(c->result);
-    c->result = NULL;
+    if (ngx_strcmp(value[NGX_HTTP_WAHA_PG_TIMEOUT], "0") == 0) {
+        (void) ngx_snprintf(text, sizeof(text),
+                            "statement_timeout is 0, a pooler drops the "
+                            "\"options\" of the connection: let it pass "
+                            "them, or alter role \"%s\" set "
+                            "statement_timeout to less than %Mms%Z",
+                            value[NGX_HTTP_WAHA_PG_ROLE],
+                            c->pool->conf->timeout);
+
+        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
+                                      (char *) text);
+    }
 
     return NGX_OK;
 }
