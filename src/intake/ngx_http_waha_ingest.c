@@ -756,6 +756,13 @@ ngx_http_waha_ingest_failed(ngx_http_waha_batch_t *batch,
     ngx_str_t   reason;
     ngx_uint_t  status;
 
+    /* of a whole statement the pool has told itself */
+
+    if (batch->variant == NGX_HTTP_WAHA_INGEST_EACH) {
+        ngx_http_waha_pg_report_record(batch->ingest->pool,
+                                       (char *) sqlstate->data);
+    }
+
     status = ngx_http_waha_pg_class((char *) sqlstate->data);
 
     if (status != NGX_HTTP_WAHA_PG_DATA) {

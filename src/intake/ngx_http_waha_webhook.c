@@ -500,9 +500,7 @@ ngx_http_waha_webhook_blocked(ngx_http_waha_loc_conf_t *wlcf,
 
     for (i = 0; i < wlcf->blocked_numbers->nelts; i++) {
 
-        if (number[i].len == phone->len
-            && ngx_memcmp(number[i].data, phone->data, phone->len) == 0)
-        {
+        if (ngx_http_waha_same(&number[i], phone)) {
             return 1;
         }
     }
