@@ -7,11 +7,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_waha.h"
-#include "ngx_http_waha_signature.h"
-#include "ngx_http_waha_claims.h"
-#include "ngx_http_waha_ingest.h"
-#include "ngx_http_waha_webhook.h"
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_signature.h>
+#include <ngx_http_waha_claims.h>
+#include <ngx_http_waha_ingest.h>
+#include <ngx_http_waha_webhook.h>
 
 
 #define NGX_HTTP_WAHA_KEY_SIZE  4096

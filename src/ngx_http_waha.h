@@ -11,9 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "pg/ngx_http_waha_pg.h"
-#include "event/ngx_http_waha_event.h"
-#include "intake/ngx_http_waha_ingest.h"
+#include <ngx_http_waha_pg.h>
 
 
 /* the versions of schema "waha" that this module works with */

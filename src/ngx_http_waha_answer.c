@@ -7,8 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_waha.h"
-#include "ngx_http_waha_answer.h"
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_answer.h>
 
 
 static ngx_int_t ngx_http_waha_answer_header(ngx_http_request_t *r,

@@ -7,8 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_waha.h"
-#include "ngx_http_waha_claims.h"
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_claims.h>
 
 
 /* no slug is longer */

@@ -6,8 +6,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_ingest.h"
-#include "ngx_http_waha_params.h"
+#include <ngx_http_waha_ingest.h>
+#include <ngx_http_waha_params.h>
 
 
 /* records and bytes that leave together at most */

@@ -10,8 +10,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_pg.h"
-#include "ngx_http_waha_event.h"
+#include <ngx_http_waha_pg.h>
+#include <ngx_http_waha_event.h>
 
 
 /* the arguments of an event in the functions of schema "waha" */

@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_params.h"
+#include <ngx_http_waha_params.h>
 
 
 /* src/include/catalog/pg_type.dat of PostgreSQL: fixed for ever */

@@ -10,7 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_ingest.h"
+#include <ngx_http_waha_ingest.h>
 
 
 /* reason, SQLSTATE and raw bytes stand before the event in a quarantine */

@@ -7,12 +7,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_waha.h"
-#include "ngx_http_waha_answer.h"
-#include "ngx_http_waha_envelope.h"
-#include "ngx_http_waha_signature.h"
-#include "ngx_http_waha_claims.h"
-#include "ngx_http_waha_webhook.h"
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_envelope.h>
+#include <ngx_http_waha_signature.h>
+#include <ngx_http_waha_claims.h>
+#include <ngx_http_waha_webhook.h>
 
 
 typedef struct {
