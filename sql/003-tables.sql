@@ -25,7 +25,7 @@ insert into waha.version (contract, contract_min, migration, crm_schema)
 
 
 create table waha.sessions (
-    name               text collate "C" primary key,
+    name               text collate "C" not null,
     organization_slug  text collate "C" not null,
     provider           text not null default 'waha',
     label              text,
@@ -38,6 +38,7 @@ create table waha.sessions (
     connected_at       timestamptz,
     disconnected_at    timestamptz,
     created_at         timestamptz not null default now(),
+    primary key (name) include (organization_slug, instance),
     foreign key (organization_slug)
         references :"crm_schema".organizations (slug) on delete cascade
 );
@@ -69,7 +70,7 @@ create table waha.contact_identities (
     seen               text not null,
     proved             boolean not null,
     created_at         timestamptz not null default now(),
-    primary key (organization_slug, kind, key),
+    primary key (organization_slug, kind, key) include (contact_id, proved),
     constraint identities_contact foreign key (organization_slug, contact_id)
         references :"crm_schema".contacts (organization_slug, id)
         on update cascade on delete cascade

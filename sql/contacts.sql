@@ -93,6 +93,26 @@ $$;
 comment on function waha.rename_contact(text, bigint, text, timestamptz) is 'takes over a name that WhatsApp told at a time, unless a newer one is stored or a person edited it';
 
 
+create or replace function waha.move_messages(organization text,
+    kept bigint, merged bigint) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+    update waha.contact_activities a
+       set contact_id = kept
+     where a.organization_slug = organization collate "POSIX"
+       and a.contact_id = merged
+       and a.message_id is not null;
+
+    perform waha.move_conversations(organization, kept, merged);
+end
+$$;
+
+comment on function waha.move_messages(text, bigint, bigint) is 'gives a contact what WhatsApp stored for another one';
+
+
 create or replace function waha.merge_contacts(organization text,
     one bigint, other bigint) returns bigint
 language plpgsql
@@ -131,13 +151,7 @@ begin
      where i.organization_slug = organization collate "POSIX"
        and i.contact_id = merged.id;
 
-    update waha.contact_activities a
-       set contact_id = kept.id
-     where a.organization_slug = organization collate "POSIX"
-       and a.contact_id = merged.id
-       and a.message_id is not null;
-
-    perform waha.move_conversations(organization, kept.id, merged.id);
+    perform waha.move_messages(organization, kept.id, merged.id);
 
     select a.sender_name into told
       from waha.contact_activities a
@@ -220,6 +234,75 @@ as $$
 $$;
 
 comment on function waha.live_contact(text, bigint) is 'the contact that a merged one lives on in; of a live one itself';
+
+
+create or replace function waha.heal_contacts(organizations text[],
+    contacts bigint[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    orgs  text[];
+    gone  bigint[];
+    live  bigint[];
+    r     record;
+begin
+    select array_agg(s.organization), array_agg(s.contact),
+           array_agg(waha.live_contact(s.organization, s.contact))
+      into orgs, gone, live
+      from (select distinct u.organization, u.contact
+              from unnest(organizations, contacts)
+                   as u (organization, contact)
+             where u.contact is not null) s;
+
+    -- identities before contacts, as waha.meet does
+
+    for r in
+        select i.organization_slug, i.kind, i.key, i.contact_id, u.live
+          from unnest(orgs, gone, live) as u (organization, contact, live)
+          join waha.contact_identities i
+            on i.organization_slug = u.organization collate "POSIX"
+           and i.contact_id = u.contact
+         where u.live <> u.contact
+         order by i.organization_slug, i.key, i.kind
+    loop
+        update waha.contact_identities i
+           set contact_id = r.live
+         where i.organization_slug = r.organization_slug
+           and i.kind = r.kind
+           and i.key = r.key
+           and i.contact_id = r.contact_id;
+    end loop;
+
+    perform
+       from (select *
+               from unnest(orgs || orgs, gone || live)
+                    as k (organization, contact)
+              order by k.contact) u
+      cross join lateral (
+             select
+               from waha.contacts k
+              where k.organization_slug = u.organization collate "C"
+                and k.id = u.contact
+                for update) c;
+
+    for n in 1 .. cardinality(orgs) loop
+        if waha.live_contact(orgs[n], gone[n]) is distinct from live[n]
+           or live[n] is null
+        then
+            raise serialization_failure
+                using message = 'contacts were merged or deleted meanwhile';
+        end if;
+
+        if live[n] <> gone[n] then
+            perform waha.move_messages(orgs[n], live[n], gone[n]);
+        end if;
+    end loop;
+end
+$$;
+
+comment on function waha.heal_contacts(text[], bigint[]) is 'locks contacts and, where the CRM merged one, the one it lives on in, which gets its identities and messages';
 
 
 -- the CRM's hook: what it replaces this with stays

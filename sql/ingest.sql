@@ -244,6 +244,15 @@ begin
 
             perform waha.lock_contacts(lockable_org, lockable, chats,
                                        directions, names, true);
+
+        when serialization_failure then
+            -- the CRM merged somebody, or others did just now
+
+            perform waha.heal_contacts(lockable_org, lockable);
+            renamed := true;
+
+            select f.contacts into contacts
+              from waha.identify(live, kinds, chats, phones, lids) f;
     end;
 
     if strangers is not null then
