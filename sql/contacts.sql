@@ -113,6 +113,19 @@ $$;
 comment on function waha.move_messages(text, bigint, bigint) is 'gives a contact what WhatsApp stored for another one';
 
 
+create or replace function waha.unless_had(phone text, country text,
+    keys text[]) returns text
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select phone
+     where (waha.phone_key(waha.phone_digits(phone, country)) = any (keys))
+           is not true
+$$;
+
+comment on function waha.unless_had(text, text, text[]) is 'a number as it is spelled, or null if its key is one of these';
+
+
 create or replace function waha.merge_contacts(organization text,
     one bigint, other bigint) returns bigint
 language plpgsql
@@ -123,7 +136,9 @@ declare
     kept      waha.contacts;
     merged    waha.contacts;
     told      text;
+    country   text;
     phone     text;
+    has       text[];
 begin
     -- an earlier merge of this transaction may have moved either
 
@@ -185,21 +200,44 @@ begin
      where c.organization_slug = organization collate "C"
        and c.id = kept.id;
 
+    -- a number may be allowed only once: it leaves the one before it comes
+    -- to the other, and returns if that has no room
+
+    update waha.contacts c
+       set merged_into = kept.id,
+           phone_1 = null,
+           phone_2 = null,
+           phone_3 = null
+     where c.organization_slug = organization collate "C"
+       and c.id = merged.id;
+
+    select o.country_code into country
+      from waha.organizations o
+     where o.slug = organization;
+
     foreach phone in array array[merged.phone_1, merged.phone_2,
                                  merged.phone_3]
     loop
         perform waha.add_phone(organization, kept.id,
-                               waha.phone_digits(phone, (
-                                   select o.country_code
-                                     from waha.organizations o
-                                    where o.slug = organization)))
+                               waha.phone_digits(phone, country))
           where phone <> '';
     end loop;
 
-    update waha.contacts c
-       set merged_into = kept.id
+    select array_agg(waha.phone_key(waha.phone_digits(p, country)))
+      into has
+      from waha.contacts c
+     cross join unnest(array[c.phone_1, c.phone_2, c.phone_3]) p
      where c.organization_slug = organization collate "C"
-       and c.id = merged.id;
+       and c.id = kept.id
+       and waha.phone_digits(p, country) is not null;
+
+    update waha.contacts c
+       set phone_1 = waha.unless_had(merged.phone_1, country, has),
+           phone_2 = waha.unless_had(merged.phone_2, country, has),
+           phone_3 = waha.unless_had(merged.phone_3, country, has)
+     where c.organization_slug = organization collate "C"
+       and c.id = merged.id
+       and concat(merged.phone_1, merged.phone_2, merged.phone_3) <> '';
 
     perform waha.on_merge(organization, kept.id, merged.id);
 

@@ -65,6 +65,44 @@ subtest 'contacts that the CRM merged' => sub {
        $lost->{contact_id}, 'merged into nobody: stored nevertheless');
 };
 
+# the integration guide's own index, and the hand of a person
+
+subtest 'numbers that are allowed once' => sub {
+    $pg->psql("create unique index once on contacts (organization_slug,
+        replace(replace(phone_1, '+', ''), ' ', ''))
+        where phone_1 is not null");
+
+    my $lid = outcome($pg, from(lid => '21'));
+    my $phone = outcome($pg, from(phone => '491702000001'));
+    $pg->psql("update contacts set phone_2 = '+49 170 2000002', "
+              . "phone_3 = 'ask Bob' where id = $phone->{contact_id}");
+
+    my $r = outcome($pg, from(lid => '21', phone => '491702000001'));
+    is($r->{contact_id}, $lid->{contact_id}, 'the older one stays');
+    is(phones($lid), '+491702000001|+491702000002|-', 'and has the numbers');
+    is(phones($phone), '-|-|ask Bob', 'which the other one has no more');
+
+    # no room, and what both have
+
+    $lid = outcome($pg, from(lid => '22'));
+    $pg->psql("update contacts set phone_1 = '+49 1', "
+              . "phone_2 = '+491702000003', phone_3 = '+491702000005' "
+              . "where id = $lid->{contact_id}");
+    $phone = outcome($pg, from(phone => '491702000004'));
+    $pg->psql("update contacts set phone_2 = '+491702000003' "
+              . "where id = $phone->{contact_id}");
+
+    is(outcome($pg, from(lid => '22', phone => '491702000004'))
+           ->{contact_id}, $lid->{contact_id}, 'a contact without room');
+    is(phones($lid), '+49 1|+491702000003|+491702000005', 'stays as it is');
+    is(phones($phone), '+491702000004|-|-',
+       'and what has no room stays where it is');
+    is(outcome($pg, from(phone => '491702000004'))->{contact_id},
+       $lid->{contact_id}, 'but is known');
+
+    $pg->psql('drop index once');
+};
+
 $t->done;
 
 
@@ -84,6 +122,13 @@ sub crm_merges {
 sub name {
     return $pg->value("select first_name from contacts "
                       . "where id = $_[0]{contact_id}");
+}
+
+
+sub phones {
+    return $pg->value("select concat_ws('|', coalesce(phone_1, '-'), "
+                      . "coalesce(phone_2, '-'), coalesce(phone_3, '-')) "
+                      . "from contacts where id = $_[0]{contact_id}");
 }
 
 
