@@ -120,6 +120,32 @@ $$;
 comment on function waha.identify is 'the contacts of a batch; strangers: records whose identities are new, not proved or of two contacts';
 
 
+create or replace function waha.prove(organization text, kind text,
+    key text, seen text, contact bigint) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    owner  bigint;
+begin
+    insert into waha.contact_identities as i
+                (organization_slug, kind, key, contact_id, seen, proved)
+        values (organization, kind, key, contact, seen, true)
+        on conflict on constraint contact_identities_pkey
+        do update set proved = true
+        returning i.contact_id into owner;
+
+    if owner <> contact then
+        raise serialization_failure
+            using message = 'the CRM made the same contact meanwhile';
+    end if;
+end
+$$;
+
+comment on function waha.prove(text, text, text, text, bigint) is 'writes down that WhatsApp itself named a number or hidden id, or fails because the CRM gave it to somebody else';
+
+
 create or replace function waha.meet(strangers int[], organizations text[],
     sessions text[], directions text[], ids text[], phones text[],
     lids text[], names text[], out creators int[], out met_org text[],
@@ -225,22 +251,12 @@ begin
         end if;
 
         if r.phone is not null and by_phone.proved is not true then
-            insert into waha.contact_identities as i
-                        (organization_slug, kind, key, contact_id, seen,
-                         proved)
-                values (r.organization, 'phone', r.key, contact, r.phone,
-                        true)
-                on conflict (organization_slug, kind, key)
-                do update set proved = true;
+            perform waha.prove(r.organization, 'phone', r.key, r.phone,
+                               coalesce(by_phone.contact_id, contact));
         end if;
 
         if r.lid is not null and by_lid.proved is not true then
-            insert into waha.contact_identities as i
-                        (organization_slug, kind, key, contact_id, seen,
-                         proved)
-                values (r.organization, 'lid', r.lid, contact, r.lid, true)
-                on conflict (organization_slug, kind, key)
-                do update set proved = true;
+            perform waha.prove(r.organization, 'lid', r.lid, r.lid, contact);
         end if;
     end loop;
 end

@@ -103,6 +103,21 @@ subtest 'numbers that are allowed once' => sub {
     $pg->psql('drop index once');
 };
 
+subtest 'a contact that the CRM makes at the same moment' => sub {
+    my ($crm, $ingest) = ($pg->session, $pg->session(user => 'waha_gateway'));
+    my $m = from(phone => '491703000001');
+
+    $crm->query('begin');
+    $crm->query(insert_sql('491703000001'));
+    $ingest->async(call_sql(ingest => $m));
+    waits($ingest);
+    $crm->query('commit');
+    like($ingest->result, qr/ERROR:.*meanwhile/, 'is not made twice');
+
+    is(outcome($pg, $m)->{action}, 'activity_logged', 'and found then');
+    is(people('491703000001'), 1, 'once');
+};
+
 $t->done;
 
 
@@ -129,6 +144,29 @@ sub phones {
     return $pg->value("select concat_ws('|', coalesce(phone_1, '-'), "
                       . "coalesce(phone_2, '-'), coalesce(phone_3, '-')) "
                       . "from contacts where id = $_[0]{contact_id}");
+}
+
+
+sub insert_sql {
+    return 'insert into contacts (organization_slug, phone_1) values '
+           . join ', ', map { "('acme', '+$_')" } @_;
+}
+
+
+sub people {
+    return $pg->value("select count(*) from contacts "
+                      . "where phone_1 = '+$_[0]'");
+}
+
+
+sub waits {
+    my ($session) = @_;
+
+    ok(wait_for(sub {
+        $pg->value("select count(*) from pg_stat_activity where "
+                   . "wait_event_type = 'Lock' and pid = "
+                   . $session->backend)
+    }), 'the second waits');
 }
 
 
