@@ -79,6 +79,12 @@ create table waha.contact_identities (
 
 create index on waha.contact_identities (contact_id);
 
+-- whose contact a sender is, when nothing else tells the organization; the
+-- collations keep it out of all other plans
+
+create index on waha.contact_identities (key collate "POSIX")
+    where kind collate "POSIX" = 'phone';
+
 comment on table waha.contact_identities is 'whose phone number or hidden id it is';
 comment on column waha.contact_identities.organization_slug is 'organization of the contact';
 comment on column waha.contact_identities.kind is 'phone, lid or bsuid';

@@ -156,7 +156,9 @@ begin
             select * into resolved
               from waha.resolve(sessions[p], instances[p], slugs[p],
                                 org_ids[p], tenants[p], claimed[p]::jsonb,
-                                phones[p]);
+                                case when directions[p] = 'inbound'
+                                          and kinds[p] <> 'session'
+                                     then phones[p] end);
 
             found_org[p] := resolved.organization;
             found_id[p] := resolved.tenant_id;

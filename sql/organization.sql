@@ -55,8 +55,8 @@ begin
         select array_agg(i.organization_slug) into named
           from (select organization_slug
                   from waha.contact_identities
-                 where kind = 'phone'
-                   and key = waha.phone_key(phone)
+                 where kind collate "POSIX" = 'phone'
+                   and key = waha.phone_key(phone) collate "POSIX"
                  limit 2) i;
 
         if cardinality(named) > 1 then
@@ -193,14 +193,29 @@ comment on function waha.show_sessions(text[]) is 'writes the state of sessions 
 
 create or replace function waha.add_session(organization text, session text,
     instance text default null) returns void
-language sql
+language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
-    insert into waha.sessions (name, organization_slug, instance)
-        values (session, organization, instance)
+#variable_conflict use_column
+begin
+    insert into waha.sessions as s (name, organization_slug, instance)
+        values (add_session.session, add_session.organization,
+                add_session.instance)
+        on conflict (name) do update
+           set instance = coalesce(excluded.instance, s.instance)
+         where s.organization_slug = excluded.organization_slug;
+
+    if not found then
+        raise exception 'session "%" belongs to organization "%"', session, (
+            select s.organization_slug
+              from waha.sessions s
+             where s.name = add_session.session)
+            using errcode = 'unique_violation';
+    end if;
+end
 $$;
 
-comment on function waha.add_session(text, text, text) is 'gives an organization a session of WAHA';
+comment on function waha.add_session(text, text, text) is 'gives an organization a session of WAHA; again: another instance of it';
 
 
 create or replace function waha.slug_changes() returns trigger

@@ -442,6 +442,33 @@ subtest 'a synchronous standby' => sub {
     like($session->result, qr/duplicate/, 'which is then answered');
 };
 
+subtest 'the sender as the last resort' => sub {
+    $pg->organization('knows');
+    $pg->psql("insert into contacts (organization_slug, first_name, phone_1)
+               values ('knows', 'Own', '+4915100000001')");
+
+    my %of = (session => 'stranger', phone => '4915100000001',
+              claims => '{"sender": true}');
+
+    is(outcome($pg, message(message_id => 'S1', %of, @$_[1, 2]))->{action},
+       'unknown_organization', $_->[0])
+        for [ 'the number of a session says nothing', kind => 'session' ],
+            [ 'nor does whom we write to', direction => 'outbound' ];
+
+    is(outcome($pg, { %{ message(%of) }, kind => 'session',
+                      direction => undef, status => 'WORKING' })->{action},
+       'unknown_organization', 'nor a number that logs in');
+    is(outcome($pg, message(message_id => 'S1', %of))->{organization},
+       'knows', 'a message does');
+
+    like($pg->psql(q{
+        set enable_seqscan = off;
+        explain select from waha.contact_identities
+         where kind collate "POSIX" = 'phone'
+           and key = '1' collate "POSIX"}),
+         qr/contact_identities_key_idx/, 'by an index of its own');
+};
+
 $t->done;
 
 
