@@ -8,7 +8,7 @@ my $t = Waha::Test->new(timeout => 900);
 my $pg = $t->postgres;
 
 my $seed = $ENV{TEST_SEED} || int rand 1e9;
-my $sets = $ENV{TEST_SETS} || 40;
+my $sets = $ENV{TEST_SETS} || 20;
 my $orders = $ENV{TEST_ORDERS} || 4;
 
 srand $seed;

@@ -11,6 +11,8 @@
  *
  * The database is that of seed.sql.  CPU is the backend's own, so it must
  * run on this machine.
+ *
+ *     cc -O2 -I`pg_config --includedir` -o batch batch.c -lpq
  */
 
 
