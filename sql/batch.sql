@@ -162,16 +162,20 @@ declare
     n         int := 0;
 begin
     -- what makes or joins identities waits for others that do, all at once;
-    -- also for who makes the channel of an organization
+    -- also for who stores the same message, perhaps by another identity, and
+    -- for who makes the channel of an organization
 
     perform pg_advisory_xact_lock(k.hash)
        from (select distinct hashtextextended(i.key, 7761686) as hash
-               from unnest(organizations, phones, lids)
-                    with ordinality as u (organization, phone, lid, pos)
+               from unnest(organizations, sessions, ids, phones, lids)
+                    with ordinality as u (organization, session, id, phone,
+                                          lid, pos)
               cross join lateral (
                     values (u.organization || '/phone/'
                             || waha.phone_key(u.phone)),
                            (u.organization || '/lid/' || u.lid),
+                           (u.organization || '/message/' || u.session
+                            || '/' || u.id),
                            (case when (
                                 select true
                                   from waha.traffic_channels t

@@ -282,6 +282,17 @@ begin
           from waha.store_activities(live, kinds, sessions, directions,
                                      chats, ids, types, bodies, times, names,
                                      statuses, metas, contacts, actions);
+
+        -- who was new is not, if another stored the message meanwhile
+
+        foreach p in array coalesce(creators, '{}') loop
+            if actions[p] <> 'contact_created'
+               and (phones[p] is null or lids[p] is null)
+            then
+                raise serialization_failure
+                    using message = 'the same message was stored meanwhile';
+            end if;
+        end loop;
     end if;
 
     if kinds && '{status,reaction,edit,revoke}' then

@@ -118,6 +118,41 @@ subtest 'a contact that the CRM makes at the same moment' => sub {
     is(people('491703000001'), 1, 'once');
 };
 
+subtest 'one message, told by number and by hidden id' => sub {
+    my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
+    my $m = from(lid => '31');
+    my $before = $pg->value('select count(*) from contacts');
+
+    $s[0]->query('begin');
+    like($s[0]->query(call_sql(ingest => $m)), qr/contact_created/,
+         'somebody is new');
+    $s[1]->async(call_sql(ingest => { %$m, lid => undef,
+                                      phone => '491704000001' }));
+    waits($s[1]);
+    $s[0]->query('commit');
+    like($s[1]->result, qr/duplicate/, 'and tells of nobody else');
+    is($pg->value('select count(*) from contacts'), $before + 1,
+       'who is one');
+    is(outcome($pg, { %$m, phone => '491704000001' })->{action}, 'duplicate',
+       'both together');
+    is(outcome($pg, from(phone => '491704000001'))->{contact_id},
+       outcome($pg, from(lid => '31'))->{contact_id}, 'are one');
+
+    # somebody known, whose hidden id is new
+
+    $m = from(phone => '491704000001');
+    $s[0]->query('begin');
+    $s[0]->query(call_sql(ingest => $m));
+    $s[1]->async(call_sql(ingest => { %$m, lid => 32, phone => undef }));
+    waits($s[1]);
+    $s[0]->query('commit');
+    like($s[1]->result, qr/ERROR:.*meanwhile/, 'who is known: once more');
+    is(outcome($pg, { %$m, lid => 32, phone => undef })->{action},
+       'duplicate', 'which tells');
+    is($pg->value('select count(*) from contacts'), $before + 1,
+       'of nobody new');
+};
+
 $t->done;
 
 
