@@ -512,6 +512,35 @@ is_deeply([ @$revoke{qw(kind message_id target_id)} ], [ 'revoke', 'A', 'A' ],
 is(record(event('message.revoked', {}))->{kind}, 'other',
    'a revoke of nothing');
 
+# what was replaced in it is said by every kind
+
+for my $case (
+    [ 'message.reaction', { id => 'false_79222222222@c.us_R',
+        reaction => { messageId => 'A', text => 'TEXT' } }, 'text' ],
+    [ 'message.edited', { id => 'false_79222222222@c.us_E', body => 'TEXT',
+                          editedMessageId => 'A' }, 'text' ],
+    [ 'message.edited', { id => 'false_79222222222@c.us_E', body => 'TEXT',
+        editedMessageId => 'A', _data => { pushName => 'TEXT' } }, 'name' ],
+    [ 'message.ack', { id => 'true_79222222222@c.us_A', ack => 3,
+                       _data => { body => 'TEXT' } } ],
+    [ 'message.revoked', { revokedMessageId => 'A',
+        after => { id => 'false_79222222222@c.us_A',
+                   _data => { pushName => 'TEXT' } } }, 'name' ])
+{
+    my ($name, $payload, $field) = @$case;
+
+    my $body = event($name, $payload);
+    ok(!exists record($body)->{metadata}, "$name: nothing replaced");
+
+    my $r = record($body =~ s/TEXT/a\xffb\\ud83d/gr);
+    is_deeply($r->{metadata}, { sanitised => $true },
+              "$name: says what was replaced");
+    is($r->{$field}, "a\x{fffd}b\x{fffd}", "in its $field") if $field;
+}
+
+is(record(event('poll.vote', { x => 'TEXT' }) =~ s/TEXT/\xff/r)->{metadata},
+   undef, 'but for those of no concern');
+
 for my $state (qw(received accepted rejected)) {
     my $call = record(event("call.$state", { id => 'C1', timestamp => 17e8,
         from => '79222222222@c.us', isVideo => $true, isGroup => $true }));
@@ -710,6 +739,10 @@ for my $case (
     [ '\ud83d\udbff', "$fffd$fffd", 'two high surrogates' ],
     [ '\ud83d\u00zz', "$fffd${fffd}00zz", 'a high surrogate and no digits' ],
     [ '\uzzzz', "${fffd}zzzz", 'an escape without digits' ],
+    [ '\u004g', "${fffd}004g", 'an escape of three digits' ],
+    [ '\u+041', "${fffd}+041", 'an escape with a sign' ],
+    [ '\u 041', "${fffd} 041", 'an escape with a space' ],
+    [ '\u0x41', "${fffd}0x41", 'an escape as in C' ],
     [ '\u12', "${fffd}12", 'an escape cut short' ],
     [ '\\/\\"\\\\', '\\/\\"\\\\', 'other escapes' ])
 {

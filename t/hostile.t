@@ -101,6 +101,8 @@ text_is('H7: a lone high surrogate', 'a\ud83db', "a${fffd}b", 1);
 text_is('H7: a lone low surrogate', 'a\ude42b', "a${fffd}b", 1);
 text_is('H7: a reversed pair', '\ude42\ud83d', $fffd x 2, 1);
 text_is('an escape without digits', '\uzz', "${fffd}zz", 1);
+text_is('an escape of three digits', '\u004g', "${fffd}004g", 1);
+text_is('an escape as in C', '\u0x41', "${fffd}0x41", 1);
 
 
 # the same in all that is stored beside the text

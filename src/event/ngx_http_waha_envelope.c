@@ -6,8 +6,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_envelope.h"
-#include "ngx_http_waha_envelope_reader.h"
+#include <ngx_http_waha_envelope.h>
+#include <ngx_http_waha_envelope_reader.h>
 
 
 /* 2100-01-01, in milliseconds */
@@ -35,6 +35,8 @@ static ngx_int_t ngx_http_waha_envelope_organization(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_label(ngx_pool_t *pool,
     const cJSON *metadata, const char *name, ngx_str_t *label);
+static ngx_int_t ngx_http_waha_envelope_target(ngx_str_t *id,
+    ngx_str_t *target);
 static ngx_int_t ngx_http_waha_envelope_status(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_ack(const cJSON *payload,
@@ -49,8 +51,6 @@ static ngx_int_t ngx_http_waha_envelope_revoke(
 static ngx_int_t ngx_http_waha_envelope_session(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader);
-static ngx_int_t ngx_http_waha_envelope_target(ngx_str_t *id,
-    ngx_str_t *target);
 
 
 static ngx_http_waha_envelope_event_t  ngx_http_waha_envelope_events[] = {
@@ -167,11 +167,7 @@ ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
 
     for (known = ngx_http_waha_envelope_events; known->read; known++) {
 
-        if (event->event.len == known->name.len
-            && ngx_memcmp(event->event.data, known->name.data,
-                          known->name.len)
-               == 0)
-        {
+        if (ngx_http_waha_same(&event->event, &known->name)) {
             break;
         }
     }
@@ -194,6 +190,12 @@ ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
     if (rc == NGX_DONE) {
         *event = plain;
         return NGX_OK;
+    }
+
+    /* messages and calls say it among other things */
+
+    if (event->sanitised && event->metadata.data == NULL) {
+        ngx_str_set(&event->metadata, "{\"sanitised\":true}");
     }
 
     return rc;
@@ -262,7 +264,7 @@ ngx_http_waha_envelope_organization(ngx_http_waha_reader_t *reader)
 }
 
 
-/* A string or number that can name an organization; else it names none. */
+/* a string or number that can name an organization; else it names none */
 
 static ngx_int_t
 ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
@@ -304,20 +306,11 @@ ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
 ngx_int_t
 ngx_http_waha_envelope_id(ngx_str_t *id)
 {
-    size_t  i;
-
-    if (id->len == 0 || id->len > NGX_HTTP_WAHA_ID_MAX) {
+    if (id->len > NGX_HTTP_WAHA_ID_MAX) {
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < id->len; i++) {
-
-        if (id->data[i] <= ' ' || id->data[i] >= 0x7f) {
-            return NGX_DECLINED;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_http_waha_printable(id);
 }
 
 
@@ -373,7 +366,20 @@ ngx_http_waha_envelope_created(ngx_http_waha_reader_t *reader)
 }
 
 
-/* Takes a bare id or one of WAHA's long form. */
+int64_t
+ngx_http_waha_envelope_sent_at(ngx_http_waha_reader_t *reader,
+    const cJSON *message)
+{
+    int64_t  ms;
+
+    ms = ngx_http_waha_envelope_time(
+             ngx_http_waha_json_get(message, "timestamp"), 1000);
+
+    return ms ? ms : ngx_http_waha_envelope_created(reader);
+}
+
+
+/* a bare id or one of WAHA's long form */
 
 static ngx_int_t
 ngx_http_waha_envelope_target(ngx_str_t *id, ngx_str_t *target)
@@ -436,10 +442,7 @@ ngx_http_waha_envelope_ack(const cJSON *payload, ngx_str_t *status)
                 continue;
             }
 
-        } else if (name.len != known[i].name.len
-                   || ngx_memcmp(name.data, known[i].name.data, name.len)
-                      != 0)
-        {
+        } else if (!ngx_http_waha_same(&name, &known[i].name)) {
             continue;
         }
 
@@ -478,13 +481,7 @@ ngx_http_waha_envelope_reaction(ngx_http_waha_reader_t *reader)
         ngx_str_set(&event->text, "");
     }
 
-    event->sent_at = ngx_http_waha_envelope_time(
-                     ngx_http_waha_json_get(reader->payload, "timestamp"),
-                     1000);
-
-    if (event->sent_at == 0) {
-        event->sent_at = ngx_http_waha_envelope_created(reader);
-    }
+    event->sent_at = ngx_http_waha_envelope_sent_at(reader, reader->payload);
 
     return ngx_http_waha_envelope_target(&id, &event->target_id);
 }
@@ -525,10 +522,7 @@ ngx_http_waha_envelope_edit(ngx_http_waha_reader_t *reader)
 }
 
 
-/*
- * Two edits in one second are common, so milliseconds are looked for first.
- * WEBJS's timestamp is that of the message.
- */
+/* two edits in one second are common: milliseconds are looked for first */
 
 static int64_t
 ngx_http_waha_envelope_edited_at(ngx_http_waha_reader_t *reader)
@@ -537,13 +531,8 @@ ngx_http_waha_envelope_edited_at(ngx_http_waha_reader_t *reader)
     int64_t   ms;
 
     data = ngx_http_waha_json_get(reader->payload, "_data");
-
-    proto = ngx_http_waha_json_get(data, "message");
-    if (proto == NULL) {
-        proto = ngx_http_waha_json_get(data, "Message");
-    }
-
-    proto = ngx_http_waha_json_get(proto, "protocolMessage");
+    proto = ngx_http_waha_json_get(ngx_http_waha_envelope_proto(data),
+                                   "protocolMessage");
 
     ms = ngx_http_waha_envelope_time(
              ngx_http_waha_json_get(proto, "timestampMs"), 1);
@@ -559,12 +548,17 @@ ngx_http_waha_envelope_edited_at(ngx_http_waha_reader_t *reader)
                  1);
     }
 
-    if (ms == 0 && ngx_http_waha_json_string(data, "type").data == NULL) {
-        ms = ngx_http_waha_envelope_time(
-                 ngx_http_waha_json_get(reader->payload, "timestamp"), 1000);
+    if (ms) {
+        return ms;
     }
 
-    return ms ? ms : ngx_http_waha_envelope_created(reader);
+    /* WEBJS's timestamp is that of the message */
+
+    if (ngx_http_waha_json_string(data, "type").data) {
+        return ngx_http_waha_envelope_created(reader);
+    }
+
+    return ngx_http_waha_envelope_sent_at(reader, reader->payload);
 }
 
 
@@ -610,19 +604,11 @@ ngx_http_waha_envelope_revoke(ngx_http_waha_reader_t *reader)
 
     /* WEBJS's messages have the time of the message that is gone */
 
-    if (event->message_id.data != event->target_id.data
-        && (event->message_id.len != event->target_id.len
-            || ngx_memcmp(event->message_id.data, event->target_id.data,
-                          event->target_id.len)
-               != 0))
-    {
-        event->sent_at = ngx_http_waha_envelope_time(
-                             ngx_http_waha_json_get(message, "timestamp"),
-                             1000);
-    }
-
-    if (event->sent_at == 0) {
+    if (ngx_http_waha_same(&event->message_id, &event->target_id)) {
         event->sent_at = ngx_http_waha_envelope_created(reader);
+
+    } else {
+        event->sent_at = ngx_http_waha_envelope_sent_at(reader, message);
     }
 
     return NGX_OK;
@@ -718,13 +704,7 @@ ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader)
         ngx_str_set(&event->type, "audio");
     }
 
-    event->sent_at = ngx_http_waha_envelope_time(
-                     ngx_http_waha_json_get(reader->payload, "timestamp"),
-                     1000);
-
-    if (event->sent_at == 0) {
-        event->sent_at = ngx_http_waha_envelope_created(reader);
-    }
+    event->sent_at = ngx_http_waha_envelope_sent_at(reader, reader->payload);
 
     return ngx_http_waha_envelope_call_metadata(reader);
 }

@@ -10,7 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_event.h"
+#include <ngx_http_waha_event.h>
 
 
 /*

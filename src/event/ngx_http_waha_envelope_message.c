@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_envelope_reader.h"
+#include <ngx_http_waha_envelope_reader.h>
 
 
 #define NGX_HTTP_WAHA_NAME_MAX       255
@@ -54,10 +54,10 @@ static ngx_uint_t ngx_http_waha_envelope_type_raw(
     ngx_http_waha_reader_t *reader, cJSON *data);
 static ngx_uint_t ngx_http_waha_envelope_type_proto(
     ngx_http_waha_reader_t *reader, cJSON *proto);
-static void ngx_http_waha_envelope_type_guess(
-    ngx_http_waha_reader_t *reader);
 static ngx_str_t *ngx_http_waha_envelope_type_find(
     ngx_http_waha_type_t *types, const char *name);
+static void ngx_http_waha_envelope_type_guess(
+    ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_envelope_text(ngx_http_waha_reader_t *reader);
 static ngx_uint_t ngx_http_waha_envelope_thumbnail(ngx_str_t *text);
 
@@ -171,13 +171,7 @@ ngx_http_waha_envelope_message(ngx_http_waha_reader_t *reader)
         return rc;
     }
 
-    event->sent_at = ngx_http_waha_envelope_time(
-                     ngx_http_waha_json_get(reader->payload, "timestamp"),
-                     1000);
-
-    if (event->sent_at == 0) {
-        event->sent_at = ngx_http_waha_envelope_created(reader);
-    }
+    event->sent_at = ngx_http_waha_envelope_sent_at(reader, reader->payload);
 
     ngx_http_waha_envelope_type(reader);
     ngx_http_waha_envelope_text(reader);
@@ -277,7 +271,7 @@ ngx_http_waha_envelope_person(ngx_http_waha_reader_t *reader,
 }
 
 
-/* Adds the phone behind a hidden id, or the hidden id beside a phone. */
+/* the phone behind a hidden id, or the hidden id beside a phone */
 
 static void
 ngx_http_waha_envelope_alternatives(ngx_http_waha_reader_t *reader,
@@ -349,7 +343,7 @@ ngx_http_waha_envelope_sender_name(ngx_http_waha_reader_t *reader)
                        "Details"),
                    "verifiedName");
 
-    for (i = 0; i < 6; i++) {
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         event->name = ngx_http_waha_envelope_name(&names[i]);
 
         if (event->name.data) {
@@ -428,10 +422,21 @@ ngx_http_waha_envelope_cut(ngx_str_t *text, size_t max)
 }
 
 
+cJSON *
+ngx_http_waha_envelope_proto(const cJSON *data)
+{
+    cJSON  *proto;
+
+    proto = ngx_http_waha_json_get(data, "message");
+
+    return proto ? proto : ngx_http_waha_json_get(data, "Message");
+}
+
+
 static void
 ngx_http_waha_envelope_type(ngx_http_waha_reader_t *reader)
 {
-    cJSON  *data, *proto;
+    cJSON  *data;
 
     data = ngx_http_waha_json_get(reader->message, "_data");
 
@@ -439,12 +444,9 @@ ngx_http_waha_envelope_type(ngx_http_waha_reader_t *reader)
         return;
     }
 
-    proto = ngx_http_waha_json_get(data, "message");
-    if (proto == NULL) {
-        proto = ngx_http_waha_json_get(data, "Message");
-    }
-
-    if (ngx_http_waha_envelope_type_proto(reader, proto)) {
+    if (ngx_http_waha_envelope_type_proto(reader,
+                                       ngx_http_waha_envelope_proto(data)))
+    {
         return;
     }
 
@@ -583,10 +585,7 @@ ngx_http_waha_envelope_type_guess(ngx_http_waha_reader_t *reader)
 }
 
 
-/*
- * WEBJS puts the thumbnail where the text belongs when an image or a place
- * comes without words; its own caption field tells them apart.
- */
+/* WEBJS puts a thumbnail where the text belongs when there are no words */
 
 static void
 ngx_http_waha_envelope_text(ngx_http_waha_reader_t *reader)

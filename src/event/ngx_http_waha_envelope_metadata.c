@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_envelope_reader.h"
+#include <ngx_http_waha_envelope_reader.h>
 
 
 /* bounds of what is copied, in bytes; a longer URL is of no use */
@@ -234,7 +234,7 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
 }
 
 
-/* Bytes of the file: a number, or digits as NOWEB writes 64-bit numbers. */
+/* bytes of the file; NOWEB writes 64-bit numbers as strings */
 
 static double
 ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader)
@@ -297,8 +297,8 @@ static void
 ngx_http_waha_metadata_degrees(ngx_http_waha_metadata_t *metadata,
     const char *name, const cJSON *location)
 {
-    u_char      buf[NGX_INT64_LEN * 2];
     cJSON      *item;
+    u_char      buf[NGX_INT64_LEN * 2];
     ngx_str_t   value;
 
     item = ngx_http_waha_json_get(location, name);

@@ -10,9 +10,9 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_event.h"
-#include "ngx_http_waha_identity.h"
-#include "ngx_http_waha_json.h"
+#include <ngx_http_waha_event.h>
+#include <ngx_http_waha_identity.h>
+#include <ngx_http_waha_json.h>
 
 
 #define NGX_HTTP_WAHA_ID_MAX  255
@@ -58,6 +58,13 @@ int64_t ngx_http_waha_envelope_time(const cJSON *value, ngx_uint_t scale);
 /* The time of the event itself: as WAHA says, else the present. */
 int64_t ngx_http_waha_envelope_created(ngx_http_waha_reader_t *reader);
 
+/* The time that a message or call gives for itself, else that of the event. */
+int64_t ngx_http_waha_envelope_sent_at(ngx_http_waha_reader_t *reader,
+    const cJSON *message);
+
+/* The reader of "message" and "message.any". */
+ngx_int_t ngx_http_waha_envelope_message(ngx_http_waha_reader_t *reader);
+
 /* Reads ids, direction, chat, person and name of a WhatsApp message. */
 ngx_int_t ngx_http_waha_envelope_head(ngx_http_waha_reader_t *reader,
     cJSON *message);
@@ -69,11 +76,11 @@ ngx_int_t ngx_http_waha_envelope_person(ngx_http_waha_reader_t *reader,
 /* A display name, shortened; missing when there is nothing to see. */
 ngx_str_t ngx_http_waha_envelope_name(ngx_str_t *name);
 
-/* The reader of "message" and "message.any". */
-ngx_int_t ngx_http_waha_envelope_message(ngx_http_waha_reader_t *reader);
-
 /* Shortens a string to at most max bytes of whole characters. */
 ngx_str_t ngx_http_waha_envelope_cut(ngx_str_t *text, size_t max);
+
+/* The proto message in a "_data" of NOWEB or GOWS, or NULL. */
+cJSON *ngx_http_waha_envelope_proto(const cJSON *data);
 
 /* Write event->metadata of a message and of a call. */
 ngx_int_t ngx_http_waha_envelope_message_metadata(

@@ -37,7 +37,8 @@ typedef enum {
 /*
  * What one webhook says, in words of no provider.  A string whose data is
  * NULL is missing; none contains NUL, all are valid UTF-8.  All memory is
- * of the pool that the event was parsed with, or of the body itself.
+ * of the pool that the event was parsed with, of the body itself, or
+ * constant.
  */
 
 typedef struct {
@@ -68,6 +69,15 @@ typedef struct {
     unsigned                outbound:1;
     unsigned                sanitised:1;    /* bytes had to be replaced */
 } ngx_http_waha_event_t;
+
+
+/* Whether two strings have the same bytes; a missing one is an empty one. */
+static ngx_inline ngx_uint_t
+ngx_http_waha_same(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
 
 
 #endif /* _NGX_HTTP_WAHA_EVENT_H_INCLUDED_ */

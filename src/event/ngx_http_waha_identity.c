@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_identity.h"
+#include <ngx_http_waha_identity.h>
 
 
 /* E.164, and room for hidden ids to grow */
@@ -32,7 +32,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_waha_jid_person(ngx_str_t *user,
     ngx_http_waha_jid_e form, ngx_http_waha_jid_t *out);
-static ngx_int_t ngx_http_waha_jid_room(ngx_str_t *user);
 static void ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out);
 
 
@@ -66,6 +65,14 @@ static ngx_http_waha_jid_server_t  ngx_http_waha_jid_servers[] = {
 };
 
 
+static ngx_str_t  ngx_http_waha_jid_story = ngx_string("status");
+
+/* behind the id of a message to oneself */
+
+static ngx_str_t  ngx_http_waha_message_id_in = ngx_string("in");
+static ngx_str_t  ngx_http_waha_message_id_out = ngx_string("out");
+
+
 ngx_int_t
 ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 {
@@ -94,9 +101,7 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 
     for (server = ngx_http_waha_jid_servers; server->name.len; server++) {
 
-        if (host.len != server->name.len
-            || ngx_memcmp(host.data, server->name.data, host.len) != 0)
-        {
+        if (!ngx_http_waha_same(&host, &server->name)) {
             continue;
         }
 
@@ -107,13 +112,12 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
         }
 
         if (out->chat == NGX_HTTP_WAHA_BROADCAST
-            && user.len == sizeof("status") - 1
-            && ngx_memcmp(user.data, "status", user.len) == 0)
+            && ngx_http_waha_same(&user, &ngx_http_waha_jid_story))
         {
             out->chat = NGX_HTTP_WAHA_STORY;
         }
 
-        return ngx_http_waha_jid_room(&user);
+        return ngx_http_waha_printable(&user);
     }
 
     return NGX_DECLINED;
@@ -167,24 +171,6 @@ ngx_http_waha_jid_person(ngx_str_t *user, ngx_http_waha_jid_e form,
     out->phone = *user;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_waha_jid_room(ngx_str_t *user)
-{
-    u_char  c;
-    size_t  i;
-
-    for (i = 0; i < user->len; i++) {
-        c = user->data[i];
-
-        if (c <= ' ' || c >= 0x7f) {
-            return NGX_DECLINED;
-        }
-    }
-
-    return user->len ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -242,10 +228,7 @@ invalid:
 }
 
 
-/*
- * The last part is a participant, or the direction in a chat with oneself;
- * anything else belongs to the id, lest two messages become one.
- */
+/* what is no participant and no direction stays, lest two ids become one */
 
 static void
 ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out)
@@ -267,11 +250,27 @@ ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out)
     if (ngx_strlchr(tail.data, tail.data + tail.len, '@')) {
         out->participant = tail;
 
-    } else if (!(tail.len == 2 && ngx_strncmp(tail.data, "in", 2) == 0)
-               && !(tail.len == 3 && ngx_strncmp(tail.data, "out", 3) == 0))
+    } else if (!ngx_http_waha_same(&tail, &ngx_http_waha_message_id_in)
+               && !ngx_http_waha_same(&tail, &ngx_http_waha_message_id_out))
     {
         return;
     }
 
     out->id.len = p - out->id.data;
+}
+
+
+ngx_int_t
+ngx_http_waha_printable(ngx_str_t *text)
+{
+    size_t  i;
+
+    for (i = 0; i < text->len; i++) {
+
+        if (text->data[i] <= ' ' || text->data[i] >= 0x7f) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return text->len ? NGX_OK : NGX_DECLINED;
 }

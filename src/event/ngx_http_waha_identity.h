@@ -10,7 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_event.h"
+#include <ngx_http_waha_event.h>
 
 
 typedef struct {
@@ -40,6 +40,9 @@ ngx_int_t ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out);
 /* NGX_DECLINED: not of that form; out->id is then the whole string. */
 ngx_int_t ngx_http_waha_message_id_parse(ngx_str_t *id,
     ngx_http_waha_message_id_t *out);
+
+/* NGX_DECLINED: empty, or not printable ASCII without spaces. */
+ngx_int_t ngx_http_waha_printable(ngx_str_t *text);
 
 
 #endif /* _NGX_HTTP_WAHA_IDENTITY_H_INCLUDED_ */

@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_waha_json.h"
+#include <ngx_http_waha_json.h>
 
 
 /* what the pass over the bytes has done so far */
@@ -103,10 +103,7 @@ ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
 }
 
 
-/*
- * Follows the structure only as far as the bounds need it; what is not JSON
- * may be counted wrongly, but the parser stops where it begins.
- */
+/* what is not JSON is miscounted, but the parser stops where it begins */
 
 static ngx_int_t
 ngx_http_waha_json_scan(u_char *p, u_char *last,
@@ -231,7 +228,7 @@ ngx_http_waha_json_quoted(u_char *p, u_char *last,
 }
 
 
-/* Passes a character or escape that may need repair. */
+/* passes a character or escape that may need repair */
 
 static u_char *
 ngx_http_waha_json_repair(u_char *p, u_char *last,
@@ -267,10 +264,7 @@ ngx_http_waha_json_repair(u_char *p, u_char *last,
 }
 
 
-/*
- * The length of a character; of a bad one, that of its longest part that
- * could begin a character, which becomes one U+FFFD.
- */
+/* of a bad character, as much as could begin one becomes one U+FFFD */
 
 static ngx_uint_t
 ngx_http_waha_json_utf8(u_char *p, u_char *last, size_t *len)
@@ -365,34 +359,7 @@ ngx_http_waha_json_escape(u_char *p, u_char *last, size_t *len)
 static ngx_int_t
 ngx_http_waha_json_hex(u_char *p, u_char *last)
 {
-    u_char      c;
-    ngx_int_t   code;
-    ngx_uint_t  i;
-
-    if (last - p < 4) {
-        return NGX_ERROR;
-    }
-
-    code = 0;
-
-    for (i = 0; i < 4; i++) {
-        c = p[i];
-
-        if (c >= '0' && c <= '9') {
-            code = code * 16 + c - '0';
-            continue;
-        }
-
-        c |= 0x20;
-
-        if (c < 'a' || c > 'f') {
-            return NGX_ERROR;
-        }
-
-        code = code * 16 + c - 'a' + 10;
-    }
-
-    return code;
+    return (last - p < 4) ? NGX_ERROR : ngx_hextoi(p, 4);
 }
 
 
@@ -514,7 +481,7 @@ ngx_http_waha_json_start(ngx_http_waha_json_out_t *out, ngx_pool_t *pool,
 }
 
 
-/* Returns where size bytes can be written, or NULL. */
+/* where size bytes can be written, or NULL */
 
 static u_char *
 ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out, size_t size)

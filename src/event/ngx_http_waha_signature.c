@@ -9,7 +9,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include "ngx_http_waha_signature.h"
+#include <ngx_http_waha_signature.h>
 
 
 static ngx_int_t ngx_http_waha_signature_decode(ngx_str_t *hex, u_char *dst,
@@ -21,8 +21,8 @@ ngx_http_waha_signature_verify(ngx_array_t *keys,
     ngx_http_waha_hmac_e algorithm, ngx_str_t *hex, ngx_str_t *bytes)
 {
     u_char                     given[EVP_MAX_MD_SIZE], own[EVP_MAX_MD_SIZE];
-    unsigned int               len;
     ngx_uint_t                 i;
+    unsigned int               len;
     const EVP_MD              *md;
     ngx_http_waha_hmac_key_t  *key, *found;
 

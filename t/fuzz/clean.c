@@ -230,14 +230,14 @@ fuzz_value(fuzz_json_t *json, ngx_uint_t depth)
 }
 
 
-/* No escape that is NUL, half a pair or has no digits. */
+/* no escape that is NUL, half a pair or has no digits */
 
 static ngx_uint_t
 fuzz_escapes(ngx_str_t *text)
 {
-    char       hex[5];
-    u_char    *p, *last;
-    long       code, high;
+    char     hex[5];
+    long     code, high;
+    u_char  *p, *last;
 
     last = text->data + text->len;
     high = 0;

@@ -96,6 +96,7 @@ fuzz_event(ngx_pool_t *pool, ngx_http_waha_event_t *event)
     }
 
     fuzz_check(event->sent_at > 0 && event->sent_at <= 4102444800000);
+    fuzz_check(!event->sanitised || event->metadata.data);
 
     if (event->kind == NGX_HTTP_WAHA_SESSION) {
         fuzz_name(&event->status, 1);
@@ -138,7 +139,7 @@ fuzz_same(ngx_str_t *one, ngx_str_t *two)
 }
 
 
-/* The record again, with less and less memory. */
+/* the record again, without memory from some point on */
 
 static void
 fuzz_memory(ngx_str_t *body, ngx_int_t wanted, ngx_http_waha_event_t *event,

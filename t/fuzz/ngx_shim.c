@@ -107,6 +107,31 @@ ngx_atoof(u_char *line, size_t n)
 }
 
 
+ngx_int_t
+ngx_hextoi(u_char *line, size_t n)
+{
+    ngx_int_t  value;
+
+    value = 0;
+
+    if (n == 0) {
+        return NGX_ERROR;
+    }
+
+    for ( /* void */ ; n; n--, line++) {
+
+        if (!isxdigit(*line) || value > NGX_MAX_INT_T_VALUE / 16) {
+            return NGX_ERROR;
+        }
+
+        value = value * 16 + (isdigit(*line) ? *line - '0'
+                                             : (*line | 0x20) - 'a' + 10);
+    }
+
+    return value;
+}
+
+
 /* of valid UTF-8 beyond ASCII only */
 
 uint32_t
@@ -142,11 +167,10 @@ ngx_utf8_decode(u_char **p, size_t n)
 uintptr_t
 ngx_escape_json(u_char *dst, u_char *src, size_t size)
 {
-    u_char    *p;
+    char      *found;
+    u_char    *p, text[8];
     size_t     len;
     uintptr_t  more;
-    u_char     text[8];
-    char      *found;
 
     static char  special[] = "\"\\\n\r\t\b\f", letters[] = "\"\\nrtbf";
 
