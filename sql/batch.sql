@@ -191,6 +191,8 @@ begin
 
     creators := '{}';
 
+    -- in the order in which waha.learn_phones writes what the CRM inserts
+
     for r in
         select u.*, waha.phone_key(u.phone) as key,
                waha.clean_name(case when u.direction = 'inbound'
@@ -210,7 +212,12 @@ begin
                with ordinality as u (organization, session, direction, id,
                                      phone, lid, name, pos)
          where u.organization is not null
-         order by u.pos
+         order by u.organization collate "C",
+                  min(waha.phone_key(u.phone) collate "C") over (
+                      partition by u.organization,
+                                   coalesce('lid ' || u.lid,
+                                            waha.phone_key(u.phone))),
+                  u.pos
     loop
         continue when r.pos <> all (strangers);
 

@@ -153,6 +153,26 @@ subtest 'one message, told by number and by hidden id' => sub {
        'of nobody new');
 };
 
+subtest 'several contacts at the same moment' => sub {
+    my ($crm, $ingest) = ($pg->session, $pg->session(user => 'waha_gateway'));
+    my @phones = map { "49170500000$_" } 1 .. 3;
+
+    # the CRM has the first and is about to take the last
+
+    $crm->query('begin');
+    $crm->query(insert_sql($phones[0]));
+    $ingest->async(call_sql(batch => from(phone => $phones[2]),
+                                     from(lid => 41),
+                                     from(phone => $phones[0], lid => 41),
+                                     from(phone => $phones[1])));
+    waits($ingest);
+    $crm->query("set local lock_timeout = '5s'");
+    is($crm->query(insert_sql(@phones[2, 1])), '',
+       'what the CRM takes next is not taken yet');
+    $crm->query('commit');
+    like($ingest->result, qr/ERROR:.*meanwhile/, 'the other begins anew');
+};
+
 $t->done;
 
 
