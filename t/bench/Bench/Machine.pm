@@ -18,8 +18,7 @@ my $tick = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 # bytes of memory the machine has
 
 sub memory {
-    open my $fh, '<', '/proc/meminfo' or die "/proc/meminfo: $!";
-    my ($kb) = join('', <$fh>) =~ /^MemTotal:\s+(\d+)/m;
+    my ($kb) = _file('/proc/meminfo') =~ /^MemTotal:\s+(\d+)/m;
 
     return $kb * 1024;
 }
@@ -30,8 +29,8 @@ sub memory {
 sub cpu_of {
     my ($pid) = @_;
 
-    open my $fh, '<', "/proc/$pid/stat" or return 0;
-    my @field = split ' ', (<$fh> =~ /\) (.*)/s)[0];
+    my @field = split ' ', (_file("/proc/$pid/stat") =~ /\) (.*)/s)[0] // '';
+    return 0 if !@field;
 
     # utime, stime, and those of children that were waited for
     my $ticks = 0;
@@ -50,10 +49,9 @@ sub cpu_of {
 sub rss_of {
     my ($pid) = @_;
 
-    open my $fh, '<', "/proc/$pid/smaps_rollup" or return 0;
-    my ($kb) = join('', <$fh>) =~ /^Pss_Anon:\s+(\d+)/m;
+    my ($kb) = _file("/proc/$pid/smaps_rollup") =~ /^Pss_Anon:\s+(\d+)/m;
 
-    return $kb * 1024;
+    return ($kb // 0) * 1024;
 }
 
 
@@ -93,7 +91,8 @@ sub _file {
     open my $fh, '<', $name or return '';
     local $/;
 
-    return <$fh>;
+    # a process may be gone by now
+    return <$fh> // '';
 }
 
 

@@ -182,6 +182,7 @@ package Bench::Side::Nginx;
 use strict;
 use warnings;
 
+use File::Copy ();
 use File::Path ();
 
 our @ISA = 'Bench::Side::Service';
@@ -205,11 +206,18 @@ sub start {
 sub stop {
     my ($self) = @_;
 
-    my $nginx = pop @{ $self->{bench}{test}{nginx} };
+    my $bench = $self->{bench};
+    my $nginx = pop @{ $bench->{test}{nginx} };
+
     $nginx->stop;
 
-    my @bad = $nginx->complaints;
-    die "$self->{name}: @bad\n" if @bad;
+    if (my @bad = $nginx->complaints) {
+        my $log = "$bench->{build}/error.log";
+
+        File::Copy::copy("$nginx->{dir}/error.log", $log);
+        push @{ $bench->{complaints} }, "$self->{name}: @bad, see $log";
+        print "$bench->{complaints}[-1]\n";
+    }
 
     File::Path::remove_tree($nginx->{dir});
 }
