@@ -263,7 +263,7 @@ comment on function waha.contact_moves() is 'lets the CRM give a contact to anot
 
 create or replace function waha.learn_all(organization text default null)
 returns void
-language sql
+language sql security definer
 set search_path = waha, pg_temp
 as $$
     select waha.learn_phones(array_agg(c.id))

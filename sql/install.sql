@@ -20,6 +20,12 @@
 
 set client_min_messages = warning;
 
+begin;
+
+-- nothing that others made in the database is called by an unqualified name
+
+set local search_path = pg_catalog, pg_temp;
+
 do $$
 begin
     if current_setting('server_version_num')::int < 130000 then
@@ -27,10 +33,15 @@ begin
             current_setting('server_version')
             using hint = 'Version 13 or newer is needed.';
     end if;
+
+    if current_setting('server_encoding') <> 'UTF8' then
+        raise exception 'database "%" has the encoding %', current_database(),
+            current_setting('server_encoding')
+            using hint = 'Messages are in every script: make the database '
+                'with "createdb -E UTF8 -T template0".';
+    end if;
 end
 $$;
-
-begin;
 
 -- two administrators at once
 

@@ -18,6 +18,15 @@ subtest 'by a superuser' => sub {
         select waha.add_session('acme', 't1');
     });
 
+    psql('super', "select waha.add_session('acme', 't1', 'waha-1');
+                   select waha.add_session('acme', 't1')");
+    is(psql('super', 'select name, instance from waha.sessions'), 't1|waha-1',
+       'a session can be added again');
+    psql('super', "insert into organizations (slug) values ('other')");
+    like(eval { psql('super', "select waha.add_session('other', 't1')") }
+             // $@, qr/session "t1" belongs to organization "acme"/,
+         'but not to somebody else');
+
     my $before = catalogue('super');
 
     is(install('super', 'postgres'), '', 'and again');
@@ -54,6 +63,36 @@ subtest 'by an administrator who is no superuser' => sub {
               . "null, 'Bob', 'text', 'hi', 1, null, '{}', null, null, null, "
               . "null)", 'waha_gateway'),
          qr/^contact_created$/, 'and a message is stored');
+};
+
+
+subtest 'into a database of somebody else' => sub {
+    psql('postgres', 'create role hostile login');
+    database('trap', 'hostile');
+
+    # what a superuser would call by an unqualified name
+
+    psql('trap', q{
+        create schema trap;
+        create function trap.sprung(name) returns boolean language plpgsql
+            as $$ begin raise exception 'sprung by %', current_user; end $$;
+        create function trap.equals(name, text) returns boolean
+            language sql as $$ select trap.sprung($1) $$;
+        create function trap.current_setting(text) returns text
+            language sql as $$ select trap.sprung(null)::text $$;
+        create operator trap.= (function = trap.equals, leftarg = name,
+                                rightarg = text);
+        alter database trap set search_path = trap, pg_catalog, public;
+    }, 'hostile');
+    like(eval { psql('trap', "select current_setting('port')") } // $@,
+         qr/sprung by postgres/, 'which is a trap');
+    is(install('trap', 'postgres'), '', 'nothing of it is called');
+
+    # what reads the rows of others has no more rights than ingest
+
+    is(psql('trap', "select bool_and(prosecdef) from pg_proc "
+                    . "where proname = 'learn_all'"), 't',
+       'and rows are read as waha_owner');
 };
 
 
@@ -101,6 +140,12 @@ subtest 'refusals' => sub {
     psql('postgres', 'create role nobody_special login');
     database('strange', 'postgres');
     like(install('strange', 'nobody_special'), qr/nobody_special may not/, 'somebody without rights is told so');
+
+    psql('postgres', "create database latin encoding 'LATIN1' "
+                     . "locale 'C' template template0");
+    like(install('latin', 'postgres'),
+         qr/has the encoding LATIN1.*createdb -E UTF8 -T template0/s,
+         'an encoding that cannot hold every message is refused');
 
     database('taken', 'postgres');
     psql('taken', 'create schema waha');
