@@ -84,9 +84,9 @@ as $$
               and a.contact_id = contact
               and a.direction = 'inbound'
               and a.chat = 'person'
+              and a.occurred_at >= rename_contact.at
               and (a.occurred_at > rename_contact.at
-                   or a.occurred_at = rename_contact.at
-                      and a.sender_name collate "C" > rename_contact.name)
+                   or a.sender_name collate "C" > rename_contact.name)
               and a.sender_name is not null)
 $$;
 

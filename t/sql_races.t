@@ -173,6 +173,28 @@ subtest 'several contacts at the same moment' => sub {
     like($ingest->result, qr/ERROR:.*meanwhile/, 'the other begins anew');
 };
 
+subtest 'a new name of somebody who wrote much' => sub {
+    my %who = (phone => '491706000001', name => 'Bob');
+    my $r = outcome($pg, from(%who));
+    my $session = $pg->session;
+
+    $pg->psql("insert into contact_activities (organization_slug, contact_id,
+        session_name, message_id, direction, activity_type, chat, sender_name,
+        occurred_at) select 'acme', $r->{contact_id}, 't1', 'S' || n,
+        'inbound', 'whatsapp_message', 'person', 'Bob', '2020-01-01'
+        from generate_series(1, 500) n");
+
+    $session->query('begin');
+    $session->query(call_sql(ingest => from(%who, name => 'Bobby',
+                                            sent_at => 1795226570000)));
+    cmp_ok($session->query("select idx_tup_fetch
+               from pg_stat_xact_user_tables
+              where relname = 'contact_activities'"), '<', 20,
+           'is not compared with all the older ones');
+    $session->query('commit');
+    is(name($r), 'Bobby', 'but taken over');
+};
+
 $t->done;
 
 
