@@ -196,10 +196,11 @@ begin
         actions[r.pos] := 'duplicate';
 
         if r.kind = 'status' then
-            continue when waha.status_rank(r.status)
-                          <= waha.status_rank(state.status)
-                      and (r.status <> state.status
-                           or r.at >= state.status_at);
+            continue when waha.status_rank(r.status) = 0
+                      or waha.status_rank(r.status)
+                         <= waha.status_rank(state.status)
+                         and (r.status <> state.status
+                              or r.at >= state.status_at);
 
             state.status := r.status;
             state.status_at := r.at;

@@ -195,6 +195,21 @@ subtest 'a new name of somebody who wrote much' => sub {
     is(name($r), 'Bobby', 'but taken over');
 };
 
+subtest 'a status that nobody knows' => sub {
+    my $state = sub {
+        return $pg->value("select status from waha.message_states "
+                          . "where message_id = 'S'");
+    };
+
+    is(outcome($pg, status(target_id => 'S', status => $_))->{action},
+       'duplicate', defined $_ ? "\"$_\" changes nothing" : 'nor does none')
+        for 'bogus', undef;
+    is($state->(), undef, 'and is not stored');
+    outcome($pg, status(target_id => 'S', status => 'sent'));
+    outcome($pg, status(target_id => 'S', status => 'bogus'));
+    is($state->(), 'sent', 'nor does it take the place of another');
+};
+
 $t->done;
 
 
