@@ -1,4 +1,9 @@
 -- Roles belong to the whole cluster: another database may have made them.
+--
+-- Triggers of the CRM run as waha_owner when ingest writes, and could replace
+-- a function of schema waha: whoever owns the CRM's tables is trusted with
+-- all that waha_owner may.  With no more than that, as long as no superuser
+-- calls a function here: administrators log in as members of waha_admin.
 
 do $$
 declare
@@ -9,6 +14,8 @@ begin
           from (values
             ('waha_owner', 'nologin',
              'owns schema waha; nobody logs in as this role'),
+            ('waha_admin', 'nologin',
+             'for administrators: adds sessions, replays, maintains'),
             ('waha_api', 'nologin',
              'owns the functions that read for one organization'),
             ('waha_gateway', 'login',
@@ -74,7 +81,8 @@ set local role waha_owner;
 comment on schema waha is 'WhatsApp for the CRM: what ngx_http_waha_module calls and writes';
 
 revoke all on schema waha from public;
-grant usage on schema waha to waha_gateway, waha_api, waha_reader;
+grant usage on schema waha
+    to waha_gateway, waha_admin, waha_api, waha_reader;
 
 alter default privileges for role waha_owner
     revoke execute on functions from public;

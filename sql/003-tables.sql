@@ -95,6 +95,26 @@ comment on column waha.contact_identities.proved is 'WhatsApp itself named it; f
 comment on column waha.contact_identities.created_at is 'when it was first seen';
 
 
+-- of contacts that share a number, one has its identity
+
+create table waha.shared_phones (
+    organization_slug  text collate "C" not null,
+    key                text collate "C" not null,
+    contact_id         bigint not null,
+    primary key (organization_slug, key, contact_id),
+    foreign key (organization_slug, contact_id)
+        references :"crm_schema".contacts (organization_slug, id)
+        on update cascade on delete cascade
+);
+
+create index on waha.shared_phones (contact_id);
+
+comment on table waha.shared_phones is 'contacts with a typed number that is the identity of another one';
+comment on column waha.shared_phones.organization_slug is 'organization of both';
+comment on column waha.shared_phones.key is 'as waha.contact_identities.key, of kind phone';
+comment on column waha.shared_phones.contact_id is 'who gets it when the other contact loses it';
+
+
 -- updated with every message: room for updates within the page
 
 create table waha.conversations (
@@ -171,6 +191,7 @@ create table waha.quarantine (
 );
 
 create index on waha.quarantine (resolved_at) where resolved_at is not null;
+create index on waha.quarantine (seen_at) where resolved_at is null;
 
 comment on table waha.quarantine is 'signed deliveries that could not be stored or assigned; see waha.replay';
 comment on column waha.quarantine.id is 'for waha.replay';

@@ -51,9 +51,12 @@ declare
     first   text;
     digits  text;
 begin
-    -- the first of several numbers, without extension and without "(0)"
+    -- the first of several numbers, without extension and without "(0)"; a
+    -- slash can also come after the area code
 
-    first := (regexp_match(spelled, '^[^0-9+]*([+]?[-0-9 ().\u00a0\u2010-\u2015]+)'))[1];
+    first := regexp_replace(spelled,
+        '^([^0-9+]*([+][0-9]+ ?)?[(]?[0-9]{2,5}[)]?) ?/ ?([0-9])', '\1 \3');
+    first := (regexp_match(first, '^[^0-9+]*([+]?[-0-9 ()._\t\u00a0\u202f\u2010-\u2015]+)'))[1];
     first := replace(first, '(0)', '');
     digits := regexp_replace(first, '[^0-9]', '', 'g');
 
@@ -70,12 +73,18 @@ begin
     elsif code = '1' and digits like '011%' then
         digits := substr(digits, 4);
 
+    elsif code = '7' and digits ~ '^8[0-9]{10}$' then
+        digits := code || substr(digits, 2);
+
     elsif code is not null then
         if digits like '0%' then
             digits := code || ltrim(digits, '0');
 
-        elsif not (digits like code || '%'
-                   and length(digits) >= length(code) + 9)
+        -- an area code can be the same as the code of the country
+
+        elsif digits not like code || '%'
+              or length(digits) - length(code)
+                 < (case when code in ('7', '55') then 10 else 9 end)
         then
             digits := code || digits;
         end if;
@@ -169,29 +178,76 @@ set enable_mergejoin = off
 set jit = off
 as $$
 #variable_conflict use_column
+declare
+    orgs     text[];
+    keys     text[];
+    ids      bigint[];
+    numbers  text[];
 begin
+    select array_agg(t.org), array_agg(t.key), array_agg(t.id),
+           array_agg(t.digits)
+      into orgs, keys, ids, numbers
+      from (select c.organization_slug collate "C" as org,
+                   waha.phone_key(d.digits) collate "C" as key, c.id,
+                   d.digits
+              from unnest(contacts) as u (id)
+              join waha.contacts c on c.id = u.id
+              join waha.organizations o on o.slug = c.organization_slug
+             cross join unnest(array[c.phone_1, c.phone_2, c.phone_3])
+                        as p (spelled)
+             cross join waha.phone_digits(p.spelled, o.country_code)
+                        as d (digits)
+             where p.spelled <> ''
+               and d.digits is not null
+               and c.merged_into is null
+             order by 1, 2, c.created_at, c.id) t;
+
     insert into waha.contact_identities (organization_slug, kind, key,
                                          contact_id, seen, proved)
-    select distinct on (c.organization_slug collate "C",
-                        waha.phone_key(d.digits) collate "C")
-           c.organization_slug, 'phone', waha.phone_key(d.digits), c.id,
-           d.digits, false
-      from unnest(contacts) as u (id)
-      join waha.contacts c on c.id = u.id
-      join waha.organizations o on o.slug = c.organization_slug
-     cross join unnest(array[c.phone_1, c.phone_2, c.phone_3])
-                as p (spelled)
-     cross join waha.phone_digits(p.spelled, o.country_code) as d (digits)
-     where p.spelled <> ''
-       and d.digits is not null
-       and c.merged_into is null
-     order by c.organization_slug collate "C",
-              waha.phone_key(d.digits) collate "C", c.created_at, c.id
+    select t.org, 'phone', t.key, t.id, t.digits, false
+      from unnest(orgs, keys, ids, numbers) as t (org, key, id, digits)
+    on conflict do nothing;
+
+    -- who comes after them, should they lose it
+
+    delete from waha.shared_phones s
+     where s.contact_id = any (contacts);
+
+    insert into waha.shared_phones (organization_slug, key, contact_id)
+    select t.org, t.key, t.id
+      from unnest(orgs, keys, ids) as t (org, key, id)
+     where not exists (
+           select
+             from waha.contact_identities i
+            where i.organization_slug = t.org
+              and i.kind = 'phone'
+              and i.key = t.key
+              and i.contact_id = t.id)
     on conflict do nothing;
 end
 $$;
 
 comment on function waha.learn_phones(bigint[]) is 'gives contacts the identities of numbers that were typed in, unless they are somebody else''s; of several, the oldest has it';
+
+
+create or replace function waha.hand_over(organizations text[])
+returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    select waha.learn_phones(array_agg(s.contact_id))
+      from waha.shared_phones s
+     where s.organization_slug = any (organizations)
+       and not exists (
+           select
+             from waha.contact_identities i
+            where i.organization_slug = s.organization_slug
+              and i.kind = 'phone'
+              and i.key = s.key)
+    having count(*) > 0
+$$;
+
+comment on function waha.hand_over(text[]) is 'gives numbers that nobody has any more to the other contacts that they were typed into';
 
 
 create or replace function waha.contacts_added() returns trigger
@@ -217,28 +273,68 @@ $$;
 comment on function waha.contacts_added() is 'gives new contacts of the CRM their identities; never makes its write fail';
 
 
-create or replace function waha.contact_changed() returns trigger
+create or replace function waha.contacts_changed() returns trigger
 language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
+declare
+    changed  bigint[];
 begin
+    changed := array(
+        select e.id
+          from (select o.id, o.organization_slug, o.phone_1, o.phone_2,
+                       o.phone_3
+                  from were o
+                except
+                select n.id, n.organization_slug, n.phone_1, n.phone_2,
+                       n.phone_3
+                  from are n) e);
+
+    if changed = '{}' then
+        return null;
+    end if;
+
+    -- all numbers are free before any is given: two contacts may swap theirs
+
     delete from waha.contact_identities i
-     where i.organization_slug = old.organization_slug collate "POSIX"
-       and i.contact_id = old.id
+     where i.contact_id = any (changed)
        and not i.proved;
 
-    perform waha.learn_phones(array[new.id::bigint]);
+    perform waha.learn_phones(changed);
+
+    perform waha.hand_over(array(select distinct o.organization_slug::text
+                                   from were o));
 
     return null;
 
 exception
     when others then
-        raise log 'waha: no identities for contact %: %', new.id, sqlerrm;
+        raise log 'waha: no identities for changed contacts: %', sqlerrm;
         return null;
 end
 $$;
 
-comment on function waha.contact_changed() is 'keeps identities in step with the numbers of a contact; what a message proved stays; never makes the CRM''s write fail';
+comment on function waha.contacts_changed() is 'keeps identities in step with the numbers of contacts; what a message proved stays; never makes the CRM''s write fail';
+
+
+create or replace function waha.contacts_deleted() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    perform waha.hand_over(array(select distinct o.organization_slug::text
+                                   from were o));
+
+    return null;
+
+exception
+    when others then
+        raise log 'waha: no identities after a deletion: %', sqlerrm;
+        return null;
+end
+$$;
+
+comment on function waha.contacts_deleted() is 'gives the numbers of deleted contacts to others that have them; never makes the CRM''s write fail';
 
 
 create or replace function waha.contact_moves() returns trigger
@@ -246,13 +342,19 @@ language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
-    -- typed numbers are learned anew; what WhatsApp proved moves along, if
-    -- nobody has it there
+    -- Foreign keys take along what is left.  Typed numbers are learned anew;
+    -- what WhatsApp proved is forgotten if somebody has it there.
 
     delete from waha.contact_identities i
      where i.organization_slug = old.organization_slug collate "POSIX"
        and i.contact_id = old.id
-       and not i.proved;
+       and (not i.proved
+            or exists (
+                select
+                  from waha.contact_identities k
+                 where k.organization_slug = new.organization_slug
+                   and k.kind = i.kind
+                   and k.key = i.key));
 
     return new;
 end

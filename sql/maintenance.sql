@@ -51,19 +51,50 @@ comment on function waha.check(int, int) is 'null when the session''s role may s
 grant execute on function waha.check(int, int) to waha_gateway;
 
 
+create or replace function waha.activities_deleted() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+begin
+    delete from waha.message_states s
+     using were o
+     where s.organization_slug = o.organization_slug collate "C"
+       and s.session_name = o.session_name
+       and s.message_id = o.message_id;
+
+    return null;
+
+exception
+    when others then
+        raise log 'waha: no states were deleted: %', sqlerrm;
+        return null;
+end
+$$;
+
+comment on function waha.activities_deleted() is 'deletes the states of deleted messages; never makes the CRM''s write fail';
+
+
 create or replace function waha.maintain(portion int default 10000)
 returns bigint
-language plpgsql
+language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    until     timestamptz;
-    looked    bigint;
-    resolved  bigint;
+    until    timestamptz;
+    looked   bigint;
+    removed  bigint;
 begin
     -- States of messages that never came.  Each row is looked at once, when
-    -- it is 30 days old: states_until remembers how far that got.
+    -- it is 30 days old: states_until remembers how far that got.  Ingest
+    -- locks states in the order of their key, too; what it holds is left to
+    -- the next call.
 
     with due as materialized (
         select s.organization_slug, s.session_name, s.message_id,
@@ -73,40 +104,67 @@ begin
            and s.created_at < now() - interval '30 days'
          order by s.created_at
          fetch first (portion) rows with ties
-    ), gone as (
-        delete from waha.message_states s
-         using due d
-         where s.organization_slug = d.organization_slug
-           and s.session_name = d.session_name
-           and s.message_id = d.message_id
-           and not exists (
+    ), lost as materialized (
+        select d.*
+          from due d
+         where not exists (
                select
                  from waha.contact_activities a
                 where a.organization_slug = d.organization_slug
                   and a.session_name = d.session_name
                   and a.message_id = d.message_id)
-        returning 1
+    ), held as materialized (
+        select s.organization_slug, s.session_name, s.message_id
+          from waha.message_states s
+         where (s.organization_slug, s.session_name, s.message_id)
+               in (select l.organization_slug, l.session_name, l.message_id
+                     from lost l)
+         order by s.organization_slug, s.session_name, s.message_id
+           for update skip locked
+    ), gone as (
+        delete from waha.message_states s
+         using held h
+         where s.organization_slug = h.organization_slug
+           and s.session_name = h.session_name
+           and s.message_id = h.message_id
+    ), past as (
+        select d.created_at
+          from due d
+         where d.created_at < coalesce((
+               select min(l.created_at)
+                 from lost l
+                where (l.organization_slug, l.session_name, l.message_id)
+                      not in (select h.organization_slug, h.session_name,
+                                     h.message_id
+                                from held h)), 'infinity')
     )
-    select (select max(d.created_at) from due d),
-           (select count(*) from due)
-      into until, looked;
+    select max(p.created_at), count(*) into until, looked from past p;
 
     update waha.version
        set states_until = until
      where states_until < until;
 
-    with gone as (
+    with old as materialized (
+        select q.id
+          from waha.quarantine q
+         where q.resolved_at < now() - interval '30 days'
+            or q.resolved_at is null
+               and q.seen_at < now() - interval '90 days'
+         order by q.id
+         limit portion
+           for update skip locked
+    ), gone as (
         delete from waha.quarantine q
-         where q.id in (select r.id
-                          from waha.quarantine r
-                         where r.resolved_at < now() - interval '30 days'
-                         limit portion)
+         using old
+         where q.id = old.id
         returning 1
     )
-    select count(*) into resolved from gone;
+    select count(*) into removed from gone;
 
-    return looked + resolved;
+    return looked + removed;
 end
 $$;
 
-comment on function waha.maintain(int) is 'removes states of messages that never came and quarantine that was resolved, both when 30 days old, at most portion of each; to be called daily, until it returns 0';
+comment on function waha.maintain(int) is 'removes states of messages that never came and quarantine that was resolved, both when 30 days old, and quarantine that came last 90 days ago, at most portion of each; to be called daily, until it returns 0';
+
+grant execute on function waha.maintain to waha_admin;

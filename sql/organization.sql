@@ -217,6 +217,8 @@ $$;
 
 comment on function waha.add_session(text, text, text) is 'gives an organization a session of WAHA; again: another instance of it';
 
+grant execute on function waha.add_session to waha_admin;
+
 
 create or replace function waha.slug_changes() returns trigger
 language plpgsql
@@ -237,8 +239,20 @@ language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
+    delete from waha.contact_identities i
+     where i.organization_slug = new.slug
+       and i.kind = 'phone'
+       and not i.proved;
+
     perform waha.learn_all(new.slug);
+
     return null;
+
+exception
+    when others then
+        raise log 'waha: no identities for the numbers of "%": %', new.slug,
+            sqlerrm;
+        return null;
 end
 $$;
 

@@ -37,7 +37,7 @@ grant execute on function waha.quarantine to waha_gateway;
 
 create or replace function waha.replay(id bigint)
 returns setof waha.outcome
-language plpgsql
+language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
@@ -77,3 +77,5 @@ end
 $$;
 
 comment on function waha.replay(bigint) is 'runs an event of waha.quarantine again; it is resolved unless it still finds no organization';
+
+grant execute on function waha.replay to waha_admin;

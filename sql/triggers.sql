@@ -12,12 +12,24 @@ create trigger waha_learn
 drop trigger if exists waha_relearn on :"crm_schema".contacts;
 create trigger waha_relearn
     after update on :"crm_schema".contacts
-    for each row
-    when (current_user <> 'waha_owner'
-          and (old.phone_1, old.phone_2, old.phone_3, old.organization_slug)
-              is distinct from
-              (new.phone_1, new.phone_2, new.phone_3, new.organization_slug))
-    execute function waha.contact_changed();
+    referencing old table as were new table as are
+    for each statement
+    when (current_user <> 'waha_owner')
+    execute function waha.contacts_changed();
+
+drop trigger if exists waha_unlearn on :"crm_schema".contacts;
+create trigger waha_unlearn
+    after delete on :"crm_schema".contacts
+    referencing old table as were
+    for each statement
+    execute function waha.contacts_deleted();
+
+drop trigger if exists waha_forget on :"crm_schema".contact_activities;
+create trigger waha_forget
+    after delete on :"crm_schema".contact_activities
+    referencing old table as were
+    for each statement
+    execute function waha.activities_deleted();
 
 drop trigger if exists waha_move on :"crm_schema".contacts;
 create trigger waha_move

@@ -405,6 +405,17 @@ subtest 'quarantine' => sub {
 };
 
 
+subtest 'deleted messages' => sub {
+    outcome($pg, message(message_id => $_, phone => '79222222222')),
+    outcome($pg, status(target_id => $_, status => 'read')) for 'Y1', 'Y2';
+    $pg->psql("delete from contact_activities where message_id = 'Y1'");
+    is($pg->value("select string_agg(message_id, ' ')
+                     from waha.message_states
+                    where message_id in ('Y1', 'Y2')"), 'Y2',
+       'take their state with them');
+};
+
+
 subtest 'cleaning' => sub {
     outcome($pg, status(target_id => $_, status => 'read')) for 'Z1', 'M1';
     $pg->psql("update waha.message_states
@@ -421,6 +432,25 @@ subtest 'cleaning' => sub {
     is($pg->value('select count(*) from waha.quarantine'), 2,
        'and quarantine that was resolved');
     is($pg->value('select waha.maintain()'), 0, 'and is done');
+
+    outcome($pg, status(target_id => 'Z2', status => 'read'));
+    $pg->psql("update waha.message_states
+                  set created_at = now() - interval '30 days 1 hour'
+                where message_id = 'Z2';
+               update waha.quarantine
+                  set seen_at = now() - interval '91 days'
+                where id in (select id from waha.quarantine limit 1)");
+
+    my $busy = $pg->session;
+    $busy->query('begin');
+    $busy->query("select from waha.message_states where message_id = 'Z2' "
+                 . 'for update');
+    is($pg->value('select waha.maintain()'), 1,
+       'quarantine that nobody resolves has an end; what is locked is left');
+    $busy->query('commit');
+    is($pg->value('select waha.maintain()'), 1, 'to the next time');
+    is($pg->value("select count(*) from waha.message_states "
+                  . "where message_id = 'Z2'"), 0, 'and removed then');
 };
 
 

@@ -55,6 +55,18 @@ subtest 'as people write them' => sub {
         [ 'call me', '55', undef ], [ '', '55', undef ], [ '12', '55', undef ],
         [ '+999999999999999999', undef, undef ], [ undef, '55', undef ],
         [ '11 98765-4321', 'BR', '11987654321' ],
+        [ '(55) 99999-9999', '55', '5555999999999' ],
+        [ '(55) 3222-1234', '55', '555532221234' ],
+        [ '555532221234', '55', '555532221234' ],
+        [ '8 (912) 345-67-89', '7', '79123456789' ],
+        [ '912 345 67 89', '7', '79123456789' ],
+        [ '(701) 234-56-78', '7', '77012345678' ],
+        [ '79123456789', '7', '79123456789' ],
+        [ '0176/12345678', '49', '4917612345678' ],
+        [ '0176 / 1234567 / 0176 7654321', '49', '491761234567' ],
+        [ '+49 176/12345678', undef, '4917612345678' ],
+        [ '+49 (0)176 1234 5678', '49', '4917612345678' ],
+        [ "+49\t176_1234\x{202f}5678", undef, '4917612345678' ],
     );
 
     for (@cases) {
@@ -101,6 +113,53 @@ subtest 'numbers that people typed' => sub {
     my $third = contact('acme', "'', null, '+491708888888'");
     is(outcome($pg, from(phone => '491708888888'))->{contact_id}, $third,
        'phone_3 alone is known');
+
+    # two contacts
+
+    my ($one, $two) = map { contact('acme', "'+49170990000$_'") } 1, 2;
+    my $whose = sub {
+        return $pg->value("select string_agg(contact_id::text, ' '
+                               order by key) from waha.contact_identities
+                            where key like '49170990000%'");
+    };
+    $pg->psql("update contacts set phone_1 = '+49170990000'
+               || case id when $one then 2 else 1 end
+               where id in ($one, $two)");
+    is($whose->(), "$two $one", 'can swap their numbers');
+
+    $pg->psql("update contacts set phone_1 = '+491709900001'
+               where id in ($one, $two)");
+    is($whose->(), $two, 'can have the same');
+    $pg->psql("update contacts set phone_2 = '1' where id = $two");
+    is($whose->(), $two, 'which the one who had it keeps');
+    $pg->psql("update contacts set phone_1 = '' where id = $two");
+    is($whose->(), $one, 'until he loses it');
+    $pg->psql("update contacts set phone_1 = '+491709900001'
+               where id = $two; delete from contacts where id = $one");
+    is($whose->(), $two, 'or is deleted');
+
+    # a country code that was wrong
+
+    my $wrong = contact('bare', "'0170 9911111'");
+    $pg->psql("update organizations set country_code = '49' "
+              . "where slug = 'bare'");
+    is($pg->value("select string_agg(key, ' ') from waha.contact_identities
+                   where contact_id = $wrong"), '491709911111',
+       'a country code that is corrected leaves no wrong number');
+
+    # from one organization to another
+
+    my $here = outcome($pg, from(phone => '491709922222'))->{contact_id};
+    my $there = outcome($pg, from(session => 't2', phone => '491709922222'))
+                    ->{contact_id};
+    $pg->psql("update contacts set organization_slug = 'asia' "
+              . "where id = $here");
+    is(outcome($pg, from(session => 't2', phone => '491709922222'))
+           ->{contact_id}, $there,
+       'a contact can move to where its number is known');
+    $pg->psql("delete from contacts where id = $there");
+    is(outcome($pg, from(session => 't2', phone => '491709922222'))
+           ->{contact_id}, $here, 'and is the next to have it');
 
     $pg->psql("alter table waha.contact_identities rename to away");
     my $broken = eval { contact('acme', "'+491703333333'") };

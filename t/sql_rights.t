@@ -74,6 +74,29 @@ subtest 'waha.check' => sub {
 };
 
 
+subtest 'waha_admin needs no more rights' => sub {
+    $pg->psql('create role operator login in role waha_admin');
+
+    is($pg->psql("select waha.add_session('acme', 't9', 'waha-9');
+                  select waha.maintain()", user => 'operator'), "\n0",
+       'to add sessions and to maintain');
+
+    my $id = $pg->value("select waha.quarantine('unknown_organization', null,
+        'x', 'waha', null, 't8', 'message', 'inbound', 'person', 'A8', null,
+        '79222222222', null, null, 'text', 'hi', 1, null, '{}', null, null,
+        null, null)", user => 'waha_gateway');
+    is($pg->rows("select * from waha.replay($id)",
+                 user => 'operator')->[0][1],
+       'unknown_organization', 'and to replay');
+
+    like(fails($_, 'operator'), qr/permission denied/, $_)
+        for 'select from waha.sessions', 'select waha.learn_all()',
+            'create table waha.x ()';
+
+    $pg->psql("delete from waha.sessions where name = 't9'");
+};
+
+
 subtest 'waha_reader sees one organization' => sub {
     my @seen = qw(waha.tenant_organizations waha.tenant_contacts
                   waha.tenant_traffic_channels
