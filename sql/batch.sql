@@ -414,6 +414,7 @@ declare
     stored  bigint[];
     doubts  boolean;
     last    bigint;
+    p       int;
     r       record;
 begin
     activities := array_fill(null::bigint, array[cardinality(ids)]);
@@ -522,6 +523,13 @@ begin
         end if;
 
         last := r.id;
+    end loop;
+
+    foreach p in array coalesce(places, '{}') loop
+        if activities[p] is null then
+            raise exception 'a trigger of the CRM refused message "%"',
+                ids[p];
+        end if;
     end loop;
 end
 $$;

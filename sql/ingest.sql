@@ -456,6 +456,10 @@ begin
            and a.message_id = $7
            and a.direction = $5 collate "C";
 
+        if made.id is null then
+            raise exception 'a trigger of the CRM refused message "%"', $7;
+        end if;
+
         return next row(0, 'duplicate', org, id,
                         made.contact_id, made.id, null)::waha.outcome;
         return;

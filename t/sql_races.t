@@ -210,6 +210,38 @@ subtest 'a status that nobody knows' => sub {
     is($state->(), 'sent', 'nor does it take the place of another');
 };
 
+subtest 'a message that a trigger of the CRM drops' => sub {
+    my %who = (phone => '491707000001');
+    outcome($pg, from(%who));
+
+    $pg->psql(q{
+        create function drop_it() returns trigger language plpgsql as
+            'begin if new.message_content = ''bad'' then return null; end if;
+             return new; end';
+        create trigger drop_it before insert on contact_activities
+            for each row execute function drop_it()});
+
+    for (['of somebody known', %who],
+         ['of somebody new', phone => '491707000002'])
+    {
+        my ($whose, @whose) = @$_;
+        my $bad = from(@whose, body => 'bad');
+
+        for my $how (qw(ingest batch)) {
+            eval { outcomes($pg, $how => $bad) };
+            like($@, qr/ERROR:.*refused message "$bad->{message_id}"/,
+                 "is not said to be stored: $whose, $how");
+        }
+
+        my @r = outcomes($pg, each => from(@whose), $bad);
+        is($r[1]{action} . $r[1]{code}, 'failedP0001',
+           'and does not hurt others');
+        is($r[0]{contact_id} && 'stored', 'stored', 'which are stored');
+    }
+
+    $pg->psql('drop function drop_it cascade');
+};
+
 $t->done;
 
 
