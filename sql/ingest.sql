@@ -299,7 +299,7 @@ begin
         select * into actions, applied
           from waha.store_states(live, sessions, kinds, directions, chats,
                                  ids, targets, phones, lids, bodies, times,
-                                 statuses, actions);
+                                 statuses, metas, actions);
     end if;
 
     if stated or applied <> '{}' then

@@ -34,8 +34,14 @@ returns jsonb
 language sql immutable
 set search_path = waha, pg_temp
 as $$
+    -- that one of somebody's was sanitised stays known
+
     select jsonb_object_agg(key, value)
-      from (select distinct on (r.key) r.key, r.value
+      from (select distinct on (r.key) r.key,
+                   r.value || case when bool_or(r.value ? 'sanitised')
+                                            over (partition by r.key)
+                                   then '{"sanitised": true}'
+                                   else '{}' end::jsonb as value
               from (select * from jsonb_each(one)
                     union all
                     select * from jsonb_each(other)) r
@@ -111,6 +117,12 @@ begin
             text := edits->-1->>'text';
         end if;
 
+        if edits @> '[{"sanitised": true}]'
+           or jsonb_path_exists(state.reactions, '$.*.sanitised')
+        then
+            meta := meta || '{"sanitised": true}';
+        end if;
+
         if state.revoked_at is not null then
             meta := meta || jsonb_build_object(
                 'revoked_at', waha.rfc3339(state.revoked_at));
@@ -144,8 +156,8 @@ comment on function waha.apply_state(text, text, text) is 'writes edits, reactio
 create or replace function waha.store_states(organizations text[],
     sessions text[], kinds text[], directions text[], chats text[],
     ids text[], targets text[], phones text[], lids text[], bodies text[],
-    times timestamptz[], statuses text[], inout actions text[],
-    out applied int[])
+    times timestamptz[], statuses text[], metadata text[],
+    inout actions text[], out applied int[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -158,6 +170,7 @@ declare
     n        int := 0;
     m        int := 0;
     new      jsonb;
+    flag     jsonb;
 begin
     applied := '{}';
 
@@ -168,10 +181,11 @@ begin
                     as key,
                s.known
           from unnest(organizations, sessions, targets, kinds, directions,
-                      chats, ids, phones, lids, bodies, times, statuses)
+                      chats, ids, phones, lids, bodies, times, statuses,
+                      metadata)
                with ordinality as u (organization, session, target, kind,
                                      direction, chat, id, phone, lid, body,
-                                     at, status, pos)
+                                     at, status, metadata, pos)
           left join lateral (
                 select m as known
                   from waha.message_states m
@@ -194,6 +208,8 @@ begin
         end if;
 
         actions[r.pos] := 'duplicate';
+        flag := case when r.metadata::jsonb @> '{"sanitised": true}'
+                     then '{"sanitised": true}' else '{}' end;
 
         if r.kind = 'status' then
             continue when waha.status_rank(r.status) = 0
@@ -210,8 +226,9 @@ begin
                 case when r.direction = 'outbound' then 'me'
                      when r.chat = 'person' then 'contact'
                      else coalesce(r.phone, r.lid, '') end,
-                jsonb_build_object('emoji', coalesce(r.body, ''),
-                                   'at', waha.milliseconds(r.at))));
+                flag || jsonb_build_object(
+                            'emoji', coalesce(r.body, ''),
+                            'at', waha.milliseconds(r.at))));
 
             continue when new = state.reactions;
 
@@ -219,9 +236,10 @@ begin
 
         elsif r.kind = 'edit' then
             new := waha.all_edits(state.edits, jsonb_build_array(
-                jsonb_build_object('id', r.id, 'text', r.body,
-                                   'at', waha.milliseconds(r.at),
-                                   'direction', r.direction)));
+                flag || jsonb_build_object(
+                            'id', r.id, 'text', r.body,
+                            'at', waha.milliseconds(r.at),
+                            'direction', r.direction)));
 
             continue when new = state.edits;
 

@@ -242,6 +242,40 @@ subtest 'a message that a trigger of the CRM drops' => sub {
     $pg->psql('drop function drop_it cascade');
 };
 
+subtest 'bytes that had to be replaced' => sub {
+    my %who = (phone => '491708000001');
+    my $flag = '{"sanitised":true}';
+    my $number = 0;
+
+    # message and changes in every order
+
+    for my $kind (qw(edit reaction)) {
+        my @changes = map { { %{ from(%who) }, kind => $kind, %$_ } }
+            { sent_at => 1795226570000, body => 'x', metadata => $flag },
+            { sent_at => 1795226580000, body => '', metadata => undef };
+
+        for ([0, 1, 2], [1, 0, 2], [2, 1, 0]) {
+            my $m = from(%who, message_id => 'F' . ++$number);
+            my @events = ($m, map { { %$_, target_id => $m->{message_id} } }
+                                  @changes);
+            outcome($pg, $_) for @events[@$_];
+            is($pg->value("select metadata->>'sanitised' "
+                          . "from contact_activities "
+                          . "where message_id = '$m->{message_id}'"),
+               'true', "$kind: the message tells, order @$_");
+        }
+    }
+
+    my $clean = from(%who);
+    outcome($pg, $clean);
+    outcome($pg, { %{ from(%who) }, kind => $_, metadata => undef,
+                   target_id => $clean->{message_id} })
+        for 'edit', 'reaction';
+    is($pg->value("select metadata->>'sanitised' from contact_activities "
+                  . "where message_id = '$clean->{message_id}'"), undef,
+       'if any were');
+};
+
 $t->done;
 
 
