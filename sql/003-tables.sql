@@ -101,7 +101,7 @@ create table waha.shared_phones (
     organization_slug  text collate "C" not null,
     key                text collate "C" not null,
     contact_id         bigint not null,
-    primary key (organization_slug, key, contact_id),
+    primary key (organization_slug, contact_id, key),
     foreign key (organization_slug, contact_id)
         references :"crm_schema".contacts (organization_slug, id)
         on update cascade on delete cascade
