@@ -95,7 +95,7 @@ sub quote {
 sub empty_sql {
     return <<'EOF_SQL';
 truncate waha.message_states, waha.conversations, waha.contact_identities,
-         contact_activities, contacts;
+         waha.shared_phones, contact_activities, contacts;
 update waha.sessions set status = null, status_at = null, phone = null,
        push_name = null, named_at = null, connected_at = null,
        disconnected_at = null;
