@@ -76,20 +76,29 @@ begin
         end if;
     end if;
 
-    -- sequences of the serial kind have rights of their own
+    -- sequences that defaults use have rights of their own
 
     for adopted in
-        select pg_get_serial_sequence(format('%I.%I', crm, tab), 'id') as seq
-          from unnest(array['traffic_channels', 'contacts',
-                            'contact_activities']) as tab
+        select distinct d.refobjid::regclass as seq
+          from waha_adopted t
+          join pg_attrdef f on f.adrelid = t.relid
+          join pg_depend d on d.classid = 'pg_attrdef'::regclass
+                          and d.objid = f.oid
+                          and d.refclassid = 'pg_class'::regclass
+          join pg_class s on s.oid = d.refobjid
+         where s.relkind = 'S'
+           and t.tab <> 'organizations'
     loop
-        if adopted.seq is not null then
-            execute format('grant usage on sequence %s to waha_owner',
-                           adopted.seq);
-        end if;
+        execute format('grant usage on sequence %s to waha_owner',
+                       adopted.seq);
     end loop;
 
-    for adopted in select * from waha_adopted where relrowsecurity loop
+    -- says nothing until the CRM switches row-level security on
+
+    for adopted in
+        select unnest(array['organizations', 'traffic_channels', 'contacts',
+                            'contact_activities']) as tab
+    loop
         execute format('create policy waha_owner on %I.%I to waha_owner '
                        'using (true) with check (true)', crm, adopted.tab);
     end loop;

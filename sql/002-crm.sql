@@ -164,6 +164,21 @@ begin
          where t.relrowsecurity
            and not p.polpermissive
            and p.polroles = '{0}'
+
+        union all
+
+        select 8, t.tab, format('has the unique index "%s" without '
+                                'organization_slug: each organization needs '
+                                'its own "WhatsApp"', i.indexrelid::regclass)
+          from waha_adopted t
+          join pg_index i on i.indrelid = t.relid
+         where t.tab = 'traffic_channels'
+           and i.indisunique
+           and not exists (select
+                             from pg_attribute a
+                            where a.attrelid = t.relid
+                              and a.attnum = any (i.indkey)
+                              and a.attname in ('id', 'organization_slug'))
       ) as found (step, what, why)
      order by step, what
      limit 1;

@@ -109,6 +109,17 @@ reset role;
 
 \if :crm_needed
     select waha.learn_all() \g /dev/null
+
+    do $$
+    declare
+        reason  text := waha.trial();
+    begin
+        if reason is not null then
+            raise exception 'cannot adopt the tables of the CRM: a trial '
+                'failed: %', reason;
+        end if;
+    end
+    $$;
 \endif
 
 set local role waha_owner;

@@ -51,3 +51,39 @@ create trigger waha_country
     for each row
     when (old.country_code is distinct from new.country_code)
     execute function waha.country_changed();
+
+-- The CRM's own triggers run with the search_path of ingest, unless their
+-- functions have one.
+
+do $$
+declare
+    own  record;
+begin
+    for own in
+        select t.tgname, t.tgrelid::regclass as tab,
+               p.oid::regprocedure as called, n.nspname
+          from pg_trigger t
+          join pg_class c on c.oid = t.tgrelid
+          join pg_namespace n on n.oid = c.relnamespace
+          join pg_proc p on p.oid = t.tgfoid
+          join pg_language l on l.oid = p.prolang
+         where n.nspname = current_setting('waha.crm_schema')
+           and c.relname in ('organizations', 'traffic_channels', 'contacts',
+                             'contact_activities')
+           and not t.tgisinternal
+           and t.tgenabled <> 'D'
+           -- for insert or update
+           and t.tgtype & 20 <> 0
+           and l.lanname not in ('internal', 'c')
+           and not exists (select from unnest(p.proconfig) as o (setting)
+                            where o.setting like 'search_path=%')
+         order by 1, 2
+    loop
+        raise warning 'trigger "%" on % calls %, which has no search_path: '
+            'with messages it finds no table of the CRM by an unqualified '
+            'name', own.tgname, own.tab, own.called
+            using hint = format('alter function %s set search_path = %I, '
+                                'pg_temp', own.called, own.nspname);
+    end loop;
+end
+$$;

@@ -148,6 +148,51 @@ EOF_SQL
 };
 
 
+subtest 'triggers of the CRM that find nothing' => sub {
+    crm(<<'EOF_SQL');
+drop schema crm cascade;
+drop schema waha cascade;
+create schema crm;
+create sequence crm.numbers;
+create table crm.contacts (id int primary key
+    default nextval('crm.numbers'), organization_slug text not null);
+create table crm.audit_log (what text);
+create function crm.audits() returns trigger language plpgsql as
+    $$ begin insert into audit_log values (tg_op); return new; end $$;
+create trigger audits before insert on crm.contacts
+    for each row execute function crm.audits();
+grant all on crm.audit_log to waha_owner;
+EOF_SQL
+
+    my $cure = 'alter function crm.audits() set search_path = crm, pg_temp';
+    my $said = warned();
+    like($said, qr/WARNING:  trigger "audits" on crm.contacts .*\Q$cure\E/s,
+         'are named, with the cure');
+    like($said, qr/a trial failed: contacts: .*"audit_log" does not exist/,
+         'and tried');
+
+    crm($cure);
+    is(warned(), '', 'after which nothing is in the way');
+
+    $pg->organization('acme', session => 't1');
+    is(outcome($pg, message(message_id => 'A1', phone => '79222222222'))
+           ->{action}, 'contact_created',
+       'a sequence that no column owns included');
+    is(crm('select what from crm.audit_log'), 'INSERT',
+       'the trial left nothing');
+
+    crm('alter table crm.contacts enable row level security;
+         alter table crm.contact_activities enable row level security');
+    is(outcome($pg, message(message_id => 'A2', phone => '79222222222'))
+           ->{action}, 'activity_logged',
+       'row-level security that comes later does not blind ingest');
+
+    crm('alter function crm.audits() reset all');
+    like(warned(), qr/^psql:\S+ WARNING:  trigger "audits"/,
+         'and a trigger that came later is named by an upgrade');
+};
+
+
 my %refusals = (
     'contacts.id is of type uuid' =>
         'create table contacts (id uuid primary key,
@@ -191,6 +236,21 @@ my %refusals = (
                                 organization_slug text not null);
          alter table contacts enable row level security;
          create policy no on contacts as restrictive using (false)',
+    'traffic_channels has the unique index "public.traffic_channels_name_key"' =>
+        'create table traffic_channels (id serial primary key,
+                                        name text unique)',
+    'a trial failed: contacts: new row for relation "contacts" violates' =>
+        "create table contacts (id serial primary key,
+            organization_slug text not null,
+            contact_type text check (contact_type in ('customer')))",
+    'a trial failed: contact_activities: relation "audit_log" does not' =>
+        "create table contact_activities (id serial primary key,
+            organization_slug text not null, contact_id int not null);
+         create table audit_log (what text);
+         create function logs() returns trigger language plpgsql as
+            'begin insert into audit_log values (1); return new; end';
+         create trigger logs before insert on contact_activities
+            for each row execute function logs()",
     'two rows of public.organizations have the same slug' =>
         "create table organizations (id serial primary key, slug text);
          insert into organizations (slug) values ('a'), ('a')",
@@ -231,6 +291,16 @@ sub install {
         $pg->_psql([ ($variable ? ('-v', $variable) : ()),
                      '-f', 'sql/install.sql' ], '', user => $user // 'admin');
     } // $@;
+}
+
+
+# what psql says beside
+
+sub warned {
+    my $bin = $pg->{bin};
+
+    return scalar `$bin/psql -X -q -v crm_schema=crm -f sql/install.sql '@{[
+        $pg->admin_dsn]}' 2>&1 >/dev/null`;
 }
 
 
