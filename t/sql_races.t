@@ -171,6 +171,9 @@ subtest 'several contacts at the same moment' => sub {
        'what the CRM takes next is not taken yet');
     $crm->query('commit');
     like($ingest->result, qr/ERROR:.*meanwhile/, 'the other begins anew');
+    is($pg->value("select count(*) from waha.contact_identities "
+                  . "where seen like '49170500000%'"), 3,
+       'and all are known');
 };
 
 subtest 'a new name of somebody who wrote much' => sub {
