@@ -540,8 +540,18 @@ set lock_timeout = '100ms'
 as $$
 declare
     r  waha.outcome;
+    n  int;
 begin
-    for n in 1 .. coalesce(cardinality(session), 0) loop
+    -- sessions first, as in a batch, then in the order of people, lest two
+    -- that hold what they stored wait for each other
+
+    for n in
+        select k.pos
+          from unnest(kind, session, phone, lid)
+               with ordinality as k (kind, session, phone, lid, pos)
+         order by k.kind = 'session' desc, k.session collate "C",
+                  coalesce(k.phone, k.lid) collate "C", k.pos
+    loop
         begin
             select * into r
               from waha.ingest(provider[n], instance[n], session[n], kind[n],
