@@ -3,7 +3,9 @@
 -- Triggers of the CRM run as waha_owner when ingest writes, and could replace
 -- a function of schema waha: whoever owns the CRM's tables is trusted with
 -- all that waha_owner may.  With no more than that, as long as no superuser
--- calls a function here: administrators log in as members of waha_admin.
+-- calls a function here or upgrades: administrators log in as members of
+-- waha_admin to add sessions, replay and maintain, and upgrade as a role that
+-- has just the rights that install.sql names.
 
 do $$
 declare

@@ -1,6 +1,7 @@
 -- Installs the PostgreSQL side of ngx_http_waha_module, or brings it up to
--- date.  To be run by an administrator: a superuser, or a role that has
--- CREATEROLE, may create in the database and owns the CRM's tables.
+-- date.  To be run by an administrator: a role that has CREATEROLE, may
+-- create in the database and owns the CRM's tables; or by a superuser, where
+-- the owner of the CRM's tables is trusted with as much.
 --
 --     psql -d crm -f install.sql
 --     psql -d crm -v crm_schema=app -f install.sql
