@@ -77,7 +77,11 @@ create table waha.contact_identities (
         deferrable initially deferred
 );
 
-create index on waha.contact_identities (contact_id);
+-- both columns, or the deletion of a contact would read all identities of
+-- the organization while there are no statistics
+
+create index contact_identities_contact_id_idx
+    on waha.contact_identities (contact_id, organization_slug);
 
 -- whose contact a sender is, when nothing else tells the organization; the
 -- collations keep it out of all other plans
