@@ -444,6 +444,8 @@ sub pooler {
 
         while (1) {
             for my $from ($select->can_read) {
+                # its other side was closed just now
+                next if !$from->opened;
 
                 if ($from == $listen) {
                     my $client = $listen->accept or next;
