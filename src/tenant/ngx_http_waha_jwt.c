@@ -1,0 +1,801 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/crypto.h>
+#include <openssl/ecdsa.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rsa.h>
+#include <math.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_jwt.h>
+
+
+#define NGX_HTTP_WAHA_JWT_MAX            8192
+#define NGX_HTTP_WAHA_JWT_MEMBERS        128
+#define NGX_HTTP_WAHA_JWT_LEEWAY         60
+#define NGX_HTTP_WAHA_JWT_ORGANIZATION   255
+
+/* up to here a double tells every integer from the next */
+#define NGX_HTTP_WAHA_JWT_NUMBER_MAX     9007199254740992.0
+#define NGX_HTTP_WAHA_JWT_NUMBER_LEN     (sizeof("9007199254740992") - 1)
+
+/* of HS256, and of each number of ES256 */
+#define NGX_HTTP_WAHA_JWT_HALF           32
+/* of ES256 and EdDSA */
+#define NGX_HTTP_WAHA_JWT_WHOLE          64
+
+
+typedef struct {
+    ngx_pool_t       *pool;
+    const char      **reason;
+
+    ngx_str_t         header;
+    ngx_str_t         claims;
+    ngx_str_t         text;         /* what is signed: header "." claims */
+    ngx_str_t         signature;    /* decoded */
+
+    ngx_str_t         alg;
+    ngx_str_t         kid;          /* data NULL: none */
+} ngx_http_waha_jwt_t;
+
+
+static ngx_int_t ngx_http_waha_jwt_split(ngx_http_waha_jwt_t *jwt,
+    ngx_str_t *token);
+static ngx_int_t ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt);
+static ngx_http_waha_jwt_key_t *ngx_http_waha_jwt_find_key(
+    ngx_http_waha_jwt_t *jwt, ngx_array_t *keys);
+static ngx_uint_t ngx_http_waha_jwt_signed(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key);
+static ngx_uint_t ngx_http_waha_jwt_hmac(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key);
+static ngx_uint_t ngx_http_waha_jwt_public(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key, u_char *signature, size_t len);
+static ngx_uint_t ngx_http_waha_jwt_ecdsa(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key);
+static ngx_uint_t ngx_http_waha_jwt_scalar(u_char *p);
+static ngx_int_t ngx_http_waha_jwt_claims(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_conf_t *conf, ngx_http_waha_jwt_key_t *key, time_t now,
+    ngx_http_waha_jwt_claims_t *claims);
+static ngx_int_t ngx_http_waha_jwt_times(ngx_http_waha_jwt_t *jwt,
+    cJSON *json, time_t now);
+static ngx_int_t ngx_http_waha_jwt_date(const cJSON *json, const char *name,
+    double *date);
+static ngx_int_t ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt,
+    const cJSON *claim, ngx_str_t *organization);
+static ngx_uint_t ngx_http_waha_jwt_holds(const cJSON *claim,
+    ngx_str_t *value);
+static ngx_uint_t ngx_http_waha_jwt_is(const cJSON *item, ngx_str_t *value);
+static cJSON *ngx_http_waha_jwt_member(const cJSON *json, ngx_str_t *name);
+static ngx_int_t ngx_http_waha_jwt_object(ngx_http_waha_jwt_t *jwt,
+    ngx_str_t *segment, cJSON **json);
+static ngx_uint_t ngx_http_waha_jwt_unique(const cJSON *json);
+static ngx_int_t ngx_http_waha_jwt_decode(ngx_pool_t *pool, ngx_str_t *src,
+    ngx_str_t *dst);
+static ngx_int_t ngx_http_waha_jwt_decline(ngx_http_waha_jwt_t *jwt,
+    const char *reason);
+
+
+/* the order of P-256 */
+
+static u_char  ngx_http_waha_jwt_order[] = {
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
+    0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51
+};
+
+
+ngx_int_t
+ngx_http_waha_jwt_verify(ngx_pool_t *pool, ngx_http_waha_jwt_conf_t *conf,
+    ngx_str_t *token, time_t now, ngx_http_waha_jwt_claims_t *claims,
+    const char **reason)
+{
+    ngx_int_t                 rc;
+    ngx_http_waha_jwt_t       jwt;
+    ngx_http_waha_jwt_key_t  *key;
+
+    ngx_memzero(&jwt, sizeof(ngx_http_waha_jwt_t));
+
+    jwt.pool = pool;
+    jwt.reason = reason;
+
+    rc = ngx_http_waha_jwt_split(&jwt, token);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_waha_jwt_header(&jwt);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    key = ngx_http_waha_jwt_find_key(&jwt, conf->keys);
+
+    /* nginx would take what is left for an error of its own TLS */
+    ERR_clear_error();
+
+    if (key == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_waha_jwt_claims(&jwt, conf, key, now, claims);
+}
+
+
+static ngx_int_t
+ngx_http_waha_jwt_split(ngx_http_waha_jwt_t *jwt, ngx_str_t *token)
+{
+    u_char     *first, *second, *last;
+    ngx_int_t   rc;
+    ngx_str_t   signature;
+
+    if (token->len > NGX_HTTP_WAHA_JWT_MAX) {
+        return ngx_http_waha_jwt_decline(jwt, "token is too long");
+    }
+
+    last = token->data + token->len;
+
+    first = ngx_strlchr(token->data, last, '.');
+    second = first ? ngx_strlchr(first + 1, last, '.') : NULL;
+
+    if (second == NULL || ngx_strlchr(second + 1, last, '.')) {
+        return ngx_http_waha_jwt_decline(jwt, "token has not three parts");
+    }
+
+    jwt->header.data = token->data;
+    jwt->header.len = first - token->data;
+
+    jwt->claims.data = first + 1;
+    jwt->claims.len = second - (first + 1);
+
+    jwt->text.data = token->data;
+    jwt->text.len = second - token->data;
+
+    signature.data = second + 1;
+    signature.len = last - (second + 1);
+
+    rc = ngx_http_waha_jwt_decode(jwt->pool, &signature, &jwt->signature);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_waha_jwt_decline(jwt, "signature is not base64url");
+    }
+
+    return rc;
+}
+
+
+/* "jku", "x5u", "jwk" and "x5c" are not even looked at: keys are ours */
+
+static ngx_int_t
+ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
+{
+    cJSON      *json, *typ;
+    ngx_int_t   rc;
+
+    rc = ngx_http_waha_jwt_object(jwt, &jwt->header, &json);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_waha_jwt_decline(jwt, "header is malformed");
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    jwt->alg = ngx_http_waha_json_string(json, "alg");
+
+    if (jwt->alg.data == NULL) {
+        return ngx_http_waha_jwt_decline(jwt, "header has no algorithm");
+    }
+
+    if (cJSON_GetObjectItemCaseSensitive(json, "crit")) {
+        return ngx_http_waha_jwt_decline(jwt, "header has \"crit\"");
+    }
+
+    typ = cJSON_GetObjectItemCaseSensitive(json, "typ");
+
+    if (typ
+        && (!cJSON_IsString(typ)
+            || (ngx_strcasecmp((u_char *) typ->valuestring, (u_char *) "JWT")
+                != 0
+                && ngx_strcasecmp((u_char *) typ->valuestring,
+                                  (u_char *) "at+jwt")
+                   != 0)))
+    {
+        return ngx_http_waha_jwt_decline(jwt, "type is not JWT");
+    }
+
+    if (cJSON_GetObjectItemCaseSensitive(json, "kid")) {
+
+        jwt->kid = ngx_http_waha_json_string(json, "kid");
+
+        if (ngx_http_waha_jwt_kid(&jwt->kid) != NGX_OK) {
+            return ngx_http_waha_jwt_decline(jwt, "key id is malformed");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_waha_jwt_key_t *
+ngx_http_waha_jwt_find_key(ngx_http_waha_jwt_t *jwt, ngx_array_t *keys)
+{
+    ngx_str_t                *alg;
+    ngx_uint_t                i;
+    ngx_http_waha_jwt_key_t  *key;
+
+    *jwt->reason = "no key has its algorithm and key id";
+
+    key = keys->elts;
+
+    for (i = 0; i < keys->nelts; i++) {
+
+        alg = ngx_http_waha_jwt_alg(key[i].alg);
+
+        if (jwt->alg.len != alg->len
+            || ngx_memcmp(jwt->alg.data, alg->data, alg->len) != 0)
+        {
+            continue;
+        }
+
+        if (jwt->kid.data && key[i].kid.len
+            && (jwt->kid.len != key[i].kid.len
+                || ngx_memcmp(jwt->kid.data, key[i].kid.data, jwt->kid.len)
+                   != 0))
+        {
+            continue;
+        }
+
+        if (ngx_http_waha_jwt_signed(jwt, &key[i])) {
+            return &key[i];
+        }
+
+        *jwt->reason = "signature does not match";
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_jwt_signed(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key)
+{
+    switch (key->alg) {
+
+    case NGX_HTTP_WAHA_JWT_HS256:
+        return ngx_http_waha_jwt_hmac(jwt, key);
+
+    case NGX_HTTP_WAHA_JWT_ES256:
+        return ngx_http_waha_jwt_ecdsa(jwt, key);
+
+    case NGX_HTTP_WAHA_JWT_EDDSA:
+
+        if (jwt->signature.len != NGX_HTTP_WAHA_JWT_WHOLE) {
+            return 0;
+        }
+
+        break;
+
+    default: /* NGX_HTTP_WAHA_JWT_RS256 */
+        break;
+    }
+
+    return ngx_http_waha_jwt_public(jwt, key, jwt->signature.data,
+                                    jwt->signature.len);
+}
+
+
+static ngx_uint_t
+ngx_http_waha_jwt_hmac(ngx_http_waha_jwt_t *jwt, ngx_http_waha_jwt_key_t *key)
+{
+    u_char        own[EVP_MAX_MD_SIZE];
+    unsigned int  len;
+
+    if (jwt->signature.len != NGX_HTTP_WAHA_JWT_HALF) {
+        return 0;
+    }
+
+    if (HMAC(EVP_sha256(), key->secret.data, key->secret.len, jwt->text.data,
+             jwt->text.len, own, &len)
+        == NULL)
+    {
+        return 0;
+    }
+
+    return CRYPTO_memcmp(own, jwt->signature.data, NGX_HTTP_WAHA_JWT_HALF)
+           == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_jwt_public(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key, u_char *signature, size_t len)
+{
+    ngx_uint_t     valid;
+    EVP_MD_CTX    *ctx;
+    const EVP_MD  *md;
+    EVP_PKEY_CTX  *pctx;
+
+    ctx = EVP_MD_CTX_new();
+    if (ctx == NULL) {
+        return 0;
+    }
+
+    md = (key->alg == NGX_HTTP_WAHA_JWT_EDDSA) ? NULL : EVP_sha256();
+
+    valid = EVP_DigestVerifyInit(ctx, &pctx, md, NULL, key->pkey) == 1
+            && (key->alg != NGX_HTTP_WAHA_JWT_RS256
+                || EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PADDING) == 1)
+            && EVP_DigestVerify(ctx, signature, len, jwt->text.data,
+                                jwt->text.len)
+               == 1;
+
+    EVP_MD_CTX_free(ctx);
+
+    return valid;
+}
+
+
+/* OpenSSL wants in DER what comes as two numbers of 32 bytes */
+
+static ngx_uint_t
+ngx_http_waha_jwt_ecdsa(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key)
+{
+    int         len;
+    u_char     *p, *der;
+    BIGNUM     *r, *s;
+    ECDSA_SIG  *sig;
+    ngx_uint_t  valid;
+
+    p = jwt->signature.data;
+
+    if (jwt->signature.len != NGX_HTTP_WAHA_JWT_WHOLE
+        || !ngx_http_waha_jwt_scalar(p)
+        || !ngx_http_waha_jwt_scalar(p + NGX_HTTP_WAHA_JWT_HALF))
+    {
+        return 0;
+    }
+
+    sig = ECDSA_SIG_new();
+    r = BN_bin2bn(p, NGX_HTTP_WAHA_JWT_HALF, NULL);
+    s = BN_bin2bn(p + NGX_HTTP_WAHA_JWT_HALF, NGX_HTTP_WAHA_JWT_HALF, NULL);
+
+    if (sig == NULL || ECDSA_SIG_set0(sig, r, s) != 1) {
+        ECDSA_SIG_free(sig);
+        BN_free(r);
+        BN_free(s);
+        return 0;
+    }
+
+    der = NULL;
+    len = i2d_ECDSA_SIG(sig, &der);
+
+    valid = len > 0 && ngx_http_waha_jwt_public(jwt, key, der, len);
+
+    OPENSSL_free(der);
+    ECDSA_SIG_free(sig);
+
+    return valid;
+}
+
+
+/* from 1 to the order of the curve - 1 */
+
+static ngx_uint_t
+ngx_http_waha_jwt_scalar(u_char *p)
+{
+    size_t  i;
+
+    for (i = 0; i < NGX_HTTP_WAHA_JWT_HALF; i++) {
+
+        if (p[i]) {
+            return ngx_memcmp(p, ngx_http_waha_jwt_order,
+                              NGX_HTTP_WAHA_JWT_HALF)
+                   < 0;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_waha_jwt_claims(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_conf_t *conf, ngx_http_waha_jwt_key_t *key, time_t now,
+    ngx_http_waha_jwt_claims_t *claims)
+{
+    cJSON      *json;
+    ngx_int_t   rc;
+
+    rc = ngx_http_waha_jwt_object(jwt, &jwt->claims, &json);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_waha_jwt_decline(jwt, "claims are malformed");
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_waha_jwt_times(jwt, json, now);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (conf->issuer.len
+        && !ngx_http_waha_jwt_is(ngx_http_waha_json_get(json, "iss"),
+                                 &conf->issuer))
+    {
+        return ngx_http_waha_jwt_decline(jwt, "issuer is another");
+    }
+
+    if (conf->audience.len
+        && !ngx_http_waha_jwt_holds(ngx_http_waha_json_get(json, "aud"),
+                                    &conf->audience))
+    {
+        return ngx_http_waha_jwt_decline(jwt, "audience is another");
+    }
+
+    claims->operator = key->operator
+                       || (conf->operator_claim.len
+                           && conf->operator_value.len
+                           && ngx_http_waha_jwt_holds(
+                                  ngx_http_waha_jwt_member(json,
+                                                      &conf->operator_claim),
+                                  &conf->operator_value));
+
+    rc = ngx_http_waha_jwt_organization(jwt,
+                                ngx_http_waha_jwt_member(json, &conf->claim),
+                                &claims->organization);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (claims->organization.len == 0 && !claims->operator) {
+        return ngx_http_waha_jwt_decline(jwt, "organization is missing");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_jwt_times(ngx_http_waha_jwt_t *jwt, cJSON *json, time_t now)
+{
+    double  exp, nbf, iat;
+
+    /* for those that are missing */
+
+    exp = -1;
+    nbf = 0;
+    iat = 0;
+
+    if (ngx_http_waha_jwt_date(json, "exp", &exp) != NGX_OK
+        || ngx_http_waha_jwt_date(json, "nbf", &nbf) != NGX_OK
+        || ngx_http_waha_jwt_date(json, "iat", &iat) != NGX_OK)
+    {
+        return ngx_http_waha_jwt_decline(jwt, "a time is malformed");
+    }
+
+    if (exp < 0) {
+        return ngx_http_waha_jwt_decline(jwt, "expiry is missing");
+    }
+
+    if (exp + NGX_HTTP_WAHA_JWT_LEEWAY <= now) {
+        return ngx_http_waha_jwt_decline(jwt, "token has expired");
+    }
+
+    if (nbf > now + NGX_HTTP_WAHA_JWT_LEEWAY) {
+        return ngx_http_waha_jwt_decline(jwt, "token is not valid yet");
+    }
+
+    if (iat > now + NGX_HTTP_WAHA_JWT_LEEWAY) {
+        return ngx_http_waha_jwt_decline(jwt, "token is of the future");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_jwt_date(const cJSON *json, const char *name, double *date)
+{
+    cJSON  *item;
+
+    item = cJSON_GetObjectItemCaseSensitive(json, name);
+
+    if (item == NULL) {
+        return NGX_OK;
+    }
+
+    if (!cJSON_IsNumber(item)
+        || !isfinite(item->valuedouble)
+        || item->valuedouble < 0
+        || item->valuedouble > NGX_HTTP_WAHA_JWT_NUMBER_MAX)
+    {
+        return NGX_DECLINED;
+    }
+
+    *date = item->valuedouble;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt, const cJSON *claim,
+    ngx_str_t *organization)
+{
+    u_char  *p;
+    double   number;
+
+    ngx_str_null(organization);
+
+    if (claim == NULL) {
+        return NGX_OK;
+    }
+
+    if (cJSON_IsString(claim)) {
+
+        organization->data = (u_char *) claim->valuestring;
+        organization->len = ngx_strlen(claim->valuestring);
+
+        if (organization->len == 0
+            || organization->len > NGX_HTTP_WAHA_JWT_ORGANIZATION)
+        {
+            goto malformed;
+        }
+
+        /* it may be written to a log */
+
+        for (p = organization->data; *p; p++) {
+            if (*p < 0x20 || *p == 0x7f) {
+                goto malformed;
+            }
+        }
+
+        return NGX_OK;
+    }
+
+    if (!cJSON_IsNumber(claim)) {
+        goto malformed;
+    }
+
+    number = claim->valuedouble;
+
+    /* the bound itself is also what the next integer is read as */
+
+    if (!(number >= 0 && number < NGX_HTTP_WAHA_JWT_NUMBER_MAX)
+        || number != floor(number))
+    {
+        goto malformed;
+    }
+
+    p = ngx_pnalloc(jwt->pool, NGX_HTTP_WAHA_JWT_NUMBER_LEN + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    organization->data = p;
+    organization->len = snprintf((char *) p, NGX_HTTP_WAHA_JWT_NUMBER_LEN + 1,
+                                 "%" PRIu64, (uint64_t) number);
+
+    return NGX_OK;
+
+malformed:
+
+    return ngx_http_waha_jwt_decline(jwt, "organization is malformed");
+}
+
+
+/* a string that is value, or an array of strings with it */
+
+static ngx_uint_t
+ngx_http_waha_jwt_holds(const cJSON *claim, ngx_str_t *value)
+{
+    ngx_uint_t    found;
+    const cJSON  *item;
+
+    if (!cJSON_IsArray(claim)) {
+        return ngx_http_waha_jwt_is(claim, value);
+    }
+
+    found = 0;
+
+    for (item = claim->child; item; item = item->next) {
+
+        if (!cJSON_IsString(item)) {
+            return 0;
+        }
+
+        found |= ngx_http_waha_jwt_is(item, value);
+    }
+
+    return found;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_jwt_is(const cJSON *item, ngx_str_t *value)
+{
+    return cJSON_IsString(item)
+           && ngx_strlen(item->valuestring) == value->len
+           && ngx_memcmp(item->valuestring, value->data, value->len) == 0;
+}
+
+
+/* NULL for JSON null, too */
+
+static cJSON *
+ngx_http_waha_jwt_member(const cJSON *json, ngx_str_t *name)
+{
+    cJSON  *item;
+
+    for (item = json->child; item; item = item->next) {
+
+        if (ngx_strlen(item->string) == name->len
+            && ngx_memcmp(item->string, name->data, name->len) == 0)
+        {
+            return cJSON_IsNull(item) ? NULL : item;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* of bytes that needed repair two readers might make two things */
+
+static ngx_int_t
+ngx_http_waha_jwt_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
+    cJSON **json)
+{
+    ngx_int_t   rc;
+    ngx_str_t   text;
+    ngx_uint_t  replaced;
+
+    rc = ngx_http_waha_jwt_decode(jwt->pool, segment, &text);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_waha_json_clean(jwt->pool, &text, &replaced);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (replaced) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_waha_json_parse(jwt->pool, &text, json);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (!cJSON_IsObject(*json) || !ngx_http_waha_jwt_unique(*json)) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* whether all objects have few members, of different names */
+
+static ngx_uint_t
+ngx_http_waha_jwt_unique(const cJSON *json)
+{
+    ngx_uint_t    n;
+    const cJSON  *item, *other;
+
+    n = 0;
+
+    for (item = json->child; item; item = item->next) {
+
+        if (!ngx_http_waha_jwt_unique(item)) {
+            return 0;
+        }
+
+        if (!cJSON_IsObject(json)) {
+            continue;
+        }
+
+        if (++n > NGX_HTTP_WAHA_JWT_MEMBERS) {
+            return 0;
+        }
+
+        for (other = json->child; other != item; other = other->next) {
+
+            if (ngx_strcmp(other->string, item->string) == 0) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+/* stricter than nginx's: no padding, each text has one form only */
+
+static ngx_int_t
+ngx_http_waha_jwt_decode(ngx_pool_t *pool, ngx_str_t *src, ngx_str_t *dst)
+{
+    u_char      c, *p;
+    size_t      i;
+    uint32_t    bits;
+    ngx_uint_t  n;
+
+    if (src->len % 4 == 1) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_pnalloc(pool, src->len * 3 / 4 + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst->data = p;
+
+    bits = 0;
+    n = 0;
+
+    for (i = 0; i < src->len; i++) {
+        c = src->data[i];
+
+        if (c >= 'A' && c <= 'Z') {
+            c -= 'A';
+
+        } else if (c >= 'a' && c <= 'z') {
+            c -= 'a' - 26;
+
+        } else if (c >= '0' && c <= '9') {
+            c += 52 - '0';
+
+        } else if (c == '-') {
+            c = 62;
+
+        } else if (c == '_') {
+            c = 63;
+
+        } else {
+            return NGX_DECLINED;
+        }
+
+        bits = (bits << 6 | c) & 0xffff;
+        n += 6;
+
+        if (n >= 8) {
+            n -= 8;
+            *p++ = (u_char) (bits >> n);
+        }
+    }
+
+    if (bits & ((1 << n) - 1)) {
+        return NGX_DECLINED;
+    }
+
+    dst->len = p - dst->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_jwt_decline(ngx_http_waha_jwt_t *jwt, const char *reason)
+{
+    *jwt->reason = reason;
+
+    return NGX_DECLINED;
+}
