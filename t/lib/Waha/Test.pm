@@ -28,6 +28,7 @@ use Waha::Message ();
 use Waha::Nginx;
 use Waha::Postgres;
 use Waha::Process qw(wait_for);
+use Waha::Standin;
 
 my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 my $current;
@@ -83,7 +84,7 @@ sub new {
     Waha::Process::guard_dir($dir);
 
     my $self = bless { dir => $dir, owner => $$, postgres => [],
-                       nginx => [] }, $class;
+                       nginx => [], standins => [] }, $class;
     $current = $self;
 
     $SIG{PIPE} = 'IGNORE';
@@ -129,6 +130,18 @@ sub nginx {
     push @{ $self->{nginx} }, $nginx;
 
     return $nginx;
+}
+
+
+# a server that behaves as WAHA does: see Waha::Standin
+
+sub standin {
+    my ($self, %o) = @_;
+
+    my $standin = Waha::Standin->new(dir => $self->{dir}, %o);
+    push @{ $self->{standins} }, $standin;
+
+    return $standin;
 }
 
 
@@ -222,6 +235,11 @@ sub _end {
     return if $self->{ended}++;
 
     my @bad;
+
+    # first, so that nginx waits for no answer that never comes
+    for my $standin (@{ $self->{standins} }) {
+        $standin->stop or push @bad, 'a stand-in did not end by itself';
+    }
 
     for my $nginx (@{ $self->{nginx} }) {
         $nginx->stop;

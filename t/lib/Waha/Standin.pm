@@ -1,0 +1,427 @@
+package Waha::Standin;
+
+# A server that behaves as WAHA does, and can be told to fail.
+#
+#   my $waha = $t->standin(key => 'adminkey');
+#   ... a gateway makes the session t1 at $waha->url ...
+#   $waha->scan('t1', phone => '4915112345678', push_name => 'Acme');
+#   is($waha->session('t1')->{status}, 'WORKING', 'logged in');
+#
+#   $waha->fail(match => '^GET /api/sessions', with => 'stall', times => 1);
+#   $waha->heal;
+
+use strict;
+use warnings;
+
+use IO::Socket::INET ();
+use IO::Socket::UNIX ();
+use JSON::PP ();
+use Socket qw(SOCK_STREAM);
+use Time::HiRes ();
+
+use Waha::Process qw(child reap alive wait_for free_port);
+use Waha::Standin::Api;
+use Waha::Standin::Fault;
+use Waha::Standin::Files;
+use Waha::Standin::Loop;
+use Waha::Standin::Server;
+use Waha::Standin::Session;
+use Waha::Standin::Webhook;
+
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my $count = 0;
+
+# what stands in the stack traces
+
+my $file = '/app/dist/core/manager.core.js';
+
+# texts of WAHA that nobody but its own caller is to see
+
+my @texts = ($file, 'SessionManagerCore', 'Protocol error',
+             'Session status is not as expected', 'Use PUT to update it',
+             "We didn't find a session with name", 'is already started.',
+             "mutex 'session:");
+
+
+# dir (for the control socket), key, name, engine (NOWEB), and how long things
+# take, in seconds: wait (until a status that does not fit is told, 0.2; WAHA:
+# 10), starting, stopping (0.05; WAHA: 1 and 3), retry (of a webhook, 0.05),
+# lock (a command waits for another one, 5), idle (a connection, 5), codes
+# (list: how long each QR code is shown, 60 and five times 20)
+
+sub new {
+    my ($class, %o) = @_;
+
+    my $dir = delete $o{dir};
+    my $port = free_port();
+
+    my $self = bless {
+        key => 'adminkey', name => 'waha-' . ++$count, engine => 'NOWEB',
+        wait => 0.2, starting => 0.05, stopping => 0.05, retry => 0.05,
+        lock => 5, idle => 5, codes => [ 60, (20) x 5 ], %o,
+        port => $port, path => "$dir/standin$$-$count.sock",
+    }, $class;
+
+    $self->{host} = "$self->{name}.internal";
+
+    my $listen = IO::Socket::INET->new(Listen => 511, ReuseAddr => 1,
+        LocalAddr => "127.0.0.1:$port") or die "standin: $!";
+    my $control = IO::Socket::UNIX->new(Type => SOCK_STREAM, Listen => 64,
+        Local => $self->{path}) or die "standin: $!";
+
+    $self->{pid} = child(sub { $self->_serve($listen, $control) });
+    close $_ for $listen, $control;
+
+    return $self;
+}
+
+
+sub port { return $_[0]{port} }
+sub key  { return $_[0]{key} }
+sub url  { return "http://127.0.0.1:$_[0]{port}" }
+
+
+# The phone scans the QR code, as soon as there is one, and the session is
+# WORKING when this returns: phone, push_name, lid.  passkey: the challenge
+# that is asked for; it is PASSKEY_REQUIRED then.
+
+sub scan {
+    my ($self, $name, %o) = @_;
+
+    $o{phone} //= '79111111111';
+
+    $self->reaches($name, 'SCAN_QR_CODE')
+        or die "standin: $name shows no QR code\n";
+    $self->_command('scan', $name, \%o);
+
+    return $self->reaches($name, $o{passkey} ? 'PASSKEY_REQUIRED' : 'WORKING');
+}
+
+
+# true when the session has the status within timeout seconds
+
+sub reaches {
+    my ($self, $name, $status, $timeout) = @_;
+
+    return wait_for(sub {
+        (($self->session($name) || {})->{status} // '') eq $status;
+    }, $timeout // 5);
+}
+
+
+# Sets a session's status, with its webhooks.  data: of the webhook; me: as
+# WAHA shows it, undef: logged out by the phone.
+
+sub status {
+    my ($self, $name, $status, %o) = @_;
+
+    return $self->_command('status', $name, $status, \%o);
+}
+
+
+# what WAHA has of a session, as in its answers (but kept even if all fails),
+# or undef; and of all, in the order of their creation
+
+sub session  { return $_[0]->_command('session', $_[1]) }
+sub sessions { return @{ $_[0]->_command('sessions') } }
+
+
+# makes a session without a request: config, start, me
+
+sub add_session {
+    my ($self, $name, %o) = @_;
+
+    return $self->_command('add_session', $name, \%o);
+}
+
+
+sub remove_session { return $_[0]->_command('remove_session', $_[1]) }
+
+
+# All requests in order: method, uri, path, query, args, headers, body, data
+# (decoded), connection (number), time, status (of the answer), fault, aborted
+# (the client did not wait).  match: only those whose "GET /path?query" fits.
+
+sub requests {
+    my ($self, $match) = @_;
+
+    my $log = $self->_command('requests');
+
+    return @$log if !defined $match;
+    return grep { "$_->{method} $_->{uri}" =~ $match } @$log;
+}
+
+
+sub clear_requests { return $_[0]->_command('clear_requests') }
+
+
+# A media file; its path.  time: when it was changed last.
+
+sub add_file {
+    my ($self, $session, $name, $bytes, $type, $time) = @_;
+
+    $self->_command('add_file', $session, $name, $bytes, $type, $time);
+
+    return "/api/files/$session/$name";
+}
+
+
+sub remove_file { my ($self, @file) = @_;
+                  return $self->_command('remove_file', @file) }
+
+
+# the phone of a hidden number
+
+sub lid { my ($self, @lid) = @_; return $self->_command('lid', @lid) }
+
+
+# any event to the webhooks of a session
+
+sub event {
+    my ($self, $name, $event, $payload) = @_;
+
+    return $self->_command('event', $name, $event, $payload);
+}
+
+
+# all tries to deliver a webhook: session, event, url, body, number, status
+# (0: no answer)
+
+sub deliveries { return @{ $_[0]->_command('deliveries') } }
+
+
+# true when no webhook is under way any more
+
+sub delivered {
+    my ($self, $timeout) = @_;
+
+    return wait_for(sub { !$self->_command('pending') }, $timeout // 5);
+}
+
+
+# From now on requests whose "GET /path?query" fits match get no good answer,
+# times of them.  with:
+#
+#   refuse      nobody listens, and all connections are closed (match and
+#               times do not count)
+#   stall       no answer; close, reset (RST): no answer either
+#   truncate, truncate_chunked    half of the body
+#   garbage     what is no HTTP at all
+#   html, not_json, empty         200 with a body that is no JSON
+#   error500    WAHA's own, with its stack
+#   status => n    body, type, headers
+#   huge => n   that many bytes of JSON
+#   slow => s   the true answer after so many seconds
+#   trickle     the true answer, byte by byte (trickle => seconds between)
+#
+# acts => 1: WAHA does what it was asked for, only the answer is spoiled;
+# always so for slow, trickle and truncate.
+
+sub fail {
+    my ($self, %o) = @_;
+
+    Waha::Standin::Fault->new(%o);
+    $o{match} = "$o{match}" if defined $o{match};
+
+    return $self->_command('fail', \%o);
+}
+
+
+sub heal { return $_[0]->_command('heal') }
+
+
+# what must be seen by no client and in no log
+
+sub secrets {
+    my ($self) = @_;
+
+    return ($self->{host}, @texts, @{ $self->_command('secrets') });
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    my $pid = delete $self->{pid} or return 1;
+
+    eval { $self->_command('end') };
+    my $status = reap($pid, 5);
+    Waha::Process::kill_hard($pid) if !defined $status;
+
+    return defined $status && $status == 0;
+}
+
+
+sub _command {
+    my ($self, @command) = @_;
+
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
+        Peer => $self->{path}) or die "standin: $!";
+
+    print $socket $json->encode(\@command), "\n";
+    $socket->flush;
+
+    local $/;
+    my $answer = $json->decode(<$socket> || '{"error":"it has ended"}');
+    die "standin: $answer->{error}" if defined $answer->{error};
+
+    return $answer->{value};
+}
+
+
+# what runs in the process of the server
+
+sub _serve {
+    my ($self, $listen, $control) = @_;
+
+    local $SIG{PIPE} = 'IGNORE';
+    srand;
+
+    my $loop = $self->{loop} = Waha::Standin::Loop->new;
+
+    $self->{webhook} = Waha::Standin::Webhook->new(loop => $loop,
+        engine => $self->{engine}, delay => $self->{retry});
+    $self->{sessions} = Waha::Standin::Session->new(loop => $loop,
+        webhook => $self->{webhook},
+        map { $_ => $self->{$_} } qw(starting stopping codes));
+    $self->{api} = Waha::Standin::Api->new(sessions => $self->{sessions},
+        file => $file, map { $_ => $self->{$_} } qw(key engine name wait lock));
+    $self->{server} = Waha::Standin::Server->new(loop => $loop,
+        listen => $listen, api => $self->{api},
+        map { $_ => $self->{$_} } qw(port host idle));
+
+    $loop->watch($control, sub { $self->_control($control->accept) });
+    $loop->run;
+}
+
+
+sub _control {
+    my ($self, $socket) = @_;
+
+    my $line = <$socket> // return;
+    my ($what, @rest) = @{ $json->decode($line) };
+
+    my $method = $self->can("_on_$what");
+    my $value = eval { $self->$method(@rest) };
+
+    print $socket $json->encode($@ ? { error => "$@" } : { value => $value });
+    close $socket;
+}
+
+
+sub _known {
+    my ($self, $name) = @_;
+
+    return $self->{sessions}->find($name) // die "no session $name\n";
+}
+
+
+sub _on_scan {
+    my ($self, $name, $o) = @_;
+
+    $self->{sessions}->scan($self->_known($name), %$o);
+    return;
+}
+
+
+sub _on_status {
+    my ($self, $name, $status, $o) = @_;
+
+    my $s = $self->_known($name);
+
+    $s->{life}++;
+    $s->{me} = $o->{me} if exists $o->{me};
+    $self->{sessions}->status($s, $status, $o->{data});
+    return;
+}
+
+
+sub _on_session {
+    my ($self, $name) = @_;
+
+    my $s = $self->{sessions}->find($name) or return;
+
+    return { %{ $self->{api}->info($s) },
+             map { $_ => $s->{$_} } qw(qr pairing credential data statuses) };
+}
+
+
+sub _on_sessions {
+    my ($self) = @_;
+
+    return [ map { $self->_on_session($_->{name}) } $self->{sessions}->all ];
+}
+
+
+sub _on_add_session {
+    my ($self, $name, $o) = @_;
+
+    my $s = $self->{sessions}->create($name, $o->{config} || {});
+
+    $s->{me} = $o->{me};
+    $self->{sessions}->start($s) if $o->{start};
+    return;
+}
+
+
+sub _on_remove_session { $_[0]{sessions}->remove($_[1]); return }
+
+sub _on_requests       { return $_[0]{server}->log }
+sub _on_clear_requests { $_[0]{server}->clear; return }
+
+
+sub _on_add_file {
+    my ($self, @file) = @_;
+
+    Waha::Standin::Files::add($self->{api}, @file);
+    return;
+}
+
+
+sub _on_remove_file { delete $_[0]{api}{files}{"$_[1]/$_[2]"}; return }
+
+sub _on_lid { $_[0]{api}{lids}{ $_[1] } = $_[2]; return }
+
+
+sub _on_event {
+    my ($self, $name, $event, $payload) = @_;
+
+    $self->{webhook}->event($self->_known($name), $event, $payload);
+    return;
+}
+
+
+sub _on_deliveries { return $_[0]{webhook}->log }
+sub _on_pending    { return $_[0]{webhook}->pending }
+
+
+sub _on_fail {
+    my ($self, $o) = @_;
+
+    $self->{server}->fail(Waha::Standin::Fault->new(%$o));
+    return;
+}
+
+
+sub _on_heal { $_[0]{server}->heal; return }
+sub _on_end  { $_[0]{loop}->end; return }
+
+
+sub _on_secrets {
+    my ($self) = @_;
+
+    my %secret = map { $_ => 1 } $self->{key}, keys %{ $self->{api}{keys} };
+
+    for my $config ($self->{sessions}->configs) {
+        $secret{$_} = 1 for grep { defined && length }
+            $config->{proxy}{password},
+            map { $_->{hmac}{key},
+                  map { $_->{value} } @{ $_->{customHeaders} || [] } }
+            @{ $config->{webhooks} || [] };
+    }
+
+    return [ sort keys %secret ];
+}
+
+
+1;
