@@ -12,7 +12,6 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rsa.h>
-#include <math.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_jwt.h>
 
@@ -518,10 +517,11 @@ ngx_http_waha_jwt_date(const cJSON *json, const char *name, double *date)
         return NGX_OK;
     }
 
+    /* false for what is no number at all, too */
+
     if (!cJSON_IsNumber(item)
-        || !isfinite(item->valuedouble)
-        || item->valuedouble < 0
-        || item->valuedouble > NGX_HTTP_WAHA_JWT_NUMBER_MAX)
+        || !(item->valuedouble >= 0
+             && item->valuedouble <= NGX_HTTP_WAHA_JWT_NUMBER_MAX))
     {
         return NGX_DECLINED;
     }
@@ -576,7 +576,7 @@ ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt, const cJSON *claim,
     /* the bound itself is also what the next integer is read as */
 
     if (!(number >= 0 && number < NGX_HTTP_WAHA_JWT_NUMBER_MAX)
-        || number != floor(number))
+        || number != (double) (uint64_t) number)
     {
         goto malformed;
     }

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the ngx_http_waha_module authors
  *
- * What src/event needs of nginx, without nginx: each allocation of a pool is
- * one of malloc(), so that sanitizers see its bounds.
+ * What pure functions need of nginx, without nginx: each allocation of a
+ * pool is one of malloc(), so that sanitizers see its bounds.
  */
 
 
@@ -30,7 +30,7 @@ size_t                     ngx_shim_allocated;
 ngx_pool_t *
 ngx_create_pool(size_t size, ngx_log_t *log)
 {
-    /* the blocks hang at "cleanup" */
+    /* the blocks hang at "large" */
 
     return calloc(1, sizeof(ngx_pool_t));
 }
@@ -39,9 +39,16 @@ ngx_create_pool(size_t size, ngx_log_t *log)
 void
 ngx_destroy_pool(ngx_pool_t *pool)
 {
-    ngx_shim_block_t  *block, *next;
+    ngx_shim_block_t    *block, *next;
+    ngx_pool_cleanup_t  *cln;
 
-    for (block = (ngx_shim_block_t *) pool->cleanup; block; block = next) {
+    for (cln = pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler) {
+            cln->handler(cln->data);
+        }
+    }
+
+    for (block = (ngx_shim_block_t *) pool->large; block; block = next) {
         next = block->next;
         free(block);
     }
@@ -65,8 +72,8 @@ ngx_palloc(ngx_pool_t *pool, size_t size)
         abort();
     }
 
-    block->next = (ngx_shim_block_t *) pool->cleanup;
-    pool->cleanup = (ngx_pool_cleanup_t *) block;
+    block->next = (ngx_shim_block_t *) pool->large;
+    pool->large = (ngx_pool_large_t *) block;
 
     ngx_shim_allocated += size;
 
@@ -78,6 +85,37 @@ void *
 ngx_pnalloc(ngx_pool_t *pool, size_t size)
 {
     return ngx_palloc(pool, size);
+}
+
+
+ngx_pool_cleanup_t *
+ngx_pool_cleanup_add(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_palloc(pool, sizeof(ngx_pool_cleanup_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->data = size ? ngx_palloc(pool, size) : NULL;
+
+    if (size && cln->data == NULL) {
+        return NULL;
+    }
+
+    cln->handler = NULL;
+    cln->next = pool->cleanup;
+    pool->cleanup = cln;
+
+    return cln;
+}
+
+
+ngx_int_t
+ngx_strcasecmp(u_char *s1, u_char *s2)
+{
+    return strcasecmp((char *) s1, (char *) s2);
 }
 
 
