@@ -8,13 +8,13 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_key_file.h>
 #include <ngx_http_waha_signature.h>
 #include <ngx_http_waha_claims.h>
 #include <ngx_http_waha_ingest.h>
+#include <ngx_http_waha_query.h>
 #include <ngx_http_waha_webhook.h>
 
-
-#define NGX_HTTP_WAHA_KEY_SIZE  4096
 
 #define NGX_HTTP_WAHA_STRING(n)   #n
 #define NGX_HTTP_WAHA_NUMBER(n)   NGX_HTTP_WAHA_STRING(n)
@@ -35,6 +35,8 @@ static char *ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_waha_check_loc_conf(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf);
+static char *ngx_http_waha_check_api(ngx_conf_t *cf,
+    ngx_http_waha_loc_conf_t *conf, ngx_str_t *location);
 static ngx_regex_t *ngx_http_waha_compile(ngx_conf_t *cf,
     ngx_str_t *pattern);
 
@@ -42,12 +44,12 @@ static char *ngx_http_waha_database(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_waha_webhook(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_waha_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_waha_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_waha_hmac_off(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *wlcf);
-static ngx_int_t ngx_http_waha_read_key(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *key);
 static char *ngx_http_waha_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_waha_blocked_numbers(ngx_conf_t *cf,
@@ -74,6 +76,16 @@ static ngx_conf_bitmask_t  ngx_http_waha_ignored_chats[] = {
     { ngx_string("newsletters"), NGX_HTTP_WAHA_IGNORE_NEWSLETTERS },
     { ngx_string("broadcasts"), NGX_HTTP_WAHA_IGNORE_BROADCASTS },
     { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_waha_api_connections = {
+    ngx_conf_check_num_bounds, 1, 100
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_waha_max_sessions = {
+    ngx_conf_check_num_bounds, 1, 10000
 };
 
 
@@ -142,6 +154,111 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       0,
       NULL },
 
+    { ngx_string("waha_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_waha_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_api_connections"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_waha_main_conf_t, api_connections),
+      &ngx_http_waha_api_connections },
+
+    { ngx_string("waha_instance"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_waha_api_instance,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, api),
+      NULL },
+
+    { ngx_string("waha_webhook_url"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_api_webhook_url,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, api),
+      NULL },
+
+    { ngx_string("waha_call_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, api.call_size),
+      NULL },
+
+    { ngx_string("waha_max_sessions"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, api.max_sessions),
+      &ngx_http_waha_max_sessions },
+
+    { ngx_string("waha_status_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, api.status_ttl),
+      NULL },
+
+    { ngx_string("waha_cors_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_waha_api_cors_origin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, api),
+      NULL },
+
+    { ngx_string("waha_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, auth.enable),
+      NULL },
+
+    { ngx_string("waha_jwt_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_waha_auth_jwt_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, auth),
+      NULL },
+
+    { ngx_string("waha_jwt_issuer"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, auth.jwt.issuer),
+      NULL },
+
+    { ngx_string("waha_jwt_audience"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, auth.jwt.audience),
+      NULL },
+
+    { ngx_string("waha_jwt_claim"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_waha_auth_jwt_claim,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, auth),
+      NULL },
+
+    { ngx_string("waha_api_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, auth.api_keys),
+      NULL },
+
+    { ngx_string("waha_organization"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_auth_variable,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, auth),
+      NULL },
+
       ngx_null_command
 };
 
@@ -180,19 +297,19 @@ ngx_module_t  ngx_http_waha_module = {
 static ngx_http_variable_t  ngx_http_waha_variables[] = {
 
     { ngx_string("waha_organization"), NULL, ngx_http_waha_variable,
-      offsetof(ngx_http_waha_ctx_t, entry.organization),
+      offsetof(ngx_http_waha_ctx_t, organization),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("waha_session"), NULL, ngx_http_waha_variable,
-      offsetof(ngx_http_waha_ctx_t, event.session),
+      offsetof(ngx_http_waha_ctx_t, session),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("waha_event"), NULL, ngx_http_waha_variable,
-      offsetof(ngx_http_waha_ctx_t, event.event),
+      offsetof(ngx_http_waha_ctx_t, event),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("waha_action"), NULL, ngx_http_waha_variable,
-      offsetof(ngx_http_waha_ctx_t, entry.action),
+      offsetof(ngx_http_waha_ctx_t, action),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("waha_batch"), NULL, ngx_http_waha_variable_batch,
@@ -263,7 +380,7 @@ ngx_http_waha_variable_batch(ngx_http_request_t *r,
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
 
-    if (ctx == NULL || ctx->entry.records == 0) {
+    if (ctx == NULL || ctx->records == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -273,7 +390,7 @@ ngx_http_waha_variable_batch(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    v->len = ngx_sprintf(v->data, "%ui", ctx->entry.records) - v->data;
+    v->len = ngx_sprintf(v->data, "%ui", ctx->records) - v->data;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
@@ -293,7 +410,7 @@ ngx_http_waha_variable_db_time(ngx_http_request_t *r,
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
 
-    if (ctx == NULL || ctx->entry.records == 0) {
+    if (ctx == NULL || ctx->records == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -303,7 +420,7 @@ ngx_http_waha_variable_db_time(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ms = ctx->entry.db_time;
+    ms = ctx->db_time;
 
     v->len = ngx_sprintf(v->data, "%T.%03M", (time_t) ms / 1000, ms % 1000)
              - v->data;
@@ -335,6 +452,8 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
     wmcf->pg.statements = ngx_http_waha_ingest_statements;
     wmcf->pg.nstatements = ngx_http_waha_ingest_nstatements;
 
+    wmcf->api_connections = NGX_CONF_UNSET;
+
     return wmcf;
 }
 
@@ -350,6 +469,16 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
                       "\"http\" block");
         return NGX_CONF_ERROR;
     }
+
+    ngx_conf_init_value(wmcf->api_connections, 2);
+
+    wmcf->api_pg = wmcf->pg;
+    wmcf->api_pg.connections = wmcf->api_connections;
+    wmcf->api_pg.check = "select waha.check("
+                         NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_API) ", "
+                         NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MAX) ")";
+    wmcf->api_pg.statements = ngx_http_waha_query_statements;
+    wmcf->api_pg.nstatements = ngx_http_waha_query_nstatements;
 
     return NGX_CONF_OK;
 }
@@ -370,6 +499,7 @@ ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
      *     wlcf->phone_pattern = NULL;
      *     wlcf->blocked_numbers = NULL;
      *     wlcf->webhook = 0;
+     *     wlcf->auth, wlcf->api: strings, arrays, enable of the latter
      */
 
     wlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_waha_loc_conf_t));
@@ -378,6 +508,9 @@ ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
     }
 
     wlcf->hmac_legacy = NGX_CONF_UNSET;
+
+    ngx_http_waha_auth_create_conf(&wlcf->auth);
+    ngx_http_waha_api_create_conf(&wlcf->api);
 
     return wlcf;
 }
@@ -428,6 +561,9 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                                   |NGX_HTTP_WAHA_IGNORE_NEWSLETTERS
                                   |NGX_HTTP_WAHA_IGNORE_BROADCASTS));
 
+    ngx_http_waha_auth_merge_conf(&prev->auth, &conf->auth);
+    ngx_http_waha_api_merge_conf(&prev->api, &conf->api);
+
     return ngx_http_waha_check_loc_conf(cf, conf);
 }
 
@@ -459,14 +595,71 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->webhook && conf->auth.enable) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"waha_webhook\" and \"waha_auth "
+                      "on\", but WAHA has no token: say \"waha_auth off\" "
+                      "there", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->webhook && conf->hmac_keys == NULL) {
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "location \"%V\" has \"waha_webhook\" but no "
                       "\"waha_hmac_key\"; anybody could send events there; "
                       "if that is meant, say \"waha_hmac_key off\"",
                       &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->api.enable || conf->auth.enable) {
+        return ngx_http_waha_check_api(cf, conf, &clcf->name);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_waha_check_api(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf,
+    ngx_str_t *location)
+{
+    const char                 *name;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    name = conf->api.enable ? "waha_api" : "waha_auth";
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    wmcf->api = 1;
+
+    if (!wmcf->database) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" needs \"waha_database\" in the \"http\" block",
+                      name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (!ngx_http_waha_auth_configured(&conf->auth)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"%s\" but nothing that tells who "
+                      "calls: \"waha_jwt_key\", \"waha_api_keys on\" or "
+                      "\"waha_organization\"", location, name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (!conf->api.enable || conf->api.instances == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->api.webhook_url.len == 0 || conf->hmac_keys == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" makes sessions at WAHA, which need "
+                      "\"%s\" there or above", location,
+                      conf->api.webhook_url.len ? "waha_hmac_key"
+                                                : "waha_webhook_url");
         return NGX_CONF_ERROR;
     }
 
@@ -536,6 +729,21 @@ ngx_http_waha_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_waha_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    if (wlcf->api.enable) {
+        return "is duplicate";
+    }
+
+    wlcf->api.enable = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_waha_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
@@ -584,7 +792,7 @@ ngx_http_waha_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         key->instance.len = value[2].len - (sizeof("instance=") - 1);
     }
 
-    if (ngx_http_waha_read_key(cf, &value[1], &key->secret) != NGX_OK) {
+    if (ngx_http_waha_key_file(cf, &value[1], &key->secret) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -607,74 +815,6 @@ ngx_http_waha_hmac_off(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *wlcf)
     }
 
     return NGX_CONF_OK;
-}
-
-
-/* one trailing newline is not part of the key */
-
-static ngx_int_t
-ngx_http_waha_read_key(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *key)
-{
-    ssize_t    n;
-    ngx_fd_t   fd;
-    ngx_err_t  err;
-
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    key->data = ngx_pnalloc(cf->pool, NGX_HTTP_WAHA_KEY_SIZE + 1);
-    if (key->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_fd(fd, key->data, NGX_HTTP_WAHA_KEY_SIZE + 1);
-    err = ngx_errno;
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", name);
-    }
-
-    if (n == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
-                           ngx_read_fd_n " \"%V\" failed", name);
-        return NGX_ERROR;
-    }
-
-    if (n > NGX_HTTP_WAHA_KEY_SIZE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is longer than %d bytes: not a key",
-                           name, NGX_HTTP_WAHA_KEY_SIZE);
-        return NGX_ERROR;
-    }
-
-    if (n > 0 && key->data[n - 1] == LF) {
-        n--;
-
-        if (n > 0 && key->data[n - 1] == CR) {
-            n--;
-        }
-    }
-
-    if (n == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is empty: with an empty key anybody "
-                           "could sign", name);
-        return NGX_ERROR;
-    }
-
-    key->len = n;
-
-    return NGX_OK;
 }
 
 
@@ -790,6 +930,15 @@ ngx_http_waha_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (!wmcf->api) {
+        return NGX_OK;
+    }
+
+    wmcf->api_pool = ngx_http_waha_pg_create(cycle, &wmcf->api_pg);
+    if (wmcf->api_pool == NULL) {
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 
@@ -803,5 +952,9 @@ ngx_http_waha_exit_process(ngx_cycle_t *cycle)
 
     if (wmcf && wmcf->pool) {
         ngx_http_waha_pg_destroy(wmcf->pool);
+    }
+
+    if (wmcf && wmcf->api_pool) {
+        ngx_http_waha_pg_destroy(wmcf->api_pool);
     }
 }

@@ -12,12 +12,18 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha_pg.h>
+#include <ngx_http_waha_auth_conf.h>
+#include <ngx_http_waha_api_conf.h>
 
 
 /* the versions of schema "waha" that this module works with */
 
 #define NGX_HTTP_WAHA_CONTRACT_MIN         1
-#define NGX_HTTP_WAHA_CONTRACT_MAX         1
+#define NGX_HTTP_WAHA_CONTRACT_MAX         2
+
+/* the API needs more than webhooks */
+
+#define NGX_HTTP_WAHA_CONTRACT_API         2
 
 /* seconds that a refused sender is asked to wait */
 
@@ -43,12 +49,18 @@
 typedef struct {
     ngx_http_waha_pg_conf_t          pg;
 
+    /* what requests of people use: webhooks do not wait for them */
+    ngx_http_waha_pg_conf_t          api_pg;
+    ngx_int_t                        api_connections;
+
     /* of this worker */
     ngx_http_waha_pg_pool_t         *pool;
+    ngx_http_waha_pg_pool_t         *api_pool;
     struct ngx_http_waha_ingest_s   *ingest;
 
     unsigned                         database:1;
     unsigned                         webhook:1;
+    unsigned                         api:1;
 } ngx_http_waha_main_conf_t;
 
 
@@ -65,7 +77,27 @@ typedef struct {
     ngx_array_t               *blocked_numbers;      /* ngx_str_t, digits */
 
     unsigned                   webhook:1;
+
+    ngx_http_waha_auth_conf_t  auth;
+    ngx_http_waha_api_conf_t   api;
 } ngx_http_waha_loc_conf_t;
+
+
+/* of a request; each room has a part, and all show something in the log */
+
+typedef struct {
+    ngx_str_t                           organization;
+    ngx_str_t                           session;
+    ngx_str_t                           event;
+    ngx_str_t                           action;
+    ngx_uint_t                          records;
+    ngx_msec_t                          db_time;
+
+    struct ngx_http_waha_delivery_s    *delivery;     /* webhook */
+    struct ngx_http_waha_auth_s        *auth;         /* access phase */
+    struct ngx_http_waha_api_s         *api;          /* tenant API */
+    struct ngx_http_waha_call_s        *call;         /* a subrequest */
+} ngx_http_waha_ctx_t;
 
 
 extern ngx_module_t  ngx_http_waha_module;

@@ -9,33 +9,31 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_request.h>
 #include <ngx_http_waha_envelope.h>
 #include <ngx_http_waha_signature.h>
 #include <ngx_http_waha_claims.h>
+#include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_webhook.h>
 
 
-typedef struct {
-    const char  *code;
-    ngx_uint_t   status;
-    const char  *message;
-} ngx_http_waha_webhook_refusal_t;
+typedef struct ngx_http_waha_delivery_s {
+    ngx_http_waha_ctx_t    *ctx;
+
+    ngx_str_t               body;
+    ngx_http_waha_event_t   event;
+    ngx_http_waha_entry_t   entry;
+} ngx_http_waha_delivery_t;
 
 
 static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_webhook_process(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx);
-static ngx_int_t ngx_http_waha_webhook_read(ngx_http_request_t *r,
-    ngx_str_t *body);
-static u_char *ngx_http_waha_webhook_read_file(ngx_http_request_t *r,
-    ngx_buf_t *b, u_char *p);
+    ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_verify(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx);
+    ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx, ngx_str_t *name,
+    ngx_http_waha_delivery_t *delivery, ngx_str_t *name,
     ngx_http_waha_hmac_e algorithm, ngx_http_waha_hmac_key_t **signer);
-static ngx_int_t ngx_http_waha_webhook_header(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_str_t *value);
 static const char *ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
     ngx_http_waha_event_t *event);
 static const char *ngx_http_waha_webhook_person(ngx_http_request_t *r,
@@ -43,17 +41,13 @@ static const char *ngx_http_waha_webhook_person(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_waha_webhook_blocked(
     ngx_http_waha_loc_conf_t *wlcf, ngx_str_t *phone);
 static ngx_int_t ngx_http_waha_webhook_submit(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx, ngx_uint_t readable);
+    ngx_http_waha_delivery_t *delivery, ngx_uint_t readable);
 static void ngx_http_waha_webhook_cleanup(void *data);
 static void ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_webhook_answer(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx);
-static const ngx_http_waha_webhook_refusal_t *
-    ngx_http_waha_webhook_refusal(const char *code);
-static ngx_int_t ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx, const char *code);
+    ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_success(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx);
+    ngx_http_waha_delivery_t *delivery);
 static u_char *ngx_http_waha_webhook_string(u_char *p, const char *name,
     ngx_str_t *value);
 static u_char *ngx_http_waha_webhook_number(u_char *p, const char *name,
@@ -67,58 +61,22 @@ static ngx_str_t  ngx_http_waha_webhook_hmac_legacy =
     ngx_string("x-webhook-hmac-signature");
 
 
-/* the codes of README's table; some are actions that the database tells */
-
-static const ngx_http_waha_webhook_refusal_t
-    ngx_http_waha_webhook_refusals[] =
-{
-    { "method_not_allowed", NGX_HTTP_NOT_ALLOWED,
-      "a webhook is sent with POST" },
-
-    { "invalid_signature", NGX_HTTP_UNAUTHORIZED,
-      "the signature is missing or wrong" },
-
-    { "invalid_event", NGX_HTTP_BAD_REQUEST,
-      "the body is not an event of WAHA" },
-
-    { "unknown_organization", NGX_HTTP_NOT_FOUND,
-      "no organization is known for this session; the event is kept" },
-
-    { "disabled_organization", NGX_HTTP_NOT_FOUND,
-      "WhatsApp is not enabled for this organization" },
-
-    { "contradiction", NGX_HTTP_FORBIDDEN,
-      "the session, the metadata and the query name different "
-      "organizations" },
-
-    { "overloaded", NGX_HTTP_SERVICE_UNAVAILABLE,
-      "too many events wait for the database; send this one again" },
-
-    { "database_unavailable", NGX_HTTP_SERVICE_UNAVAILABLE,
-      "the database does not answer in time; send this event again" },
-
-    { "database_busy", NGX_HTTP_SERVICE_UNAVAILABLE,
-      "the database is busy with the same contact; send this event again" },
-
-    { "database_setup", NGX_HTTP_SERVICE_UNAVAILABLE,
-      "the database refuses events; its administrator has to look" },
-
-    { NULL, 0, NULL }
-};
-
-
 ngx_int_t
 ngx_http_waha_webhook_handler(ngx_http_request_t *r)
 {
-    ngx_int_t             rc;
-    ngx_http_waha_ctx_t  *ctx;
+    ngx_int_t                  rc;
+    ngx_http_waha_ctx_t       *ctx;
+    ngx_http_waha_delivery_t  *delivery;
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_ctx_t));
-    if (ctx == NULL) {
+    ctx = ngx_http_waha_ctx(r);
+    delivery = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_delivery_t));
+
+    if (ctx == NULL || delivery == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    ngx_http_set_ctx(r, ctx, ngx_http_waha_module);
+    ctx->delivery = delivery;
+    delivery->ctx = ctx;
 
     if (r->method != NGX_HTTP_POST) {
         rc = ngx_http_discard_request_body(r);
@@ -126,7 +84,11 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        return ngx_http_waha_webhook_refuse(r, ctx, "method_not_allowed");
+        if (ngx_http_waha_answer_header(r, "Allow", "POST") != NGX_OK) {
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
+        }
+
+        return ngx_http_waha_refuse(r, "method_not_allowed");
     }
 
     r->request_body_in_single_buf = 1;
@@ -150,7 +112,7 @@ ngx_http_waha_webhook_body_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
 
-    rc = ngx_http_waha_webhook_process(r, ctx);
+    rc = ngx_http_waha_webhook_process(r, ctx->delivery);
 
     /* NGX_DONE: the answer comes with ngx_http_waha_webhook_done() */
 
@@ -162,20 +124,24 @@ ngx_http_waha_webhook_body_handler(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_waha_webhook_process(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx)
+    ngx_http_waha_delivery_t *delivery)
 {
     ngx_int_t    rc;
     const char  *reason;
 
-    if (ngx_http_waha_webhook_read(r, &ctx->body) != NGX_OK) {
+    if (ngx_http_waha_body(r, &delivery->body) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    if (ngx_http_waha_webhook_verify(r, ctx) != NGX_OK) {
-        return ngx_http_waha_webhook_refuse(r, ctx, "invalid_signature");
+    if (ngx_http_waha_webhook_verify(r, delivery) != NGX_OK) {
+        return ngx_http_waha_refuse(r, "invalid_signature");
     }
 
-    rc = ngx_http_waha_envelope_parse(r->pool, &ctx->body, &ctx->event);
+    rc = ngx_http_waha_envelope_parse(r->pool, &delivery->body,
+                                      &delivery->event);
+
+    delivery->ctx->session = delivery->event.session;
+    delivery->ctx->event = delivery->event.event;
 
     switch (rc) {
 
@@ -183,113 +149,32 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
         break;
 
     case NGX_ABORT:
-        return ngx_http_waha_webhook_submit(r, ctx, 0);
+        return ngx_http_waha_webhook_submit(r, delivery, 0);
 
     case NGX_DECLINED:
-        return ngx_http_waha_webhook_refuse(r, ctx, "invalid_event");
+        return ngx_http_waha_refuse(r, "invalid_event");
 
     default:
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    reason = ngx_http_waha_webhook_ignored(r, &ctx->event);
+    reason = ngx_http_waha_webhook_ignored(r, &delivery->event);
 
     if (reason) {
-        ngx_str_set(&ctx->entry.action, "ignored");
-        ctx->entry.code.data = (u_char *) reason;
-        ctx->entry.code.len = ngx_strlen(reason);
+        ngx_str_set(&delivery->entry.action, "ignored");
+        delivery->entry.code.data = (u_char *) reason;
+        delivery->entry.code.len = ngx_strlen(reason);
 
-        return ngx_http_waha_webhook_success(r, ctx);
+        return ngx_http_waha_webhook_success(r, delivery);
     }
 
-    return ngx_http_waha_webhook_submit(r, ctx, 1);
+    return ngx_http_waha_webhook_submit(r, delivery, 1);
 }
 
 
 static ngx_int_t
-ngx_http_waha_webhook_read(ngx_http_request_t *r, ngx_str_t *body)
-{
-    size_t        len;
-    u_char       *p;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
-        ngx_str_set(body, "");
-        return NGX_OK;
-    }
-
-    cl = r->request_body->bufs;
-
-    if (cl->next == NULL && ngx_buf_in_memory(cl->buf)) {
-        body->data = cl->buf->pos;
-        body->len = cl->buf->last - cl->buf->pos;
-        return NGX_OK;
-    }
-
-    len = 0;
-
-    for ( /* void */ ; cl; cl = cl->next) {
-        len += ngx_buf_size(cl->buf);
-    }
-
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    body->data = p;
-    body->len = len;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-
-        if (ngx_buf_in_memory(b)) {
-            p = ngx_cpymem(p, b->pos, b->last - b->pos);
-            continue;
-        }
-
-        p = ngx_http_waha_webhook_read_file(r, b, p);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static u_char *
-ngx_http_waha_webhook_read_file(ngx_http_request_t *r, ngx_buf_t *b,
-    u_char *p)
-{
-    off_t    offset;
-    ssize_t  n;
-
-    for (offset = b->file_pos; offset < b->file_last; offset += n) {
-
-        n = ngx_read_file(b->file, p, b->file_last - offset, offset);
-
-        if (n == NGX_ERROR) {
-            return NULL;
-        }
-
-        if (n == 0) {
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "waha: the request body file \"%V\" is truncated",
-                          &b->file->name);
-            return NULL;
-        }
-
-        p += n;
-    }
-
-    return p;
-}
-
-
-static ngx_int_t
-ngx_http_waha_webhook_verify(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
+ngx_http_waha_webhook_verify(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery)
 {
     ngx_int_t                  rc, legacy;
     ngx_http_waha_loc_conf_t  *wlcf;
@@ -304,13 +189,13 @@ ngx_http_waha_webhook_verify(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
     signer = NULL;
     legacy = NGX_DECLINED;
 
-    rc = ngx_http_waha_webhook_verify_header(r, ctx,
+    rc = ngx_http_waha_webhook_verify_header(r, delivery,
                                              &ngx_http_waha_webhook_hmac,
                                              NGX_HTTP_WAHA_HMAC_SHA512,
                                              &signer);
 
     if (wlcf->hmac_legacy) {
-        legacy = ngx_http_waha_webhook_verify_header(r, ctx,
+        legacy = ngx_http_waha_webhook_verify_header(r, delivery,
                                         &ngx_http_waha_webhook_hmac_legacy,
                                         NGX_HTTP_WAHA_HMAC_SHA256, &signer);
     }
@@ -319,7 +204,7 @@ ngx_http_waha_webhook_verify(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    ctx->entry.instance = signer->instance;
+    delivery->entry.instance = signer->instance;
 
     return NGX_OK;
 }
@@ -329,7 +214,7 @@ ngx_http_waha_webhook_verify(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
 
 static ngx_int_t
 ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
-    ngx_http_waha_ctx_t *ctx, ngx_str_t *name,
+    ngx_http_waha_delivery_t *delivery, ngx_str_t *name,
     ngx_http_waha_hmac_e algorithm, ngx_http_waha_hmac_key_t **signer)
 {
     ngx_int_t                  rc;
@@ -337,7 +222,7 @@ ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
     ngx_http_waha_hmac_key_t  *key;
     ngx_http_waha_loc_conf_t  *wlcf;
 
-    rc = ngx_http_waha_webhook_header(r, name, &hex);
+    rc = ngx_http_waha_header(r, name, &hex);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -345,7 +230,7 @@ ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
     key = ngx_http_waha_signature_verify(wlcf->hmac_keys, algorithm, &hex,
-                                         &ctx->body);
+                                         &delivery->body);
 
     if (key == NULL || (*signer && *signer != key)) {
         return NGX_ERROR;
@@ -354,50 +239,6 @@ ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
     *signer = key;
 
     return NGX_OK;
-}
-
-
-/* a header that is given twice is an error */
-
-static ngx_int_t
-ngx_http_waha_webhook_header(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value)
-{
-    ngx_int_t         rc;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    rc = NGX_DECLINED;
-
-    part = &r->headers_in.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return rc;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (header[i].key.len != name->len
-            || ngx_strncmp(header[i].lowcase_key, name->data, name->len) != 0)
-        {
-            continue;
-        }
-
-        if (rc == NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        *value = header[i].value;
-        rc = NGX_OK;
-    }
 }
 
 
@@ -510,8 +351,8 @@ ngx_http_waha_webhook_blocked(ngx_http_waha_loc_conf_t *wlcf,
 
 
 static ngx_int_t
-ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
-    ngx_uint_t readable)
+ngx_http_waha_webhook_submit(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_uint_t readable)
 {
     ngx_int_t                   rc;
     ngx_str_t                   reason;
@@ -526,17 +367,19 @@ ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    entry = &ctx->entry;
+    entry = &delivery->entry;
 
-    entry->raw = ctx->body;
+    entry->raw = delivery->body;
     entry->pool = r->pool;
     entry->handler = ngx_http_waha_webhook_done;
     entry->data = r;
 
     if (readable) {
-        entry->event = &ctx->event;
+        entry->event = &delivery->event;
 
-        if (ngx_http_waha_claims(r, &ctx->event, &entry->claims) != NGX_OK) {
+        if (ngx_http_waha_claims(r, &delivery->event, &entry->claims)
+            != NGX_OK)
+        {
             return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
@@ -548,9 +391,8 @@ ngx_http_waha_webhook_submit(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
     }
 
     if (rc != NGX_OK) {
-        return ngx_http_waha_webhook_refuse(r, ctx,
-                                            (rc == NGX_ABORT)
-                                            ? "database_setup" : "overloaded");
+        return ngx_http_waha_refuse(r, (rc == NGX_ABORT) ? "database_setup"
+                                                         : "overloaded");
     }
 
     cln->handler = ngx_http_waha_webhook_cleanup;
@@ -585,85 +427,59 @@ ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
 
-    ngx_http_finalize_request(r, ngx_http_waha_webhook_answer(r, ctx));
+    ctx->organization = entry->organization;
+    ctx->records = entry->records;
+    ctx->db_time = entry->db_time;
+
+    ngx_http_finalize_request(r, ngx_http_waha_webhook_answer(r,
+                                                              ctx->delivery));
 
     ngx_http_run_posted_requests(c);
 }
 
 
 static ngx_int_t
-ngx_http_waha_webhook_answer(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
+ngx_http_waha_webhook_answer(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery)
 {
     ngx_http_waha_entry_t  *entry;
 
-    entry = &ctx->entry;
+    entry = &delivery->entry;
 
     switch (entry->status) {
 
     case NGX_HTTP_WAHA_PG_OK:
 
-        if (ngx_http_waha_webhook_refusal((char *) entry->action.data)) {
-            return ngx_http_waha_webhook_refuse(r, ctx,
-                                                (char *) entry->action.data);
+        if (ngx_http_waha_refusal((char *) entry->action.data)) {
+            return ngx_http_waha_refuse(r, (char *) entry->action.data);
         }
 
-        return ngx_http_waha_webhook_success(r, ctx);
+        return ngx_http_waha_webhook_success(r, delivery);
 
     case NGX_HTTP_WAHA_PG_BUSY:
-        return ngx_http_waha_webhook_refuse(r, ctx, "database_busy");
+        return ngx_http_waha_refuse(r, "database_busy");
 
     case NGX_HTTP_WAHA_PG_SETUP:
-        return ngx_http_waha_webhook_refuse(r, ctx, "database_setup");
+        return ngx_http_waha_refuse(r, "database_setup");
 
     default:
-        return ngx_http_waha_webhook_refuse(r, ctx, "database_unavailable");
+        return ngx_http_waha_refuse(r, "database_unavailable");
     }
 }
 
 
-static const ngx_http_waha_webhook_refusal_t *
-ngx_http_waha_webhook_refusal(const char *code)
-{
-    const ngx_http_waha_webhook_refusal_t  *refusal;
-
-    for (refusal = ngx_http_waha_webhook_refusals; refusal->code; refusal++) {
-
-        if (ngx_strcmp(refusal->code, code) == 0) {
-            return refusal;
-        }
-    }
-
-    return NULL;
-}
-
-
 static ngx_int_t
-ngx_http_waha_webhook_refuse(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx,
-    const char *code)
-{
-    const ngx_http_waha_webhook_refusal_t  *refusal;
-
-    refusal = ngx_http_waha_webhook_refusal(code);
-
-    /* as the log shows it */
-
-    ctx->entry.action.data = (u_char *) refusal->code;
-    ctx->entry.action.len = ngx_strlen(refusal->code);
-
-    return ngx_http_waha_answer_error(r, refusal->status, refusal->code,
-                                      refusal->message);
-}
-
-
-static ngx_int_t
-ngx_http_waha_webhook_success(ngx_http_request_t *r, ngx_http_waha_ctx_t *ctx)
+ngx_http_waha_webhook_success(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery)
 {
     size_t                  len;
     u_char                 *p;
     ngx_str_t               json;
     ngx_http_waha_entry_t  *entry;
 
-    entry = &ctx->entry;
+    entry = &delivery->entry;
+
+    delivery->ctx->action = entry->action;
 
     /* a character takes six bytes at most when it is escaped */
 

@@ -11,17 +11,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include <ngx_http_waha_event.h>
-#include <ngx_http_waha_ingest.h>
-
-
-typedef struct {
-    ngx_str_t               body;
-    ngx_http_waha_event_t   event;
-
-    /* its action and code are also what the log shows */
-    ngx_http_waha_entry_t   entry;
-} ngx_http_waha_ctx_t;
 
 
 /* The content handler of "waha_webhook". */

@@ -1,0 +1,111 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_API_H_INCLUDED_
+#define _NGX_HTTP_WAHA_API_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_auth.h>
+#include <ngx_http_waha_query.h>
+#include <ngx_http_waha_call.h>
+
+
+/* variable segments of a path */
+
+#define NGX_HTTP_WAHA_ROUTE_PARAMS  3
+
+
+typedef struct ngx_http_waha_api_s    ngx_http_waha_api_t;
+typedef struct ngx_http_waha_route_s  ngx_http_waha_route_t;
+
+
+/* what an argument may be; all arrive as text */
+
+typedef enum {
+    NGX_HTTP_WAHA_ARG_TEXT = 0,     /* up to 255 characters, no control */
+    NGX_HTTP_WAHA_ARG_ID,           /* a positive number of 63 bits */
+    NGX_HTTP_WAHA_ARG_SLUG,         /* up to 255 bytes of UTF-8, no control */
+    NGX_HTTP_WAHA_ARG_SESSION,      /* letters, digits, "_", "-", "."; 1-64 */
+    NGX_HTTP_WAHA_ARG_SIZE,         /* 1 to 200 */
+    NGX_HTTP_WAHA_ARG_COUNT,        /* 0 to 2^31 - 1 */
+    NGX_HTTP_WAHA_ARG_PHONE,        /* any spelling: becomes 7 to 15 digits */
+    NGX_HTTP_WAHA_ARG_FLAG          /* true, false, 1, 0: becomes "t", "f" */
+} ngx_http_waha_argument_e;
+
+
+struct ngx_http_waha_api_s {
+    ngx_http_request_t             *request;
+    const ngx_http_waha_route_t    *route;
+
+    ngx_http_waha_principal_t      *principal;
+
+    /* for whom it is done */
+    ngx_http_waha_organization_t    organization;
+
+    ngx_str_t                       params[NGX_HTTP_WAHA_ROUTE_PARAMS];
+
+    /* the members of a JSON body; NULL: there is none */
+    cJSON                          *body;
+
+    /* the step under way, and the one after it */
+    ngx_http_waha_query_t           query;
+    ngx_http_waha_call_t            call;
+    ngx_int_t                     (*next)(ngx_http_waha_api_t *api);
+
+    /* of an operation on a session, see ngx_http_waha_sessions.h */
+    struct ngx_http_waha_session_s *session;
+
+    /* the next call may fail: next() looks at call.code itself */
+    unsigned                        tolerant:1;
+};
+
+
+/*
+ * The access handler and the content handler of "waha_api".
+ */
+ngx_int_t ngx_http_waha_api_access(ngx_http_request_t *r);
+ngx_int_t ngx_http_waha_api_handler(ngx_http_request_t *r);
+
+/*
+ * An argument by its name, from the path, else the query, else the body.
+ * value->data is NULL when it is not given.  NGX_ERROR: it is not what kind
+ * says, or given twice.  Memory is of the request's pool.
+ */
+ngx_int_t ngx_http_waha_api_argument(ngx_http_waha_api_t *api,
+    const char *name, ngx_http_waha_argument_e kind, ngx_str_t *value);
+
+/*
+ * Steps of an operation.  Each returns NGX_DONE, and next() is called when
+ * its result is there, or else what the operation has to return; next()
+ * returns NGX_DONE or a result for ngx_http_finalize_request().  A query
+ * that is refused, and a call that gets no answer, ends the request with
+ * its code, and next() is not called.
+ */
+ngx_int_t ngx_http_waha_api_query(ngx_http_waha_api_t *api,
+    ngx_http_waha_statement_e statement,
+    ngx_int_t (*next)(ngx_http_waha_api_t *api));
+
+/*
+ * path is appended to the uri of the instance, and is escaped by nginx;
+ * body may be NULL.
+ */
+ngx_int_t ngx_http_waha_api_call(ngx_http_waha_api_t *api,
+    ngx_http_waha_instance_t *instance, ngx_uint_t method, ngx_str_t *path,
+    ngx_str_t *body, ngx_int_t (*next)(ngx_http_waha_api_t *api));
+
+/* An instance by its name; NULL: it is not configured. */
+ngx_http_waha_instance_t *ngx_http_waha_api_find_instance(
+    ngx_http_waha_api_t *api, ngx_str_t *name);
+
+/* Answers with the reply of the query. */
+ngx_int_t ngx_http_waha_api_reply(ngx_http_waha_api_t *api);
+
+
+#endif /* _NGX_HTTP_WAHA_API_H_INCLUDED_ */

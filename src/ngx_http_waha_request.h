@@ -1,0 +1,34 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_REQUEST_H_INCLUDED_
+#define _NGX_HTTP_WAHA_REQUEST_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+
+
+/* What this module knows of a request, made when there is none yet. */
+ngx_http_waha_ctx_t *ngx_http_waha_ctx(ngx_http_request_t *r);
+
+/*
+ * The body that was read, in one piece: where nginx has it, or from r->pool.
+ * NGX_ERROR: no memory, or the temporary file cannot be read.
+ */
+ngx_int_t ngx_http_waha_body(ngx_http_request_t *r, ngx_str_t *body);
+
+/*
+ * A header by its name in lower case.  NGX_DECLINED: it is not there;
+ * NGX_ERROR: it is given twice.
+ */
+ngx_int_t ngx_http_waha_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
+
+
+#endif /* _NGX_HTTP_WAHA_REQUEST_H_INCLUDED_ */
