@@ -9,7 +9,8 @@
 
 do $$
 declare
-    made  record;
+    made   record;
+    owner  name;
 begin
     for made in
         select *
@@ -32,9 +33,11 @@ begin
         execute format('comment on role %I is %L', made.name, made.purpose);
     end loop;
 
-    if not pg_has_role(current_user, 'waha_owner', 'usage') then
-        execute format('grant waha_owner to %I', current_user);
-    end if;
+    foreach owner in array array['waha_owner', 'waha_api'] loop
+        if not pg_has_role(current_user, owner, 'usage') then
+            execute format('grant %I to %I', owner, current_user);
+        end if;
+    end loop;
 
 exception
     when insufficient_privilege then
@@ -42,7 +45,7 @@ exception
             current_user, sqlerrm
             using hint = 'Run install.sql as a superuser, or as a role with '
                 'CREATEROLE; when the roles exist, let a superuser "grant '
-                'waha_owner to ' || quote_ident(current_user)
+                'waha_owner, waha_api to ' || quote_ident(current_user)
                 || ' with admin option".';
 end
 $$;
@@ -87,6 +90,13 @@ grant usage on schema waha
     to waha_gateway, waha_admin, waha_api, waha_reader;
 
 alter default privileges for role waha_owner
+    revoke execute on functions from public;
+
+reset role;
+
+set local role waha_api;
+
+alter default privileges for role waha_api
     revoke execute on functions from public;
 
 reset role;

@@ -78,7 +78,8 @@ $$;
 select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
                 'public') as crm_schema,
        :migration < 2 as crm_needed,
-       :migration < 3 as tables_needed \gset
+       :migration < 3 as tables_needed,
+       :migration < 4 as sessions_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -86,10 +87,18 @@ select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
     \ir 002-crm.sql
 \endif
 
+\if :sessions_needed
+    \ir 004-crm.sql
+\endif
+
 set local role waha_owner;
 
 \if :tables_needed
     \ir 003-tables.sql
+\endif
+
+\if :sessions_needed
+    \ir 004-sessions.sql
 \endif
 
 \ir views.sql
@@ -103,6 +112,24 @@ set local role waha_owner;
 \ir quarantine.sql
 \ir maintenance.sql
 \ir reading.sql
+\ir answers.sql
+\ir sessions.sql
+\ir keys.sql
+\ir operator.sql
+\ir privacy.sql
+
+-- its owner is bound by row-level security; makes nothing at other times
+
+grant create on schema waha to waha_api;
+
+set local role waha_api;
+
+\ir api.sql
+\ir export.sql
+
+set local role waha_owner;
+
+revoke create on schema waha from waha_api;
 
 reset role;
 
@@ -126,7 +153,7 @@ reset role;
 set local role waha_owner;
 
 update waha.version
-   set contract = 1, contract_min = 1, migration = 3, installed_at = now();
+   set contract = 2, contract_min = 1, migration = 4, installed_at = now();
 
 reset role;
 

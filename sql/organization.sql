@@ -135,15 +135,17 @@ begin
                                        excluded.connected_at),
                disconnected_at = greatest(s.disconnected_at,
                                           excluded.disconnected_at)
-         where s.status_at is null
-            or (excluded.status_at, excluded.status collate "C")
-               > (s.status_at, s.status)
-            or excluded.named_at > s.named_at
-            or excluded.named_at is not null and s.named_at is null
-            or excluded.connected_at > coalesce(s.connected_at, '-infinity')
-            or excluded.disconnected_at > coalesce(s.disconnected_at,
-                                                   '-infinity')
-            or s.instance is null and excluded.instance is not null;
+         where s.deleted_at is null
+           and (s.status_at is null
+                or (excluded.status_at, excluded.status collate "C")
+                   > (s.status_at, s.status)
+                or excluded.named_at > s.named_at
+                or excluded.named_at is not null and s.named_at is null
+                or excluded.connected_at > coalesce(s.connected_at,
+                                                    '-infinity')
+                or excluded.disconnected_at > coalesce(s.disconnected_at,
+                                                       '-infinity')
+                or s.instance is null and excluded.instance is not null);
 
     return found;
 end
@@ -183,6 +185,7 @@ as $$
               join waha.organizations p
                 on p.slug = k.organization_slug collate "default"
              where k.name = any (sessions)
+               and k.deleted_at is null
                and coalesce(p.whatsapp_session_name, k.name) = k.name
              order by p.id, k.name) s
      where o.id = s.id
@@ -202,7 +205,8 @@ begin
         values (add_session.session, add_session.organization,
                 add_session.instance)
         on conflict (name) do update
-           set instance = coalesce(excluded.instance, s.instance)
+           set instance = coalesce(excluded.instance, s.instance),
+               deleted_at = null
          where s.organization_slug = excluded.organization_slug;
 
     if not found then

@@ -54,7 +54,8 @@ comment on view waha.tenant_traffic_channels is 'its lead sources';
 create or replace view waha.tenant_contacts with (security_barrier) as
 select *
   from waha.contacts
- where organization_slug = current_setting('waha.organization', true);
+ where organization_slug
+       = current_setting('waha.organization', true) collate "POSIX";
 
 comment on view waha.tenant_contacts is 'its contacts; merged_into: the contact that this one lives on in';
 

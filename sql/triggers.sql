@@ -52,6 +52,18 @@ create trigger waha_country
     when (old.country_code is distinct from new.country_code)
     execute function waha.country_changed();
 
+drop trigger if exists waha_notify on :"crm_schema".organizations;
+create trigger waha_notify
+    after insert or delete on :"crm_schema".organizations
+    for each row execute function waha.organization_changed();
+
+drop trigger if exists waha_notify_change on :"crm_schema".organizations;
+create trigger waha_notify_change
+    after update on :"crm_schema".organizations
+    for each row
+    when (old.whatsapp_enabled is distinct from new.whatsapp_enabled)
+    execute function waha.organization_changed();
+
 -- The CRM's own triggers run with the search_path of ingest, unless their
 -- functions have one.
 

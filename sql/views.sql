@@ -23,10 +23,24 @@ select id, organization_slug, first_name, last_name, phone_1, phone_2,
 
 comment on view waha.contacts is 'people, as ingest sees them';
 
+-- a CRM need not have created_at there, or can have it otherwise
+
+select case when exists (
+           select
+             from pg_attribute a
+            where a.attrelid = format('%I.contact_activities',
+                                      :'crm_schema')::regclass
+              and a.attname = 'created_at'
+              and a.atttypid in ('timestamp'::regtype,
+                                 'timestamptz'::regtype)
+              and not a.attisdropped)
+       then 'created_at' else 'null' end as activity_created \gset
+
 create or replace view waha.contact_activities as
 select id, organization_slug, contact_id, activity_type, direction,
        message_content, metadata, session_name, message_id, message_type,
-       chat, sender_name, occurred_at
+       chat, sender_name, occurred_at,
+       :activity_created::timestamptz as created_at
   from :"crm_schema".contact_activities;
 
 comment on view waha.contact_activities is 'messages and calls, as ingest sees them';

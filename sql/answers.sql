@@ -1,0 +1,142 @@
+-- What answers of the API are made of.
+
+create or replace function waha.to_base64url(bytes bytea) returns text
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select translate(encode(bytes, 'base64'), E'+/=\n', '-_')
+$$;
+
+comment on function waha.to_base64url(bytea) is 'bytes as text that needs no escapes in an address';
+
+
+create or replace function waha.to_cursor(place text) returns text
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select waha.to_base64url(convert_to(place, 'UTF8'))
+$$;
+
+comment on function waha.to_cursor(text) is 'a place in a list, for the caller to come back with';
+
+
+create or replace function waha.from_cursor(cursor text) returns text
+language plpgsql immutable
+set search_path = waha, pg_temp
+as $$
+begin
+    return convert_from(decode(rpad(translate(cursor, '-_', '+/'),
+                                    (length(cursor) + 3) / 4 * 4, '='),
+                               'base64'), 'UTF8');
+
+exception
+    when others then
+        return null;
+end
+$$;
+
+comment on function waha.from_cursor(text) is 'the place that waha.to_cursor was given, or null';
+
+
+create or replace function waha.microseconds(at timestamptz) returns bigint
+language sql immutable parallel safe
+as $$
+    select round(extract(epoch from at) * 1000000)::bigint
+$$;
+
+comment on function waha.microseconds(timestamptz) is 'a time as microseconds since the epoch';
+
+
+create or replace function waha.time_of(microseconds text)
+returns timestamptz
+language sql immutable parallel safe
+as $$
+    select timestamptz '1970-01-01 00:00:00+00'
+           + microseconds::bigint * interval '1 microsecond'
+$$;
+
+comment on function waha.time_of(text) is 'the time that waha.microseconds was given';
+
+
+create or replace function waha.page_size(size int) returns int
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select case when coalesce(size, 50) between 1 and 200
+                then coalesce(size, 50) end
+$$;
+
+comment on function waha.page_size(int) is 'how many a page holds: 50 unless told, at most 200; null: no such page';
+
+
+create or replace function waha.primary_session(organization text)
+returns text
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select s.name
+      from waha.sessions s
+     where s.organization_slug = organization
+       and s.client_id is null
+       and s.deleted_at is null
+     order by s.created_at, s.name
+     limit 1
+$$;
+
+comment on function waha.primary_session(text) is 'the session that is meant when none is named: the oldest without a caller''s id';
+
+
+create or replace function waha.session_object(session waha.sessions,
+    main text) returns json
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select json_build_object(
+               'session', session.name,
+               'id', session.client_id,
+               'label', session.label,
+               'status', coalesce(session.status, 'NOT_CREATED'),
+               'phone', case when linked then '+' || session.phone end,
+               'name', case when linked then session.push_name end,
+               'connected_at', case when connected
+                   then waha.rfc3339(session.connected_at) end,
+               'primary', session.name is not distinct from main,
+               'created_at', waha.rfc3339(session.created_at))
+      from (select coalesce(session.named_at > coalesce(
+                                session.disconnected_at, '-infinity'), false),
+                   coalesce(session.connected_at > coalesce(
+                                session.disconnected_at, '-infinity'), false))
+           as state (linked, connected)
+$$;
+
+comment on function waha.session_object(waha.sessions, text) is 'a session as the API shows it; main: name of the organization''s primary one';
+
+
+create or replace function waha.public_metadata(metadata jsonb,
+    activity bigint, session text) returns jsonb
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    -- only what came from WAHA is WAHA's
+
+    select case when session is null then metadata
+                else jsonb_set(
+                         case when metadata ? 'media_url'
+                              then metadata || jsonb_build_object(
+                                       'media_url', route)
+                              else metadata end,
+                         '{media,url}', to_jsonb(route),
+                         metadata ? 'media_url'
+                         and metadata->'media' is not null)
+           end
+      from (select '/api/whatsapp/media/' || activity) as own (route)
+$$;
+
+comment on function waha.public_metadata(jsonb, bigint, text) is 'metadata of an activity with our own route instead of WAHA''s address of a file';
+
+grant execute on function waha.to_base64url(bytea), waha.to_cursor(text), waha.from_cursor(text),
+    waha.microseconds(timestamptz), waha.time_of(text), waha.page_size(int),
+    waha.primary_session(text), waha.session_object(waha.sessions, text),
+    waha.public_metadata(jsonb, bigint, text), waha.rfc3339(timestamptz),
+    waha.id_of(text)
+    to waha_api;

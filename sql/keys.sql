@@ -1,0 +1,279 @@
+-- Who calls the API.
+
+create or replace function waha.authenticate(key_id text, secret_hash text)
+returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    k       waha.api_keys;
+    tenant  bigint;
+begin
+    select a.* into k
+      from waha.api_keys a
+     where a.id = key_id
+       and encode(a.hash, 'hex') = secret_hash
+       and (a.expires_at > now()) is not false;
+
+    if not found then
+        return row('unknown_key', null)::waha.reply;
+    end if;
+
+    if k.organization_slug is not null then
+        select o.id into tenant
+          from waha.organizations o
+         where o.slug = k.organization_slug collate "default";
+
+        if not found then
+            return row('unknown_key', null)::waha.reply;
+        end if;
+    end if;
+
+    if (k.last_used_at > now() - interval '1 minute') is not true then
+        update waha.api_keys a
+           set last_used_at = now()
+         where a.id = (select l.id
+                         from waha.api_keys l
+                        where l.id = key_id
+                          for no key update skip locked);
+    end if;
+
+    return row(null, json_build_object(
+                         'organization', k.organization_slug,
+                         'id', tenant,
+                         'operator', k.organization_slug is null,
+                         'scopes', to_json(k.scopes),
+                         'expires_at', floor(extract(epoch from
+                                                     k.expires_at)))
+              )::waha.reply;
+end
+$$;
+
+comment on function waha.authenticate(text, text) is 'whose key it is, by its id and the SHA-256 of its secret in hexadecimal; codes: unknown_key, also for one that is expired or revoked';
+
+
+create or replace function waha.find_organization(organization text)
+returns waha.reply
+language plpgsql stable security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    o  waha.organizations;
+begin
+    select g.* into o
+      from waha.organizations g
+     where g.slug = organization;
+
+    if not found then
+        select g.* into o
+          from waha.organizations g
+         where g.id = waha.id_of(organization);
+    end if;
+
+    if not found then
+        return row('unknown_organization', null)::waha.reply;
+    end if;
+
+    return row(null, json_build_object(
+                         'organization', o.slug, 'id', o.id,
+                         'enabled', coalesce(o.whatsapp_enabled, false))
+              )::waha.reply;
+end
+$$;
+
+comment on function waha.find_organization(text) is 'an organization by its slug, or else by its number; codes: unknown_organization';
+
+
+create or replace function waha.key_object(k waha.api_keys) returns json
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select json_build_object(
+               'id', k.id,
+               'label', k.label,
+               'scopes', to_json(k.scopes),
+               'created_at', waha.rfc3339(k.created_at),
+               'expires_at', waha.rfc3339(k.expires_at),
+               'last_used_at', waha.rfc3339(k.last_used_at))
+$$;
+
+comment on function waha.key_object(waha.api_keys) is 'a key as the API shows it';
+
+
+create or replace function waha.make_key(organization text, label text,
+    scopes text[], expires timestamptz, out made waha.api_keys, out key text)
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    secret  text;
+begin
+    -- three of 122 random bits each make 256
+
+    secret := waha.to_base64url(sha256(uuid_send(gen_random_uuid())
+                                       || uuid_send(gen_random_uuid())
+                                       || uuid_send(gen_random_uuid())));
+
+    while made.id is null loop
+        insert into waha.api_keys as k (id, organization_slug, hash, scopes,
+                                        label, expires_at)
+            values (left(gen_random_uuid()::text, 8), organization,
+                    sha256(convert_to(secret, 'UTF8')), scopes, label,
+                    expires)
+            on conflict (id) do nothing
+            returning k.* into made;
+    end loop;
+
+    key := 'wak_' || made.id || '_' || secret;
+end
+$$;
+
+comment on function waha.make_key(text, text, text[], timestamptz) is 'stores a new key, of which key is told this once';
+
+
+create or replace function waha.create_api_key(slug text, label text,
+    scopes text, expires_in int) returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    org    alias for $1;
+    given  text[];
+    new    record;
+begin
+    given := case coalesce(scopes, 'read,write')
+             when 'read,write' then '{read,write}'
+             when 'read' then '{read}' end;
+
+    if given is null or expires_in <= 0 or length(label) > 100 then
+        return row('invalid_argument', null)::waha.reply;
+    end if;
+
+    if not exists (select from waha.organizations o where o.slug = org) then
+        return row('unknown_organization', null)::waha.reply;
+    end if;
+
+    perform pg_advisory_xact_lock(hashtextextended(org || '/keys', 7761686));
+
+    delete from waha.api_keys k
+     where k.organization_slug = org
+       and k.expires_at <= now();
+
+    if (select count(*) from waha.api_keys k
+         where k.organization_slug = org) >= 2
+    then
+        return row('too_many_keys', null)::waha.reply;
+    end if;
+
+    select * into new
+      from waha.make_key(org, label, given,
+                         now() + expires_in * interval '1 second');
+
+    return row(null, jsonb_build_object('key', new.key)
+                     || waha.key_object(new.made)::jsonb)::waha.reply;
+end
+$$;
+
+comment on function waha.create_api_key(text, text, text, int) is 'a key for an organization, shown once; scopes: read or "read,write", expires_in: seconds; codes: invalid_argument, unknown_organization, too_many_keys';
+
+
+create or replace function waha.list_api_keys(slug text) returns waha.reply
+language plpgsql stable security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    org  alias for $1;
+begin
+    if not exists (select from waha.organizations o where o.slug = org)
+       and org is not null
+    then
+        return row('unknown_organization', null)::waha.reply;
+    end if;
+
+    return row(null, json_build_object('keys', (
+        select coalesce(json_agg(waha.key_object(k)
+                                 order by k.created_at, k.id), '[]')
+          from waha.api_keys k
+         where k.organization_slug = org
+            or org is null and k.organization_slug is null)))::waha.reply;
+end
+$$;
+
+comment on function waha.list_api_keys(text) is 'keys of an organization, null: of operators; codes: unknown_organization';
+
+
+create or replace function waha.delete_api_key(slug text, id text)
+returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    org  alias for $1;
+    key  alias for $2;
+begin
+    delete from waha.api_keys k
+     where k.id = key
+       and k.organization_slug is not distinct from org;
+
+    if not found then
+        return row('unknown_key', null)::waha.reply;
+    end if;
+
+    return row(null, json_build_object('deleted', true))::waha.reply;
+end
+$$;
+
+comment on function waha.delete_api_key(text, text) is 'revokes a key of an organization, null: of an operator; codes: unknown_key';
+
+
+create or replace function waha.create_operator_key(label text,
+    expires interval default null) returns text
+language sql security definer
+set search_path = waha, pg_temp
+as $$
+    select m.key
+      from waha.make_key(null, label, '{read,write}', now() + expires) m
+$$;
+
+comment on function waha.create_operator_key(text, interval) is 'a key that may do everything for every organization, shown once; for psql';
+
+grant execute on function waha.authenticate(text, text),
+    waha.find_organization(text),
+    waha.create_api_key(text, text, text, int), waha.list_api_keys(text),
+    waha.delete_api_key(text, text)
+    to waha_gateway;
+
+grant execute on function waha.create_operator_key(text, interval),
+    waha.create_api_key(text, text, text, int), waha.list_api_keys(text),
+    waha.delete_api_key(text, text)
+    to waha_admin;
+
+
+create or replace function waha.key_changed() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    perform pg_notify('waha_tenant', coalesce(new.id, old.id));
+    return null;
+end
+$$;
+
+comment on function waha.key_changed() is 'tells workers that a key changed';
+
+drop trigger if exists notify on waha.api_keys;
+create trigger notify
+    after insert or delete on waha.api_keys
+    for each row execute function waha.key_changed();
+
+drop trigger if exists notify_change on waha.api_keys;
+create trigger notify_change
+    after update of id, organization_slug, hash, scopes, expires_at
+    on waha.api_keys
+    for each row execute function waha.key_changed();

@@ -1,0 +1,368 @@
+-- Sessions as callers of the API make, see and end them.  Locks are taken
+-- in this order: those of reserve_session, sessions, organizations.
+
+create or replace function waha.own_session(organization text, session text)
+returns waha.sessions
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select s.*
+      from waha.sessions s
+     where s.organization_slug = organization
+       and case when session is null
+                then s.client_id is null
+                else session in (s.client_id, s.name)
+           end
+     order by s.deleted_at is not null,
+              s.client_id is distinct from session, s.created_at, s.name
+     limit 1
+$$;
+
+comment on function waha.own_session(text, text) is 'a session of an organization by WAHA''s name or the caller''s id, or the primary one; one that was deleted if there is no other';
+
+
+create or replace function waha.choose_instance(instances text[])
+returns text
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+begin
+    -- nobody else chooses until this transaction ends; ingest has the keys
+    -- below
+
+    perform pg_advisory_xact_lock(7761686, 64);
+
+    return (
+        select i.name
+          from unnest(instances) with ordinality as i (name, pos)
+          left join (
+                select s.instance, count(*) as n
+                  from waha.sessions s
+                 where s.deleted_at is null
+                   and s.instance = any (instances)
+                 group by s.instance) c on c.instance = i.name
+         order by coalesce(c.n, 0), i.pos
+         limit 1);
+end
+$$;
+
+comment on function waha.choose_instance(text[]) is 'the WAHA server with the fewest sessions; the first of several';
+
+
+create or replace function waha.make_session(organization text, id text,
+    label text, instance text) returns text
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    name  text;
+    made  text;
+begin
+    if organization ~ '^[A-Za-z0-9_-]{1,47}$'
+       and not exists (select from waha.sessions s
+                        where s.organization_slug = organization)
+    then
+        name := 'tenant-' || organization;
+    end if;
+
+    while made is null loop
+        insert into waha.sessions as s (name, organization_slug, client_id,
+                                        label, status, instance)
+            values (coalesce(name, 'waha_' || replace(
+                                 gen_random_uuid()::text, '-', '')),
+                    organization, id, label, 'NOT_CREATED', instance)
+            on conflict (name) do nothing
+            returning s.name into made;
+
+        name := null;
+    end loop;
+
+    return made;
+end
+$$;
+
+comment on function waha.make_session(text, text, text, text) is 'a new session under a name that is free';
+
+
+create or replace function waha.reserve_session(organization text, id text,
+    label text, instances text[], maximum int) returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    enabled  boolean;
+    had      waha.sessions;
+    chosen   text;
+    name     text;
+    r        waha.reply;
+begin
+    select o.whatsapp_enabled into enabled
+      from waha.organizations o
+     where o.slug = organization;
+
+    if not found then
+        return row('unknown_organization', null)::waha.reply;
+    end if;
+
+    if enabled is not true then
+        return row('disabled_organization', null)::waha.reply;
+    end if;
+
+    if length(id) not between 1 and 100 or length(label) > 100 then
+        return row('invalid_argument', null)::waha.reply;
+    end if;
+
+    -- not by the organization's row: ingest locks that after the session's
+
+    perform pg_advisory_xact_lock(
+                hashtextextended(organization || '/sessions', 7761686));
+
+    had := waha.own_session(organization, id);
+    chosen := had.instance;
+
+    if had.name is not null and had.deleted_at is null then
+        if chosen is null and cardinality(instances) > 1 then
+            return row('session_without_instance', null)::waha.reply;
+        end if;
+
+        chosen := coalesce(chosen, instances[1]);
+
+    elsif (select count(*)
+             from waha.sessions s
+            where s.organization_slug = organization
+              and s.deleted_at is null) >= maximum
+    then
+        return row('too_many_sessions', null)::waha.reply;
+
+    elsif chosen = any (instances) is not true then
+        chosen := waha.choose_instance(instances);
+    end if;
+
+    if chosen is null then
+        return row('no_instance', null)::waha.reply;
+    end if;
+
+    if had.name is null then
+        name := waha.make_session(organization, id, label, chosen);
+    else
+        name := had.name;
+
+        update waha.sessions s
+           set instance = chosen,
+               label = coalesce(reserve_session.label, s.label),
+               deleted_at = null
+         where s.name = had.name
+           and (s.instance, s.label, s.deleted_at) is distinct from
+               (chosen, coalesce(reserve_session.label, s.label), null);
+    end if;
+
+    r := waha.find_session(organization, name);
+    r.data := r.data::jsonb || jsonb_build_object(
+                  'created', had.name is null or had.deleted_at is not null);
+
+    return r;
+end
+$$;
+
+comment on function waha.reserve_session(text, text, text, text[], int) is 'gets or makes a session by the caller''s id, null: the primary one; codes: unknown_organization, disabled_organization, invalid_argument, session_without_instance, too_many_sessions, no_instance';
+
+
+create or replace function waha.shows_otherwise(one waha.sessions,
+    other waha.sessions) returns boolean
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select (one.status, one.phone, one.named_at, one.connected_at,
+            one.disconnected_at)
+           is distinct from (other.status, other.phone, other.named_at,
+                             other.connected_at, other.disconnected_at)
+$$;
+
+comment on function waha.shows_otherwise(waha.sessions, waha.sessions) is 'whether organizations.whatsapp_* show two states of a session differently';
+
+
+create or replace function waha.record_session_check(organization text,
+    session text, status text, phone text, push_name text)
+returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    told    alias for $3;
+    digits  text := nullif(regexp_replace(phone, '[^0-9]', '', 'g'), '');
+    was     waha.sessions;
+    new     waha.sessions;
+begin
+    was := waha.own_session(organization, session);
+
+    select s.* into was
+      from waha.sessions s
+     where s.name = was.name
+       and s.organization_slug = organization
+       and s.deleted_at is null
+       for update;
+
+    if was.name is null then
+        return row('unknown_session', null)::waha.reply;
+    end if;
+
+    new := was;
+    new.status := told;
+    new.checked_at := now();
+
+    -- what a webhook tells later counts more: its times are WAHA's
+
+    if told in ('NOT_CREATED', 'SCAN_QR_CODE') and digits is null then
+        if new.named_at > coalesce(new.disconnected_at, '-infinity')
+           or new.connected_at > coalesce(new.disconnected_at, '-infinity')
+        then
+            new.disconnected_at := greatest(now(), new.named_at,
+                                            new.connected_at);
+        end if;
+
+    elsif digits is not null then
+        new.phone := digits;
+        new.push_name := coalesce(push_name, new.push_name);
+        new.named_at := greatest(new.named_at, new.created_at,
+            new.disconnected_at + interval '1 microsecond');
+    end if;
+
+    if told = 'WORKING'
+       and (new.connected_at > coalesce(new.disconnected_at, '-infinity'))
+           is not true
+    then
+        new.connected_at := greatest(now(), new.disconnected_at
+                                            + interval '1 microsecond');
+    end if;
+
+    update waha.sessions s
+       set status = new.status,
+           checked_at = new.checked_at,
+           phone = new.phone,
+           push_name = new.push_name,
+           named_at = new.named_at,
+           connected_at = new.connected_at,
+           disconnected_at = new.disconnected_at
+     where s.name = new.name;
+
+    if waha.shows_otherwise(was, new) then
+        perform waha.show_sessions(array[new.name]);
+    end if;
+
+    return waha.find_session(organization, new.name);
+end
+$$;
+
+comment on function waha.record_session_check(text, text, text, text, text) is 'writes down what WAHA answered about a session; codes: unknown_session';
+
+
+create or replace function waha.disconnect_session(organization text,
+    session text) returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    own  waha.sessions := waha.own_session(organization, session);
+begin
+    update waha.sessions s
+       set status = 'STOPPED',
+           checked_at = now(),
+           disconnected_at = greatest(now(), s.named_at, s.connected_at)
+     where s.name = own.name
+       and s.organization_slug = organization
+       and s.deleted_at is null;
+
+    if not found then
+        return row('unknown_session', null)::waha.reply;
+    end if;
+
+    perform waha.show_sessions(array[own.name]);
+
+    return waha.find_session(organization, own.name);
+end
+$$;
+
+comment on function waha.disconnect_session(text, text) is 'a session was logged out and stopped; codes: unknown_session';
+
+
+create or replace function waha.delete_session(organization text,
+    session text) returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    own  waha.sessions := waha.own_session(organization, session);
+begin
+    -- the row stays, so that what is still to come finds its organization
+
+    update waha.sessions s
+       set status = 'NOT_CREATED',
+           deleted_at = now(),
+           checked_at = now(),
+           disconnected_at = greatest(now(), s.named_at, s.connected_at)
+     where s.name = own.name
+       and s.organization_slug = organization
+       and s.deleted_at is null;
+
+    if not found then
+        return row('unknown_session', null)::waha.reply;
+    end if;
+
+    update waha.organizations o
+       set whatsapp_session_name = null,
+           whatsapp_status = null,
+           whatsapp_phone_number = null,
+           whatsapp_connected_at = null
+     where o.slug = organization
+       and o.whatsapp_session_name = own.name;
+
+    if found then
+        perform waha.show_sessions(array[waha.primary_session(organization)]);
+    end if;
+
+    return row(null, json_build_object('deleted', true))::waha.reply;
+end
+$$;
+
+comment on function waha.delete_session(text, text) is 'takes a session out of all lists; codes: unknown_session';
+
+grant execute on function
+    waha.reserve_session(text, text, text, text[], int),
+    waha.record_session_check(text, text, text, text, text),
+    waha.disconnect_session(text, text), waha.delete_session(text, text)
+    to waha_gateway;
+
+
+create or replace function waha.session_changed() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    perform pg_notify('waha_tenant',
+                      left(coalesce(new.organization_slug,
+                                    old.organization_slug), 1000));
+    return null;
+end
+$$;
+
+comment on function waha.session_changed() is 'tells workers that the sessions of an organization changed';
+
+drop trigger if exists notify on waha.sessions;
+create trigger notify
+    after insert or delete on waha.sessions
+    for each row execute function waha.session_changed();
+
+drop trigger if exists notify_change on waha.sessions;
+create trigger notify_change
+    after update on waha.sessions
+    for each row
+    when ((old.organization_slug, old.client_id, old.instance,
+           old.deleted_at)
+          is distinct from (new.organization_slug, new.client_id,
+                            new.instance, new.deleted_at))
+    execute function waha.session_changed();
