@@ -73,7 +73,7 @@ for my $alg ('none', 'None', '', 'hs256', 'HS384', 'HS512', 'RS512', 'PS256',
              'ES384', 'EDDSA', 'HS256 ', "HS256\0")
 {
     key($alg, $secret, qr/HS256, RS256, ES256 or EdDSA/,
-        "no algorithm \"$alg\"");
+        "no algorithm " . printable($alg));
 }
 
 for my $name (qw(rsa ec ed25519 rsa_cert)) {
