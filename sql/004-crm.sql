@@ -1,9 +1,10 @@
 -- What the tenant API adds to the four tables.
 
--- a list of contacts; the collation keeps it out of the plans of ingest
+-- a list of contacts; the condition keeps it out of the plans of ingest
 
 create index waha_contacts_list
-    on :"crm_schema".contacts (organization_slug collate "POSIX", id);
+    on :"crm_schema".contacts (organization_slug collate "POSIX", id)
+    where id > 0;
 
 create index waha_contacts_merged
     on :"crm_schema".contacts (merged_into) where merged_into is not null;

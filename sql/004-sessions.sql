@@ -10,7 +10,8 @@ create unique index sessions_client_id
     where client_id is not null;
 
 create index sessions_instance
-    on waha.sessions (instance) where deleted_at is null;
+    on waha.sessions (instance)
+    where deleted_at is null and instance is not null;
 
 comment on column waha.sessions.client_id is 'the caller''s own id of it; null: not made with one';
 comment on column waha.sessions.checked_at is 'when WAHA was last asked for its state';
@@ -18,14 +19,15 @@ comment on column waha.sessions.deleted_at is 'when it was deleted; what still c
 
 
 -- An inbox is read by day and sorted within the day: an index by the time
--- itself would have to be written with every message.
+-- itself would have to be written with every message.  The collation keeps
+-- it out of the plans of ingest.
 
 alter table waha.conversations
     add column last_day date generated always as
         ((last_message_at at time zone 'UTC')::date) stored;
 
 create index conversations_inbox
-    on waha.conversations (organization_slug, last_day);
+    on waha.conversations (organization_slug collate "POSIX", last_day);
 
 comment on column waha.conversations.last_day is 'day of last_message_at in UTC';
 

@@ -203,6 +203,7 @@ begin
               from (select c as contact
                       from waha.tenant_contacts c
                      where c.id < place
+                       and c.id > 0
                        and c.merged_into is null
                        and (words is null
                             or lower(concat_ws(' ', c.first_name,
@@ -467,7 +468,8 @@ begin
       from (select v.found, row_number() over () as pos
               from (select v as found
                       from waha.conversations v
-                     where v.organization_slug = organization
+                     where v.organization_slug
+                           = organization collate "POSIX"
                        and v.last_day <= (at at time zone 'UTC')::date
                        and (v.last_message_at, v.contact_id, v.session_name)
                            < (at, below, coalesce(told[3], ''))
