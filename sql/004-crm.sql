@@ -1,10 +1,11 @@
 -- What the tenant API adds to the four tables.
 
--- a list of contacts; the condition keeps it out of the plans of ingest
+-- a list of contacts; no plan of ingest or of a foreign key fits both of its
+-- conditions
 
 create index waha_contacts_list
     on :"crm_schema".contacts (organization_slug collate "POSIX", id)
-    where id > 0;
+    where id > 0 and merged_into is null;
 
 create index waha_contacts_merged
     on :"crm_schema".contacts (merged_into) where merged_into is not null;
