@@ -229,9 +229,10 @@ ngx_http_waha_jwt_find_key(ngx_http_waha_jwt_t *jwt, ngx_array_t *keys)
 {
     ngx_str_t                *alg;
     ngx_uint_t                i;
+    const char               *reason;
     ngx_http_waha_jwt_key_t  *key;
 
-    *jwt->reason = "no key has its algorithm and key id";
+    reason = "no key has its algorithm and key id";
 
     key = keys->elts;
 
@@ -257,8 +258,10 @@ ngx_http_waha_jwt_find_key(ngx_http_waha_jwt_t *jwt, ngx_array_t *keys)
             return &key[i];
         }
 
-        *jwt->reason = "signature does not match";
+        reason = "signature does not match";
     }
+
+    *jwt->reason = reason;
 
     return NULL;
 }
