@@ -20,7 +20,7 @@ for (1 .. $runs) {
         $pg->crash;
         $standby->promote;
         $fault->moved($standby);
-    });
+    }, bites => sub { 1 });
 
     pair();
 
@@ -34,7 +34,7 @@ for (1 .. $runs) {
 
         $load->progress(20) or die 'the promoted standby is not used';
         $pg->thaw;
-    });
+    }, bites => sub { 1 });
 
     ok(wait_for(sub { backends($pg, q{wait_event <> 'SyncRep'}) == 0 }),
        'nothing is left there but commits that wait for the standby');
