@@ -1,11 +1,11 @@
 -- What the tenant API adds to the four tables.
 
--- a list of contacts; no plan of ingest or of a foreign key fits both of its
--- conditions
+-- lists of contacts; only waha.tenant_contacts has the condition, so no plan
+-- of ingest or of a foreign key takes this for a key
 
 create index waha_contacts_list
     on :"crm_schema".contacts (organization_slug collate "POSIX", id)
-    where id > 0 and merged_into is null;
+    where organization_slug collate "POSIX" >= '';
 
 create index waha_contacts_merged
     on :"crm_schema".contacts (merged_into) where merged_into is not null;

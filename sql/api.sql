@@ -1,6 +1,7 @@
 -- What callers of the API read, for one organization.  These functions
 -- belong to waha_api: row-level security and the views waha.tenant_* show
--- them nothing else, whatever ids and cursors they are given.
+-- them nothing else, whatever ids and cursors they are given.  Those without
+-- "security definer" are parts of the others.
 --
 -- Pages are in the order of an index: the next one begins after the last row
 -- of this one, whatever was added meanwhile.
@@ -203,7 +204,6 @@ begin
               from (select c as contact
                       from waha.tenant_contacts c
                      where c.id < place
-                       and c.id > 0
                        and c.merged_into is null
                        and (words is null
                             or lower(concat_ws(' ', c.first_name,

@@ -1,16 +1,158 @@
--- All that is stored of a person or an organization, page by page.
+-- All that is stored of a person or of an organization, page by page.
+
+create or replace function waha.tenant_persons(contact bigint)
+returns bigint[]
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    with recursive same as (
+        select waha.live_tenant_contact(contact) as id
+
+        union
+
+        select c.id::bigint
+          from same s
+          join waha.tenant_contacts c on c.merged_into = s.id
+    )
+    select array_agg(id order by id) from same where id is not null
+$$;
+
+comment on function waha.tenant_persons(bigint) is 'all contacts of one person: a live one and those that were merged into it, or null';
+
+
+create or replace function waha.export_person(contact bigint) returns json
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select json_build_object(
+               'contact', waha.contact_object(c),
+               'conversations', (
+                   select coalesce(json_agg(waha.conversation_object(v)
+                                            order by v.session_name), '[]')
+                     from waha.conversations v
+                    where v.organization_slug = c.organization_slug
+                      and v.contact_id = c.id))
+      from waha.tenant_contacts c
+     where c.id = contact
+$$;
+
+comment on function waha.export_person(bigint) is 'a contact and its conversations';
+
+
+create or replace function waha.next_contact(contacts bigint[], after bigint)
+returns bigint
+language sql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+    select c.id
+      from waha.tenant_contacts c
+     where c.id > after
+       and (contacts is null or c.id = any (contacts))
+     order by c.id
+     limit 1
+$$;
+
+comment on function waha.next_contact(bigint[], bigint) is 'the contact after another one, of these or, null, of all';
+
+
+create or replace function waha.export_page(contacts bigint[], after text,
+    size int, out code text, out items json[], out next text)
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    n      int := waha.page_size(size);
+    told   text[] := regexp_match(waha.from_cursor(after),
+        '^([0-9]{1,18}),((-?[0-9]{1,17}|),[0-9]{1,18}|)$');
+    who    bigint := coalesce(told[1]::bigint, 0);
+    place  text := nullif(told[2], '');
+    a      waha.tenant_contact_activities;
+begin
+    if n is null or after is not null and told is null then
+        code := 'invalid_argument';
+        return;
+    end if;
+
+    items := '{}';
+
+    -- each contact is followed by its activities
+
+    loop
+        for a in
+            select *
+              from waha.activities_after(who, place, null, null, null,
+                                         n - cardinality(items))
+             where contacts is null or who = any (contacts)
+        loop
+            items := items || json_build_object(
+                                  'activity', waha.activity_object(a));
+            place := waha.from_cursor(waha.activity_cursor(a));
+        end loop;
+
+        exit when cardinality(items) = n;
+
+        who := waha.next_contact(contacts, who);
+        place := null;
+
+        exit when who is null;
+
+        items := items || waha.export_person(who);
+
+        exit when cardinality(items) = n;
+    end loop;
+
+    if who is not null then
+        next := waha.to_cursor(who || ',' || coalesce(place, ''));
+    end if;
+end
+$$;
+
+comment on function waha.export_page(bigint[], text, int) is 'a page of contacts, null: of all of the organization, each followed by its activities; codes: invalid_argument';
+
 
 create or replace function waha.export_contact(organization text,
     contact bigint, after text, size int) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+declare
+    ids   bigint[];
+    page  record;
 begin
-    return row('unknown_contact', null)::waha.reply;
+    perform waha.enter(organization);
+
+    ids := waha.tenant_persons(contact);
+
+    if ids is null then
+        return row('unknown_contact', null)::waha.reply;
+    end if;
+
+    select * into page from waha.export_page(ids, after, size);
+
+    if page.code is not null then
+        return row(page.code, null)::waha.reply;
+    end if;
+
+    return row(null, json_build_object(
+                         'items', to_json(page.items),
+                         'quarantine', case when after is null then (
+                             select coalesce(json_agg(json_build_object(
+                                        'received_at',
+                                            waha.rfc3339(q.received_at),
+                                        'reason', q.reason,
+                                        'event', q.event)
+                                        order by q.id), '[]')
+                               from waha.quarantined(organization, ids) q)
+                             end,
+                         'next', page.next))::waha.reply;
 end
 $$;
 
-comment on function waha.export_contact(text, bigint, text, int) is 'all that is stored of a person; codes: unknown_contact, invalid_argument';
+comment on function waha.export_contact(text, bigint, text, int) is 'all that is stored of a person: contact, merged ones, activities; with the first page what is in quarantine; codes: unknown_contact, invalid_argument';
 
 
 create or replace function waha.export_organization(slug text, after text,
@@ -18,12 +160,31 @@ create or replace function waha.export_organization(slug text, after text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+declare
+    own   alias for $1;
+    page  record;
 begin
-    return row('unknown_organization', null)::waha.reply;
+    if waha.enter(own) is null then
+        return row('unknown_organization', null)::waha.reply;
+    end if;
+
+    select * into page from waha.export_page(null, after, size);
+
+    if page.code is not null then
+        return row(page.code, null)::waha.reply;
+    end if;
+
+    return row(null, json_build_object(
+                         'organization', own,
+                         'sessions', case when after is null then
+                             (waha.list_sessions(own)).data->'sessions' end,
+                         'items', to_json(page.items),
+                         'next', page.next))::waha.reply;
 end
 $$;
 
-comment on function waha.export_organization(text, text, int) is 'all that is stored of an organization; codes: unknown_organization, invalid_argument';
+comment on function waha.export_organization(text, text, int) is 'all that is stored of an organization: contacts, each followed by its activities; with the first page its sessions; codes: unknown_organization, invalid_argument';
 
 grant execute on function waha.export_contact(text, bigint, text, int),
     waha.export_organization(text, text, int)

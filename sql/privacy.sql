@@ -21,106 +21,150 @@ $$;
 comment on function waha.persons(text, bigint) is 'all contacts of one person: a live one and those that were merged into it, or null';
 
 
-create or replace function waha.erase_quarantine(organization text,
-    phones text[], lids text[]) returns bigint
-language plpgsql
+create or replace function waha.quarantine_owner(event jsonb) returns text
+language sql stable
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
-declare
-    n  bigint;
-begin
-    -- a delivery for nobody known may be somebody else's
+    -- what nobody is known to own may be anybody's
 
-    delete from waha.quarantine q
-     where (waha.phone_key(q.event->>'phone') = any (phones)
-            or q.event->>'lid' = any (lids))
-       and organization = coalesce((
-               select s.organization_slug
-                 from waha.sessions s
-                where s.name = q.event->>'session'),
-               q.event->>'organization_slug', (
-               select o.slug
-                 from waha.organizations o
-                where o.id = waha.id_of(q.event->>'organization_id')));
-
-    get diagnostics n = row_count;
-    return n;
-end
+    select coalesce((select s.organization_slug
+                       from waha.sessions s
+                      where s.name = event->>'session'),
+                    event->>'organization_slug',
+                    (select o.slug
+                       from waha.organizations o
+                      where o.id = waha.id_of(event->>'organization_id')))
 $$;
 
-comment on function waha.erase_quarantine(text, text[], text[]) is 'removes what an organization has of a person in quarantine; how many';
+comment on function waha.quarantine_owner(jsonb) is 'the organization that an event of waha.quarantine is for, if it is known';
+
+create index if not exists quarantine_phone
+    on waha.quarantine (waha.phone_key(event->>'phone'));
+
+create index if not exists quarantine_lid
+    on waha.quarantine ((event->>'lid'));
+
+
+create or replace function waha.quarantined(organization text,
+    contacts bigint[]) returns setof waha.quarantine
+language sql stable security definer
+set search_path = waha, pg_temp
+as $$
+    select q.*
+      from waha.quarantine q
+     where q.id in (
+           select k.id
+             from waha.contact_identities i
+             join waha.quarantine k
+               on waha.phone_key(k.event->>'phone') = i.key
+            where i.organization_slug = organization collate "POSIX"
+              and i.contact_id = any (contacts)
+              and i.kind = 'phone'
+
+           union
+
+           select k.id
+             from waha.contact_identities i
+             join waha.quarantine k on k.event->>'lid' = i.key
+            where i.organization_slug = organization collate "POSIX"
+              and i.contact_id = any (contacts)
+              and i.kind = 'lid')
+       and waha.quarantine_owner(q.event) = organization
+$$;
+
+comment on function waha.quarantined(text, bigint[]) is 'what an organization has of contacts in quarantine';
+
+grant execute on function waha.quarantined(text, bigint[]) to waha_api;
 
 
 create or replace function waha.erase_activities(organization text,
-    contacts bigint[], most int) returns bigint
+    ids bigint[]) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
-declare
-    ids  bigint[];
 begin
-    ids := array(
-        select a.id
-          from waha.contact_activities a
-         where a.organization_slug = organization collate "POSIX"
-           and (contacts is null or a.contact_id = any (contacts))
-         limit most);
-
-    -- in the order of ingest
+    -- states in the order of ingest
 
     perform
        from waha.message_states s
       where (s.organization_slug, s.session_name, s.message_id) in (
             select a.organization_slug, a.session_name, a.message_id
               from waha.contact_activities a
-             where a.id = any (ids))
+             where a.organization_slug = organization collate "C"
+               and a.id = any (ids))
       order by s.organization_slug, s.session_name, s.message_id
         for update;
 
-    delete from waha.contact_activities a where a.id = any (ids);
+    delete from waha.message_states s
+     where (s.organization_slug, s.session_name, s.message_id) in (
+           select a.organization_slug, a.session_name, a.message_id
+             from waha.contact_activities a
+            where a.organization_slug = organization collate "C"
+              and a.id = any (ids));
 
-    return cardinality(ids);
+    delete from waha.contact_activities a
+     where a.organization_slug = organization collate "C"
+       and a.id = any (ids);
+
+    set constraints all immediate;
+
+exception
+    when integrity_constraint_violation then
+        update waha.contact_activities a
+           set message_content = null,
+               metadata = '{}',
+               sender_name = null
+         where a.organization_slug = organization collate "C"
+           and a.id = any (ids);
 end
 $$;
 
-comment on function waha.erase_activities(text, bigint[], int) is 'removes activities of contacts, null: of all, and what is known of these messages; how many';
+comment on function waha.erase_activities(text, bigint[]) is 'deletes activities and what is known of these messages, or empties them where the CRM holds on to them';
 
 
-create or replace function waha.erase_contacts(organization text,
-    contacts bigint[]) returns text
+create or replace function waha.drop_contacts(organization text,
+    ids bigint[]) returns boolean
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 begin
-    begin
-        delete from waha.contacts c
-         where c.organization_slug = organization collate "C"
-           and c.id = any (contacts);
+    delete from waha.contacts c
+     where c.organization_slug = organization collate "C"
+       and c.id = any (ids);
 
-        set constraints all immediate;
-        set constraints all deferred;
+    set constraints all immediate;
 
-        return 'deleted';
+    return true;
 
-    exception
-        when integrity_constraint_violation then
-            null;
-    end;
+exception
+    when integrity_constraint_violation then
+        return false;
+end
+$$;
 
+comment on function waha.drop_contacts(text, bigint[]) is 'deletes contacts with all that schema waha has of them; false: the CRM holds on to one';
+
+
+create or replace function waha.empty_contacts(organization text,
+    ids bigint[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
     delete from waha.contact_identities i
      where i.organization_slug = organization collate "POSIX"
-       and i.contact_id = any (contacts);
+       and i.contact_id = any (ids);
 
     delete from waha.shared_phones s
      where s.organization_slug = organization
-       and s.contact_id = any (contacts);
+       and s.contact_id = any (ids);
 
     delete from waha.conversations v
      where v.organization_slug = organization
-       and v.contact_id = any (contacts);
+       and v.contact_id = any (ids);
 
     update waha.contacts c
        set first_name = '',
@@ -131,36 +175,22 @@ begin
            state = '',
            whatsapp_name = null
      where c.organization_slug = organization collate "C"
-       and c.id = any (contacts);
+       and c.id = any (ids);
 
     perform waha.hand_over(array[organization]);
-
-    return 'emptied';
 end
 $$;
 
-comment on function waha.erase_contacts(text, bigint[]) is 'deletes contacts with all that schema waha has of them, or empties them where the CRM holds on to them: deleted or emptied';
+comment on function waha.empty_contacts(text, bigint[]) is 'removes all that tells who contacts are';
 
 
-create or replace function waha.erase_contact(organization text,
-    contact bigint) returns waha.reply
-language plpgsql security definer
+create or replace function waha.lock_person(organization text, ids bigint[])
+returns void
+language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
-declare
-    ids         bigint[] := waha.persons(organization, contact);
-    phones      text[];
-    lids        text[];
-    identities  bigint;
-    talks       bigint;
-    activities  bigint;
-    stored      bigint;
 begin
-    if ids is null then
-        return row('unknown_contact', null)::waha.reply;
-    end if;
-
     -- identities before contacts, as ingest does
 
     perform
@@ -177,9 +207,47 @@ begin
       order by c.id
         for update;
 
-    select array_agg(i.key) filter (where i.kind = 'phone'),
-           array_agg(i.key) filter (where i.kind = 'lid'), count(*)
-      into phones, lids, identities
+    if waha.persons(organization, ids[1]) is distinct from ids then
+        raise serialization_failure
+            using message = 'contacts were merged or deleted meanwhile';
+    end if;
+end
+$$;
+
+comment on function waha.lock_person(text, bigint[]) is 'locks all contacts of a person against messages and merges';
+
+
+create or replace function waha.erase_contact(organization text,
+    contact bigint) returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    ids         bigint[] := waha.persons(organization, contact);
+    told        bigint[];
+    activities  bigint[];
+    identities  bigint;
+    talks       bigint;
+    gone        boolean;
+begin
+    if ids is null then
+        return row('unknown_contact', null)::waha.reply;
+    end if;
+
+    perform waha.lock_person(organization, ids);
+
+    told := array(select q.id from waha.quarantined(organization, ids) q);
+
+    delete from waha.quarantine q where q.id = any (told);
+
+    activities := array(
+        select a.id
+          from waha.contact_activities a
+         where a.organization_slug = organization collate "POSIX"
+           and a.contact_id = any (ids));
+
+    select count(*) into identities
       from waha.contact_identities i
      where i.organization_slug = organization collate "POSIX"
        and i.contact_id = any (ids);
@@ -189,21 +257,125 @@ begin
      where v.organization_slug = organization
        and v.contact_id = any (ids);
 
-    activities := waha.erase_activities(organization, ids, null);
-    stored := waha.erase_quarantine(organization, phones, lids);
+    perform waha.erase_activities(organization, activities);
+
+    gone := waha.drop_contacts(organization, ids);
+
+    if not gone then
+        perform waha.empty_contacts(organization, ids);
+    end if;
 
     return row(null, json_build_object(
                          'erased', true,
-                         'contact', waha.erase_contacts(organization, ids),
+                         'contact', case when gone then 'deleted'
+                                         else 'emptied' end,
                          'merged', cardinality(ids) - 1,
-                         'activities', activities,
+                         'activities', cardinality(activities),
                          'identities', identities,
                          'conversations', talks,
-                         'quarantine', stored))::waha.reply;
+                         'quarantine', cardinality(told)))::waha.reply;
 end
 $$;
 
 comment on function waha.erase_contact(text, bigint) is 'removes a person: contact, merged ones, messages, all; where keys of the CRM forbid it the contact stays, emptied; codes: unknown_contact';
+
+
+create or replace function waha.erase_portion(organization text)
+returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    ids  bigint[];
+begin
+    ids := array(
+        select a.id
+          from waha.contact_activities a
+         where a.organization_slug = organization collate "POSIX"
+           and (a.message_content is not null or a.sender_name is not null
+                or a.metadata <> '{}')
+         limit 1000);
+
+    if ids <> '{}' then
+        perform waha.erase_activities(organization, ids);
+        return true;
+    end if;
+
+    ids := array(
+        select c.id
+          from waha.contacts c
+         where c.organization_slug = organization collate "POSIX"
+           and c.organization_slug collate "POSIX" >= ''
+           and concat(c.first_name, c.last_name, c.phone_1, c.phone_2,
+                      c.phone_3, c.state, c.whatsapp_name) <> ''
+         order by c.id
+         limit 200);
+
+    if ids = '{}' then
+        return false;
+    end if;
+
+    perform waha.erase_activities(organization, array(
+        select a.id
+          from waha.contact_activities a
+         where a.organization_slug = organization collate "POSIX"
+           and a.contact_id = any (ids)));
+
+    if not waha.drop_contacts(organization, ids) then
+        perform waha.empty_contacts(organization, array[k.id])
+           from unnest(ids) as k (id)
+          where not waha.drop_contacts(organization, array[k.id]);
+    end if;
+
+    return true;
+end
+$$;
+
+comment on function waha.erase_portion(text) is 'removes some activities or contacts of an organization; false: there is nothing left of people';
+
+
+create or replace function waha.erase_rest(organization text)
+returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    delete from waha.quarantine q
+     where waha.quarantine_owner(q.event) = organization;
+
+    delete from waha.message_states s
+     where s.organization_slug = organization;
+
+    delete from waha.sessions s
+     where s.organization_slug = organization;
+
+    delete from waha.api_keys k
+     where k.organization_slug = organization;
+
+    begin
+        delete from waha.contacts c
+         where c.organization_slug = organization collate "POSIX"
+           and c.organization_slug collate "POSIX" >= '';
+
+        delete from waha.traffic_channels t
+         where t.organization_slug = organization;
+
+        delete from waha.organizations o where o.slug = organization;
+
+        set constraints all immediate;
+
+        return true;
+
+    exception
+        when integrity_constraint_violation then
+            return false;
+    end;
+end
+$$;
+
+comment on function waha.erase_rest(text) is 'removes what an organization has besides people, and itself; false: the CRM holds on to it';
 
 
 create or replace function waha.delete_organization(slug text)
@@ -215,8 +387,6 @@ as $$
 declare
     own    alias for $1;
     until  timestamptz := clock_timestamp() + interval '500 milliseconds';
-    next   bigint;
-    done   boolean := false;
 begin
     if not exists (select from waha.organizations o where o.slug = own) then
         return row('unknown_organization', null)::waha.reply;
@@ -230,22 +400,26 @@ begin
         return row('sessions_exist', null)::waha.reply;
     end if;
 
-    -- nothing comes after it
+    -- nothing may come after it
 
     update waha.organizations o
        set whatsapp_enabled = false
      where o.slug = own
        and o.whatsapp_enabled is not false;
 
-    while clock_timestamp() < until and not done loop
-        if waha.erase_activities(own, null, 2000) > 0 then
-            continue;
+    while waha.erase_portion(own) loop
+        if clock_timestamp() > until then
+            return row(null, json_build_object('complete', false)
+                      )::waha.reply;
         end if;
-
-        done := true;
     end loop;
 
-    return row(null, json_build_object('complete', done))::waha.reply;
+    return row(null, json_build_object(
+                         'complete', true,
+                         'organization', case when waha.erase_rest(own)
+                                              then 'deleted'
+                                              else 'emptied' end)
+              )::waha.reply;
 end
 $$;
 
@@ -254,5 +428,3 @@ comment on function waha.delete_organization(text) is 'removes an organization, 
 grant execute on function waha.erase_contact(text, bigint),
     waha.delete_organization(text)
     to waha_gateway, waha_admin;
-
-grant execute on function waha.own_session(text, text) to waha_api;

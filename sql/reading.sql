@@ -55,7 +55,9 @@ create or replace view waha.tenant_contacts with (security_barrier) as
 select *
   from waha.contacts
  where organization_slug
-       = current_setting('waha.organization', true) collate "POSIX";
+       = current_setting('waha.organization', true) collate "POSIX"
+   -- as the index waha_contacts_list says
+   and organization_slug collate "POSIX" >= '';
 
 comment on view waha.tenant_contacts is 'its contacts; merged_into: the contact that this one lives on in';
 

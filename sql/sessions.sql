@@ -20,6 +20,8 @@ $$;
 
 comment on function waha.own_session(text, text) is 'a session of an organization by WAHA''s name or the caller''s id, or the primary one; one that was deleted if there is no other';
 
+grant execute on function waha.own_session(text, text) to waha_api;
+
 
 create or replace function waha.choose_instance(instances text[])
 returns text
