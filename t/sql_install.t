@@ -49,8 +49,12 @@ subtest 'by an administrator who is no superuser' => sub {
 
     is(psql('plain', "select count(*) from pg_proc p join pg_namespace n "
                      . "on n.oid = pronamespace where nspname = 'waha' "
-                     . "and pg_get_userbyid(proowner) <> 'waha_owner'"),
-       0, 'and so is each function');
+                     . "and pg_get_userbyid(proowner) not in "
+                     . "('waha_owner', 'waha_api')"),
+       0, 'and so is each function, unless it only reads');
+
+    is(psql('plain', "select has_schema_privilege('waha_api', 'waha', "
+                     . "'create')"), 'f', 'as which nothing can be made');
 
     psql('plain', q{
         insert into organizations (slug, whatsapp_enabled)
