@@ -16,10 +16,10 @@ use warnings;
 use IO::Socket::INET ();
 use IO::Socket::UNIX ();
 use JSON::PP ();
+use POSIX ();
 use Socket qw(SOCK_STREAM);
-use Time::HiRes ();
 
-use Waha::Process qw(child reap alive wait_for free_port);
+use Waha::Process qw(child reap wait_for free_port);
 use Waha::Standin::Api;
 use Waha::Standin::Fault;
 use Waha::Standin::Files;
@@ -205,7 +205,8 @@ sub delivered {
 #   refuse      nobody listens, and all connections are closed (match and
 #               times do not count)
 #   stall       no answer; close, reset (RST): no answer either
-#   truncate, truncate_chunked    half of the body
+#   truncate, truncate_chunked    half of the body, and the end
+#   hang        half of the body, and nothing more
 #   garbage     what is no HTTP at all
 #   html, not_json, empty         200 with a body that is no JSON
 #   error500    WAHA's own, with its stack
@@ -215,7 +216,7 @@ sub delivered {
 #   trickle     the true answer, byte by byte (trickle => seconds between)
 #
 # acts => 1: WAHA does what it was asked for, only the answer is spoiled;
-# always so for slow, trickle and truncate.
+# always so for slow, trickle, hang and truncate.
 
 sub fail {
     my ($self, %o) = @_;
@@ -276,6 +277,14 @@ sub _serve {
 
     local $SIG{PIPE} = 'IGNORE';
     srand;
+
+    # A connection of the test must end when the test closes it.  The number
+    # stays in use: Perl would never close another file that gets it.
+    open my $null, '<', '/dev/null' or die "/dev/null: $!";
+    my %ours = map { $_ => 1 } 0 .. 2, map { fileno $_ } $null, $listen,
+                                                         $control;
+    POSIX::dup2(fileno $null, $_) for grep { !$ours{$_} } map { m{(\d+)$} }
+                                      glob '/proc/self/fd/*';
 
     my $loop = $self->{loop} = Waha::Standin::Loop->new;
 

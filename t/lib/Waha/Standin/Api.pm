@@ -76,8 +76,6 @@ my @routes = map { [ $_->[0], qr/^$_->[1]$/, @$_[2 .. 4] ] } (
 
     [ GET    => "/api/files/$session/([^/]+)", \&Waha::Standin::Files::get,
       'read', 'path' ],
-    [ HEAD   => "/api/files/$session/([^/]+)", \&Waha::Standin::Files::get,
-      'read', 'path' ],
 );
 
 my %events = map { $_ => 1 } qw(
@@ -107,38 +105,48 @@ sub new {
 sub handle {
     my ($self, $request, $done) = @_;
 
-    my $path = $request->{path};
-
     my @access = $self->_access($request);
     return $done->($access[0]) if $access[0];
 
-    if (length $request->{body}) {
+    # as body-parser: anything else is no body at all
+    if (length $request->{body}
+        && ($request->{headers}{'content-type'} // '') =~ m{^application/json})
+    {
         $request->{data} = eval { $json->decode($request->{body}) };
         return $done->(_bad('Unexpected token in JSON at position 0'))
             if ref $request->{data} ne 'HASH';
     }
 
+    return if eval { $self->_route($request, $done, $access[1]); 1 };
+
+    warn "standin: $@";
+    $done->($self->error($request, 'TypeError', $@));
+}
+
+
+sub _route {
+    my ($self, $request, $done, $key) = @_;
+
+    my $wanted = $request->{method} eq 'HEAD' ? 'GET' : $request->{method};
+
     for my $route (@routes) {
         my ($method, $pattern, $code, $right, $where) = @$route;
-        next if $method ne $request->{method};
+        next if $method ne $wanted;
 
-        my @values = $path =~ $pattern or next;
-        @values = map { defined ? _unescape($_) : () } @values;
+        my @values = $request->{path} =~ $pattern or next;
+        @values = map { _unescape($_) } @values;
 
         my $name = !$where ? undef : $where eq 'path' ? $values[0]
                    : $request->{data}{$where} // $request->{args}{$where}
                      // 'default';
 
         return $done->(_plain(403, 'Forbidden'))
-            if !Waha::Standin::Keys::allows($access[1], $right, $name);
+            if !Waha::Standin::Keys::allows($key, $right, $name);
 
-        return if eval { $self->$code($request, $done, @values); 1 };
-
-        warn $@ if $@ !~ /^TypeError/;
-        return $done->($self->error($request, 'TypeError', $@));
+        return $self->$code($request, $done, @values);
     }
 
-    $done->(_not_found("Cannot $request->{method} $path"));
+    $done->(_not_found("Cannot $request->{method} $request->{path}"));
 }
 
 
@@ -614,8 +622,8 @@ sub _request_code {
     my ($self, $request, $done, $name) = @_;
 
     my $phone = $request->{data}{phoneNumber}
-        // die "TypeError: Cannot read properties of undefined "
-               . "(reading 'replace')\n";
+        // return $done->($self->error($request, 'TypeError', 'Cannot read '
+               . "properties of undefined (reading 'replace')"));
 
     $self->_when($name, [ 'SCAN_QR_CODE' ], $done, sub {
         my ($s) = @_;
@@ -688,8 +696,8 @@ sub _send {
     my $name = $data->{session} // 'default';
 
     $self->_when($name, [ 'WORKING' ], $done, sub {
-        die "TypeError: Cannot read properties of undefined "
-            . "(reading 'match')\n"
+        return $done->($self->error($request, 'TypeError', 'Cannot read '
+            . "properties of undefined (reading 'match')"))
             if $request->{path} eq '/api/sendText' && !defined $data->{text};
 
         $done->(_json(201, {

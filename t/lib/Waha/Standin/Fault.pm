@@ -7,7 +7,8 @@ use warnings;
 
 # these need the true answer
 
-my %acts = map { $_ => 1 } qw(slow trickle truncate truncate_chunked);
+my %acts = map { $_ => 1 } qw(slow trickle hang truncate
+                               truncate_chunked);
 
 my %spoil = (
     close     => sub { my ($s, $c) = @_; $s->drop($c) },
@@ -16,6 +17,7 @@ my %spoil = (
     garbage   => \&_garbage,
     slow      => \&_slow,
     trickle   => \&_trickle,
+    hang      => \&_hang,
     truncate  => \&_truncate,
     truncate_chunked => \&_truncate_chunked,
 );
@@ -104,7 +106,7 @@ sub _trickle {
     my $pause = $fault->{trickle} // 0.001;
     my $next;
 
-    $c->{trickle} = 1;
+    $c->{held} = 1;
 
     $next = sub {
         return undef $next if !$server->{connections}{ $c->{number} };
@@ -112,7 +114,7 @@ sub _trickle {
         my $byte = substr $bytes, 0, 1, '';
         my $last = !length $bytes;
 
-        $c->{trickle} = 0 if $last;
+        $c->{held} = 0 if $last;
         $server->send($c, $byte, $last && !$keep);
         return undef $next if $last;
 
@@ -123,20 +125,37 @@ sub _trickle {
 }
 
 
-# half of the body
+# half of the body, and nothing more
+
+sub _hang {
+    my ($server, $c, $request, $fault, $answer) = @_;
+
+    $c->{held} = 1;
+    $server->send($c, _half($server, $request, $answer));
+}
+
+
+# half of the body, and the end
 
 sub _truncate {
     my ($server, $c, $request, $fault, $answer) = @_;
 
+    $server->send($c, _half($server, $request, $answer), 1);
+}
+
+
+sub _half {
+    my ($server, $request, $answer) = @_;
+
     my ($bytes) = $server->format($request, $answer);
     my ($head, $body) = split /\r\n\r\n/, $bytes, 2;
-    my $length = length $body || 100;
 
-    ($bytes) = $server->format($request, $answer, length => $length);
+    ($bytes) = $server->format($request, $answer,
+                               length => length $body || 100);
     my $missing = int(length($body) / 2 + 0.5);
     substr($bytes, -$missing) = '' if $missing;
 
-    $server->send($c, $bytes, 1);
+    return $bytes;
 }
 
 

@@ -384,7 +384,7 @@ sub _write {
 sub _answered {
     my ($self, $c) = @_;
 
-    return if $c->{trickle};
+    return if $c->{held};
 
     $c->{request} = undef;
     $self->_idle($c);
