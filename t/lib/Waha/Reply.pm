@@ -1,0 +1,54 @@
+package Waha::Reply;
+
+# Calls of the functions behind the tenant API, for tests that need no nginx.
+#
+#   my $r = reply($pg, find_session => 'acme', undef);
+#   is($r->{code}, undef);              # else the code of an error
+#   is($r->{data}{session}{status}, 'WORKING');
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use JSON::PP ();
+use Waha::Ingest ();
+
+our @EXPORT = qw(reply code reply_sql decode);
+
+my $json = JSON::PP->new->utf8->allow_nonref;
+
+
+sub reply_sql {
+    my ($name, @arguments) = @_;
+
+    return "select * from waha.$name("
+           . join(', ', map { ref $_ ? Waha::Ingest::quote('{'
+                                  . join(',', @$_) . '}')
+                              : Waha::Ingest::quote($_) } @arguments) . ')';
+}
+
+
+sub reply {
+    my ($pg, $name, @arguments) = @_;
+
+    return decode(@{ $pg->rows(reply_sql($name, @arguments),
+                               user => 'waha_gateway')->[0] });
+}
+
+
+# only the code of an error, or an empty text
+
+sub code {
+    return reply(@_)->{code} // '';
+}
+
+
+sub decode {
+    my ($code, $data) = @_;
+
+    return { code => $code,
+             data => defined $data ? $json->decode($data) : undef };
+}
+
+
+1;

@@ -1,0 +1,354 @@
+# The rows of sessions: made once, spread over servers, kept in step with
+# WAHA, deleted so that nothing is lost.
+
+use Waha::Test;
+use Waha::Ingest;
+use Waha::Reply;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+my $now = time * 1000;
+
+$pg->organization('acme');
+$pg->organization('other', session => 't2');
+$pg->organization('off', enabled => 0);
+
+
+subtest 'the first session' => sub {
+    my $r = reply($pg, reserve_session => 'acme', undef, 'Sales',
+                  [ 'w1' ], 5);
+    is($r->{code}, undef, 'is made');
+    is($r->{data}{created}, JSON::PP::true, 'which is told');
+    is($r->{data}{instance}, 'w1', 'on the server');
+    is($r->{data}{age}, undef, 'nothing is known of it yet');
+    is($r->{data}{organization_id}, id_of('acme'), 'it is of its tenant');
+
+    my $s = $r->{data}{session};
+    like(delete $s->{created_at}, qr/^\d{4}-\d\d-\d\dT[\d:]+\.\d{3}Z$/,
+         'with a time');
+    is_deeply($s, { session => 'tenant-acme', id => undef, label => 'Sales',
+                    status => 'NOT_CREATED', phone => undef, name => undef,
+                    connected_at => undef, primary => JSON::PP::true },
+              'is named after its organization');
+
+    $r = reply($pg, reserve_session => 'acme', undef, undef,
+               [ 'w1', 'w2' ], 5);
+    is($r->{data}{session}{session}, 'tenant-acme', 'again: the same');
+    is($r->{data}{created}, JSON::PP::false, 'not made again');
+    is($r->{data}{session}{label}, 'Sales', 'its label stays');
+
+    is(reply($pg, reserve_session => 'acme', undef, 'Shop', [ 'w1' ], 5)
+           ->{data}{session}{label}, 'Shop', 'unless another is given');
+};
+
+
+subtest 'names' => sub {
+    my $name = sub {
+        my ($slug) = @_;
+        $pg->organization($slug);
+        return reply($pg, reserve_session => $slug, undef, undef,
+                     [ 'w1' ], 5)->{data}{session}{session};
+    };
+
+    my $opaque = qr/^waha_[0-9a-f]{32}$/;
+
+    is($name->('a' x 47), 'tenant-' . 'a' x 47, 'the longest slug');
+    like($name->('a' x 48), $opaque, 'one that is too long');
+    like($name->('a.b'), $opaque, 'one with other characters');
+    $pg->psql("insert into waha.sessions (name, organization_slug)
+               values ('tenant-taken', 'other')");
+    like($name->('taken'), $opaque, "one whose name is somebody else's");
+    is($pg->value("select organization_slug from waha.sessions
+                    where name = 'tenant-taken'"), 'other', 'who keeps it');
+
+    my $second = reply($pg, reserve_session => 'acme', 'two', undef,
+                       [ 'w1' ], 5)->{data}{session};
+    like($second->{session}, $opaque, 'a further session');
+    is($second->{id}, 'two', "has the caller's id");
+    is($second->{primary}, JSON::PP::false, 'and is not the primary one');
+
+    for my $as ('two', $second->{session}) {
+        is(reply($pg, find_session => 'acme', $as)->{data}{session}{session},
+           $second->{session}, 'is found');
+        is(reply($pg, reserve_session => 'acme', $as, undef, [ 'w1' ], 5)
+               ->{data}{session}{session}, $second->{session},
+           'and not made again');
+        is(code($pg, find_session => 'other', $as), 'unknown_session',
+           'but not by others');
+    }
+
+    is(reply($pg, reserve_session => 'other', 'two', undef, [ 'w1' ], 9)
+           ->{data}{created}, JSON::PP::true, 'who may use the same id');
+    is(reply($pg, find_session => 'acme', undef)->{data}{session}{session},
+       'tenant-acme', 'none named: the primary one');
+};
+
+
+subtest 'refusals' => sub {
+    my @cases = (
+        [ 'unknown_organization', 'none', undef, undef, [ 'w1' ], 5 ],
+        [ 'disabled_organization', 'off', undef, undef, [ 'w1' ], 5 ],
+        [ 'invalid_argument', 'acme', '', undef, [ 'w1' ], 5 ],
+        [ 'invalid_argument', 'acme', 'x' x 101, undef, [ 'w1' ], 5 ],
+        [ 'too_many_sessions', 'acme', 'three', undef, [ 'w1' ], 2 ],
+        [ 'no_instance', 'acme', 'three', undef, [], 5 ],
+    );
+
+    for (@cases) {
+        my ($code, @arguments) = @$_;
+        is(code($pg, reserve_session => @arguments), $code, $code);
+    }
+
+    is(code($pg, reserve_session => 'other', 't2', undef, [ 'w1', 'w2' ], 5),
+       'session_without_instance',
+       'a session of before, when there are several servers');
+    is(reply($pg, reserve_session => 'other', 't2', undef, [ 'w1' ], 5)
+           ->{data}{instance}, 'w1', 'with one server it is there');
+    is(code($pg, $_ => 'acme', 't2', ('WORKING', undef, undef)
+            [ 0 .. ($_ eq 'record_session_check' ? 2 : -1) ]),
+       'unknown_session', "$_ of another tenant's session")
+        for qw(find_session record_session_check disconnect_session
+               delete_session);
+    is(code($pg, list_sessions => 'none'), 'unknown_organization',
+       'sessions of nobody');
+};
+
+
+subtest 'at the same time' => sub {
+    $pg->organization("busy$_") for 1 .. 21;
+    my @psql = map { $pg->session(user => 'waha_gateway') } 1 .. 20;
+
+    my @r = together(\@psql, map { [ 'busy1', undef, undef, [ 'x1' ], 5 ] }
+                             @psql);
+    is(scalar(grep { $_->{data}{created} } @r), 1, 'one makes the primary');
+    is($pg->value("select count(*) from waha.sessions
+                    where organization_slug = 'busy1'"), 1, 'which is one');
+    is(scalar(grep { $_->{data}{session}{session} eq 'tenant-busy1' } @r),
+       20, 'and all get it');
+
+    @r = together(\@psql, map { [ 'busy1', 'same', undef, [ 'x1' ], 5 ] }
+                          @psql);
+    is(scalar(grep { $_->{data}{created} } @r), 1, "one caller's id: one");
+
+    @r = together(\@psql, map { [ 'busy1', "id$_", undef, [ 'x1' ], 5 ] }
+                          1 .. 20);
+    is(scalar(grep { ($_->{code} // '') eq 'too_many_sessions' } @r), 17,
+       'the limit holds');
+    is($pg->value("select count(*) from waha.sessions
+                    where organization_slug = 'busy1'"), 5, 'exactly');
+
+    @r = together(\@psql, map { [ "busy$_", undef, undef,
+                                  [ 'y1', 'y2', 'y3' ], 5 ] } 2 .. 21);
+    is($pg->value("select string_agg(n::text, ' ' order by n) from (
+                       select count(*) as n from waha.sessions
+                        where instance like 'y%' group by instance) i"),
+       '6 7 7', 'the servers get the same number of sessions');
+
+    # those that were deleted do not count
+
+    my ($few) = map { $_->[0] } @{ $pg->rows(
+        "select instance from waha.sessions where instance like 'y%'
+          group by 1 order by count(*) limit 1") };
+    my ($full) = grep { $_ ne $few } qw(y1 y2 y3);
+    reply($pg, delete_session => $_->[0], undef)
+        for @{ $pg->rows("select organization_slug from waha.sessions
+                           where instance = '$full' limit 4") };
+    $pg->organization('late');
+    is(reply($pg, reserve_session => 'late', undef, undef,
+             [ 'y1', 'y2', 'y3' ], 5)->{data}{instance}, $full,
+       'the next goes where there are fewest');
+};
+
+
+subtest 'what WAHA answered' => sub {
+    my $check = sub { reply($pg, record_session_check => 'acme', undef, @_)
+                          ->{data} };
+
+    my $r = $check->('SCAN_QR_CODE', undef, undef);
+    is("$r->{session}{status} $r->{age}", 'SCAN_QR_CODE 0', 'is written');
+    is(shown('acme'), 'tenant-acme|SCAN_QR_CODE||', 'and shown to the CRM');
+
+    $r = $check->('WORKING', '4915112345678@c.us', 'Acme');
+    is("$r->{session}{phone} $r->{session}{name}", '+4915112345678 Acme',
+       'number and name');
+    ok(my $since = $r->{session}{connected_at}, 'and since when');
+    is(shown('acme'), 'tenant-acme|WORKING|+4915112345678|t', 'are shown');
+
+    is($check->('WORKING', undef, undef)->{session}{phone},
+       '+4915112345678', 'a number that is not told stays');
+    is($check->('WORKING', '4915112345678', undef)->{session}{connected_at},
+       $since, 'as does since when');
+
+    my $row = "select xmin from organizations where slug = 'acme'";
+    my $xmin = $pg->value($row);
+    $check->('WORKING', '4915112345678', 'Acme');
+    is($pg->value($row), $xmin, "the CRM's row is left alone then");
+
+    is(session_event('tenant-acme', status => 'FAILED',
+                     sent_at => $now + 60_000), 'session_updated',
+       'a webhook that comes later');
+    is(reply($pg, find_session => 'acme', undef)->{data}{session}{status},
+       'FAILED', 'counts');
+
+    $r = $check->('NOT_CREATED', undef, undef);
+    is($r->{session}{phone}, undef, 'who is not there has no number');
+    is(shown('acme'), 'tenant-acme|NOT_CREATED||', 'nor is one shown');
+};
+
+
+subtest 'disconnected' => sub {
+    reply($pg, record_session_check => 'acme', undef, 'WORKING',
+          '4915112345678', 'Acme');
+
+    my $s = reply($pg, disconnect_session => 'acme', undef)
+                ->{data}{session};
+    is("$s->{status} " . ($s->{phone} // 'none'), 'STOPPED none',
+       'without a number');
+    is($s->{connected_at}, undef, 'and connection');
+    is(shown('acme'), 'tenant-acme|STOPPED||', 'also for the CRM');
+
+    $s = reply($pg, record_session_check => 'acme', undef, 'WORKING',
+               '4915112345679', 'Acme')->{data}{session};
+    is("$s->{status} $s->{phone}", 'WORKING +4915112345679',
+       'and again with another');
+};
+
+
+subtest 'deleted' => sub {
+    is_deeply(reply($pg, delete_session => 'acme', undef)->{data},
+              { deleted => JSON::PP::true }, 'a session');
+    is(code($pg, delete_session => 'acme', 'tenant-acme'),
+       'unknown_session', 'is gone');
+    is(code($pg, $_->[0] => 'acme', @$_[1 .. $#$_]), 'unknown_session',
+       "for $_->[0]")
+        for [ find_session => 'tenant-acme' ],
+            [ disconnect_session => 'tenant-acme' ],
+            [ record_session_check => 'tenant-acme', 'WORKING', undef,
+              undef ];
+    is(scalar @{ reply($pg, list_sessions => 'acme')->{data}{sessions} }, 1,
+       'from the list');
+    is(shown('acme'), '|||', "and from the CRM's row");
+
+    is(session_event('tenant-acme', status => 'WORKING', phone => '4915',
+                     sent_at => $now + 120_000), 'duplicate',
+       'a status that is late');
+    is(shown('acme'), '|||', 'does not show it');
+    is(code($pg, find_session => 'acme', 'tenant-acme'), 'unknown_session',
+       'nor revive it');
+    is(outcome($pg, message(session => 'tenant-acme', message_id => 'L1',
+                            phone => '79222222222'))->{organization},
+       'acme', 'a message that is late finds its organization');
+
+    my $r = reply($pg, reserve_session => 'acme', undef, undef,
+                  [ 'w1' ], 5)->{data};
+    is("$r->{session}{session} $r->{created} $r->{session}{status}",
+       'tenant-acme 1 NOT_CREATED', 'made again it has its name');
+    is($r->{session}{phone}, undef, 'and no number');
+
+    reply($pg, delete_session => 'acme', undef);
+    is(code($pg, reserve_session => 'acme', undef, undef, [ 'w1' ], 1),
+       'too_many_sessions', 'unless there are too many');
+    $pg->psql("select waha.add_session('acme', 'tenant-acme')");
+    is(code($pg, find_session => 'acme', undef), '',
+       'an administrator can bring it back');
+};
+
+
+subtest 'what workers are told' => sub {
+    $pg->psql('create table told (n serial, payload text)');
+
+    my @cases = (
+        [ "insert into organizations (slug) values ('news')", 'news' ],
+        [ "update organizations set name = 'x' where slug = 'news'", '' ],
+        [ "update organizations set whatsapp_enabled = true
+            where slug = 'news'", 'news' ],
+        [ "update organizations set whatsapp_enabled = true
+            where slug = 'news'", '' ],
+        [ reply_sql(reserve_session => 'news', undef, undef, [ 'w1' ], 5),
+          'news' ],
+        [ reply_sql(reserve_session => 'news', undef, undef, [ 'w1' ], 5),
+          '' ],
+        [ reply_sql(record_session_check => 'news', undef, 'WORKING', '49',
+                    undef), '' ],
+        [ call_sql(ingest => { provider => 'waha', kind => 'session',
+                               session => 'tenant-news', status => 'FAILED',
+                               sent_at => $now + 60_000 }), '' ],
+        [ reply_sql(delete_session => 'news', undef), 'news' ],
+        [ "insert into waha.api_keys (id, organization_slug, hash, scopes)
+               values ('k1', 'news', '', '{read}')", 'k1' ],
+        [ "update waha.api_keys set last_used_at = now()", '' ],
+        [ "delete from waha.api_keys where id = 'k1'", 'k1' ],
+        [ "delete from organizations where slug = 'news'", 'news' ],
+    );
+
+    my $listener = $pg->session;
+    $listener->query('listen waha_tenant');
+
+    for (@cases) {
+        my ($sql, $payload) = @$_;
+        $pg->psql($sql);
+        my %told = map { $_ => 1 } $listener->query('select 1')
+                                   =~ /with payload "([^"]*)"/g;
+        is(join(' ', sort keys %told), $payload,
+           ($payload eq '' ? 'nothing: ' : "$payload: ")
+           . substr $sql =~ s/\s+/ /gr, 0, 60);
+    }
+};
+
+
+$t->done;
+
+
+sub id_of {
+    my ($slug) = @_;
+
+    return $pg->value("select id from organizations where slug = '$slug'");
+}
+
+
+sub shown {
+    my ($slug) = @_;
+
+    return $pg->psql("select whatsapp_session_name, whatsapp_status,
+                             whatsapp_phone_number,
+                             whatsapp_connected_at is not null or null
+                        from organizations where slug = '$slug'");
+}
+
+
+sub session_event {
+    my ($session, %event) = @_;
+
+    return outcome($pg, { provider => 'waha', kind => 'session',
+                          session => $session, %event })->{action};
+}
+
+
+# runs waha.reserve_session in all of them, at once
+
+sub together {
+    my ($psql, @arguments) = @_;
+
+    # they wait for each other until the last one is there
+
+    my $gate = $pg->session;
+    $gate->query('begin; select pg_advisory_xact_lock(1)');
+
+    for my $n (0 .. $#$psql) {
+        $psql->[$n]->async('select pg_advisory_lock_shared(1), '
+            . 'pg_advisory_unlock_shared(1) \g /dev/null' . "\n"
+            . reply_sql(reserve_session => @{ $arguments[$n] }));
+    }
+
+    wait_for(sub { $pg->value("select count(*) from pg_locks
+                                where locktype = 'advisory'
+                                  and not granted") == @$psql }, 20)
+        or die 'they do not come together';
+
+    $gate->query('commit');
+
+    return map {
+        my ($code, $data) = split /\|/, $_->result(30), 2;
+        decode(length $code ? $code : undef, length $data ? $data : undef);
+    } @$psql;
+}
