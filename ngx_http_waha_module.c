@@ -13,6 +13,7 @@
 #include <ngx_http_waha_claims.h>
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_query.h>
+#include <ngx_http_waha_call.h>
 #include <ngx_http_waha_webhook.h>
 
 
@@ -21,6 +22,7 @@
 
 
 static ngx_int_t ngx_http_waha_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_waha_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_waha_variable_batch(ngx_http_request_t *r,
@@ -265,7 +267,7 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
 static ngx_http_module_t  ngx_http_waha_module_ctx = {
     ngx_http_waha_add_variables,           /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_waha_init,                    /* postconfiguration */
 
     ngx_http_waha_create_main_conf,        /* create main configuration */
     ngx_http_waha_init_main_conf,          /* init main configuration */
@@ -336,6 +338,15 @@ ngx_http_waha_add_variables(ngx_conf_t *cf)
         var->get_handler = v->get_handler;
         var->data = v->data;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_init(ngx_conf_t *cf)
+{
+    ngx_http_waha_call_filter_init();
 
     return NGX_OK;
 }

@@ -51,8 +51,7 @@ struct ngx_http_waha_call_s {
     cJSON                 *json;
 
     /* private */
-    ngx_http_request_t    *subrequest;
-    ngx_uint_t             outcome;
+    ngx_int_t              outcome;
     u_char                *last;
     u_char                *end;
 
@@ -66,7 +65,8 @@ struct ngx_http_waha_call_s {
  * Calls WAHA by a subrequest in memory; the call belongs to the caller and
  * must live as long as r, the main request, which may have one call at a
  * time.  Nothing of r goes along but what call says.  NGX_OK: the handler
- * will be called; NGX_ERROR: it will not.
+ * will be called, unless the client leaves before; NGX_ERROR: it will not.
+ * A content handler that has called has to hold a count of r->main.
  */
 ngx_int_t ngx_http_waha_call(ngx_http_request_t *r,
     ngx_http_waha_call_t *call);
