@@ -1,0 +1,203 @@
+# Keys of callers: made once, stored hashed, checked, revoked; organizations
+# as operators see them.
+
+use Waha::Test;
+use Waha::Reply;
+use Digest::SHA ();
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+
+$pg->organization('acme', session => 't1');
+$pg->organization('other');
+$pg->psql('create role operator login in role waha_admin');
+
+my ($acme) = map { $pg->value("select id from organizations
+                               where slug = '$_'") } 'acme';
+
+
+subtest 'a key' => sub {
+    my $r = reply($pg, create_api_key => 'acme', 'CRM', undef, 3600);
+    is($r->{code}, undef, 'is made');
+
+    my $key = $r->{data}{key};
+    like($key, qr/^wak_[0-9a-f]{8}_[A-Za-z0-9_-]{43}$/, 'and looks like one');
+    is($r->{data}{label}, 'CRM', 'with its label');
+    is_deeply($r->{data}{scopes}, [ 'read', 'write' ], 'and scopes');
+
+    my $who = who($key);
+    is($who->{code}, undef, 'it is known');
+
+    my $until = delete $who->{data}{expires_at};
+    cmp_ok(abs($until - time - 3600), '<', 60, 'until it expires');
+    is_deeply($who->{data}, { organization => 'acme', id => $acme,
+                              operator => JSON::PP::false,
+                              scopes => [ 'read', 'write' ] },
+              'whose it is');
+
+    unlike($pg->psql('select k::text from waha.api_keys k'),
+           qr/\Q${\ substr $key, 13, 20}\E/, 'its secret is not stored');
+    unlike($pg->log, qr/\Q${\ substr $key, 13, 20}\E/, 'nor logged');
+
+    my ($list) = reply($pg, list_api_keys => 'acme')->{data}{keys};
+    is($list->[0]{id}, substr($key, 4, 8), 'it is listed');
+    ok($list->[0]{last_used_at}, 'with its last use');
+    ok(!exists $list->[0]{hash} && !exists $list->[0]{key},
+       'without what it is checked by');
+
+    (my $wrong = $key) =~ s/(.)$/$1 eq 'A' ? 'E' : 'A'/e;
+    is(who($wrong)->{code}, 'unknown_key', 'another secret is refused');
+    is(code($pg, authenticate => substr($key, 4, 8), ''), 'unknown_key',
+       'so is none');
+    is(code($pg, authenticate => undef, undef), 'unknown_key', 'and no key');
+
+    $pg->psql("update waha.api_keys set expires_at = now()");
+    is(who($key)->{code}, 'unknown_key', 'one that has expired is unknown');
+};
+
+
+subtest 'scopes' => sub {
+    my $r = reply($pg, create_api_key => 'acme', undef, 'read', undef);
+    is_deeply(who($r->{data}{key})->{data}{scopes}, [ 'read' ],
+              'only to read');
+    is(who($r->{data}{key})->{data}{expires_at}, undef, 'for ever');
+
+    is(code($pg, create_api_key => 'acme', undef, $_, undef),
+       'invalid_argument', "scope \"$_\"") for 'write', 'admin', '';
+    is(code($pg, create_api_key => 'acme', undef, undef, $_),
+       'invalid_argument', "expires in $_") for 0, -1;
+    is(code($pg, create_api_key => 'none', undef, undef, undef),
+       'unknown_organization', 'for nobody');
+    is(code($pg, list_api_keys => 'none'), 'unknown_organization',
+       'of nobody');
+};
+
+
+subtest 'two at a time' => sub {
+    my $keys = reply($pg, list_api_keys => 'acme')->{data}{keys};
+    is(scalar @$keys, 1, 'what has expired is gone');
+
+    my @psql = map { $pg->session(user => 'waha_gateway') } 1 .. 8;
+    $_->async(reply_sql(create_api_key => 'acme', undef, undef, undef))
+        for @psql;
+    my @made = grep { !/^too_many_keys\|$/ } map { $_->result(30) } @psql;
+    is(scalar @made, 1, 'no third one, also with many at once');
+
+    is(code($pg, delete_api_key => 'other', $keys->[0]{id}), 'unknown_key',
+       'another tenant cannot revoke it');
+    is(code($pg, delete_api_key => 'acme', $keys->[0]{id}), '',
+       'its own can');
+    is(code($pg, delete_api_key => 'acme', $keys->[0]{id}), 'unknown_key',
+       'once');
+    is(code($pg, create_api_key => 'acme', undef, undef, undef), '',
+       'then there is room');
+};
+
+
+subtest 'used all the time' => sub {
+    my $key = reply($pg, create_api_key => 'other', undef, undef, undef)
+                  ->{data}{key};
+    my $row = "select xmin from waha.api_keys
+                where organization_slug = 'other'";
+
+    who($key);
+    my $xmin = $pg->value($row);
+    who($key) for 1 .. 3;
+    is($pg->value($row), $xmin, 'it is not written each time');
+
+    $pg->psql("update waha.api_keys set last_used_at = now() - '1 h'::interval");
+    my $holder = $pg->session;
+    $holder->query("begin; select from waha.api_keys for update");
+    my $blocked = $pg->session(user => 'waha_gateway');
+    $blocked->async(reply_sql(authenticate => substr($key, 4, 8),
+                              Digest::SHA::sha256_hex(substr $key, 13)));
+    like($blocked->result(5) // 'waits', qr/"organization"/,
+         'nobody waits for who writes it');
+    $holder->query('rollback');
+
+    $pg->psql("delete from waha.organizations where slug = 'other'");
+    is(who($key)->{code}, 'unknown_key', 'it goes with its organization');
+};
+
+
+subtest "an operator's key" => sub {
+    my $key = $pg->value("select waha.create_operator_key('root', '1 day')",
+                         user => 'operator');
+
+    is_deeply([ @{ who($key)->{data} }{qw(organization id operator)} ],
+              [ undef, undef, JSON::PP::true ], 'is one');
+    like(eval { $pg->psql("select waha.create_operator_key('x')",
+                          user => 'waha_gateway') } // $@,
+         qr/permission denied/, 'the gateway makes none');
+
+    my $id = substr $key, 4, 8;
+    is(code($pg, delete_api_key => 'acme', $id), 'unknown_key',
+       'no organization revokes it');
+    like($pg->psql('select waha.list_api_keys(null)', user => 'operator'),
+         qr/$id/, 'psql lists it');
+    $pg->psql("select waha.delete_api_key(null, '$id')",
+              user => 'operator');
+    is(who($key)->{code}, 'unknown_key', 'and revokes it');
+};
+
+
+subtest 'organizations' => sub {
+    my $r = reply($pg, put_organization => 'new-one', 'New', '+49', undef);
+    is("@{ $r->{data} }{qw(organization name country_code enabled created)}",
+       'new-one New 49 1 1', 'one is made');
+
+    $r = reply($pg, put_organization => 'new-one', undef, undef, 'false');
+    is("@{ $r->{data} }{qw(organization name country_code enabled created)}",
+       'new-one New 49 0 0', 'and changed where something is given');
+    is(reply($pg, put_organization => 'new-one', undef, '', undef)
+           ->{data}{country_code}, undef, 'or taken back');
+
+    is(code($pg, put_organization => $_, undef, undef, undef),
+       'invalid_argument', 'slug ' . ($_ // 'null'))
+        for undef, '', '12', '-a', "a b", "a/b", 'x' x 101;
+    is(code($pg, put_organization => 'x', undef, $_, undef),
+       'invalid_argument', "country code $_") for '0', '49151', 'de';
+
+    is(reply($pg, show_organization => 'acme')->{data}{sessions}, 1,
+       'one is shown');
+    is(code($pg, show_organization => 'none'), 'unknown_organization',
+       'or not');
+
+    for my $as ('acme', $acme) {
+        is_deeply(reply($pg, find_organization => $as)->{data},
+                  { organization => 'acme', id => $acme,
+                    enabled => JSON::PP::true }, "found by $as");
+    }
+
+    $pg->psql("insert into organizations (slug) values ('$acme')");
+    is(reply($pg, find_organization => $acme)->{data}{organization}, $acme,
+       'a slug comes before a number');
+    is(code($pg, find_organization => $_), 'unknown_organization',
+       "nobody by \"$_\"") for '', '0', '99999999999999999999', '-1', 'none';
+
+    $pg->psql("insert into organizations (slug)
+               select 'page-' || n from generate_series(1, 120) n");
+    my ($after, @seen);
+    do {
+        $r = reply($pg, list_organizations => $after, 50)->{data};
+        push @seen, map { $_->{organization} } @{ $r->{organizations} };
+        cmp_ok(scalar @{ $r->{organizations} }, '<=', 50, 'a page');
+    } while ($after = $r->{next});
+    is(join(' ', @seen),
+       $pg->value("select string_agg(slug, ' ' order by slug)
+                     from organizations"), 'page by page');
+    is(code($pg, list_organizations => @$_), 'invalid_argument',
+       'no such page') for [ '!', 50 ], [ undef, 0 ], [ undef, 201 ];
+};
+
+
+$t->done;
+
+
+sub who {
+    my ($key) = @_;
+
+    my ($id, $secret) = $key =~ /^wak_(.{8})_(.*)/;
+    return reply($pg, authenticate => $id,
+                 Digest::SHA::sha256_hex($secret));
+}
