@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <math.h>
 #include <ngx_http_waha_json.h>
 
 
@@ -641,6 +642,82 @@ ngx_http_waha_json_flag(ngx_http_waha_json_out_t *out, const char *name,
 
     out->pos = value ? ngx_cpymem(p, "true", sizeof("true") - 1)
                      : ngx_cpymem(p, "false", sizeof("false") - 1);
+}
+
+
+void
+ngx_http_waha_json_null(ngx_http_waha_json_out_t *out, const char *name)
+{
+    u_char  *p;
+
+    ngx_http_waha_json_name(out, name);
+
+    p = ngx_http_waha_json_reserve(out, sizeof("null") - 1);
+    if (p == NULL) {
+        return;
+    }
+
+    out->pos = ngx_cpymem(p, "null", sizeof("null") - 1);
+}
+
+
+void
+ngx_http_waha_json_item(ngx_http_waha_json_out_t *out, const char *name,
+    const cJSON *item)
+{
+    ngx_str_t     value;
+    const cJSON  *child;
+
+    if (cJSON_IsObject(item) || cJSON_IsArray(item)) {
+        ngx_http_waha_json_open(out, name, cJSON_IsObject(item) ? '{' : '[');
+
+        for (child = item->child; child; child = child->next) {
+            ngx_http_waha_json_member(out, child);
+        }
+
+        ngx_http_waha_json_close(out, cJSON_IsObject(item) ? '}' : ']');
+
+    } else if (cJSON_IsString(item)) {
+        value.data = (u_char *) item->valuestring;
+        value.len = ngx_strlen(value.data);
+
+        ngx_http_waha_json_put(out, name, &value);
+
+    } else if (cJSON_IsNumber(item) && isfinite(item->valuedouble)) {
+        ngx_http_waha_json_number(out, name, item->valuedouble);
+
+    } else if (cJSON_IsBool(item)) {
+        ngx_http_waha_json_flag(out, name, cJSON_IsTrue(item));
+
+    } else {
+        ngx_http_waha_json_null(out, name);
+    }
+}
+
+
+void
+ngx_http_waha_json_member(ngx_http_waha_json_out_t *out, const cJSON *item)
+{
+    u_char     *name, *p;
+    size_t      len;
+    uintptr_t   escape;
+
+    name = (u_char *) item->string;
+    len = name ? ngx_strlen(name) : 0;
+    escape = ngx_escape_json(NULL, name, len);
+
+    if (escape) {
+        p = ngx_pnalloc(out->pool, len + escape + 1);
+        if (p == NULL) {
+            out->failed = 1;
+            return;
+        }
+
+        *(u_char *) ngx_escape_json(p, name, len) = '\0';
+        name = p;
+    }
+
+    ngx_http_waha_json_item(out, (char *) name, item);
 }
 
 

@@ -78,6 +78,18 @@ void ngx_http_waha_json_number(ngx_http_waha_json_out_t *out,
 void ngx_http_waha_json_flag(ngx_http_waha_json_out_t *out, const char *name,
     ngx_uint_t value);
 
+/* Writes null. */
+void ngx_http_waha_json_null(ngx_http_waha_json_out_t *out,
+    const char *name);
+
+/* Writes a parsed value with all that is in it. */
+void ngx_http_waha_json_item(ngx_http_waha_json_out_t *out, const char *name,
+    const cJSON *item);
+
+/* The same for a member of a parsed object, under its own name. */
+void ngx_http_waha_json_member(ngx_http_waha_json_out_t *out,
+    const cJSON *item);
+
 /* Gives the text, which is of the pool.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_waha_json_end(ngx_http_waha_json_out_t *out,
     ngx_str_t *text);

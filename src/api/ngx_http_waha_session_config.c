@@ -1,0 +1,393 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_signature.h>
+#include <ngx_http_waha_session_config.h>
+
+
+/* WAHA tries again for about half an hour */
+
+#define NGX_HTTP_WAHA_SESSION_ATTEMPTS  10
+#define NGX_HTTP_WAHA_SESSION_DELAY     2
+
+
+static void ngx_http_waha_session_config_write(
+    ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
+    const cJSON *config);
+static void ngx_http_waha_session_config_metadata(
+    ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
+    const cJSON *metadata);
+static void ngx_http_waha_session_config_ignore(
+    ngx_http_waha_json_out_t *out, const cJSON *ignore);
+static void ngx_http_waha_session_config_webhooks(
+    ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
+    const cJSON *webhooks);
+static void ngx_http_waha_session_config_webhook(
+    ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
+    const cJSON *webhook);
+static void ngx_http_waha_session_config_keep(ngx_http_waha_json_out_t *out,
+    const cJSON *object, const char **names);
+static ngx_uint_t ngx_http_waha_session_config_has_webhook(
+    ngx_http_waha_session_config_t *conf, const cJSON *webhooks);
+static ngx_uint_t ngx_http_waha_session_config_has_event(const cJSON *events,
+    const char *event);
+static ngx_uint_t ngx_http_waha_session_config_equal(const cJSON *object,
+    const char *name, ngx_str_t *value);
+
+
+static const char  *ngx_http_waha_session_events[] = {
+    "session.status", "message.any", "message.ack", "message.reaction",
+    "message.edited", "message.revoked", NULL
+};
+
+static const char  *ngx_http_waha_session_ignored[] = {
+    "status", "channels", "broadcast", NULL
+};
+
+/* members that are ours */
+
+static const char  *ngx_http_waha_session_config_names[] = {
+    "metadata", "ignore", "webhooks", NULL
+};
+
+static const char  *ngx_http_waha_session_metadata_names[] = {
+    "organization_slug", "organization_id", NULL
+};
+
+static const char  *ngx_http_waha_session_webhook_names[] = {
+    "url", "events", "hmac", "retries", NULL
+};
+
+
+ngx_str_t
+ngx_http_waha_session_config_key(ngx_array_t *keys, ngx_str_t *instance)
+{
+    ngx_str_t                  bound, unbound;
+    ngx_uint_t                 i;
+    ngx_http_waha_hmac_key_t  *key;
+
+    ngx_str_null(&bound);
+    ngx_str_null(&unbound);
+
+    key = keys->elts;
+
+    for (i = 0; i < keys->nelts; i++) {
+
+        if (key[i].instance.len == 0) {
+            unbound = key[i].secret;
+
+        } else if (key[i].instance.len == instance->len
+                   && ngx_memcmp(key[i].instance.data, instance->data,
+                                 instance->len)
+                      == 0)
+        {
+            bound = key[i].secret;
+        }
+    }
+
+    return bound.data ? bound : unbound;
+}
+
+
+ngx_int_t
+ngx_http_waha_session_config_create(ngx_pool_t *pool,
+    ngx_http_waha_session_config_t *conf, ngx_str_t *name, ngx_str_t *json)
+{
+    ngx_http_waha_json_out_t  out;
+
+    ngx_http_waha_json_start(&out, pool, 1024);
+
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_put(&out, "name", name);
+    ngx_http_waha_json_flag(&out, "start", 1);
+    ngx_http_waha_session_config_write(&out, conf, NULL);
+    ngx_http_waha_json_close(&out, '}');
+
+    return ngx_http_waha_json_end(&out, json);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_config_merge(ngx_pool_t *pool,
+    ngx_http_waha_session_config_t *conf, const cJSON *config,
+    ngx_str_t *json)
+{
+    ngx_http_waha_json_out_t  out;
+
+    ngx_http_waha_json_start(&out, pool, 1024);
+
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_session_config_write(&out, conf, config);
+    ngx_http_waha_json_close(&out, '}');
+
+    return ngx_http_waha_json_end(&out, json);
+}
+
+
+static void
+ngx_http_waha_session_config_write(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_session_config_t *conf, const cJSON *config)
+{
+    ngx_http_waha_json_open(out, "config", '{');
+
+    ngx_http_waha_session_config_keep(out, config,
+                                      ngx_http_waha_session_config_names);
+
+    ngx_http_waha_session_config_metadata(out, conf,
+                                   ngx_http_waha_json_get(config, "metadata"));
+    ngx_http_waha_session_config_ignore(out,
+                                   ngx_http_waha_json_get(config, "ignore"));
+    ngx_http_waha_session_config_webhooks(out, conf,
+                                   ngx_http_waha_json_get(config, "webhooks"));
+
+    ngx_http_waha_json_close(out, '}');
+}
+
+
+static void
+ngx_http_waha_session_config_metadata(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_session_config_t *conf, const cJSON *metadata)
+{
+    ngx_http_waha_json_open(out, "metadata", '{');
+
+    ngx_http_waha_session_config_keep(out, metadata,
+                                      ngx_http_waha_session_metadata_names);
+
+    ngx_http_waha_json_put(out, "organization_slug",
+                           &conf->organization_slug);
+    ngx_http_waha_json_put(out, "organization_id", &conf->organization_id);
+
+    ngx_http_waha_json_close(out, '}');
+}
+
+
+static void
+ngx_http_waha_session_config_ignore(ngx_http_waha_json_out_t *out,
+    const cJSON *ignore)
+{
+    const char  **name;
+
+    ngx_http_waha_json_open(out, "ignore", '{');
+
+    ngx_http_waha_session_config_keep(out, ignore,
+                                      ngx_http_waha_session_ignored);
+
+    for (name = ngx_http_waha_session_ignored; *name; name++) {
+        ngx_http_waha_json_flag(out, *name, 1);
+    }
+
+    ngx_http_waha_json_close(out, '}');
+}
+
+
+static void
+ngx_http_waha_session_config_webhooks(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_session_config_t *conf, const cJSON *webhooks)
+{
+    const cJSON  *webhook, *ours;
+
+    ours = NULL;
+
+    ngx_http_waha_json_open(out, "webhooks", '[');
+
+    for (webhook = cJSON_IsArray(webhooks) ? webhooks->child : NULL;
+         webhook;
+         webhook = webhook->next)
+    {
+        if (ngx_http_waha_session_config_equal(webhook, "url", &conf->url)) {
+            ours = webhook;
+
+        } else {
+            ngx_http_waha_json_item(out, NULL, webhook);
+        }
+    }
+
+    ngx_http_waha_session_config_webhook(out, conf, ours);
+
+    ngx_http_waha_json_close(out, ']');
+}
+
+
+static void
+ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_session_config_t *conf, const cJSON *webhook)
+{
+    ngx_str_t     value;
+    const char  **event;
+
+    ngx_http_waha_json_open(out, NULL, '{');
+
+    ngx_http_waha_session_config_keep(out, webhook,
+                                      ngx_http_waha_session_webhook_names);
+
+    ngx_http_waha_json_put(out, "url", &conf->url);
+
+    ngx_http_waha_json_open(out, "events", '[');
+
+    for (event = ngx_http_waha_session_events; *event; event++) {
+        value.data = (u_char *) *event;
+        value.len = ngx_strlen(*event);
+
+        ngx_http_waha_json_put(out, NULL, &value);
+    }
+
+    ngx_http_waha_json_close(out, ']');
+
+    if (conf->key.len) {
+        ngx_http_waha_json_open(out, "hmac", '{');
+        ngx_http_waha_json_put(out, "key", &conf->key);
+        ngx_http_waha_json_close(out, '}');
+    }
+
+    ngx_str_set(&value, "exponential");
+
+    ngx_http_waha_json_open(out, "retries", '{');
+    ngx_http_waha_json_put(out, "policy", &value);
+    ngx_http_waha_json_number(out, "delaySeconds",
+                              NGX_HTTP_WAHA_SESSION_DELAY);
+    ngx_http_waha_json_number(out, "attempts",
+                              NGX_HTTP_WAHA_SESSION_ATTEMPTS);
+    ngx_http_waha_json_close(out, '}');
+
+    ngx_http_waha_json_close(out, '}');
+}
+
+
+/* the members of an object but those with these names */
+
+static void
+ngx_http_waha_session_config_keep(ngx_http_waha_json_out_t *out,
+    const cJSON *object, const char **names)
+{
+    const char   **name;
+    const cJSON   *item;
+
+    if (!cJSON_IsObject(object)) {
+        return;
+    }
+
+    for (item = object->child; item; item = item->next) {
+
+        for (name = names; *name; name++) {
+            if (ngx_strcmp(item->string, *name) == 0) {
+                break;
+            }
+        }
+
+        if (*name == NULL) {
+            ngx_http_waha_json_member(out, item);
+        }
+    }
+}
+
+
+ngx_uint_t
+ngx_http_waha_session_config_fits(ngx_http_waha_session_config_t *conf,
+    const cJSON *config)
+{
+    const char   **name;
+    const cJSON   *metadata, *ignore;
+
+    metadata = ngx_http_waha_json_get(config, "metadata");
+    ignore = ngx_http_waha_json_get(config, "ignore");
+
+    for (name = ngx_http_waha_session_ignored; *name; name++) {
+
+        if (!cJSON_IsTrue(ngx_http_waha_json_get(ignore, *name))) {
+            return 0;
+        }
+    }
+
+    return ngx_http_waha_session_config_equal(metadata, "organization_slug",
+                                              &conf->organization_slug)
+           && ngx_http_waha_session_config_equal(metadata, "organization_id",
+                                                 &conf->organization_id)
+           && ngx_http_waha_session_config_has_webhook(conf,
+                                 ngx_http_waha_json_get(config, "webhooks"));
+}
+
+
+/* once: what is sent twice costs twice */
+
+static ngx_uint_t
+ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
+    const cJSON *webhooks)
+{
+    const char   **event;
+    const cJSON   *webhook, *ours;
+
+    ours = NULL;
+
+    for (webhook = cJSON_IsArray(webhooks) ? webhooks->child : NULL;
+         webhook;
+         webhook = webhook->next)
+    {
+        if (!ngx_http_waha_session_config_equal(webhook, "url", &conf->url)) {
+            continue;
+        }
+
+        if (ours) {
+            return 0;
+        }
+
+        ours = webhook;
+    }
+
+    for (event = ngx_http_waha_session_events; *event; event++) {
+
+        if (!ngx_http_waha_session_config_has_event(
+                               ngx_http_waha_json_get(ours, "events"), *event))
+        {
+            return 0;
+        }
+    }
+
+    return conf->key.len == 0
+           || ngx_http_waha_session_config_equal(
+                                          ngx_http_waha_json_get(ours, "hmac"),
+                                          "key", &conf->key);
+}
+
+
+static ngx_uint_t
+ngx_http_waha_session_config_has_event(const cJSON *events,
+    const char *event)
+{
+    const cJSON  *item;
+
+    if (!cJSON_IsArray(events)) {
+        return 0;
+    }
+
+    for (item = events->child; item; item = item->next) {
+
+        if (cJSON_IsString(item)
+            && (ngx_strcmp(item->valuestring, event) == 0
+                || ngx_strcmp(item->valuestring, "*") == 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_session_config_equal(const cJSON *object, const char *name,
+    ngx_str_t *value)
+{
+    ngx_str_t  text;
+
+    text = ngx_http_waha_json_string(object, name);
+
+    return text.data
+           && text.len == value->len
+           && ngx_memcmp(text.data, value->data, text.len) == 0;
+}

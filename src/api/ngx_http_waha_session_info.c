@@ -1,0 +1,161 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_identity.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_session_info.h>
+
+
+#define NGX_HTTP_WAHA_SESSION_STATUS_LEN  64
+#define NGX_HTTP_WAHA_SESSION_NAME_LEN    255
+
+
+static ngx_str_t ngx_http_waha_session_info_phone(const cJSON *me);
+static ngx_str_t ngx_http_waha_session_info_name(const cJSON *me);
+
+
+static const char  *ngx_http_waha_session_passing[] = {
+    "STARTING", "SCAN_QR_CODE", "PASSKEY_REQUIRED",
+    "PASSKEY_CONFIRMATION_REQUIRED", NULL
+};
+
+
+ngx_int_t
+ngx_http_waha_session_info(const cJSON *json, ngx_str_t *name,
+    ngx_http_waha_session_info_t *info)
+{
+    cJSON      *me;
+    ngx_str_t   value;
+
+    value = ngx_http_waha_json_string(json, "name");
+
+    if (value.len != name->len
+        || ngx_memcmp(value.data, name->data, name->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    info->status = ngx_http_waha_session_info_status(json);
+
+    if (info->status.data == NULL) {
+        return NGX_DECLINED;
+    }
+
+    me = ngx_http_waha_json_get(json, "me");
+
+    info->phone = ngx_http_waha_session_info_phone(me);
+    info->push_name = ngx_http_waha_session_info_name(me);
+    info->config = ngx_http_waha_json_get(json, "config");
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_waha_session_info_none(ngx_http_waha_session_info_t *info)
+{
+    ngx_str_set(&info->status, "NOT_CREATED");
+    ngx_str_null(&info->phone);
+    ngx_str_null(&info->push_name);
+    info->config = NULL;
+}
+
+
+ngx_str_t
+ngx_http_waha_session_info_status(const cJSON *json)
+{
+    size_t      i;
+    ngx_str_t   status;
+
+    status = ngx_http_waha_json_string(json, "status");
+
+    if (status.len == 0 || status.len > NGX_HTTP_WAHA_SESSION_STATUS_LEN) {
+        ngx_str_null(&status);
+        return status;
+    }
+
+    for (i = 0; i < status.len; i++) {
+
+        if ((status.data[i] < 'A' || status.data[i] > 'Z')
+            && (status.data[i] < '0' || status.data[i] > '9')
+            && status.data[i] != '_')
+        {
+            ngx_str_null(&status);
+            return status;
+        }
+    }
+
+    return status;
+}
+
+
+static ngx_str_t
+ngx_http_waha_session_info_phone(const cJSON *me)
+{
+    ngx_str_t            id;
+    ngx_http_waha_jid_t  jid;
+
+    id = ngx_http_waha_json_string(me, "id");
+
+    if (id.data == NULL || ngx_http_waha_jid_parse(&id, &jid) != NGX_OK) {
+        ngx_str_null(&id);
+        return id;
+    }
+
+    return jid.phone;
+}
+
+
+/* without the half of a character where it is cut */
+
+static ngx_str_t
+ngx_http_waha_session_info_name(const cJSON *me)
+{
+    ngx_str_t  name;
+
+    name = ngx_http_waha_json_string(me, "pushName");
+
+    if (name.len == 0) {
+        ngx_str_null(&name);
+        return name;
+    }
+
+    if (name.len > NGX_HTTP_WAHA_SESSION_NAME_LEN) {
+        name.len = NGX_HTTP_WAHA_SESSION_NAME_LEN;
+
+        while (name.len && (name.data[name.len] & 0xc0) == 0x80) {
+            name.len--;
+        }
+    }
+
+    return name;
+}
+
+
+ngx_uint_t
+ngx_http_waha_session_info_is(ngx_str_t *status, const char *word)
+{
+    return status->len == ngx_strlen(word)
+           && ngx_strncmp(status->data, word, status->len) == 0;
+}
+
+
+ngx_uint_t
+ngx_http_waha_session_info_passes(ngx_str_t *status)
+{
+    const char  **word;
+
+    for (word = ngx_http_waha_session_passing; *word; word++) {
+
+        if (ngx_http_waha_session_info_is(status, *word)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}

@@ -1,0 +1,340 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_session_info.h>
+#include <ngx_http_waha_shape.h>
+
+
+/* what a status means to people */
+
+typedef struct {
+    const char   *status;
+    ngx_str_t     message;
+    unsigned      qr:1;         /* there is a QR code, or soon will be */
+} ngx_http_waha_shape_status_t;
+
+
+static void ngx_http_waha_shape_data(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_http_waha_shape_t *view);
+static void ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_http_waha_shape_t *view);
+static void ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out,
+    const cJSON *session);
+static void ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_shape_t *view);
+static void ngx_http_waha_shape_qr_url(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_shape_t *view);
+static void ngx_http_waha_shape_extras(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_shape_t *view);
+static ngx_http_waha_shape_status_t *ngx_http_waha_shape_status(
+    ngx_str_t *status);
+static ngx_str_t ngx_http_waha_shape_string(ngx_http_waha_shape_t *view,
+    const char *name);
+static ngx_str_t ngx_http_waha_shape_digits(ngx_http_waha_shape_t *view);
+
+
+static ngx_http_waha_shape_status_t  ngx_http_waha_shape_statuses[] = {
+    { "NOT_CREATED", ngx_string("WhatsApp is not connected"), 0 },
+    { "STOPPED", ngx_string("WhatsApp is disconnected"), 0 },
+    { "STARTING", ngx_string("WhatsApp is starting"), 1 },
+    { "SCAN_QR_CODE", ngx_string("Scan the QR code to connect"), 1 },
+    { "PASSKEY_REQUIRED", ngx_string("Confirm with the passkey"), 0 },
+    { "PASSKEY_CONFIRMATION_REQUIRED",
+      ngx_string("Confirm the code on the phone"), 0 },
+    { "WORKING", ngx_string("WhatsApp is connected"), 0 },
+    { "FAILED", ngx_string("WhatsApp has failed: connect again"), 0 },
+    { NULL, ngx_string("WhatsApp is not ready"), 0 }
+};
+
+
+ngx_int_t
+ngx_http_waha_shape_session(ngx_pool_t *pool, ngx_uint_t shape,
+    ngx_http_waha_shape_t *view, ngx_str_t *json)
+{
+    ngx_http_waha_json_out_t  out;
+
+    ngx_http_waha_json_start(&out, pool, 1024);
+
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_flag(&out, "success", 1);
+
+    switch (shape) {
+
+    case NGX_HTTP_WAHA_SHAPE_WAHA:
+        ngx_http_waha_shape_waha(&out, "data", view);
+        break;
+
+    case NGX_HTTP_WAHA_SHAPE_FLAT:
+        ngx_http_waha_shape_flat(&out, view);
+        ngx_http_waha_shape_data(&out, "data", view);
+        break;
+
+    default: /* NGX_HTTP_WAHA_SHAPE_DATA */
+        ngx_http_waha_shape_data(&out, "data", view);
+    }
+
+    ngx_http_waha_json_close(&out, '}');
+
+    return ngx_http_waha_json_end(&out, json);
+}
+
+
+ngx_int_t
+ngx_http_waha_shape_sessions(ngx_pool_t *pool, ngx_uint_t shape,
+    ngx_http_waha_shape_t *view, const cJSON *sessions, ngx_str_t *json)
+{
+    ngx_http_waha_json_out_t  out;
+
+    ngx_http_waha_json_start(&out, pool, 4096);
+
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_flag(&out, "success", 1);
+
+    if (shape == NGX_HTTP_WAHA_SHAPE_DATA) {
+        ngx_http_waha_json_open(&out, "data", '{');
+    }
+
+    ngx_http_waha_json_open(&out, "sessions", '[');
+
+    for (view->session = cJSON_IsArray(sessions) ? sessions->child : NULL;
+         view->session;
+         view->session = view->session->next)
+    {
+        if (shape == NGX_HTTP_WAHA_SHAPE_DATA) {
+            ngx_http_waha_shape_data(&out, NULL, view);
+
+        } else {
+            ngx_http_waha_json_open(&out, NULL, '{');
+            ngx_http_waha_shape_flat(&out, view);
+            ngx_http_waha_json_close(&out, '}');
+        }
+    }
+
+    ngx_http_waha_json_close(&out, ']');
+
+    if (shape == NGX_HTTP_WAHA_SHAPE_DATA) {
+        ngx_http_waha_json_close(&out, '}');
+    }
+
+    ngx_http_waha_json_close(&out, '}');
+
+    return ngx_http_waha_json_end(&out, json);
+}
+
+
+static void
+ngx_http_waha_shape_data(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_http_waha_shape_t *view)
+{
+    const cJSON  *item;
+
+    if (view->session == NULL) {
+        ngx_http_waha_json_null(out, name);
+        return;
+    }
+
+    ngx_http_waha_json_open(out, name, '{');
+
+    for (item = view->session->child; item; item = item->next) {
+        ngx_http_waha_json_member(out, item);
+    }
+
+    ngx_http_waha_shape_extras(out, view);
+
+    ngx_http_waha_json_close(out, '}');
+}
+
+
+static void
+ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_http_waha_shape_t *view)
+{
+    ngx_str_t  session, status;
+
+    session = ngx_http_waha_shape_string(view, "session");
+    status = ngx_http_waha_shape_string(view, "status");
+
+    ngx_http_waha_json_open(out, name, '{');
+
+    ngx_http_waha_json_flag(out, "success", 1);
+    ngx_http_waha_json_flag(out, "exists",
+                     !ngx_http_waha_session_info_is(&status, "NOT_CREATED"));
+    ngx_http_waha_json_put(out, "status", &status);
+    ngx_http_waha_json_put(out, "name", &session);
+    ngx_http_waha_json_put(out, "sessionName", &session);
+
+    ngx_http_waha_shape_me(out, view->session);
+
+    ngx_http_waha_shape_extras(out, view);
+
+    ngx_http_waha_json_close(out, '}');
+}
+
+
+static void
+ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out, const cJSON *session)
+{
+    u_char     *p;
+    ngx_str_t   phone, id, name, connected_at;
+
+    phone = ngx_http_waha_json_string(session, "phone");
+    name = ngx_http_waha_json_string(session, "name");
+    connected_at = ngx_http_waha_json_string(session, "connected_at");
+
+    if (phone.len < 2) {
+        ngx_http_waha_json_null(out, "me");
+        return;
+    }
+
+    id.len = phone.len - 1 + sizeof("@c.us") - 1;
+
+    id.data = ngx_pnalloc(out->pool, id.len);
+    if (id.data == NULL) {
+        out->failed = 1;
+        return;
+    }
+
+    p = ngx_cpymem(id.data, phone.data + 1, phone.len - 1);
+    ngx_memcpy(p, "@c.us", sizeof("@c.us") - 1);
+
+    ngx_http_waha_json_open(out, "me", '{');
+    ngx_http_waha_json_put(out, "id", &id);
+    ngx_http_waha_json_put(out, "pushName", &name);
+    ngx_http_waha_json_close(out, '}');
+
+    ngx_http_waha_json_put(out, "phone", &phone);
+    ngx_http_waha_json_put(out, "connected_at", &connected_at);
+}
+
+
+static void
+ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_shape_t *view)
+{
+    ngx_str_t                      status, session, id, label, phone;
+    ngx_http_waha_shape_status_t  *shown;
+
+    status = ngx_http_waha_shape_string(view, "status");
+    session = ngx_http_waha_shape_string(view, "session");
+    id = ngx_http_waha_shape_string(view, "id");
+    label = ngx_http_waha_shape_string(view, "label");
+    phone = ngx_http_waha_shape_digits(view);
+
+    shown = ngx_http_waha_shape_status(&status);
+
+    ngx_http_waha_json_flag(out, "connected",
+                         ngx_http_waha_session_info_is(&status, "WORKING"));
+    ngx_http_waha_json_put(out, "status", &status);
+    ngx_http_waha_json_put(out, "session", &session);
+    ngx_http_waha_json_put(out, "sessionId", id.data ? &id : &session);
+    ngx_http_waha_json_put(out, "sessionName", &label);
+    ngx_http_waha_json_put(out, "phone", &phone);
+    ngx_http_waha_json_put(out, "phoneNumber", &phone);
+    ngx_http_waha_json_put(out, "message", &shown->message);
+    ngx_http_waha_json_put(out, "pairingCode", &view->pairing_code);
+
+    if (shown->qr) {
+        ngx_http_waha_shape_qr_url(out, view);
+    }
+}
+
+
+static void
+ngx_http_waha_shape_qr_url(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_shape_t *view)
+{
+    u_char     *p;
+    size_t      len;
+    ngx_str_t   session, url;
+
+    session = ngx_http_waha_shape_string(view, "session");
+
+    len = sizeof("/api/whatsapp/sessions//qr?organization=") - 1
+          + session.len + 3 * view->organization.len;
+
+    url.data = ngx_pnalloc(out->pool, len);
+    if (url.data == NULL) {
+        out->failed = 1;
+        return;
+    }
+
+    p = ngx_sprintf(url.data, "/api/whatsapp/sessions/%V/qr", &session);
+
+    if (view->organization.data) {
+        p = ngx_cpymem(p, "?organization=", sizeof("?organization=") - 1);
+        p = (u_char *) ngx_escape_uri(p, view->organization.data,
+                                      view->organization.len,
+                                      NGX_ESCAPE_URI_COMPONENT);
+    }
+
+    url.len = p - url.data;
+
+    ngx_http_waha_json_put(out, "qr_url", &url);
+}
+
+
+static void
+ngx_http_waha_shape_extras(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_shape_t *view)
+{
+    ngx_http_waha_json_put(out, "pairing_code", &view->pairing_code);
+
+    if (view->stale) {
+        ngx_http_waha_json_flag(out, "stale", 1);
+    }
+}
+
+
+static ngx_http_waha_shape_status_t *
+ngx_http_waha_shape_status(ngx_str_t *status)
+{
+    ngx_http_waha_shape_status_t  *shown;
+
+    for (shown = ngx_http_waha_shape_statuses; shown->status; shown++) {
+
+        if (ngx_http_waha_session_info_is(status, shown->status)) {
+            break;
+        }
+    }
+
+    return shown;
+}
+
+
+/* where there is no session, its status tells so */
+
+static ngx_str_t
+ngx_http_waha_shape_string(ngx_http_waha_shape_t *view, const char *name)
+{
+    ngx_str_t  value;
+
+    value = ngx_http_waha_json_string(view->session, name);
+
+    if (view->session == NULL && ngx_strcmp(name, "status") == 0) {
+        ngx_str_set(&value, "NOT_CREATED");
+    }
+
+    return value;
+}
+
+
+static ngx_str_t
+ngx_http_waha_shape_digits(ngx_http_waha_shape_t *view)
+{
+    ngx_str_t  phone;
+
+    phone = ngx_http_waha_shape_string(view, "phone");
+
+    if (phone.len && phone.data[0] == '+') {
+        phone.data++;
+        phone.len--;
+    }
+
+    return phone;
+}
