@@ -334,6 +334,18 @@ $busy->add_session('t1', start => 1, me => { id => '49@c.us' });
 }
 
 
+# a session that is stopped while it starts stays so
+
+my $calm = $t->standin(starting => 0.3, stopping => 0.01);
+$calm->add_session('t1', start => 1);
+is(Waha::HTTP->new(port => $calm->port)->post('/api/sessions/t1/stop',
+       { 'X-Api-Key' => 'adminkey' })->{json}{status}, 'STOPPED',
+   'stopped while it starts');
+$calm->add_session('t2', start => 1);
+ok($calm->reaches('t2', 'SCAN_QR_CODE'), 'a later one shows its code');
+is($calm->session('t1')->{status}, 'STOPPED', 'the stopped one does not');
+
+
 # deletion
 
 is_deeply(said(call(DELETE => '/api/sessions/race')), [ 200, '' ],

@@ -353,7 +353,8 @@ sub _invalid {
 
     my $metadata = $config->{metadata} // {};
     push @wrong, 'config.metadata must be a map of strings'
-        if ref $metadata ne 'HASH' || grep { ref || !defined } values %$metadata;
+        if ref $metadata ne 'HASH'
+           || grep { ref || !defined } values %$metadata;
 
     my $hooks = $config->{webhooks} // [];
     return (@wrong, 'config.webhooks must be an array')
