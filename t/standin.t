@@ -163,11 +163,14 @@ is(call(POST => '/api/sessions', { name => 'a' x 54 })->{status}, 201,
    'a name of 54 characters');
 is(call(POST => '/api/sessions', '{"name":')->{status}, 400,
    'broken JSON: 400');
+like(call(POST => '/api/sessions', '{"name":"plain"}',
+          'Content-Type' => 'text/plain')->{json}{name}, qr/^session_/,
+     'a body that does not say it is JSON is none');
 is(ref call(GET => '/api/sessions')->{json}, 'ARRAY', 'the list is an array');
 
 is_deeply([ map { $_->{name} } @{ call(GET => '/api/sessions')->{json} } ],
           [ 't1' ], 'the list has what runs');
-is(scalar @{ call(GET => '/api/sessions?all=true')->{json} }, 4,
+is(scalar @{ call(GET => '/api/sessions?all=true')->{json} }, 5,
    'with all=true it has all');
 is(call(GET => '/api/sessions/t1')->{json}{name}, 't1', 'one session');
 is_deeply(said(call(GET => '/api/sessions/none')),
@@ -278,6 +281,13 @@ is_deeply([ @$r{qw(status)}, $r->{json}{status}, $r->{json}{me} ],
 ok($waha->reaches('t1', 'SCAN_QR_CODE'), 'with a new QR code');
 is(call(POST => '/api/sessions/idle/logout')->{json}{status}, 'STOPPED',
    'one that is stopped stays so');
+
+$waha->scan('t1');
+$waha->status('t1', 'FAILED', me => undef);
+is_deeply([ @{ call(GET => '/api/sessions/t1')->{json} }{qw(status me)} ],
+          [ 'FAILED', undef ], 'the phone itself has logged it out');
+call(POST => '/api/sessions/t1/restart');
+ok($waha->reaches('t1', 'SCAN_QR_CODE'), 'restarted, it must be scanned');
 
 
 # another configuration
