@@ -42,19 +42,26 @@ typedef enum {
 
 struct ngx_http_waha_api_s {
     ngx_http_request_t             *request;
+
+    /* NULL: found tells why, see ngx_http_waha_route_find() */
     const ngx_http_waha_route_t    *route;
+    ngx_int_t                       found;
+    ngx_uint_t                      methods;
 
     ngx_http_waha_principal_t      *principal;
 
     /* for whom it is done */
     ngx_http_waha_organization_t    organization;
 
+    /* of the path, the query (ngx_keyval_t) and a JSON body, if any */
     ngx_str_t                       params[NGX_HTTP_WAHA_ROUTE_PARAMS];
-
-    /* the members of a JSON body; NULL: there is none */
+    ngx_array_t                    *query_args;
     cJSON                          *body;
 
-    /* the step under way, and the one after it */
+    /*
+     * the step under way, and the one after it; query.args, call.args and
+     * call.accept are for the next step only
+     */
     ngx_http_waha_query_t           query;
     ngx_http_waha_call_t            call;
     ngx_int_t                     (*next)(ngx_http_waha_api_t *api);
@@ -64,6 +71,9 @@ struct ngx_http_waha_api_s {
 
     /* the next call may fail: next() looks at call.code itself */
     unsigned                        tolerant:1;
+
+    unsigned                        preflight:1;
+    unsigned                        admitted:1;
 };
 
 
@@ -74,12 +84,18 @@ ngx_int_t ngx_http_waha_api_access(ngx_http_request_t *r);
 ngx_int_t ngx_http_waha_api_handler(ngx_http_request_t *r);
 
 /*
- * An argument by its name, from the path, else the query, else the body.
- * value->data is NULL when it is not given.  NGX_ERROR: it is not what kind
- * says, or given twice.  Memory is of the request's pool.
+ * An argument by its name, from the path, the query or the body.
+ * value->data is NULL when it is not given; it is not given either when it
+ * is null in the body or empty in the query.  NGX_DECLINED: it is not what
+ * kind says, or given twice; NGX_ERROR: no memory.  Memory is of the
+ * request's pool.
  */
 ngx_int_t ngx_http_waha_api_argument(ngx_http_waha_api_t *api,
     const char *name, ngx_http_waha_argument_e kind, ngx_str_t *value);
+
+/* Answers "invalid_argument", with the name of the argument. */
+ngx_int_t ngx_http_waha_api_invalid(ngx_http_waha_api_t *api,
+    const char *name);
 
 /*
  * Steps of an operation.  Each returns NGX_DONE, and next() is called when

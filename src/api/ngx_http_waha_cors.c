@@ -1,0 +1,126 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_cors.h>
+#include <ngx_http_waha_event.h>
+#include <ngx_http_waha_request.h>
+
+
+#define NGX_HTTP_WAHA_CORS_MAX_AGE  "600"
+
+
+static ngx_str_t *ngx_http_waha_cors_origin(ngx_http_request_t *r);
+
+
+static ngx_str_t  ngx_http_waha_cors_header = ngx_string("origin");
+
+
+ngx_int_t
+ngx_http_waha_cors(ngx_http_request_t *r)
+{
+    ngx_str_t  *origin;
+
+    origin = ngx_http_waha_cors_origin(r);
+
+    if (origin == NULL) {
+        return NGX_OK;
+    }
+
+    /* a value of the configuration ends with NUL */
+
+    if (ngx_http_waha_answer_header(r, "Access-Control-Allow-Origin",
+                                    (char *) origin->data)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_waha_answer_header(r, "Vary", "Origin");
+}
+
+
+ngx_uint_t
+ngx_http_waha_cors_preflight(ngx_http_request_t *r)
+{
+    ngx_str_t                  origin;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    return r->method == NGX_HTTP_OPTIONS
+           && wlcf->api.cors_origins
+           && wlcf->api.cors_origins->nelts
+           && ngx_http_waha_header(r, &ngx_http_waha_cors_header, &origin)
+              == NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_cors_answer(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_waha_cors_origin(r)
+        && (ngx_http_waha_answer_header(r, "Access-Control-Allow-Methods",
+                                        "GET, HEAD, POST, PUT, DELETE")
+            != NGX_OK
+            || ngx_http_waha_answer_header(r, "Access-Control-Allow-Headers",
+                                           "Authorization, Content-Type")
+               != NGX_OK
+            || ngx_http_waha_answer_header(r, "Access-Control-Max-Age",
+                                           NGX_HTTP_WAHA_CORS_MAX_AGE)
+               != NGX_OK))
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
+}
+
+
+/* the origin of the request as the configuration has it, or NULL */
+
+static ngx_str_t *
+ngx_http_waha_cors_origin(ngx_http_request_t *r)
+{
+    ngx_str_t                 *allowed, origin;
+    ngx_uint_t                 i;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (wlcf->api.cors_origins == NULL
+        || ngx_http_waha_header(r, &ngx_http_waha_cors_header, &origin)
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    allowed = wlcf->api.cors_origins->elts;
+
+    for (i = 0; i < wlcf->api.cors_origins->nelts; i++) {
+
+        if (ngx_http_waha_same(&allowed[i], &origin)) {
+            return &allowed[i];
+        }
+    }
+
+    return NULL;
+}

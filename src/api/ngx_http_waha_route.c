@@ -1,0 +1,384 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_api.h>
+#include <ngx_http_waha_route.h>
+
+
+#define NGX_HTTP_WAHA_READ                                                    \
+    NGX_HTTP_WAHA_ROUTE_READ
+#define NGX_HTTP_WAHA_WRITE                                                   \
+    NGX_HTTP_WAHA_ROUTE_WRITE
+#define NGX_HTTP_WAHA_OPERATOR_READ                                           \
+    NGX_HTTP_WAHA_ROUTE_READ|NGX_HTTP_WAHA_ROUTE_OPERATOR
+#define NGX_HTTP_WAHA_OPERATOR_WRITE                                          \
+    NGX_HTTP_WAHA_ROUTE_WRITE|NGX_HTTP_WAHA_ROUTE_OPERATOR
+#define NGX_HTTP_WAHA_GLOBAL_READ                                             \
+    NGX_HTTP_WAHA_OPERATOR_READ|NGX_HTTP_WAHA_ROUTE_GLOBAL
+#define NGX_HTTP_WAHA_GLOBAL_WRITE                                            \
+    NGX_HTTP_WAHA_OPERATOR_WRITE|NGX_HTTP_WAHA_ROUTE_GLOBAL
+
+
+static ngx_uint_t ngx_http_waha_route_match(const char *template,
+    ngx_str_t *path, ngx_str_t *params);
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_contacts[] = {
+    { "search", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_contact[] = {
+    { "id", NGX_HTTP_WAHA_ARG_ID, 1 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_activities[] = {
+    { "contact", NGX_HTTP_WAHA_ARG_ID, 0 },
+    { "type", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "session", NGX_HTTP_WAHA_ARG_SESSION, 0 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "skip", NGX_HTTP_WAHA_ARG_COUNT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_history[] = {
+    { "id", NGX_HTTP_WAHA_ARG_ID, 1 },
+    { "type", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "session", NGX_HTTP_WAHA_ARG_SESSION, 0 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "skip", NGX_HTTP_WAHA_ARG_COUNT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+/* the guides count as they do */
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_history_guide[] = {
+    { "id", NGX_HTTP_WAHA_ARG_ID, 1 },
+    { "type", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "session", NGX_HTTP_WAHA_ARG_SESSION, 0 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "offset", NGX_HTTP_WAHA_ARG_COUNT, 0 },
+    { "limit", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_conversations[] = {
+    { "session", NGX_HTTP_WAHA_ARG_SESSION, 0 },
+    { "unread", NGX_HTTP_WAHA_ARG_FLAG, 0 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_conversation[] = {
+    { "id", NGX_HTTP_WAHA_ARG_TEXT, 1 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_messages[] = {
+    { "id", NGX_HTTP_WAHA_ARG_TEXT, 1 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_export_contact[] = {
+    { "id", NGX_HTTP_WAHA_ARG_ID, 1 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_organizations[] = {
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_slug[] = {
+    { "slug", NGX_HTTP_WAHA_ARG_SLUG, 1 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_organization[] = {
+    { "slug", NGX_HTTP_WAHA_ARG_SLUG, 1 },
+    { "name", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "country_code", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "enabled", NGX_HTTP_WAHA_ARG_FLAG, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_export[] = {
+    { "slug", NGX_HTTP_WAHA_ARG_SLUG, 1 },
+    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_new_key[] = {
+    { "slug", NGX_HTTP_WAHA_ARG_SLUG, 1 },
+    { "label", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "scopes", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "expires_in", NGX_HTTP_WAHA_ARG_COUNT, 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_waha_argument_t  ngx_http_waha_args_key[] = {
+    { "slug", NGX_HTTP_WAHA_ARG_SLUG, 1 },
+    { "key", NGX_HTTP_WAHA_ARG_TEXT, 1 },
+    { NULL, 0, 0 }
+};
+
+
+/* {organization} is checked for every route, {slug} is for operators */
+
+static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
+
+    /* sessions */
+
+    { NGX_HTTP_GET, "/api/whatsapp/sessions",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_SESSIONS, NULL, 0 },
+
+    /* reading */
+
+    { NGX_HTTP_GET, "/api/whatsapp/contacts",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_CONTACTS, ngx_http_waha_args_contacts, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/contacts/{id}",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_FIND_CONTACT, ngx_http_waha_args_contact, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/contacts/{id}/activities",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_history, 0 },
+
+    { NGX_HTTP_GET, "/api/contacts/{id}/activities",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_history_guide, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/activities",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_activities, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/conversations",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_CONVERSATIONS, ngx_http_waha_args_conversations, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/conversations/{id}/messages",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_MESSAGES, ngx_http_waha_args_messages, 0 },
+
+    { NGX_HTTP_POST, "/api/whatsapp/conversations/{id}/read",
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_READ_CONVERSATION, ngx_http_waha_args_conversation, 0 },
+
+    /* operators */
+
+    { NGX_HTTP_GET, "/api/whatsapp/contacts/{id}/export",
+      NGX_HTTP_WAHA_OPERATOR_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_EXPORT_CONTACT, ngx_http_waha_args_export_contact, 0 },
+
+    { NGX_HTTP_DELETE, "/api/whatsapp/contacts/{id}",
+      NGX_HTTP_WAHA_OPERATOR_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_ERASE_CONTACT, ngx_http_waha_args_contact, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/organizations",
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_ORGANIZATIONS, ngx_http_waha_args_organizations, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/organizations/{slug}",
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_SHOW_ORGANIZATION, ngx_http_waha_args_slug, 0 },
+
+    { NGX_HTTP_PUT, "/api/whatsapp/organizations/{slug}",
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_PUT_ORGANIZATION, ngx_http_waha_args_organization, 0 },
+
+    { NGX_HTTP_DELETE, "/api/whatsapp/organizations/{slug}",
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_DELETE_ORGANIZATION, ngx_http_waha_args_slug, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/organizations/{slug}/export",
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_EXPORT_ORGANIZATION, ngx_http_waha_args_export, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/organizations/{slug}/api-keys",
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_LIST_API_KEYS, ngx_http_waha_args_slug, 0 },
+
+    { NGX_HTTP_POST, "/api/whatsapp/organizations/{slug}/api-keys",
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_CREATE_API_KEY, ngx_http_waha_args_new_key, 0 },
+
+    { NGX_HTTP_DELETE, "/api/whatsapp/organizations/{slug}/api-keys/{key}",
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_DELETE_API_KEY, ngx_http_waha_args_key, 0 },
+
+    { 0, NULL, 0, NULL, 0, NULL, 0 }
+};
+
+
+ngx_int_t
+ngx_http_waha_route_find(ngx_uint_t method, ngx_str_t *path,
+    const ngx_http_waha_route_t **route, ngx_str_t *params,
+    ngx_uint_t *methods)
+{
+    const ngx_http_waha_route_t  *rt;
+
+    *methods = 0;
+
+    for (rt = ngx_http_waha_routes; rt->path; rt++) {
+
+        if (!ngx_http_waha_route_match(rt->path, path, params)) {
+            continue;
+        }
+
+        if (rt->method == method
+            || (rt->method == NGX_HTTP_GET && method == NGX_HTTP_HEAD))
+        {
+            *route = rt;
+            return NGX_OK;
+        }
+
+        *methods |= rt->method;
+    }
+
+    return *methods ? NGX_ABORT : NGX_DECLINED;
+}
+
+
+/* "{name}" stands for one segment that is not empty */
+
+static ngx_uint_t
+ngx_http_waha_route_match(const char *template, ngx_str_t *path,
+    ngx_str_t *params)
+{
+    u_char      *p, *last;
+    const char  *t;
+
+    p = path->data;
+    last = p + path->len;
+
+    for (t = template; *t; t++) {
+
+        if (*t != '{') {
+
+            if (p == last || *p++ != (u_char) *t) {
+                return 0;
+            }
+
+            continue;
+        }
+
+        params->data = p;
+
+        while (p < last && *p != '/') {
+            p++;
+        }
+
+        params->len = p - params->data;
+
+        if (params->len == 0) {
+            return 0;
+        }
+
+        params++;
+        t = strchr(t, '}');
+    }
+
+    return p == last;
+}
+
+
+ngx_str_t
+ngx_http_waha_route_param(ngx_http_waha_api_t *api, const char *name)
+{
+    size_t       len;
+    ngx_str_t   *param, none;
+    const char  *t;
+
+    len = ngx_strlen(name);
+    param = api->params;
+
+    for (t = strchr(api->route->path, '{'); t; t = strchr(t, '{')) {
+        t++;
+
+        if (ngx_strncmp(t, name, len) == 0 && t[len] == '}') {
+            return *param;
+        }
+
+        param++;
+    }
+
+    ngx_str_null(&none);
+
+    return none;
+}
+
+
+ngx_int_t
+ngx_http_waha_route_query(ngx_http_waha_api_t *api)
+{
+    ngx_str_t                       *value;
+    const ngx_http_waha_route_t     *route;
+    const ngx_http_waha_argument_t  *arg;
+
+    route = api->route;
+    value = api->query.args;
+
+    if (!(route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL)) {
+        *value++ = api->organization.slug;
+    }
+
+    for (arg = route->args; arg && arg->name; arg++) {
+
+        switch (ngx_http_waha_api_argument(api, arg->name, arg->kind, value)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            return ngx_http_waha_api_invalid(api, arg->name);
+
+        default:
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (value->data == NULL && arg->required) {
+            return ngx_http_waha_api_invalid(api, arg->name);
+        }
+
+        value++;
+    }
+
+    return ngx_http_waha_api_query(api, route->statement,
+                                   ngx_http_waha_api_reply);
+}
