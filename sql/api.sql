@@ -4,7 +4,8 @@
 -- "security definer" are parts of the others.
 --
 -- Pages are in the order of an index: the next one begins after the last row
--- of this one, whatever was added meanwhile.
+-- of this one, whatever was added meanwhile.  Plans may be made while tables
+-- are still empty: they use an index all the same.
 
 create or replace function waha.enter(organization text) returns bigint
 language plpgsql
@@ -26,6 +27,7 @@ create or replace function waha.find_session(organization text, session text)
 returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -56,6 +58,7 @@ create or replace function waha.list_sessions(organization text)
 returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -139,6 +142,7 @@ create or replace function waha.find_contact(organization text,
     contact bigint) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -376,6 +380,7 @@ create or replace function waha.list_activities(organization text,
 returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -513,6 +518,7 @@ create or replace function waha.list_messages(organization text,
     conversation text, after text, size int) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 declare
     v  waha.conversations;
@@ -538,6 +544,7 @@ create or replace function waha.find_conversation(organization text,
     conversation text) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 declare
     v  waha.conversations;
@@ -563,6 +570,7 @@ create or replace function waha.find_media(organization text,
     activity bigint) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare

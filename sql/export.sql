@@ -117,6 +117,7 @@ create or replace function waha.export_contact(organization text,
     contact bigint, after text, size int) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -159,6 +160,7 @@ create or replace function waha.export_organization(slug text, after text,
     size int) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare

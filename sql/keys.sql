@@ -4,6 +4,7 @@ create or replace function waha.authenticate(key_id text, secret_hash text)
 returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -57,6 +58,7 @@ create or replace function waha.find_organization(organization text)
 returns waha.reply
 language plpgsql stable security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -138,6 +140,7 @@ create or replace function waha.create_api_key(slug text, label text,
     scopes text, expires_in int) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -184,6 +187,7 @@ comment on function waha.create_api_key(text, text, text, int) is 'a key for an 
 create or replace function waha.list_api_keys(slug text) returns waha.reply
 language plpgsql stable security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -211,6 +215,7 @@ create or replace function waha.delete_api_key(slug text, id text)
 returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare

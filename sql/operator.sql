@@ -4,6 +4,7 @@ create or replace function waha.read_conversation(organization text,
     conversation text) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -99,6 +100,7 @@ create or replace function waha.show_organization(slug text)
 returns waha.reply
 language plpgsql stable security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -124,6 +126,7 @@ create or replace function waha.put_organization(slug text, name text,
     country_code text, enabled boolean) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare

@@ -47,29 +47,29 @@ create index if not exists quarantine_lid
 
 create or replace function waha.quarantined(organization text,
     contacts bigint[]) returns setof waha.quarantine
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
-    select q.*
-      from waha.quarantine q
-     where q.id in (
-           select k.id
-             from waha.contact_identities i
-             join waha.quarantine k
-               on waha.phone_key(k.event->>'phone') = i.key
-            where i.organization_slug = organization collate "POSIX"
-              and i.contact_id = any (contacts)
-              and i.kind = 'phone'
+#variable_conflict use_column
+declare
+    phones  text[];
+    lids    text[];
+begin
+    select array_agg(i.key) filter (where i.kind = 'phone'),
+           array_agg(i.key) filter (where i.kind = 'lid')
+      into phones, lids
+      from waha.contact_identities i
+     where i.organization_slug = organization collate "POSIX"
+       and i.contact_id = any (contacts);
 
-           union
-
-           select k.id
-             from waha.contact_identities i
-             join waha.quarantine k on k.event->>'lid' = i.key
-            where i.organization_slug = organization collate "POSIX"
-              and i.contact_id = any (contacts)
-              and i.kind = 'lid')
-       and waha.quarantine_owner(q.event) = organization
+    return query
+        select q.*
+          from waha.quarantine q
+         where (waha.phone_key(q.event->>'phone') = any (phones)
+                or q.event->>'lid' = any (lids))
+           and waha.quarantine_owner(q.event) = organization;
+end
 $$;
 
 comment on function waha.quarantined(text, bigint[]) is 'what an organization has of contacts in quarantine';
@@ -221,6 +221,7 @@ create or replace function waha.erase_contact(organization text,
     contact bigint) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -382,6 +383,7 @@ create or replace function waha.delete_organization(slug text)
 returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare

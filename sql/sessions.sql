@@ -91,6 +91,7 @@ create or replace function waha.reserve_session(organization text, id text,
     label text, instances text[], maximum int) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -190,6 +191,7 @@ create or replace function waha.record_session_check(organization text,
 returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -265,6 +267,7 @@ create or replace function waha.disconnect_session(organization text,
     session text) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -295,6 +298,7 @@ create or replace function waha.delete_session(organization text,
     session text) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
