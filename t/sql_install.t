@@ -125,6 +125,70 @@ subtest 'upgrade' => sub {
 };
 
 
+subtest 'upgrade of contract 1' => sub {
+    database('first', 'admin');
+
+    # the tables of before; its functions come with the upgrade anyway
+
+    my $dir = $t->dir . '/first';
+    system('cp', '-r', 'sql', $dir) == 0 or die;
+    open my $in, '<', "$dir/install.sql" or die;
+    my @lines = <$in>;
+    my $old = join '', map {
+        s/:migration < 4 as/false as/r =~ s/contract = 2/contract = 1/r
+        =~ s/migration = 4/migration = 3/r }
+        grep { !/ir (answers|sessions|keys|operator|privacy|api|export)/ }
+        @lines;
+    $old =~ s/^begin;$/begin; set local check_function_bodies = off;/m or die;
+    $old =~ s/^\\ir triggers.sql$//m or die;
+    $old =~ s/^(\\ir )organization.sql/${1}first.sql/m or die;
+    open my $out, '>', "$dir/install.sql" or die;
+    print $out $old;
+    close $out;
+    open $out, '>', "$dir/first.sql" or die;
+    open $in, '<', "$dir/organization.sql" or die;
+    print $out map { s/k\.deleted_at is null/true/r } <$in>;
+    close $out;
+
+    is(install('first', 'admin', undef, "$dir/install.sql"), '',
+       'a database of before');
+    psql('first', q{
+        insert into organizations (slug, whatsapp_enabled)
+            values ('acme', true);
+        insert into waha.sessions (name, organization_slug)
+            values ('t1', 'acme');
+        insert into contacts (organization_slug, phone_1)
+            values ('acme', '+79222222222');
+        insert into waha.conversations (organization_slug, contact_id,
+                session_name, last_message_id, last_message_at,
+                last_direction, unread_count)
+            select 'acme', id, 't1', 'A0', now(), 'inbound', 1
+              from contacts;
+    }, 'admin');
+    like(psql('first', 'select waha.check(2, 2)', 'waha_gateway'),
+         qr/serves contract 1 to 1, the module needs 2 to 2/,
+         'which a new module refuses');
+
+    is(install('first', 'admin'), '', 'is upgraded');
+    is(install('first', 'admin'), '', 'and again');
+    is(join("\n", sort split /\n/, catalogue('first')),
+       join("\n", sort split /\n/, catalogue('plain')),
+       'to what a new one is');
+
+    for my $contract (1, 2) {
+        is(psql('first', "select waha.check($contract, $contract)",
+                'waha_gateway'), '', "a module of contract $contract works");
+    }
+
+    like(psql('first', "select data from waha.list_conversations('acme', "
+                       . "null, null, null, null)", 'waha_gateway'),
+         qr/"session" : "t1"/, 'what was there is listed');
+    like(psql('first', "select data from waha.reserve_session('acme', null, "
+                       . "null, '{w1}', 5)", 'waha_gateway'),
+         qr/"session": "t1"/, 'and its session is the primary one');
+};
+
+
 subtest 'the schema of the CRM' => sub {
     database('app', 'postgres');
 
@@ -256,6 +320,12 @@ sub catalogue {
         select tgrelid::regclass, 't', pg_get_triggerdef(oid)
           from pg_trigger
          where not tgisinternal
+        union all
+        select i.indrelid::regclass, 'i', pg_get_indexdef(i.indexrelid)
+          from pg_index i
+          join pg_class c on c.oid = i.indrelid
+         where c.relnamespace in ('waha'::regnamespace,
+                                  'public'::regnamespace)
         union all
         select null, 'f', oid::regprocedure || prosrc || proacl::text
           from pg_proc
