@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_auth.h>
+#include <ngx_http_waha_auth_cache.h>
 #include <ngx_http_waha_key_file.h>
 #include <ngx_http_waha_signature.h>
 #include <ngx_http_waha_claims.h>
@@ -23,6 +25,7 @@
 
 static ngx_int_t ngx_http_waha_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_waha_access_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_waha_variable_batch(ngx_http_request_t *r,
@@ -219,6 +222,13 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       offsetof(ngx_http_waha_loc_conf_t, auth.enable),
       NULL },
 
+    { ngx_string("waha_auth_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_auth_limit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_waha_main_conf_t, auth_limit),
+      NULL },
+
     { ngx_string("waha_jwt_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
       ngx_http_waha_auth_jwt_key,
@@ -346,9 +356,51 @@ ngx_http_waha_add_variables(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_waha_init(ngx_conf_t *cf)
 {
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_waha_main_conf_t  *wmcf;
+
     ngx_http_waha_call_filter_init();
 
-    return NGX_OK;
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    if (!wmcf->api) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the last runs first: those that set our variable have to be before */
+
+    h = cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers.elts;
+
+    ngx_memmove(&h[1], &h[0],
+                (cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers.nelts - 1)
+                * sizeof(ngx_http_handler_pt));
+
+    h[0] = ngx_http_waha_access_handler;
+
+    return ngx_http_waha_auth_limit_zone(cf, &wmcf->auth_limit);
+}
+
+
+static ngx_int_t
+ngx_http_waha_access_handler(ngx_http_request_t *r)
+{
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (wlcf->auth.enable) {
+        return ngx_http_waha_auth_handler(r);
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -465,6 +517,8 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
 
     wmcf->api_connections = NGX_CONF_UNSET;
 
+    ngx_http_waha_auth_limit_create_conf(&wmcf->auth_limit);
+
     return wmcf;
 }
 
@@ -490,6 +544,8 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
                          NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MAX) ")";
     wmcf->api_pg.statements = ngx_http_waha_query_statements;
     wmcf->api_pg.nstatements = ngx_http_waha_query_nstatements;
+    wmcf->api_pg.channel = "waha_tenant";
+    wmcf->api_pg.notified = ngx_http_waha_auth_cache_drop;
 
     return NGX_CONF_OK;
 }
@@ -945,6 +1001,13 @@ ngx_http_waha_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    wmcf->auth_cache = ngx_http_waha_auth_cache_create(cycle);
+    if (wmcf->auth_cache == NULL) {
+        return NGX_ERROR;
+    }
+
+    wmcf->api_pg.data = wmcf->auth_cache;
+
     wmcf->api_pool = ngx_http_waha_pg_create(cycle, &wmcf->api_pg);
     if (wmcf->api_pool == NULL) {
         return NGX_ERROR;
@@ -967,5 +1030,6 @@ ngx_http_waha_exit_process(ngx_cycle_t *cycle)
 
     if (wmcf && wmcf->api_pool) {
         ngx_http_waha_pg_destroy(wmcf->api_pool);
+        ngx_http_waha_auth_cache_drop(wmcf->auth_cache);
     }
 }

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha_pg.h>
 #include <ngx_http_waha_auth_conf.h>
+#include <ngx_http_waha_auth_limit.h>
 #include <ngx_http_waha_api_conf.h>
 
 
@@ -53,10 +54,14 @@ typedef struct {
     ngx_http_waha_pg_conf_t          api_pg;
     ngx_int_t                        api_connections;
 
+    ngx_http_waha_auth_limit_t       auth_limit;
+
     /* of this worker */
     ngx_http_waha_pg_pool_t         *pool;
     ngx_http_waha_pg_pool_t         *api_pool;
     struct ngx_http_waha_ingest_s   *ingest;
+    struct ngx_http_waha_auth_cache_s
+                                    *auth_cache;
 
     unsigned                         database:1;
     unsigned                         webhook:1;

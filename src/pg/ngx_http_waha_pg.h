@@ -70,6 +70,16 @@ typedef struct {
 
     const ngx_http_waha_pg_statement_t  *statements;
     ngx_uint_t                           nstatements;
+
+    /*
+     * A channel that all connections listen on; may be NULL.  notified() is
+     * called for what comes there, and for each connection that begins to
+     * listen, since what came before is not known.  It must not submit or
+     * cancel jobs.
+     */
+    const char                          *channel;
+    void                               (*notified)(void *data);
+    void                                *data;
 } ngx_http_waha_pg_conf_t;
 
 

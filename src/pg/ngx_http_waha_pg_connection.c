@@ -259,6 +259,11 @@ ngx_http_waha_pg_exchange(ngx_http_waha_pg_connection_t *c)
     (void) ngx_http_waha_pg_consume(c);
 
     ngx_http_waha_pg_results(c);
+
+    if (c->state >= NGX_HTTP_WAHA_PG_IDLE) {
+        /* before the end of a job is told, which is posted */
+        ngx_http_waha_pg_notified(c);
+    }
 }
 
 
@@ -336,6 +341,26 @@ ngx_http_waha_pg_flush(ngx_http_waha_pg_connection_t *c)
 }
 
 
+void
+ngx_http_waha_pg_notified(ngx_http_waha_pg_connection_t *c)
+{
+    PGnotify                 *notify;
+    ngx_http_waha_pg_conf_t  *conf;
+
+    conf = c->pool->conf;
+
+    while ((notify = PQnotifies(c->conn)) != NULL) {
+        PQfreemem(notify);
+
+        /* a pooler may have given the ear of another */
+
+        if (conf->notified) {
+            conf->notified(conf->data);
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c)
 {
@@ -345,6 +370,8 @@ ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c)
 
     /* makes libpq parse what an idle server has to say */
     (void) PQisBusy(c->conn);
+
+    ngx_http_waha_pg_notified(c);
 
     if (c->doomed) {
         return NGX_ERROR;

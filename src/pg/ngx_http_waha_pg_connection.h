@@ -131,6 +131,9 @@ void ngx_http_waha_pg_timer(ngx_http_waha_pg_connection_t *c,
 /* Sends what libpq has buffered, as far as the socket takes it. */
 ngx_int_t ngx_http_waha_pg_flush(ngx_http_waha_pg_connection_t *c);
 
+/* Tells whom it concerns of what was notified. */
+void ngx_http_waha_pg_notified(ngx_http_waha_pg_connection_t *c);
+
 /* NGX_ERROR when an idle connection is found to be dead or about to end. */
 ngx_int_t ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c);
 

@@ -281,6 +281,10 @@ ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c)
 
     c->since = ngx_current_msec;
 
+    if (pool->conf->notified) {
+        pool->conf->notified(pool->conf->data);
+    }
+
     if (!pool->serving) {
         pool->serving = 1;
         ngx_log_error(NGX_LOG_NOTICE, pool->log, 0,

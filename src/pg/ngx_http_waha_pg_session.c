@@ -18,6 +18,10 @@
 #define NGX_HTTP_WAHA_PG_TIMEOUT    6
 #define NGX_HTTP_WAHA_PG_FACTS      7
 
+/* bytes: a name has up to 63 */
+
+#define NGX_HTTP_WAHA_PG_LISTEN     (sizeof("listen ") + 63)
+
 
 static ngx_int_t ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
@@ -33,6 +37,7 @@ static ngx_int_t ngx_http_waha_pg_prepared(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
 static ngx_int_t ngx_http_waha_pg_send_statements(
     ngx_http_waha_pg_connection_t *c, ngx_uint_t again);
+static ngx_int_t ngx_http_waha_pg_listen(ngx_http_waha_pg_connection_t *c);
 static ngx_int_t ngx_http_waha_pg_unfit(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t class, const char *text);
 static ngx_int_t ngx_http_waha_pg_unfit_result(
@@ -314,7 +319,36 @@ ngx_http_waha_pg_send_statements(ngx_http_waha_pg_connection_t *c,
         }
     }
 
+    if (ngx_http_waha_pg_listen(c) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (PQpipelineSync(c->conn) == 0) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_listen(ngx_http_waha_pg_connection_t *c)
+{
+    u_char       text[NGX_HTTP_WAHA_PG_LISTEN];
+    const char  *channel;
+
+    channel = c->pool->conf->channel;
+
+    if (channel == NULL) {
+        return NGX_OK;
+    }
+
+    (void) ngx_snprintf(text, sizeof(text), "listen %s%Z", channel);
+
+    if (PQsendQueryParams(c->conn, (char *) text, 0, NULL, NULL, NULL, NULL,
+                          0)
+        == 0)
+    {
         return NGX_ERROR;
     }
 

@@ -37,7 +37,9 @@ typedef struct {
  * Finds out who calls, in the access phase.  NGX_OK: *principal is set, and
  * $waha_organization.  NGX_AGAIN: the database is asked; the phases are run
  * again, and this has to be called again.  NGX_DECLINED: *code is the code
- * of a refusal.  NGX_ERROR: no memory.
+ * of a refusal.  NGX_ERROR: no memory.  An address that has guessed too
+ * often is refused whatever it brings, right credentials too, lest the
+ * answer tell that they are.
  */
 ngx_int_t ngx_http_waha_auth(ngx_http_request_t *r,
     ngx_http_waha_principal_t **principal, const char **code);

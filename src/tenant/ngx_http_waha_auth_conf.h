@@ -35,10 +35,6 @@ char *ngx_http_waha_auth_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_waha_auth_variable(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* Handler of "waha_auth_limit", of the main configuration. */
-char *ngx_http_waha_auth_limit(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
 void ngx_http_waha_auth_create_conf(ngx_http_waha_auth_conf_t *conf);
 void ngx_http_waha_auth_merge_conf(ngx_http_waha_auth_conf_t *prev,
     ngx_http_waha_auth_conf_t *conf);

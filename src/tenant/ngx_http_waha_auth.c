@@ -1,0 +1,590 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_auth.h>
+#include <ngx_http_waha_auth_limit.h>
+#include <ngx_http_waha_auth_lookup.h>
+#include <ngx_http_waha_request.h>
+
+
+#define NGX_HTTP_WAHA_AUTH_TOKEN  8192
+#define NGX_HTTP_WAHA_AUTH_NAME   255
+
+
+typedef struct ngx_http_waha_auth_s  ngx_http_waha_auth_t;
+
+
+struct ngx_http_waha_auth_s {
+    /* NGX_AGAIN: the answer to the question below decides */
+    ngx_int_t                      rc;
+    ngx_http_waha_statement_e      statement;
+    ngx_str_t                      text;
+
+    ngx_http_waha_principal_t      principal;
+    const char                    *code;
+
+    ngx_http_waha_auth_lookup_t   *lookups;
+
+    unsigned                       started:1;
+
+    /* a refusal is that of a guess */
+    unsigned                       guess:1;
+};
+
+
+static ngx_http_waha_auth_t *ngx_http_waha_auth_get(ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_auth_start(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth);
+static ngx_uint_t ngx_http_waha_auth_in_query(ngx_str_t *args);
+static ngx_int_t ngx_http_waha_auth_bearer(ngx_http_request_t *r,
+    ngx_str_t *token, const char **reason);
+static const char *ngx_http_waha_auth_malformed(ngx_str_t *token);
+static ngx_int_t ngx_http_waha_auth_token(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, ngx_str_t *token);
+static ngx_int_t ngx_http_waha_auth_jwt(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, ngx_str_t *token);
+static ngx_int_t ngx_http_waha_auth_trusted(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, ngx_int_t index);
+static ngx_int_t ngx_http_waha_auth_named(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, ngx_str_t *name);
+static ngx_uint_t ngx_http_waha_auth_is_name(ngx_str_t *name);
+static ngx_int_t ngx_http_waha_auth_finish(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth);
+static ngx_int_t ngx_http_waha_auth_refuse(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, const char *reason);
+static ngx_int_t ngx_http_waha_auth_refusal(ngx_http_request_t *r,
+    const char *code);
+
+
+ngx_int_t
+ngx_http_waha_auth(ngx_http_request_t *r,
+    ngx_http_waha_principal_t **principal, const char **code)
+{
+    ngx_http_waha_auth_t  *auth;
+
+    auth = ngx_http_waha_auth_get(r);
+    if (auth == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!auth->started) {
+        auth->started = 1;
+        auth->rc = ngx_http_waha_auth_start(r, auth);
+    }
+
+    if (auth->rc == NGX_AGAIN) {
+        auth->rc = ngx_http_waha_auth_finish(r, auth);
+    }
+
+    *principal = &auth->principal;
+    *code = auth->code;
+
+    return auth->rc;
+}
+
+
+static ngx_http_waha_auth_t *
+ngx_http_waha_auth_get(ngx_http_request_t *r)
+{
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_waha_ctx(r);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    if (ctx->auth == NULL) {
+        ctx->auth = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_auth_t));
+    }
+
+    return ctx->auth;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   token;
+    const char                 *reason;
+    ngx_http_waha_loc_conf_t   *wlcf;
+    ngx_http_waha_auth_conf_t  *conf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+    conf = &wlcf->auth;
+
+    if (ngx_http_waha_auth_in_query(&r->args)) {
+        /* not with the request, whose line tells the token */
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "waha: a token in the query is refused, client: %V",
+                      &r->connection->addr_text);
+
+        auth->code = "unauthorized";
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_waha_auth_bearer(r, &token, &reason);
+
+    if (rc == NGX_ERROR) {
+        return ngx_http_waha_auth_refuse(r, auth, reason);
+    }
+
+    if (rc == NGX_OK && (conf->jwt.keys || conf->api_keys)) {
+        return ngx_http_waha_auth_token(r, auth, &token);
+    }
+
+    if (conf->variable != NGX_ERROR) {
+        return ngx_http_waha_auth_trusted(r, auth, conf->variable);
+    }
+
+    return ngx_http_waha_auth_refuse(r, auth, "no bearer token");
+}
+
+
+/* logs, histories and other servers would learn it */
+
+static ngx_uint_t
+ngx_http_waha_auth_in_query(ngx_str_t *args)
+{
+    u_char      *p, *last, *end, *eq;
+    ngx_uint_t   i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("access_token"), ngx_string("token"),
+        ngx_string("api_key"), ngx_string("apikey"),
+        ngx_string("x-api-key"), ngx_string("jwt"), ngx_null_string
+    };
+
+    last = args->data + args->len;
+
+    for (p = args->data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+        if (end == NULL) {
+            end = last;
+        }
+
+        eq = ngx_strlchr(p, end, '=');
+        if (eq == NULL) {
+            eq = end;
+        }
+
+        for (i = 0; names[i].len; i++) {
+
+            if ((size_t) (eq - p) == names[i].len
+                && ngx_strncasecmp(p, names[i].data, names[i].len) == 0)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+/* NGX_DECLINED: there is none, NGX_ERROR: no telling which one */
+
+static ngx_int_t
+ngx_http_waha_auth_bearer(ngx_http_request_t *r, ngx_str_t *token,
+    const char **reason)
+{
+    u_char     *p, *last;
+    ngx_int_t   rc;
+    ngx_str_t   value;
+
+    static ngx_str_t  name = ngx_string("authorization");
+    static ngx_str_t  scheme = ngx_string("bearer");
+
+    rc = ngx_http_waha_header(r, &name, &value);
+
+    if (rc != NGX_OK) {
+        *reason = "the header \"Authorization\" is given twice";
+        return rc;
+    }
+
+    if (value.len < scheme.len
+        || ngx_strncasecmp(value.data, scheme.data, scheme.len) != 0
+        || (value.len > scheme.len && value.data[scheme.len] != ' '))
+    {
+        return NGX_DECLINED;
+    }
+
+    p = value.data + scheme.len;
+    last = value.data + value.len;
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    token->data = p;
+    token->len = last - p;
+
+    return NGX_OK;
+}
+
+
+/* the token68 of RFC 9110 */
+
+static const char *
+ngx_http_waha_auth_malformed(ngx_str_t *token)
+{
+    u_char  *p, *last;
+
+    if (token->len > NGX_HTTP_WAHA_AUTH_TOKEN) {
+        return "the token is too long";
+    }
+
+    p = token->data;
+    last = token->data + token->len;
+
+    while (p < last
+           && ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
+               || (*p >= '0' && *p <= '9')
+               || ngx_strlchr((u_char *) "-._~+/", (u_char *) "-._~+/" + 6,
+                              *p)))
+    {
+        p++;
+    }
+
+    if (p == token->data) {
+        return "the token is malformed";
+    }
+
+    while (p < last && *p == '=') {
+        p++;
+    }
+
+    return (p < last) ? "the token is malformed" : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
+    ngx_str_t *token)
+{
+    const char                *reason;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (ngx_http_waha_auth_limited(r) == NGX_BUSY) {
+        auth->code = "too_many_attempts";
+        return NGX_DECLINED;
+    }
+
+    auth->guess = 1;
+
+    reason = ngx_http_waha_auth_malformed(token);
+
+    if (reason) {
+        return ngx_http_waha_auth_refuse(r, auth, reason);
+    }
+
+    if (wlcf->auth.api_keys && ngx_http_waha_auth_like_api_key(token)) {
+
+        if (ngx_http_waha_auth_api_key(token) != NGX_OK) {
+            return ngx_http_waha_auth_refuse(r, auth,
+                                             "the API key is malformed");
+        }
+
+        auth->statement = NGX_HTTP_WAHA_AUTHENTICATE;
+        auth->text = *token;
+
+        return NGX_AGAIN;
+    }
+
+    if (wlcf->auth.jwt.keys == NULL) {
+        return ngx_http_waha_auth_refuse(r, auth,
+                                         "the token is not an API key");
+    }
+
+    return ngx_http_waha_auth_jwt(r, auth, token);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
+    ngx_str_t *token)
+{
+    ngx_int_t                    rc;
+    const char                  *reason;
+    ngx_http_waha_loc_conf_t    *wlcf;
+    ngx_http_waha_jwt_claims_t   claims;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    rc = ngx_http_waha_jwt_verify(r->pool, &wlcf->auth.jwt, token,
+                                  ngx_time(), &claims, &reason);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_waha_auth_refuse(r, auth, reason);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    auth->guess = 0;
+
+    if (claims.operator) {
+        auth->principal.operator = 1;
+        auth->principal.read = 1;
+        auth->principal.write = 1;
+
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_auth_named(r, auth, &claims.organization);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_trusted(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
+    ngx_int_t index)
+{
+    ngx_str_t                   name;
+    ngx_http_variable_value_t  *vv;
+
+    vv = ngx_http_get_flushed_variable(r, index);
+
+    if (vv == NULL || vv->not_found || vv->len == 0) {
+        return ngx_http_waha_auth_refuse(r, auth,
+                                 "the variable of \"waha_organization\" "
+                                 "is empty");
+    }
+
+    name.len = vv->len;
+    name.data = vv->data;
+
+    return ngx_http_waha_auth_named(r, auth, &name);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_named(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
+    ngx_str_t *name)
+{
+    if (!ngx_http_waha_auth_is_name(name)) {
+        return ngx_http_waha_auth_refuse(r, auth,
+                                         "the organization is unknown");
+    }
+
+    auth->statement = NGX_HTTP_WAHA_FIND_ORGANIZATION;
+    auth->text = *name;
+
+    return NGX_AGAIN;
+}
+
+
+/* what PostgreSQL takes as a text, and libpq as a whole */
+
+static ngx_uint_t
+ngx_http_waha_auth_is_name(ngx_str_t *name)
+{
+    u_char    *p, *last;
+    uint32_t   n;
+
+    if (name->len == 0 || name->len > NGX_HTTP_WAHA_AUTH_NAME) {
+        return 0;
+    }
+
+    p = name->data;
+    last = name->data + name->len;
+
+    while (p < last) {
+        n = (*p < 0x80) ? *p++ : ngx_utf8_decode(&p, last - p);
+
+        if (n < 0x20 || n > 0x10ffff || (n >= 0xd800 && n <= 0xdfff)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
+{
+    ngx_int_t                     rc;
+    ngx_http_waha_ctx_t          *ctx;
+    ngx_http_waha_auth_lookup_t  *lookup;
+
+    rc = ngx_http_waha_auth_lookup(r, &auth->lookups, auth->statement,
+                                   &auth->text, &lookup);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (lookup->code) {
+        auth->code = lookup->code;
+        return NGX_DECLINED;
+    }
+
+    if (!lookup->record.known) {
+        return ngx_http_waha_auth_refuse(r, auth,
+                          auth->statement == NGX_HTTP_WAHA_AUTHENTICATE ?
+                              "the API key is unknown"
+                              : "the organization is unknown");
+    }
+
+    auth->principal = lookup->record.principal;
+
+    ctx = ngx_http_waha_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->organization = auth->principal.organization.slug;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_refuse(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
+    const char *reason)
+{
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "waha: credentials are refused: %s", reason);
+
+    if (auth->guess) {
+        ngx_http_waha_auth_guessed(r);
+    }
+
+    auth->code = "unauthorized";
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_waha_auth_organization(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_http_waha_organization_t *organization, const char **code)
+{
+    ngx_int_t                     rc;
+    ngx_http_waha_auth_t         *auth;
+    ngx_http_waha_auth_lookup_t  *lookup;
+
+    auth = ngx_http_waha_auth_get(r);
+    if (auth == NULL) {
+        return NGX_ERROR;
+    }
+
+    *code = "unknown_organization";
+
+    if (!ngx_http_waha_auth_is_name(name)) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_waha_auth_lookup(r, &auth->lookups,
+                                   NGX_HTTP_WAHA_FIND_ORGANIZATION, name,
+                                   &lookup);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (lookup->code) {
+        *code = lookup->code;
+        return NGX_DECLINED;
+    }
+
+    if (!lookup->record.known) {
+        return NGX_DECLINED;
+    }
+
+    *organization = lookup->record.principal.organization;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_auth_challenge(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  value = ngx_string("Bearer realm=\"waha\"");
+
+    h = r->headers_out.www_authenticate;
+
+    if (h && h->value.data == value.data) {
+        /* an error page was refused, too */
+        return NGX_OK;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+    ngx_str_set(&h->key, "WWW-Authenticate");
+    h->value = value;
+
+    r->headers_out.www_authenticate = h;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_auth_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    const char                 *code;
+    ngx_http_waha_principal_t  *principal;
+
+    rc = ngx_http_waha_auth(r, &principal, &code);
+
+    switch (rc) {
+
+    case NGX_OK:
+    case NGX_AGAIN:
+        return rc;
+
+    case NGX_DECLINED:
+        return ngx_http_waha_auth_refusal(r, code);
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_refusal(ngx_http_request_t *r, const char *code)
+{
+    ngx_http_waha_ctx_t            *ctx;
+    const ngx_http_waha_refusal_t  *refusal;
+
+    ctx = ngx_http_waha_ctx(r);
+    refusal = ngx_http_waha_refusal(code);
+
+    if (ctx == NULL || refusal == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->action.data = (u_char *) refusal->code;
+    ctx->action.len = ngx_strlen(refusal->code);
+
+    if (refusal->status == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_waha_auth_challenge(r) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return refusal->status;
+}

@@ -1,0 +1,369 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <openssl/evp.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_auth_lookup.h>
+#include <ngx_http_waha_json.h>
+
+
+#define NGX_HTTP_WAHA_AUTH_KEY_PREFIX  "wak_"
+#define NGX_HTTP_WAHA_AUTH_KEY_ID      8
+#define NGX_HTTP_WAHA_AUTH_KEY_SECRET  43
+
+
+static ngx_int_t ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
+    ngx_http_waha_statement_e statement, ngx_str_t *text, u_char *key);
+static ngx_int_t ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
+    ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text);
+static ngx_int_t ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
+    ngx_http_waha_query_t *query, ngx_str_t *text);
+static void ngx_http_waha_auth_lookup_done(ngx_http_request_t *r,
+    ngx_http_waha_query_t *query);
+static void ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
+    ngx_http_waha_auth_lookup_t *lookup);
+static ngx_int_t ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
+    ngx_http_waha_auth_lookup_t *lookup);
+static ngx_int_t ngx_http_waha_auth_lookup_organization(
+    ngx_http_request_t *r, cJSON *json,
+    ngx_http_waha_organization_t *organization);
+static void ngx_http_waha_auth_lookup_rights(cJSON *json,
+    ngx_http_waha_auth_record_t *record);
+static ngx_uint_t ngx_http_waha_auth_lookup_scope(cJSON *scopes,
+    const char *name);
+
+
+ngx_int_t
+ngx_http_waha_auth_lookup(ngx_http_request_t *r,
+    ngx_http_waha_auth_lookup_t **lookups, ngx_http_waha_statement_e statement,
+    ngx_str_t *text, ngx_http_waha_auth_lookup_t **lookup)
+{
+    u_char                        key[NGX_HTTP_WAHA_AUTH_CACHE_KEY];
+    ngx_int_t                     rc;
+    ngx_http_waha_main_conf_t    *wmcf;
+    ngx_http_waha_auth_lookup_t  *l;
+
+    if (ngx_http_waha_auth_lookup_key(r, statement, text, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (l = *lookups; l; l = l->next) {
+
+        if (ngx_memcmp(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY) == 0) {
+            *lookup = l;
+            return l->waiting ? NGX_AGAIN : NGX_OK;
+        }
+    }
+
+    l = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_auth_lookup_t));
+    if (l == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+
+    l->query.statement = statement;
+
+    l->next = *lookups;
+    *lookups = l;
+    *lookup = l;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    rc = ngx_http_waha_auth_cache_get(wmcf->auth_cache, key, r->pool,
+                                      &l->record);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    l->generation = ngx_http_waha_auth_cache_generation(wmcf->auth_cache);
+
+    return ngx_http_waha_auth_lookup_ask(r, l, text);
+}
+
+
+/* a credential and a name that are spelled alike are different questions */
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
+    ngx_http_waha_statement_e statement, ngx_str_t *text, u_char *key)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, text->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p[0] = (u_char) statement;
+    ngx_memcpy(p + 1, text->data, text->len);
+
+    if (EVP_Digest(p, text->len + 1, key, NULL, EVP_sha256(), NULL) != 1) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
+    ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text)
+{
+    if (ngx_http_waha_auth_lookup_args(r, &lookup->query, text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    lookup->query.handler = ngx_http_waha_auth_lookup_done;
+    lookup->query.data = lookup;
+
+    switch (ngx_http_waha_query(r, &lookup->query)) {
+
+    case NGX_OK:
+        lookup->waiting = 1;
+        return NGX_AGAIN;
+
+    case NGX_DECLINED:
+        lookup->code = lookup->query.code;
+        return NGX_OK;
+
+    default:
+        return NGX_ERROR;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
+    ngx_http_waha_query_t *query, ngx_str_t *text)
+{
+    u_char  *p, hash[EVP_MAX_MD_SIZE];
+
+    if (query->statement == NGX_HTTP_WAHA_FIND_ORGANIZATION) {
+        query->args[0] = *text;
+        return NGX_OK;
+    }
+
+    p = text->data + sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1;
+
+    query->args[0].len = NGX_HTTP_WAHA_AUTH_KEY_ID;
+    query->args[0].data = p;
+
+    p += NGX_HTTP_WAHA_AUTH_KEY_ID + 1;
+
+    if (EVP_Digest(p, NGX_HTTP_WAHA_AUTH_KEY_SECRET, hash, NULL,
+                   EVP_sha256(), NULL)
+        != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    query->args[1].len = 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY;
+    query->args[1].data = p;
+
+    (void) ngx_hex_dump(p, hash, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_waha_auth_lookup_done(ngx_http_request_t *r,
+    ngx_http_waha_query_t *query)
+{
+    ngx_http_waha_auth_lookup_t *lookup = query->data;
+
+    lookup->waiting = 0;
+
+    ngx_http_waha_auth_lookup_answer(r, lookup);
+
+    ngx_http_core_run_phases(r);
+}
+
+
+static void
+ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
+    ngx_http_waha_auth_lookup_t *lookup)
+{
+    const char                 *code;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    code = lookup->query.code;
+
+    if (code == NULL) {
+
+        if (ngx_http_waha_auth_lookup_read(r, lookup) != NGX_OK) {
+            lookup->code = "database_setup";
+            return;
+        }
+
+        lookup->record.known = 1;
+
+    } else if (ngx_strcmp(code, "unknown_key") != 0
+               && ngx_strcmp(code, "unknown_organization") != 0)
+    {
+        lookup->code = code;
+        return;
+    }
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    ngx_http_waha_auth_cache_put(wmcf->auth_cache, lookup->key,
+                                 lookup->generation, &lookup->record);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
+    ngx_http_waha_auth_lookup_t *lookup)
+{
+    cJSON                        *json;
+    ngx_http_waha_auth_record_t  *record;
+
+    if (ngx_http_waha_json_parse(r->pool, &lookup->query.reply, &json)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    record = &lookup->record;
+
+    if (lookup->query.statement == NGX_HTTP_WAHA_AUTHENTICATE) {
+        ngx_http_waha_auth_lookup_rights(json, record);
+
+    } else {
+        record->principal.read = 1;
+        record->principal.write = 1;
+    }
+
+    if (record->principal.operator) {
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_auth_lookup_organization(r, json,
+                                           &record->principal.organization);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_organization(ngx_http_request_t *r, cJSON *json,
+    ngx_http_waha_organization_t *organization)
+{
+    cJSON  *id;
+
+    id = ngx_http_waha_json_get(json, "id");
+    organization->slug = ngx_http_waha_json_string(json, "organization");
+
+    if (organization->slug.len == 0 || !cJSON_IsNumber(id)) {
+        return NGX_ERROR;
+    }
+
+    organization->id.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (organization->id.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    organization->id.len = ngx_sprintf(organization->id.data, "%L",
+                                       (int64_t) id->valuedouble)
+                           - organization->id.data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_waha_auth_lookup_rights(cJSON *json,
+    ngx_http_waha_auth_record_t *record)
+{
+    cJSON  *scopes, *expires;
+
+    scopes = ngx_http_waha_json_get(json, "scopes");
+    expires = ngx_http_waha_json_get(json, "expires_at");
+
+    record->principal.operator =
+                       cJSON_IsTrue(ngx_http_waha_json_get(json, "operator"));
+    record->principal.read = ngx_http_waha_auth_lookup_scope(scopes, "read");
+    record->principal.write = ngx_http_waha_auth_lookup_scope(scopes,
+                                                              "write");
+
+    if (cJSON_IsNumber(expires)) {
+        record->expires = (time_t) expires->valuedouble;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_waha_auth_lookup_scope(cJSON *scopes, const char *name)
+{
+    cJSON  *scope;
+
+    cJSON_ArrayForEach(scope, scopes) {
+
+        if (cJSON_IsString(scope)
+            && ngx_strcmp(scope->valuestring, name) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_waha_auth_like_api_key(ngx_str_t *token)
+{
+    return token->len >= sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1
+           && ngx_strncmp(token->data, NGX_HTTP_WAHA_AUTH_KEY_PREFIX,
+                          sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1)
+              == 0;
+}
+
+
+ngx_int_t
+ngx_http_waha_auth_api_key(ngx_str_t *token)
+{
+    u_char  *p, *id, *secret, *last;
+
+    if (token->len != sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1
+                      + NGX_HTTP_WAHA_AUTH_KEY_ID + 1
+                      + NGX_HTTP_WAHA_AUTH_KEY_SECRET)
+    {
+        return NGX_DECLINED;
+    }
+
+    id = token->data + sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1;
+    secret = id + NGX_HTTP_WAHA_AUTH_KEY_ID + 1;
+    last = token->data + token->len;
+
+    for (p = id; p < secret - 1; p++) {
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9'))) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (*p != '_') {
+        return NGX_DECLINED;
+    }
+
+    for (p = secret; p < last; p++) {
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
+              || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_'))
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
