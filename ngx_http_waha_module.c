@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_api.h>
 #include <ngx_http_waha_auth.h>
 #include <ngx_http_waha_auth_cache.h>
 #include <ngx_http_waha_key_file.h>
@@ -16,6 +17,7 @@
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_query.h>
 #include <ngx_http_waha_call.h>
+#include <ngx_http_waha_media.h>
 #include <ngx_http_waha_webhook.h>
 
 
@@ -361,6 +363,7 @@ ngx_http_waha_init(ngx_conf_t *cf)
     ngx_http_waha_main_conf_t  *wmcf;
 
     ngx_http_waha_call_filter_init();
+    ngx_http_waha_media_filter_init();
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
 
@@ -395,6 +398,10 @@ ngx_http_waha_access_handler(ngx_http_request_t *r)
     ngx_http_waha_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (wlcf->api.enable) {
+        return ngx_http_waha_api_access(r);
+    }
 
     if (wlcf->auth.enable) {
         return ngx_http_waha_auth_handler(r);
@@ -800,11 +807,16 @@ ngx_http_waha_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
+    ngx_http_core_loc_conf_t  *clcf;
+
     if (wlcf->api.enable) {
         return "is duplicate";
     }
 
     wlcf->api.enable = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_waha_api_handler;
 
     return NGX_CONF_OK;
 }

@@ -1,0 +1,716 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_event.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_api.h>
+#include <ngx_http_waha_media.h>
+
+
+#define NGX_HTTP_WAHA_MEDIA_HEADERS   2
+#define NGX_HTTP_WAHA_MEDIA_FILENAME  255
+
+#define NGX_HTTP_WAHA_MEDIA_PATH      "/api/files/"
+
+
+/* what a request is after its redirect; its ctx does not outlive one */
+
+typedef struct {
+    ngx_http_waha_ctx_t  *ctx;
+    ngx_str_t             filename;
+
+    /* headers of the response that are ours, the first ones */
+    ngx_uint_t            own;
+
+    ngx_uint_t            http_version;
+
+    unsigned              judged:1;
+} ngx_http_waha_media_t;
+
+
+static ngx_int_t ngx_http_waha_media_redirect(ngx_http_waha_api_t *api);
+static const char *ngx_http_waha_media_instance(ngx_http_waha_api_t *api,
+    cJSON *reply, ngx_http_waha_instance_t **instance);
+static ngx_int_t ngx_http_waha_media_file(cJSON *reply, ngx_str_t *session,
+    ngx_str_t *file);
+static ngx_uint_t ngx_http_waha_media_safe(ngx_str_t *name);
+static ngx_int_t ngx_http_waha_media_start(ngx_http_request_t *r,
+    ngx_str_t *filename);
+static ngx_int_t ngx_http_waha_media_headers_in(ngx_http_request_t *r);
+static void ngx_http_waha_media_cleanup(void *data);
+static ngx_http_waha_media_t *ngx_http_waha_media_get(ngx_http_request_t *r);
+
+static ngx_int_t ngx_http_waha_media_header_filter(ngx_http_request_t *r);
+static const char *ngx_http_waha_media_failure(ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_media_refuse(ngx_http_request_t *r,
+    const char *code);
+static ngx_int_t ngx_http_waha_media_headers_out(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media);
+static void ngx_http_waha_media_clear(ngx_http_request_t *r, ngx_uint_t own,
+    ngx_uint_t all);
+static ngx_uint_t ngx_http_waha_media_allowed(ngx_table_elt_t *h);
+static ngx_uint_t ngx_http_waha_media_inline(ngx_str_t *type);
+static ngx_int_t ngx_http_waha_media_disposition(ngx_http_request_t *r,
+    ngx_str_t *filename);
+
+
+static const char  *ngx_http_waha_media_headers[] = {
+    "Accept-Ranges",
+    "Content-Range",
+    "ETag",
+    "Last-Modified",
+    NULL
+};
+
+
+/* SVG runs scripts, and what else is an image may be looked at */
+
+static const char  *ngx_http_waha_media_inline_types[] = {
+    "image/",
+    "audio/",
+    "video/",
+    NULL
+};
+
+
+static ngx_str_t  ngx_http_waha_media_bytes =
+    ngx_string("application/octet-stream");
+static ngx_str_t  ngx_http_waha_media_pdf = ngx_string("application/pdf");
+
+
+static ngx_http_output_header_filter_pt  ngx_http_waha_media_next_filter;
+
+
+ngx_int_t
+ngx_http_waha_media(ngx_http_waha_api_t *api)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *activity;
+
+    activity = &api->query.args[1];
+
+    rc = ngx_http_waha_api_argument(api, "activity", NGX_HTTP_WAHA_ARG_ID,
+                                    activity);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_waha_api_invalid(api, "activity");
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    api->query.args[0] = api->organization.slug;
+
+    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_MEDIA,
+                                   ngx_http_waha_media_redirect);
+}
+
+
+static ngx_int_t
+ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
+{
+    cJSON                     *reply;
+    ngx_str_t                  session, file, filename, uri;
+    const char                *code;
+    ngx_http_request_t        *r;
+    ngx_http_waha_instance_t  *instance;
+
+    r = api->request;
+
+    if (ngx_http_waha_json_parse(r->pool, &api->query.reply, &reply)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_waha_media_file(reply, &session, &file) != NGX_OK) {
+        return ngx_http_waha_refuse(r, "no_media");
+    }
+
+    code = ngx_http_waha_media_instance(api, reply, &instance);
+
+    if (code) {
+        return ngx_http_waha_refuse(r, code);
+    }
+
+    uri.len = instance->uri.len + sizeof(NGX_HTTP_WAHA_MEDIA_PATH "/") - 1
+              + session.len + file.len;
+
+    uri.data = ngx_pnalloc(r->pool, uri.len);
+    if (uri.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_sprintf(uri.data, "%V" NGX_HTTP_WAHA_MEDIA_PATH "%V/%V",
+                &instance->uri, &session, &file);
+
+    filename = ngx_http_waha_json_string(reply, "filename");
+
+    if (ngx_http_waha_media_start(r, filename.len ? &filename : &file)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    (void) ngx_http_internal_redirect(r, &uri, NULL);
+
+    /* the redirect has taken a count of its own */
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static const char *
+ngx_http_waha_media_instance(ngx_http_waha_api_t *api, cJSON *reply,
+    ngx_http_waha_instance_t **instance)
+{
+    ngx_str_t                  name;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
+
+    name = ngx_http_waha_json_string(reply, "instance");
+
+    if (name.len) {
+        *instance = ngx_http_waha_api_find_instance(api, &name);
+
+        return *instance ? NULL : "no_instance";
+    }
+
+    if (wlcf->api.instances == NULL) {
+        return "no_instance";
+    }
+
+    if (wlcf->api.instances->nelts > 1) {
+        return "session_without_instance";
+    }
+
+    *instance = wlcf->api.instances->elts;
+
+    return NULL;
+}
+
+
+/* only names are taken of an URL that came with a message */
+
+static ngx_int_t
+ngx_http_waha_media_file(cJSON *reply, ngx_str_t *session, ngx_str_t *file)
+{
+    size_t      len;
+    u_char     *p, *last;
+    ngx_str_t   url;
+
+    url = ngx_http_waha_json_string(reply, "url");
+    *session = ngx_http_waha_json_string(reply, "session");
+
+    p = url.data;
+    last = p + url.len;
+
+    if (url.len == 0 || !ngx_http_waha_media_safe(session)) {
+        return NGX_DECLINED;
+    }
+
+    if (*p != '/') {
+        p = ngx_strlcasestrn(p, last, (u_char *) "://", 3 - 1);
+        if (p == NULL) {
+            return NGX_DECLINED;
+        }
+
+        p = ngx_strlchr(p + 3, last, '/');
+        if (p == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    len = sizeof(NGX_HTTP_WAHA_MEDIA_PATH) - 1;
+
+    if ((size_t) (last - p) <= len + session->len
+        || ngx_strncmp(p, NGX_HTTP_WAHA_MEDIA_PATH, len) != 0
+        || ngx_strncmp(p + len, session->data, session->len) != 0
+        || p[len + session->len] != '/')
+    {
+        return NGX_DECLINED;
+    }
+
+    file->data = p + len + session->len + 1;
+    file->len = last - file->data;
+
+    return ngx_http_waha_media_safe(file) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_media_safe(ngx_str_t *name)
+{
+    u_char      ch;
+    ngx_uint_t  i;
+
+    if (name->len == 0 || name->data[0] == '.') {
+        return 0;
+    }
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if ((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z')
+            || (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '-')
+        {
+            continue;
+        }
+
+        if (ch != '.' || name->data[i - 1] == '.') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_waha_media_start(ngx_http_request_t *r, ngx_str_t *filename)
+{
+    ngx_list_part_t        *part;
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_waha_media_t  *media;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_waha_media_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    media = cln->data;
+
+    media->ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+    media->filename = *filename;
+    media->own = 0;
+    media->http_version = r->http_version;
+    media->judged = 0;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        media->own += part->nelts;
+    }
+
+    if (ngx_http_waha_media_headers_in(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_waha_media_cleanup;
+
+    return NGX_OK;
+}
+
+
+/* the rest of the structure is what a proxy or a log looks at */
+
+static ngx_int_t
+ngx_http_waha_media_headers_in(ngx_http_request_t *r)
+{
+    ngx_uint_t              i;
+    ngx_table_elt_t        *h, *forward[NGX_HTTP_WAHA_MEDIA_HEADERS];
+    ngx_http_headers_in_t   client, *headers;
+
+    client = r->headers_in;
+    headers = &r->headers_in;
+
+    ngx_memzero(headers, sizeof(ngx_http_headers_in_t));
+
+    headers->host = client.host;
+    headers->server = client.server;
+    headers->user_agent = client.user_agent;
+    headers->referer = client.referer;
+    headers->connection_type = client.connection_type;
+    headers->keep_alive_n = client.keep_alive_n;
+    headers->content_length_n = -1;
+
+    if (ngx_list_init(&headers->headers, r->pool,
+                      NGX_HTTP_WAHA_MEDIA_HEADERS, sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    forward[0] = client.range;
+    forward[1] = client.if_range;
+
+    for (i = 0; i < NGX_HTTP_WAHA_MEDIA_HEADERS; i++) {
+
+        if (forward[i]) {
+            h = ngx_list_push(&headers->headers);
+            *h = *forward[i];
+        }
+    }
+
+    if (r->request_body) {
+        r->request_body->bufs = NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+/* nothing is to be done: the handler is what a request is known by */
+
+static void
+ngx_http_waha_media_cleanup(void *data)
+{
+}
+
+
+static ngx_http_waha_media_t *
+ngx_http_waha_media_get(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (r != r->main || !r->internal) {
+        return NULL;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_http_waha_media_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_waha_media_filter_init(void)
+{
+    ngx_http_waha_media_next_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_waha_media_header_filter;
+}
+
+
+static ngx_int_t
+ngx_http_waha_media_header_filter(ngx_http_request_t *r)
+{
+    const char             *code;
+    ngx_http_waha_media_t  *media;
+
+    media = ngx_http_waha_media_get(r);
+
+    if (media == NULL || media->judged) {
+        return ngx_http_waha_media_next_filter(r);
+    }
+
+    media->judged = 1;
+
+    code = ngx_http_waha_media_failure(r);
+
+    /* an answer without a header has made it HTTP/0.9 */
+
+    r->http_version = media->http_version;
+
+    ngx_http_set_ctx(r, media->ctx, ngx_http_waha_module);
+
+    ngx_http_waha_media_clear(r, media->own, code != NULL);
+
+    if (code) {
+        return ngx_http_waha_media_refuse(r, code);
+    }
+
+    if (ngx_http_waha_media_headers_out(r, media) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_waha_media_next_filter(r);
+}
+
+
+/* the status that WAHA gave counts, not that of an error page */
+
+static const char *
+ngx_http_waha_media_failure(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (u == NULL) {
+        return "waha_unavailable";
+    }
+
+    if (u->headers_in.x_accel_redirect) {
+        return "waha_invalid_answer";
+    }
+
+    switch (u->headers_in.status_n) {
+
+    case 0:
+        break;
+
+    case NGX_HTTP_OK:
+    case NGX_HTTP_PARTIAL_CONTENT:
+    case NGX_HTTP_NOT_MODIFIED:
+    case NGX_HTTP_RANGE_NOT_SATISFIABLE:
+        return (r->headers_out.status == u->headers_in.status_n)
+               ? NULL : "waha_invalid_answer";
+
+    case NGX_HTTP_NOT_FOUND:
+        return "media_expired";
+
+    default:
+        return "waha_error";
+    }
+
+    if (r->headers_out.status == 0) {
+        return "waha_invalid_answer";
+    }
+
+    return (u->state && u->state->status == NGX_HTTP_GATEWAY_TIME_OUT)
+           ? "waha_timeout" : "waha_unavailable";
+}
+
+
+static ngx_int_t
+ngx_http_waha_media_refuse(ngx_http_request_t *r, const char *code)
+{
+    ngx_int_t  rc;
+
+    r->err_status = 0;
+    r->headers_out.status_line.len = 0;
+
+    rc = ngx_http_waha_refuse(r, code);
+
+    /* the body that belongs to the header is not wanted any more */
+
+    r->header_only = 1;
+
+    return (rc == NGX_ERROR || rc > NGX_OK) ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_media_headers_out(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media)
+{
+    ngx_str_t            *type;
+    ngx_http_upstream_t  *u;
+
+    type = &r->headers_out.content_type;
+
+    if (r->headers_out.status == NGX_HTTP_NOT_MODIFIED
+        || r->headers_out.status == NGX_HTTP_RANGE_NOT_SATISFIABLE)
+    {
+        r->headers_out.content_type_len = 0;
+        ngx_str_null(type);
+
+        if (r->headers_out.status == NGX_HTTP_RANGE_NOT_SATISFIABLE) {
+            r->headers_out.content_length_n = 0;
+        }
+
+        r->header_only = 1;
+
+        return NGX_OK;
+    }
+
+    u = r->upstream;
+
+    if (!u->cacheable && !u->store) {
+
+        /* what people send each other is not written to disk */
+
+        u->buffering = 0;
+    }
+
+    if (!ngx_http_waha_media_inline(type)) {
+        *type = ngx_http_waha_media_bytes;
+
+        if (ngx_http_waha_media_disposition(r, &media->filename) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    r->headers_out.content_type_len = type->len;
+
+    return ngx_http_waha_answer_header(r, "X-Content-Type-Options",
+                                       "nosniff");
+}
+
+
+static void
+ngx_http_waha_media_clear(ngx_http_request_t *r, ngx_uint_t own,
+    ngx_uint_t all)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    n = 0;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++, n++) {
+
+            if (n >= own) {
+
+                if (all || !ngx_http_waha_media_allowed(&h[i])) {
+                    h[i].hash = 0;
+                }
+
+                continue;
+            }
+
+            if (!all
+                && h[i].key.len == sizeof("Cache-Control") - 1
+                && ngx_strncmp(h[i].key.data, "Cache-Control", h[i].key.len)
+                   == 0)
+            {
+                ngx_str_set(&h[i].value, "private");
+            }
+        }
+    }
+
+    r->headers_out.server = NULL;
+    r->headers_out.date = NULL;
+    r->headers_out.location = NULL;
+    r->headers_out.refresh = NULL;
+    r->headers_out.expires = NULL;
+    r->headers_out.content_encoding = NULL;
+    r->headers_out.www_authenticate = NULL;
+
+    r->headers_out.override_charset = NULL;
+    ngx_str_null(&r->headers_out.charset);
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (all) {
+        ngx_http_clear_content_length(r);
+        ngx_http_clear_accept_ranges(r);
+        ngx_http_clear_last_modified(r);
+        ngx_http_clear_etag(r);
+        r->headers_out.content_range = NULL;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_waha_media_allowed(ngx_table_elt_t *h)
+{
+    const char  **name;
+
+    for (name = ngx_http_waha_media_headers; *name; name++) {
+
+        if (h->key.len == ngx_strlen(*name)
+            && ngx_strncasecmp(h->key.data, (u_char *) *name, h->key.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* cuts parameters off; what may run as a page is not shown as one */
+
+static ngx_uint_t
+ngx_http_waha_media_inline(ngx_str_t *type)
+{
+    u_char        ch;
+    size_t        i, len;
+    const char  **prefix;
+
+    for (i = 0; i < type->len; i++) {
+        ch = type->data[i] | 0x20;
+
+        if ((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9')
+            || ch == '/' || ch == '.' || ch == '-')
+        {
+            continue;
+        }
+
+        if (type->data[i] == ';' || type->data[i] == ' ') {
+            break;
+        }
+
+        /* "+" of "image/svg+xml" too */
+
+        return 0;
+    }
+
+    type->len = i;
+
+    if (ngx_http_waha_same(type, &ngx_http_waha_media_pdf)) {
+        return 1;
+    }
+
+    for (prefix = ngx_http_waha_media_inline_types; *prefix; prefix++) {
+
+        len = ngx_strlen(*prefix);
+
+        if (type->len > len
+            && ngx_strncasecmp(type->data, (u_char *) *prefix, len) == 0)
+        {
+            return ngx_strlcasestrn(type->data, type->data + type->len,
+                                    (u_char *) "svg", 3 - 1)
+                   == NULL;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_waha_media_disposition(ngx_http_request_t *r, ngx_str_t *filename)
+{
+    u_char     *p, *value;
+    size_t      i, len;
+    ngx_str_t   name;
+
+    name.len = ngx_min(filename->len, NGX_HTTP_WAHA_MEDIA_FILENAME);
+
+    /* not in the middle of a character */
+
+    while (name.len < filename->len && name.len
+           && (filename->data[name.len] & 0xc0) == 0x80)
+    {
+        name.len--;
+    }
+
+    name.data = ngx_pnalloc(r->pool, name.len);
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < name.len; i++) {
+        name.data[i] = (filename->data[i] < 0x20 || filename->data[i] == 0x7f
+                        || filename->data[i] == '/'
+                        || filename->data[i] == '\\')
+                       ? '_' : filename->data[i];
+    }
+
+    len = sizeof("attachment; filename*=UTF-8''") + name.len
+          + 2 * ngx_escape_uri(NULL, name.data, name.len,
+                               NGX_ESCAPE_URI_COMPONENT);
+
+    value = ngx_pnalloc(r->pool, len);
+    if (value == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(value, "attachment; filename*=UTF-8''",
+                   sizeof("attachment; filename*=UTF-8''") - 1);
+    p = (u_char *) ngx_escape_uri(p, name.data, name.len,
+                                  NGX_ESCAPE_URI_COMPONENT);
+    *p = '\0';
+
+    return ngx_http_waha_answer_header(r, "Content-Disposition",
+                                       (char *) value);
+}
