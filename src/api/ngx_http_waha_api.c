@@ -41,6 +41,7 @@ static ngx_int_t ngx_http_waha_api_found_organization(
 
 static void ngx_http_waha_api_query_done(ngx_http_request_t *r,
     ngx_http_waha_query_t *query);
+static ngx_uint_t ngx_http_waha_api_missing(const char *code);
 static void ngx_http_waha_api_call_done(ngx_http_request_t *r,
     ngx_http_waha_call_t *call);
 
@@ -613,16 +614,33 @@ ngx_http_waha_api_query_done(ngx_http_request_t *r,
     ngx_http_waha_query_t *query)
 {
     ngx_int_t             rc;
+    ngx_uint_t            tolerant;
     ngx_http_waha_api_t  *api;
 
     api = query->data;
 
-    rc = query->code ? ngx_http_waha_api_refuse(api, query->code)
-                     : api->next(api);
+    tolerant = api->tolerant && ngx_http_waha_api_missing(query->code);
+
+    api->tolerant = 0;
+
+    rc = (query->code && !tolerant) ? ngx_http_waha_api_refuse(api,
+                                                               query->code)
+                                    : api->next(api);
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
     }
+}
+
+
+static ngx_uint_t
+ngx_http_waha_api_missing(const char *code)
+{
+    const ngx_http_waha_refusal_t  *refusal;
+
+    refusal = code ? ngx_http_waha_refusal(code) : NULL;
+
+    return refusal && refusal->status == NGX_HTTP_NOT_FOUND;
 }
 
 

@@ -69,7 +69,10 @@ struct ngx_http_waha_api_s {
     /* of an operation on a session, see ngx_http_waha_sessions.h */
     struct ngx_http_waha_session_s *session;
 
-    /* the next call may fail: next() looks at call.code itself */
+    /*
+     * the next call may fail, the next query find nothing: next() looks at
+     * call.code or query.code itself
+     */
     unsigned                        tolerant:1;
 
     unsigned                        preflight:1;

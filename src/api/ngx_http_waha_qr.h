@@ -1,0 +1,41 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_QR_H_INCLUDED_
+#define _NGX_HTTP_WAHA_QR_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_api.h>
+
+
+/*
+ * Operations that link a phone to a session, for the route table.  Where its
+ * status does not allow them they are refused at once with "no_qr".
+ */
+
+/* the picture as JSON or, by "Accept", as it is; "format=raw": the text */
+ngx_int_t ngx_http_waha_qr(ngx_http_waha_api_t *api);
+
+/* the code to type in at the phone that "phoneNumber" names */
+ngx_int_t ngx_http_waha_qr_pair(ngx_http_waha_api_t *api);
+
+/* what the phone asks for, and what the browser answers; WAHA's JSON */
+ngx_int_t ngx_http_waha_qr_challenge(ngx_http_waha_api_t *api);
+ngx_int_t ngx_http_waha_qr_passkey(ngx_http_waha_api_t *api);
+ngx_int_t ngx_http_waha_qr_confirmation(ngx_http_waha_api_t *api);
+ngx_int_t ngx_http_waha_qr_confirm(ngx_http_waha_api_t *api);
+
+/* A step: asks WAHA for a pairing code, for api->session->phone. */
+ngx_int_t ngx_http_waha_qr_request_code(ngx_http_waha_api_t *api,
+    ngx_int_t (*next)(ngx_http_waha_api_t *api));
+
+/* The code that WAHA has given; data is NULL: none. */
+ngx_str_t ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api);
+
+
+#endif /* _NGX_HTTP_WAHA_QR_H_INCLUDED_ */
