@@ -132,13 +132,18 @@ ngx_http_waha_query_job(ngx_http_request_t *r, ngx_http_waha_query_t *query)
     }
 
     qj = ngx_pcalloc(pool, sizeof(ngx_http_waha_query_job_t));
-
-    if (qj == NULL || ngx_http_waha_query_values(qj, query) != NGX_OK) {
+    if (qj == NULL) {
         ngx_destroy_pool(pool);
         return NULL;
     }
 
     qj->pool = pool;
+
+    if (ngx_http_waha_query_values(qj, query) != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
     qj->request = r;
     qj->query = query;
 
