@@ -388,7 +388,10 @@ ngx_http_waha_api_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        if (ngx_http_waha_auth_challenge(r) != NGX_OK) {
+        if (ngx_http_waha_auth_challenge(r) != NGX_OK
+            || ngx_http_waha_answer_header(r, "Cache-Control", "no-store")
+               != NGX_OK)
+        {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
