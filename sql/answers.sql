@@ -119,7 +119,8 @@ set search_path = waha, pg_temp
 as $$
     -- only what came from WAHA is WAHA's
 
-    select case when session is null then metadata
+    select case when session is null or jsonb_typeof(metadata) <> 'object'
+                then metadata
                 else jsonb_set(
                          case when metadata ? 'media_url'
                               then metadata || jsonb_build_object(
@@ -134,9 +135,10 @@ $$;
 
 comment on function waha.public_metadata(jsonb, bigint, text) is 'metadata of an activity with our own route instead of WAHA''s address of a file';
 
-grant execute on function waha.to_base64url(bytea), waha.to_cursor(text), waha.from_cursor(text),
-    waha.microseconds(timestamptz), waha.time_of(text), waha.page_size(int),
-    waha.primary_session(text), waha.session_object(waha.sessions, text),
+grant execute on function waha.to_cursor(text), waha.from_cursor(text),
+    waha.to_base64url(bytea), waha.microseconds(timestamptz),
+    waha.time_of(text), waha.page_size(int), waha.primary_session(text),
+    waha.session_object(waha.sessions, text),
     waha.public_metadata(jsonb, bigint, text), waha.rfc3339(timestamptz),
     waha.id_of(text)
     to waha_api;

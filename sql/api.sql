@@ -158,8 +158,7 @@ begin
         return row('unknown_contact', null)::waha.reply;
     end if;
 
-    return row(null, json_build_object('contact', waha.contact_object(c))
-              )::waha.reply;
+    return row(null, waha.contact_object(c))::waha.reply;
 end
 $$;
 
@@ -229,8 +228,8 @@ $$;
 comment on function waha.list_contacts(text, text, text, int) is 'contacts that were not merged away, newest first; search: part of a name or number; codes: unknown_organization, invalid_argument';
 
 
-create or replace function waha.activity_object(a waha.tenant_contact_activities)
-returns json
+create or replace function waha.activity_object(
+    a waha.tenant_contact_activities) returns json
 language sql stable
 set search_path = waha, pg_temp
 as $$
@@ -557,9 +556,7 @@ begin
         return row('unknown_conversation', null)::waha.reply;
     end if;
 
-    return row(null, json_build_object('conversation',
-                                       waha.conversation_object(v))
-              )::waha.reply;
+    return row(null, waha.conversation_object(v))::waha.reply;
 end
 $$;
 

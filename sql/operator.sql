@@ -22,8 +22,8 @@ begin
            read_at = coalesce(greatest(v.read_at, v.last_inbound_at),
                               v.last_message_at)
      where v.organization_slug = organization
-       and v.contact_id = (r.data->'conversation'->>'contact_id')::bigint
-       and v.session_name = r.data->'conversation'->>'session'
+       and v.contact_id = (r.data->>'contact_id')::bigint
+       and v.session_name = r.data->>'session'
        and v.unread_count <> 0;
 
     return waha.find_conversation(organization, conversation);

@@ -185,7 +185,6 @@ as $$
               join waha.organizations p
                 on p.slug = k.organization_slug collate "default"
              where k.name = any (sessions)
-               and k.deleted_at is null
                and coalesce(p.whatsapp_session_name, k.name) = k.name
              order by p.id, k.name) s
      where o.id = s.id

@@ -390,6 +390,11 @@ declare
     own    alias for $1;
     until  timestamptz := clock_timestamp() + interval '500 milliseconds';
 begin
+    -- nobody gets a session meanwhile, see waha.reserve_session
+
+    perform pg_advisory_xact_lock(
+                hashtextextended(own || '/sessions', 7761686));
+
     if not exists (select from waha.organizations o where o.slug = own) then
         return row('unknown_organization', null)::waha.reply;
     end if;

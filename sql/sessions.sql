@@ -101,6 +101,11 @@ declare
     name     text;
     r        waha.reply;
 begin
+    -- not by the organization's row: ingest locks that after the session's
+
+    perform pg_advisory_xact_lock(
+                hashtextextended(organization || '/sessions', 7761686));
+
     select o.whatsapp_enabled into enabled
       from waha.organizations o
      where o.slug = organization;
@@ -116,11 +121,6 @@ begin
     if length(id) not between 1 and 100 or length(label) > 100 then
         return row('invalid_argument', null)::waha.reply;
     end if;
-
-    -- not by the organization's row: ingest locks that after the session's
-
-    perform pg_advisory_xact_lock(
-                hashtextextended(organization || '/sessions', 7761686));
 
     had := waha.own_session(organization, id);
     chosen := had.instance;

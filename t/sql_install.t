@@ -141,13 +141,8 @@ subtest 'upgrade of contract 1' => sub {
         @lines;
     $old =~ s/^begin;$/begin; set local check_function_bodies = off;/m or die;
     $old =~ s/^\\ir triggers.sql$//m or die;
-    $old =~ s/^(\\ir )organization.sql/${1}first.sql/m or die;
     open my $out, '>', "$dir/install.sql" or die;
     print $out $old;
-    close $out;
-    open $out, '>', "$dir/first.sql" or die;
-    open $in, '<', "$dir/organization.sql" or die;
-    print $out map { s/k\.deleted_at is null/true/r } <$in>;
     close $out;
 
     is(install('first', 'admin', undef, "$dir/install.sql"), '',

@@ -105,7 +105,8 @@ subtest 'used all the time' => sub {
     who($key) for 1 .. 3;
     is($pg->value($row), $xmin, 'it is not written each time');
 
-    $pg->psql("update waha.api_keys set last_used_at = now() - '1 h'::interval");
+    $pg->psql("update waha.api_keys
+                  set last_used_at = now() - interval '1 hour'");
     my $holder = $pg->session;
     $holder->query("begin; select from waha.api_keys for update");
     my $blocked = $pg->session(user => 'waha_gateway');

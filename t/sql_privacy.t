@@ -257,9 +257,11 @@ subtest 'an organization that the CRM holds on to' => sub {
     reply($pg, delete_session => 'held', undef);
 
     for my $time ('first', 'again') {
-        is_deeply(reply($pg, delete_organization => 'held')->{data},
-                  { complete => JSON::PP::true, organization => 'emptied' },
-                  "$time: is emptied");
+        my $data;
+        do {
+            $data = reply($pg, delete_organization => 'held')->{data};
+        } while (!$data->{complete});
+        is($data->{organization}, 'emptied', "$time: is emptied");
     }
 
     is(traces('held', $_), '', "nobody is left: $_") for '7811', '7812';
@@ -332,10 +334,12 @@ sub traces {
 
     return join ' ', map { $_->[0] } @{ $pg->rows(qq{
         select 'contact ' || id from contacts c
-         where organization_slug = '$slug' and c::text like '%$phone%'
+         where organization_slug = '$slug' and concat(first_name, last_name,
+                 phone_1, phone_2, phone_3, whatsapp_name) like '%$phone%'
         union all
         select 'activity ' || a.id from contact_activities a
-         where organization_slug = '$slug' and a::text like '%$phone%'
+         where organization_slug = '$slug' and concat(message_content,
+                 sender_name, metadata) like '%$phone%'
         union all
         select 'text ' || a.id from contact_activities a
          where a.organization_slug = '$slug' and a.message_content <> ''

@@ -21,7 +21,7 @@ subtest 'a contact' => sub {
     my $id = said('79222222222', name => 'Bob Dylan', lid => '17')
                  ->{contact_id};
 
-    my $c = reply($pg, find_contact => 'acme', $id)->{data}{contact};
+    my $c = reply($pg, find_contact => 'acme', $id)->{data};
     like(delete $c->{created_at}, qr/Z$/, 'is found');
     is_deeply($c, { id => 0 + $id, first_name => 'Bob',
                     last_name => 'Dylan', phone_1 => '+79222222222',
@@ -37,7 +37,7 @@ subtest 'a contact' => sub {
 
     my $gone = said(undef, lid => '18')->{contact_id};
     said('79222222222', lid => '18');
-    is(reply($pg, find_contact => 'acme', $gone)->{data}{contact}{id}, $id,
+    is(reply($pg, find_contact => 'acme', $gone)->{data}{id}, $id,
        'one that was merged: the one it lives on in');
 
     is(code($pg, find_contact => 'acme', $_), 'unknown_contact',
@@ -150,12 +150,12 @@ subtest 'an inbox' => sub {
     is($five->{phone}, '+79444444445', 'who it is with');
 
     my $read = reply($pg, read_conversation => 'acme', $five->{id})
-                   ->{data}{conversation};
+                   ->{data};
     is("$read->{unread_count} $read->{read_at}",
        '0 1970-01-06T18:53:20.000Z', 'is read');
     said('79444444445', body => 'again', sent_at => 600_000_000);
     is(reply($pg, read_conversation => 'acme', $five->{id})
-           ->{data}{conversation}{read_at}, '1970-01-07T22:40:00.000Z',
+           ->{data}{read_at}, '1970-01-07T22:40:00.000Z',
        'as is what came later');
 
     is(join(' ', map { $_->{text} }

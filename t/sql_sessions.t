@@ -144,6 +144,19 @@ subtest 'at the same time' => sub {
                         where instance like 'y%' group by instance) i"),
        '6 7 7', 'the servers get the same number of sessions');
 
+    # also while another one is only being made
+
+    $pg->organization($_) for 'slow', 'quick';
+    my ($slow, $quick) = @psql;
+    $slow->query('begin; ' . reply_sql(reserve_session => 'slow', undef,
+                                       undef, [ 'z1', 'z2' ], 5));
+    $quick->async(reply_sql(reserve_session => 'quick', undef, undef,
+                            [ 'z1', 'z2' ], 5));
+    is($quick->result(0.3), undef, 'who chooses a server waits');
+    $slow->query('commit');
+    like($quick->result(10), qr/"instance": "z2"/,
+         'for who chose one before');
+
     # those that were deleted do not count
 
     my ($few) = map { $_->[0] } @{ $pg->rows(
@@ -248,6 +261,8 @@ subtest 'deleted' => sub {
     reply($pg, delete_session => 'acme', undef);
     is(code($pg, reserve_session => 'acme', undef, undef, [ 'w1' ], 1),
        'too_many_sessions', 'unless there are too many');
+    is(code($pg, reserve_session => 'acme', 'tenant-acme', 'x' x 101,
+            [ 'w1' ], 5), 'invalid_argument', 'or the label is too long');
     $pg->psql("select waha.add_session('acme', 'tenant-acme')");
     is(code($pg, find_session => 'acme', undef), '',
        'an administrator can bring it back');
