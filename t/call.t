@@ -1,0 +1,412 @@
+# Calls of WAHA: whatever it does, the client gets a clean answer in time, and
+# nothing of what WAHA says, or of what the client sent, goes where it must
+# not go.
+
+use Time::HiRes ();
+
+use Waha::Test;
+use Waha::Api;
+use Waha::HTTP;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+my $waha = $t->standin(key => 'adminkey-of-waha');
+my $port = $waha->port;
+
+$pg->organization('acme', session => 't1');
+$waha->add_session('t1', start => 1);
+
+
+# ways to proxy: each has an API location and an internal one
+
+my %proxy = (
+    plain      => '',
+    unbuffered => 'proxy_buffering off;',
+    chunked    => 'proxy_http_version 1.1;
+                   proxy_set_header Connection close;',
+    keepalive  => 'proxy_http_version 1.1;
+                   proxy_set_header Connection "";
+                   proxy_pass http://waha/;',
+    pages      => 'proxy_intercept_errors on;
+                   error_page 404 500 502 504 =200 /fooled;',
+    small      => '',
+    absent     => 'return 503;',
+    closing    => 'return 444;',
+);
+
+my $locations = '';
+
+for my $way (sort keys %proxy) {
+    my $pass = $proxy{$way} =~ /proxy_pass/ ? ''
+               : "proxy_pass http://127.0.0.1:$port/;";
+    my $size = $way eq 'small' ? 'waha_call_size 64;' : '';
+
+    $locations .= <<"EOF_CONF";
+        location /$way/ {
+            set \$who client;
+            rewrite ^/$way(/.*)\$ \$1 break;
+            waha_api;
+            waha_instance main /waha-$way;
+            $size
+            add_header X-Who \$who always;
+        }
+
+        location /waha-$way/ {
+            internal;
+            set \$who waha;
+            proxy_set_header X-Api-Key adminkey-of-waha;
+            proxy_set_header X-Who \$who;
+            proxy_connect_timeout 1s;
+            proxy_read_timeout 1s;
+            $pass
+            $proxy{$way}
+        }
+EOF_CONF
+}
+
+my $api = Waha::Api->new($t, http => <<"EOF_HTTP", server => <<"EOF_SERVER");
+    waha_webhook_url http://127.0.0.1/api/whatsapp/webhook;
+
+    upstream waha {
+        server 127.0.0.1:$port max_fails=0;
+        keepalive 4;
+    }
+EOF_HTTP
+        location = /fooled {
+            return 200 '{"name":"t1","status":"WORKING"}';
+        }
+$locations
+EOF_SERVER
+
+$t->start;
+
+my $path = '/api/whatsapp/sessions/t1?refresh=1';
+my $http2 = `curl --version 2>/dev/null` =~ /HTTP2/;
+my @seen;
+
+
+sub call {
+    my ($way, %headers) = @_;
+
+    my $start = Time::HiRes::time();
+    my $r = $api->request('acme', 'GET', "/$way$path", undef, %headers);
+    $r->{time} = Time::HiRes::time() - $start;
+
+    push @seen, join "\n", %{ $r->{headers} }, $r->{body};
+
+    return $r;
+}
+
+
+# the same over HTTP/2, where curl knows it
+
+sub call2 {
+    my ($way, @more) = @_;
+
+    return call($way) if !$http2;
+
+    my $token = $api->token('acme');
+    my @curl = ('curl', '-s', '--max-time', 10, '--http2-prior-knowledge',
+                '-w', "\n%{http_code} %{http_version}", '-H',
+                "Authorization: Bearer $token", @more,
+                'http://127.0.0.1:' . $t->port(2) . "/$way$path");
+
+    open my $out, '-|', @curl or die "curl: $!";
+    local $/;
+    my ($body, $status, $version) = <$out> =~ /^(.*)\n(\d+) (\S+)\z/s;
+    close $out;
+
+    push @seen, $body;
+
+    return { status => $status, body => $body, version => $version,
+             json => scalar eval { JSON::PP::decode_json($body) } };
+}
+
+
+sub is_refused {
+    my ($r, $status, $code, $name) = @_;
+
+    is($r->{status}, $status, "$name: $status");
+    is($r->{json}{code}, $code, "$name: $code");
+}
+
+
+my %fault = (
+    refuse           => [ 502, 'waha_unavailable' ],
+    stall            => [ 504, 'waha_timeout' ],
+    reset            => [ 502, 'waha_unavailable' ],
+    close            => [ 502, 'waha_unavailable' ],
+    truncate         => [ 502, 'waha_invalid_answer' ],
+    truncate_chunked => [ 502, 'waha_invalid_answer' ],
+    hang             => [ 502, 'waha_invalid_answer' ],
+    garbage          => [ 502, 'waha_invalid_answer' ],
+    html             => [ 502, 'waha_invalid_answer' ],
+    not_json         => [ 502, 'waha_invalid_answer' ],
+    error500         => [ 502, 'waha_error' ],
+    empty            => [ 502, 'waha_invalid_answer' ],
+);
+
+
+for my $way (qw(plain unbuffered chunked keepalive pages)) {
+    subtest "faults of WAHA, $way" => sub {
+        my $r = call($way);
+
+        is($r->{status}, 200, 'a good answer is one');
+        is($r->{json}{data}{session}, 't1', 'the session is in it');
+
+        for my $with (sort keys %fault) {
+            $waha->fail(with => $with, match => '/api/sessions');
+            $r = call($way);
+            is_refused($r, @{ $fault{$with} }, $with);
+            cmp_ok($r->{time}, '<', 3, "$with: in time");
+            is($r->{headers}{'x-who'}, 'client', "$with: own variables");
+
+            is_refused(call2($way), @{ $fault{$with} }, "$with, HTTP/2")
+                if $way eq 'plain' || $way eq 'keepalive';
+
+            $waha->heal;
+        }
+
+        is(call($way)->{status}, 200, 'and then it is well again');
+    };
+}
+
+
+subtest 'what is slow but good' => sub {
+    for my $way (qw(plain unbuffered keepalive)) {
+        $waha->fail(slow => 0.3, match => '/api/sessions');
+        is(call($way)->{status}, 200, "$way: slow");
+        is(call2($way)->{status}, 200, "$way: slow, HTTP/2");
+        $waha->heal;
+
+        $waha->fail(with => 'trickle', match => '/api/sessions');
+        is(call($way)->{status}, 200, "$way: byte by byte");
+        is(call2($way)->{status}, 200, "$way: byte by byte, HTTP/2");
+        $waha->heal;
+    }
+};
+
+
+subtest 'too much' => sub {
+    my ($pid) = $t->worker_pids;
+    my $before = memory($pid);
+
+    for my $way (qw(plain unbuffered chunked keepalive)) {
+        $waha->fail(huge => 20_000_000, match => '/api/sessions');
+        my $r = call($way);
+        is_refused($r, 502, 'waha_invalid_answer', "$way: 20 MB");
+        cmp_ok($r->{time}, '<', 5, "$way: soon");
+        is_refused(call2($way), 502, 'waha_invalid_answer',
+                   "$way: 20 MB, HTTP/2");
+        $waha->heal;
+    }
+
+    cmp_ok(memory($pid) - $before, '<', 12_000, 'not kept in memory');
+
+    my $good = '{"name":"t1","status":"WORKING"';
+    $good .= ',"x":"' . 'x' x (1024 * 1024 - length($good) - 8) . '"}';
+    is(length $good, 1024 * 1024, 'an answer of 1m');
+
+    for my $way (qw(plain unbuffered)) {
+        $waha->fail(status => 200, body => $good, match => '/api/sessions');
+        is(call($way)->{status}, 200, "$way: 1m may be taken");
+        $waha->heal;
+
+        $waha->fail(status => 200, body => "$good ",
+                    match => '/api/sessions');
+        is_refused(call($way), 502, 'waha_invalid_answer',
+                   "$way: one byte more");
+        $waha->heal;
+    }
+
+    is_refused(call('small'), 502, 'waha_invalid_answer', 'waha_call_size');
+};
+
+
+subtest 'what JSON may be' => sub {
+    my $deep = '[' x 100 . ']' x 100;
+
+    for my $body ("\0", '{"name":"t1"', '{"name":"t1"} x', "\xff\xfe{}",
+                  qq({"a":$deep}), '[]', '7', 'null', '""', '{}')
+    {
+        $waha->fail(status => 200, body => $body, match => '/api/sessions');
+        (my $name = substr $body, 0, 20) =~ s/[^ -~]/?/g;
+        is_refused(call('plain'), 502, 'waha_invalid_answer', $name);
+        $waha->heal;
+    }
+
+    for my $status (201, 204, 301, 302, 400, 401, 403, 422, 429, 501, 503) {
+        $waha->fail(status => $status, match => '/api/sessions',
+                    type => 'text/html', body => '<html>SECRETPAGE</html>',
+                    headers => [ [ 'Location', 'http://evil.example/' ] ]);
+        my $r = call('plain');
+        is($r->{status}, 502, "a page with $status");
+        unlike($r->{body}, qr/SECRETPAGE|evil/, "$status: it is not shown");
+        is($r->{headers}{location}, undef, "$status: nobody is sent there");
+        $waha->heal;
+    }
+};
+
+
+subtest 'what nginx says itself' => sub {
+    is_refused(call('absent'), 502, 'waha_unavailable', 'a location fails');
+    is_refused(call2('absent'), 502, 'waha_unavailable', 'HTTP/2');
+    is_refused(call('closing'), 502, 'waha_unavailable', 'it hangs up');
+
+    $waha->remove_session('t1');
+    my $r = call('pages');
+    is($r->{status}, 200, 'a 404 that proxy_intercept_errors took away');
+    is($r->{json}{data}{status}, 'NOT_CREATED', 'is a 404');
+    $waha->add_session('t1', start => 1);
+};
+
+
+subtest 'a redirect within' => sub {
+    $waha->fail(status => 200, body => '{}', match => '/api/sessions',
+                headers => [ [ 'X-Accel-Redirect', '/fooled' ] ]);
+    my $r = call('plain');
+    like($r->{status}, qr/^(200|502)$/, 'ends');
+    is_deeply([ sort keys %{ $r->{json} } ],
+              $r->{status} == 200 ? [ 'data', 'success' ]
+                                  : [ 'code', 'error', 'success' ],
+              'with an answer of ours');
+    $waha->heal;
+};
+
+
+subtest 'what arrives at WAHA' => sub {
+    $waha->clear_requests;
+
+    my %client = (
+        'Cookie' => 'sid=SECRETCOOKIE', 'X-Forwarded-For' => '198.51.100.7',
+        'Accept' => 'text/html', 'Accept-Encoding' => 'gzip',
+        'User-Agent' => 'SECRETAGENT', 'Range' => 'bytes=0-1',
+        'If-Modified-Since' => 'Thu, 01 Jan 2099 00:00:00 GMT',
+        'Content-Type' => 'application/json', 'X-Who' => 'SECRETWHO',
+        'X-Api-Key' => 'SECRETKEY', 'Expect' => undef,
+    );
+
+    my $r = call('plain', %client);
+    is($r->{status}, 200, 'a request with all sorts of headers');
+    call2('plain', map { ('-H', "$_: $client{$_}") }
+                   grep { defined $client{$_} } sort keys %client);
+
+    $r = $api->request('acme', 'GET', "/plain$path", '{"SECRET":"BODY"}');
+    is($r->{status}, 200, 'a request with a body');
+
+    my @requests = $waha->requests('^GET /api/sessions/t1$');
+    is(scalar @requests, 3, 'arrives');
+
+    for my $request (@requests) {
+        is_deeply([ sort keys %{ $request->{headers} } ],
+                  [ qw(accept connection host x-api-key x-who) ],
+                  'without the headers of the client');
+        is($request->{headers}{accept}, 'application/json', 'for JSON');
+        is($request->{headers}{'x-who'}, 'waha', 'variables are its own');
+        is($request->{body}, '', 'without the body of the client');
+    }
+
+    $waha->clear_requests;
+    $r = $api->request('acme', 'POST', '/plain/api/whatsapp/sessions/t1/stop',
+                       '{"SECRET":"BODY"}', Cookie => 'SECRETCOOKIE');
+    is($r->{status}, 200, 'a session is stopped');
+    my ($stop) = $waha->requests('^POST');
+    is($stop->{headers}{'content-length'}, 0, 'without a body');
+    is($stop->{headers}{'content-type'}, undef, 'that has no type');
+    unlike(join("\n", %{ $stop->{headers} }, $stop->{body}), qr/SECRET/,
+           'and nothing of the client');
+
+    $waha->status('t1', 'WORKING');
+};
+
+
+subtest 'a client that does not wait' => sub {
+    my ($pid) = $t->worker_pids;
+    is(call('plain')->{status}, 200, 'all is well');
+    my $before = descriptors($pid);
+
+    for my $with ('stall', 'hang') {
+        $waha->fail(with => $with, match => '/api/sessions');
+        $waha->clear_requests;
+
+        my @clients = map { $t->http } 1 .. 20;
+        for my $http (@clients) {
+            $http->connect;
+            $http->send($http->format('GET', "/plain$path", {
+                Authorization => 'Bearer ' . $api->token('acme') }));
+        }
+
+        ok(wait_for(sub { $waha->requests == 20 }, 5), "$with: 20 calls");
+        $_->reset for @clients;
+        call2('plain', '--max-time', 0.3) for 1 .. 3;
+
+        ok(wait_for(sub { descriptors($pid) <= $before }, 5),
+           "$with: connections to WAHA end with those of the clients");
+        $waha->heal;
+    }
+
+    is(call('plain')->{status}, 200, 'and all is well');
+};
+
+
+subtest 'a hundred at the same time' => sub {
+    for my $way (qw(plain keepalive)) {
+        $waha->fail(slow => 0.2, match => '/api/sessions');
+
+        my $start = Time::HiRes::time();
+        my @clients = map { $t->http } 1 .. 100;
+
+        for my $http (@clients) {
+            $http->connect;
+            $http->send($http->format('GET', "/$way$path", {
+                Authorization => 'Bearer ' . $api->token('acme') }));
+        }
+
+        my @answers = map { $_->answer } @clients;
+
+        is(scalar(grep { $_->{status} == 200
+                         && $_->{json}{data}{session} eq 't1' } @answers),
+           100, "$way: all are answered");
+        cmp_ok(Time::HiRes::time() - $start, '<', 8, "$way: side by side");
+        $waha->heal;
+    }
+};
+
+
+subtest 'secrets of WAHA' => sub {
+    my @secrets = grep { length } $waha->secrets;
+    my %where = (answers => join("\n", @seen), 'error.log' => $t->error_log,
+                 'access.log' => $api->log);
+
+    ok(length $where{$_}, "$_: there are some") for sort keys %where;
+
+    for my $secret (@secrets) {
+        for my $where (sort keys %where) {
+            ok(index($where{$where}, $secret) < 0, "$where: no $secret");
+        }
+    }
+
+    unlike($where{'error.log'}, qr/SECRETPAGE/, 'error.log: no page');
+};
+
+
+sub memory {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/status" or die "$pid: $!";
+    my ($kb) = map { /^VmRSS:\s+(\d+)/ } <$fh>;
+
+    return $kb;
+}
+
+
+sub descriptors {
+    my ($pid) = @_;
+
+    my @fds = glob "/proc/$pid/fd/*";
+
+    return scalar @fds;
+}
+
+
+$t->done;
