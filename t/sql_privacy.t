@@ -216,6 +216,17 @@ subtest 'an organization' => sub {
        'none is deleted');
     is(code($pg, delete_organization => 'gone'), 'sessions_exist',
        'not while it has sessions');
+
+    my $connect = $pg->session(user => 'waha_gateway');
+    my $deletion = $pg->session(user => 'waha_gateway');
+    $pg->organization('new');
+    $connect->query('begin; ' . reply_sql(reserve_session => 'new', undef,
+                                          undef, [ 'w1' ], 5));
+    $deletion->async(reply_sql(delete_organization => 'new'));
+    is($deletion->result(0.3), undef, 'also one that is only being made');
+    $connect->query('commit');
+    is($deletion->result(10), 'sessions_exist|', 'waits for it');
+
     reply($pg, delete_session => 'gone', undef);
 
     $pg->psql("insert into contact_activities (organization_slug, contact_id,

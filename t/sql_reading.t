@@ -172,6 +172,21 @@ subtest 'an inbox' => sub {
 };
 
 
+subtest 'what an inbox costs a message' => sub {
+    my $r = said('79444444448', sent_at => 800_000_000);
+    my $session = $pg->session;
+    $session->query('begin');
+    $session->query(call_sql(ingest => message(message_id => 'H' . ++$n,
+        phone => '79444444448', sent_at => 800_000_000 + $_))) for 1 .. 5;
+    is($session->query("select pg_stat_get_xact_tuples_updated(t),
+                               pg_stat_get_xact_tuples_hot_updated(t)
+                          from cast('waha.conversations'::regclass as oid)
+                               as t"), '5|5',
+       'no index is written within a day');
+    $session->query('commit');
+};
+
+
 subtest 'the same moment' => sub {
     $pg->organization('tie', session => 't7');
     outcomes($pg, batch => map {
