@@ -1,0 +1,61 @@
+package Waha::Sessions;
+
+# An nginx of a test whose tenant API calls stand-ins of WAHA.
+#
+#   my $waha = $t->standin;
+#   my $api = Waha::Sessions->new($t, wahas => [ $waha ]);
+#   $t->start;
+#
+#   my $r = $api->post('acme', '/api/whatsapp/sessions');
+#   $waha->scan($r->{json}{data}{session}, phone => '4915112345678');
+#
+# The instances are named as the stand-ins are: waha-1, waha-2, ...
+
+use strict;
+use warnings;
+
+use parent 'Waha::Api';
+
+use Waha::Process qw(free_port);
+
+
+# wahas (list of stand-ins), timeout (of WAHA, 5s), and what Waha::Api takes
+
+sub new {
+    my ($class, $t, %o) = @_;
+
+    my $wahas = delete $o{wahas};
+    my $timeout = delete $o{timeout} // "5s";
+    my $port = free_port();
+    my $url = "http://127.0.0.1:$port/api/whatsapp/webhook";
+
+    my $http = "waha_webhook_url $url;\n"
+               . join '', map { "waha_instance $_->{name} /$_->{name};\n" }
+                          @$wahas;
+
+    my $server = "listen 127.0.0.1:$port;\n" . join '', map { <<"EOF_CONF" }
+        location /$_->{name}/ {
+            internal;
+            proxy_pass @{[ $_->url ]}/;
+            proxy_set_header X-Api-Key @{[ $_->key ]};
+            proxy_read_timeout $timeout;
+        }
+EOF_CONF
+        @$wahas;
+
+    my $self = Waha::Api::new($class, $t, %o,
+                              http => $http . ($o{http} // ''),
+                              server => $server . ($o{server} // ''));
+
+    $self->{url} = $url;
+
+    return $self;
+}
+
+
+# the address of the webhook that sessions get
+
+sub url { return $_[0]{url} }
+
+
+1;
