@@ -36,7 +36,8 @@ typedef enum {
     NGX_HTTP_WAHA_ARG_SIZE,         /* 1 to 200 */
     NGX_HTTP_WAHA_ARG_COUNT,        /* 0 to 2^31 - 1 */
     NGX_HTTP_WAHA_ARG_PHONE,        /* any spelling: becomes 7 to 15 digits */
-    NGX_HTTP_WAHA_ARG_FLAG          /* true, false, 1, 0: becomes "t", "f" */
+    NGX_HTTP_WAHA_ARG_FLAG,         /* true, false, 1, 0: becomes "t", "f" */
+    NGX_HTTP_WAHA_ARG_WORDS         /* a text, or a list of words in JSON */
 } ngx_http_waha_argument_e;
 
 

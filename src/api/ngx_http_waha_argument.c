@@ -27,7 +27,9 @@
 static ngx_int_t ngx_http_waha_argument_decode(ngx_pool_t *pool, u_char *p,
     u_char *last, ngx_str_t *value);
 static ngx_int_t ngx_http_waha_argument_find(ngx_http_waha_api_t *api,
-    const char *name, ngx_str_t *value);
+    const char *name, ngx_http_waha_argument_e kind, ngx_str_t *value);
+static ngx_int_t ngx_http_waha_argument_words(ngx_pool_t *pool, cJSON *list,
+    ngx_str_t *value);
 static ngx_int_t ngx_http_waha_argument_found(ngx_str_t *value,
     ngx_str_t *another);
 static ngx_uint_t ngx_http_waha_argument_text(ngx_str_t *value,
@@ -132,7 +134,7 @@ ngx_http_waha_api_argument(ngx_http_waha_api_t *api, const char *name,
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_waha_argument_find(api, name, value);
+    rc = ngx_http_waha_argument_find(api, name, kind, value);
 
     if (rc != NGX_OK || value->data == NULL) {
         return rc;
@@ -166,7 +168,7 @@ ngx_http_waha_api_invalid(ngx_http_waha_api_t *api, const char *name)
 
 static ngx_int_t
 ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
-    ngx_str_t *value)
+    ngx_http_waha_argument_e kind, ngx_str_t *value)
 {
     cJSON         *item;
     ngx_int_t      rc;
@@ -198,8 +200,10 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
             continue;
         }
 
-        rc = ngx_http_waha_argument_member(api->request->pool, item, &member);
-
+        rc = (kind == NGX_HTTP_WAHA_ARG_WORDS && cJSON_IsArray(item))
+             ? ngx_http_waha_argument_words(api->request->pool, item, &member)
+             : ngx_http_waha_argument_member(api->request->pool, item,
+                                             &member);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -268,6 +272,47 @@ ngx_http_waha_argument_member(ngx_pool_t *pool, cJSON *item,
 }
 
 
+/* with commas between them, so none has a comma */
+
+static ngx_int_t
+ngx_http_waha_argument_words(ngx_pool_t *pool, cJSON *list, ngx_str_t *value)
+{
+    u_char  *p;
+    size_t   len;
+    cJSON   *item;
+
+    len = 0;
+
+    for (item = list->child; item; item = item->next) {
+
+        if (!cJSON_IsString(item) || strchr(item->valuestring, ',')) {
+            return NGX_DECLINED;
+        }
+
+        len += ngx_strlen(item->valuestring) + 1;
+    }
+
+    p = ngx_pnalloc(pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = p;
+
+    for (item = list->child; item; item = item->next) {
+        p = ngx_cpymem(p, item->valuestring, ngx_strlen(item->valuestring));
+
+        if (item->next) {
+            *p++ = ',';
+        }
+    }
+
+    value->len = p - value->data;
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_waha_argument_check(ngx_pool_t *pool, ngx_http_waha_argument_e kind,
     ngx_str_t *value)
@@ -281,6 +326,7 @@ ngx_http_waha_argument_check(ngx_pool_t *pool, ngx_http_waha_argument_e kind,
     switch (kind) {
 
     case NGX_HTTP_WAHA_ARG_TEXT:
+    case NGX_HTTP_WAHA_ARG_WORDS:
         return (characters > NGX_HTTP_WAHA_TEXT_LEN) ? NGX_DECLINED : NGX_OK;
 
     case NGX_HTTP_WAHA_ARG_SLUG:

@@ -10,6 +10,7 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_connect.h>
+#include <ngx_http_waha_media.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_route.h>
 #include <ngx_http_waha_sessions.h>
@@ -72,7 +73,7 @@ static const ngx_http_waha_argument_t  ngx_http_waha_args_contact[] = {
 
 
 static const ngx_http_waha_argument_t  ngx_http_waha_args_activities[] = {
-    { "contact", NGX_HTTP_WAHA_ARG_ID, 0 },
+    { "contact", NGX_HTTP_WAHA_ARG_ID, 1 },
     { "type", NGX_HTTP_WAHA_ARG_TEXT, 0 },
     { "session", NGX_HTTP_WAHA_ARG_SESSION, 0 },
     { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
@@ -170,7 +171,7 @@ static const ngx_http_waha_argument_t  ngx_http_waha_args_export[] = {
 static const ngx_http_waha_argument_t  ngx_http_waha_args_new_key[] = {
     { "slug", NGX_HTTP_WAHA_ARG_SLUG, 1 },
     { "label", NGX_HTTP_WAHA_ARG_TEXT, 0 },
-    { "scopes", NGX_HTTP_WAHA_ARG_TEXT, 0 },
+    { "scopes", NGX_HTTP_WAHA_ARG_WORDS, 0 },
     { "expires_in", NGX_HTTP_WAHA_ARG_COUNT, 0 },
     { NULL, 0, 0 }
 };
@@ -340,6 +341,10 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
     { NGX_HTTP_POST, "/api/whatsapp/conversations/{id}/read",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_route_query,
       NGX_HTTP_WAHA_READ_CONVERSATION, ngx_http_waha_args_conversation, 0 },
+
+    { NGX_HTTP_GET, "/api/whatsapp/media/{activity}",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_media,
+      0, NULL, 0 },
 
     /* operators */
 

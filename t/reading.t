@@ -1,0 +1,250 @@
+# What callers read: people, messages, conversations, page by page.
+
+use Waha::Test;
+use Waha::Api;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+
+$pg->organization('acme', session => [ 't1', 't5' ]);
+$pg->organization('bolt', session => 't2');
+
+my $api = Waha::Api->new($t);
+$t->start;
+
+my $now = time - 3600;
+my $anna = say(from => '4915112345678', name => 'Anna Maria',
+               text => 'one', timestamp => $now, id => 'M1');
+say(from => '4915112345678', text => 'two', timestamp => $now + 1,
+    from_me => 1, id => 'M2');
+say(from => '4915112345678', text => 'three', timestamp => $now + 2,
+    session => 't5', id => 'M3');
+my $bob = say(from => '4915187654321', name => 'Bob', text => 'hi',
+              timestamp => $now + 3, id => 'M4',
+              media => { url => 'http://waha:3000/api/files/a.jpg',
+                         mimetype => 'image/jpeg', filename => undef });
+$pg->psql("insert into contact_activities (organization_slug, contact_id,
+               activity_type, message_content)
+               values ('acme', $anna, 'note', 'of the CRM')");
+
+
+# a message; its contact
+
+sub say {
+    my $r = $t->webhook($t->message(@_));
+
+    return $r->{json}{data}{contactId} // die $r->{body};
+}
+
+
+# what is there, of the API; a reason to fail when it is none
+
+sub data {
+    my ($path, $who) = @_;
+
+    my $r = $api->get($who // 'acme', $path);
+    is($r->{status}, 200, $path);
+
+    return $r->{json}{data};
+}
+
+
+sub texts {
+    return join ' ', map { $_->{text} } @{ $_[0] };
+}
+
+
+subtest 'contacts' => sub {
+    my $data = data('/api/whatsapp/contacts');
+    is_deeply([ map { $_->{id} } @{ $data->{contacts} } ], [ $bob, $anna ],
+              'all, newest first');
+    is($data->{next}, undef, 'on one page');
+
+    my %found = ('anna' => $anna, 'BOB' => $bob, '0151 12345678' => '',
+                 '+49 151 1234' => $anna, 'a m' => $anna, '%' => '',
+                 "';--" => '');
+
+    for my $search (sort keys %found) {
+        (my $escaped = $search) =~ s/([^A-Za-z0-9])/sprintf '%%%02x', ord $1/ge;
+
+        my $list = data("/api/whatsapp/contacts?search=$escaped");
+        is(join(' ', map { $_->{id} } @{ $list->{contacts} }),
+           $found{$search}, "\"$search\" is found");
+    }
+};
+
+
+subtest 'a contact' => sub {
+    my $c = data("/api/whatsapp/contacts/$anna");
+
+    is($c->{id}, $anna, 'its number');
+    is("$c->{first_name} $c->{last_name}", 'Anna Maria', 'name');
+    is($c->{phone_1}, '+4915112345678', 'phone');
+    is($c->{identities}[0]{kind}, 'phone', 'identities');
+    like($c->{created_at}, qr/^\d{4}-\d\d-\d\dT[\d:.]+Z$/, 'time');
+
+    my $r = $api->get('acme', '/api/whatsapp/contacts/999999');
+    is($r->{json}{code}, 'unknown_contact', 'one that nobody has');
+};
+
+
+subtest 'activities' => sub {
+    my $path = "/api/whatsapp/contacts/$anna/activities";
+
+    is(texts(data($path)->{activities}), 'of the CRM three two one',
+       'newest first');
+    is(texts(data("$path?type=note")->{activities}), 'of the CRM',
+       'of one type');
+    is(texts(data("$path?session=t5")->{activities}), 'three',
+       'of one session');
+    is(texts(data("$path?skip=1&size=2")->{activities}), 'three two',
+       'some are skipped');
+    is(texts(data("/api/whatsapp/activities?contact=$anna&type=note")
+                 ->{activities}), 'of the CRM', 'by an argument');
+
+    my $guide = "/api/contacts/$anna/activities";
+    is(texts(data("$guide?org=acme&type=whatsapp_message&limit=2&offset=1")
+                 ->{activities}), 'two one', 'as a guide asks');
+    is(texts(data("$guide?org=acme&size=1&skip=1")->{activities}),
+       'of the CRM three two one', 'with its own words only');
+
+    my $a = data($path)->{activities}[3];
+    is($a->{contact_id}, $anna, 'whose it is');
+    is($a->{direction}, 'inbound', 'direction');
+    is($a->{type}, 'whatsapp_message', 'type');
+    is($a->{session}, 't1', 'session');
+    is($a->{message_id}, 'M1', "WhatsApp's id");
+    like($a->{occurred_at}, qr/Z$/, 'time');
+
+    $a = data("/api/whatsapp/contacts/$bob/activities")->{activities}[0];
+    is($a->{metadata}{media}{url}, "/api/whatsapp/media/$a->{id}",
+       'a file is at our own address');
+    unlike($api->get('acme', "/api/whatsapp/contacts/$bob/activities")
+               ->{body}, qr/waha:3000/, "WAHA's is not told");
+
+    my $r = $api->get('acme', '/api/whatsapp/activities');
+    is($r->{json}{data}{argument}, 'contact', 'of whom has to be told');
+    $r = $api->get('acme', '/api/whatsapp/contacts/999999/activities');
+    is($r->{json}{code}, 'unknown_contact', 'of nobody');
+};
+
+
+subtest 'conversations' => sub {
+    my $all = data('/api/whatsapp/conversations')->{conversations};
+    is(join(' ', map { $_->{last_message} } @$all), 'hi three two',
+       'newest first');
+    is($all->[0]{id}, "$bob-t1", 'id');
+    is($all->[0]{unread_count}, 1, 'unread');
+
+    my $some = data('/api/whatsapp/conversations?unread=true&session=t1')
+                   ->{conversations};
+    is(join(' ', map { $_->{last_message} } @$some), 'hi',
+       'unread ones of a session');
+    is(@{ data('/api/whatsapp/conversations?unread=0')->{conversations} }, 3,
+       'or all');
+
+    is(texts(data("/api/whatsapp/conversations/$anna-t1/messages")
+                 ->{messages}), 'two one', 'messages of one');
+
+    my $r = $api->post('acme', "/api/whatsapp/conversations/$bob-t1/read");
+    is($r->{json}{data}{unread_count}
+       // $r->{json}{data}{conversation}{unread_count}, 0, 'one is read');
+    is(@{ data('/api/whatsapp/conversations?unread=true&session=t1')
+              ->{conversations} }, 0, 'and unread no more');
+
+    for my $id ("$bob-t5", "$bob", 'x', '999999-t1', "$bob-", '-t1',
+                "$bob-t1%20", "$bob-t2", "9999999999999999999999-t1")
+    {
+        $r = $api->get('acme', "/api/whatsapp/conversations/$id/messages");
+        is($r->{json}{code}, 'unknown_conversation', "$id is none");
+        $r = $api->post('acme', "/api/whatsapp/conversations/$id/read");
+        is($r->{json}{code}, 'unknown_conversation', 'and cannot be read');
+    }
+};
+
+
+# Follows "next" to the end, and lets $between happen on the way; the values
+# of member $key of the list $name.
+
+sub walk {
+    my ($path, $name, $key, $between) = @_;
+
+    my (@all, $next);
+    my $sign = $path =~ /\?/ ? '&' : '?';
+
+    do {
+        my $url = $path . $sign . 'size=7'
+                  . (defined $next ? "&after=$next" : '');
+        my $r = $api->get('acme', $url);
+        is($r->{status}, 200, 'a page') or return;
+
+        my $list = $r->{json}{data}{$name};
+        cmp_ok(@$list, '<=', 7, 'of the size that was asked for');
+
+        push @all, map { $_->{$key} } @$list;
+        $next = $r->{json}{data}{next};
+        $between->() if defined $next;
+    } while defined $next;
+
+    return @all;
+}
+
+
+subtest 'paging while more is written' => sub {
+    my @people = map { say(from => 4915200000000 + $_, text => "p$_",
+                           timestamp => $now + 100 + $_ % 5) } 1 .. 40;
+    my @said = map { "a$_" } 1 .. 40;
+    say(from => '4915112345678', text => $said[$_ - 1],
+        timestamp => $now + 200 + int($_ / 9), id => "P$_") for 1 .. 40;
+
+    my $more = 0;
+    my $another = sub { say(from => 4915300000000 + ++$more, text => 'new') };
+    my $reply = sub { say(from => '4915112345678', text => 'new',
+                          id => 'N' . ++$more) };
+
+    my @seen = walk('/api/whatsapp/contacts', 'contacts', 'id', $another);
+    is_deeply([ sort { $a <=> $b } @seen ],
+              [ sort { $a <=> $b } $anna, $bob, @people ],
+              'contacts: every one, once');
+
+    my %before = map { $_->[0] => 1 } @{ $pg->rows("select
+        contact_id || '-' || session_name from waha.conversations
+        where organization_slug = 'acme'") };
+    @seen = walk('/api/whatsapp/conversations', 'conversations', 'id',
+                 $another);
+    is_deeply([ sort @seen ], [ sort keys %before ],
+              'conversations: every one, once');
+
+    @seen = walk("/api/whatsapp/contacts/$anna/activities?type="
+                 . 'whatsapp_message', 'activities', 'text', $reply);
+    is_deeply([ sort @seen ], [ sort @said, qw(one two three) ],
+              'activities: every one, once');
+
+    @seen = grep { $_ ne 'new' }
+            walk("/api/whatsapp/conversations/$anna-t1/messages",
+                 'messages', 'text', $reply);
+    is_deeply([ sort @seen ], [ sort @said, qw(one two) ],
+              'messages: every one, once');
+};
+
+
+subtest 'nothing' => sub {
+    my %list = (contacts => 'contacts', conversations => 'conversations',
+                sessions => 'sessions');
+
+    $pg->organization('empty');
+
+    is_deeply(data("/api/whatsapp/$_", 'empty')->{ $list{$_} }, [],
+              "no $_ are an empty list")
+        for sort keys %list;
+};
+
+
+subtest 'sessions' => sub {
+    my $list = data('/api/whatsapp/sessions')->{sessions};
+
+    is(join(' ', sort map { $_->{session} } @$list), 't1 t5',
+       "the organization's own");
+};
+
+$t->done;
