@@ -1,0 +1,78 @@
+#!/usr/bin/perl
+
+# The configurations of conf.examples are accepted as they stand, once the
+# files that they name are there.
+
+use strict;
+use warnings;
+
+use Cwd ();
+use File::Basename ();
+
+use Waha::Test;
+
+my $root = Cwd::abs_path(File::Basename::dirname($0) . '/..');
+my $t = Waha::Test->new;
+my $dir = $t->dir;
+
+mkdir "$dir/waha" or die $!;
+
+put('waha-hmac.key', 'a' x 64);
+put("waha-$_.key", 'a' x 64) for 1, 2;
+put('waha/hmac.key', 'a' x 64);
+put($_, qq{proxy_set_header X-Api-Key "key";\n})
+    for qw(waha.conf waha-1.conf waha-2.conf waha/waha.conf);
+put($_, "*:*:crm:waha_gateway:password\n") for qw(waha.pgpass waha/pgpass);
+
+openssl("req -x509 -newkey rsa:2048 -nodes -subj /CN=crm.example.com"
+        . " -keyout $dir/crm.key -out $dir/crm.pem");
+put('pg-root.pem', slurp("$dir/crm.pem"));
+openssl("ecparam -name prime256v1 -genkey -noout -out $dir/login.key");
+openssl("ec -in $dir/login.key -pubout -out $dir/login.pem");
+
+my @examples = glob "$root/conf.examples/*.conf";
+cmp_ok(scalar @examples, '>=', 3, 'there are examples');
+
+for my $example (@examples) {
+    my $conf = slurp($example);
+
+    $conf =~ s/^load_module .*\n/%%GLOBALS%%\n/m;
+    $conf =~ s/^(?:user|worker_processes|error_log|pid) .*\n//mg;
+    $conf =~ s/^http \{\n/http {\n%%HTTP_GLOBALS%%\n/m;
+    $conf =~ s{/etc/nginx/}{$dir/}g;
+    $conf =~ s{/var/log/nginx/}{$dir/}g;
+    $conf =~ s/\b(?:db\d|waha)\.internal\b/127.0.0.1/g;
+
+    my ($status, $text) = $t->nginx(conf => $conf)->test;
+
+    is($status, 0, File::Basename::basename($example)) or diag($text);
+}
+
+$t->done;
+
+
+sub put {
+    my ($name, $text) = @_;
+
+    open my $fh, '>', "$dir/$name" or die "$name: $!";
+    print $fh $text;
+    close $fh or die "$name: $!";
+    chmod 0600, "$dir/$name";
+}
+
+
+sub slurp {
+    my ($path) = @_;
+
+    open my $fh, '<', $path or die "$path: $!";
+    local $/;
+    return <$fh>;
+}
+
+
+sub openssl {
+    my ($arguments) = @_;
+
+    system("openssl $arguments 2>$dir/openssl.log") == 0
+        or die slurp("$dir/openssl.log");
+}
