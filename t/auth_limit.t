@@ -1,0 +1,277 @@
+#!/usr/bin/perl
+
+# Who guesses too often is not listened to for a while, wherever the workers
+# and whatever the configuration that is loaded meanwhile.
+
+use strict;
+use warnings;
+
+use IO::Socket::INET ();
+
+use Waha::Test;
+use Waha::Token;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+my $idp = Waha::Token->new($t->dir);
+
+$pg->organization('acme');
+my $key = $pg->value("select data->>'key' from waha.create_api_key("
+                     . "'acme', 'test', null, null)");
+my $token = $idp->token('HS256', { org => 'acme' });
+my $file = $idp->file('HS256');
+
+my $nginx = configured('');
+$nginx->start;
+
+
+# --- the limit ---------------------------------------------------------------
+
+my $me = client();
+my $other = client('127.0.0.2');
+
+is(guess($me, $_), 401, 'a wrong token') for 1 .. 10;
+is(guess($me, 11), 429, 'the eleventh is not looked at');
+
+is(right($me), 429, 'nor is what is right: a JWT');
+is(get_key($me), 429, 'nor is a key');
+like($nginx->error_log, qr/too many wrong credentials from this address, client/,
+     'the log tells of it');
+
+is(right($other), 200, 'another address is not concerned');
+is(guess($other, 1), 401, 'and may make its own mistakes');
+
+is($me->get('/trusted')->{status}, 401,
+   'what is no guess is answered as ever: no credentials');
+is($me->get('/trusted', { 'X-Test' => 'acme' })->{status}, 200,
+   'an organization that nginx has found out');
+
+is(guess(client(), 12), 429, 'another connection does not help');
+
+ok($nginx->reload, 'the configuration is loaded again');
+is(guess(client(), 13), 429, 'new workers remember');
+is(right(client('127.0.0.2')), 200, 'and mix nobody up');
+
+
+# --- what is a guess ---------------------------------------------------------
+
+my @address = map { "127.0.0.$_" } 10 .. 50;
+
+my %guess = (
+    'a JWT with a wrong signature' => { Authorization => "Bearer ${token}x" },
+    'an unknown key' => { Authorization => 'Bearer wak_00000000_'
+                                           . 'x' x 43 },
+    'a malformed key' => { Authorization => 'Bearer wak_x' },
+    'a malformed token' => { Authorization => 'Bearer "' },
+);
+
+for my $name (sort keys %guess) {
+    my $http = client(shift @address);
+
+    $http->get('/all', $guess{$name}) for 1 .. 10;
+    is(right($http), 429, "counted: $name");
+}
+
+my %no_guess = (
+    'no header' => [ '/all', {} ],
+    'another scheme' => [ '/all', { Authorization => 'Basic x' } ],
+    'a token in the query' => [ '/all?token=x', {} ],
+    'a JWT of an organization that is gone' =>
+        [ '/all', { Authorization => 'Bearer '
+                    . $idp->token('HS256', { org => 'gone' }) } ],
+    'a variable that is wrong' => [ '/trusted', { 'X-Test' => 'gone' } ],
+    'a webhook' => [ '/webhook', {} ],
+);
+
+for my $name (sort keys %no_guess) {
+    my $http = client(shift @address);
+
+    $http->get(@{ $no_guess{$name} }) for 1 .. 15;
+    is(right($http), 200, "not counted: $name");
+}
+
+my $page = client(shift @address);
+is(guess($page, $_, '/page'), 401, 'with an error page that is refused, too')
+    for 1 .. 10;
+is(guess($page, 11, '/page'), 429, 'each request counts once');
+
+my $down = client(shift @address);
+$pg->stop;
+is(get_key($down, $_), 503, 'a key while the database is down')
+    for 1 .. 3;
+$down->get('/all', { Authorization => 'Bearer wak_11111111_' . 'x' x 43 })
+    for 1 .. 12;
+$pg->start;
+ok(wait_for(sub { get_key($down) == 200 }, 10), 'not counted: no answer');
+
+
+# --- it ends -----------------------------------------------------------------
+
+$nginx = configured('waha_auth_limit 2r/s;');
+$nginx->start;
+
+$me = client();
+is(guess($me, 1), 401, 'two a second: one');
+is(guess($me, 2), 401, 'two');
+is(guess($me, 3), 429, 'no more');
+
+# more that is refused does not make it longer
+
+my $started = time;
+ok(wait_for(sub { right($me) == 200 }, 5), 'the right one is heard again');
+cmp_ok(time - $started, '<=', 3, 'soon');
+
+$nginx = configured('waha_auth_limit off;');
+$nginx->start;
+
+$me = client();
+guess($me, $_) for 1 .. 30;
+is(right($me), 200, 'off: nothing is counted');
+
+
+# --- IPv6, and who is behind it ----------------------------------------------
+
+$nginx = configured('set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;');
+$nginx->start;
+
+$me = client();
+$me->get('/all', { Authorization => 'Bearer x',
+                   'X-Real-IP' => "2001:db8:0:1::$_" }) for 1 .. 10;
+
+for (['2001:db8:0:1::99', 429, 'the same /64'],
+     ['2001:db8:0:2::1', 200, 'another'],
+     ['::ffff:192.0.2.1', 200, 'an IPv4 address written as IPv6'])
+{
+    my ($address, $status, $name) = @$_;
+
+    is($me->get('/all', { Authorization => "Bearer $token",
+                          'X-Real-IP' => $address })->{status}, $status,
+       "IPv6: $name");
+}
+
+$me->get('/all', { Authorization => 'Bearer x',
+                   'X-Real-IP' => '::ffff:192.0.2.1' }) for 1 .. 10;
+is($me->get('/all', { Authorization => "Bearer $token",
+                      'X-Real-IP' => $_->[0] })->{status}, $_->[1],
+   "mapped: $_->[0]")
+    for [ '192.0.2.1', 429 ], [ '192.0.2.2', 200 ];
+
+
+# --- many --------------------------------------------------------------------
+
+# more addresses than the memory holds: the oldest go, nothing breaks
+
+for my $n (1 .. 12000) {
+    $me->get('/all', { Authorization => 'Bearer x', 'X-Real-IP' =>
+                       join '.', 10, $n >> 16, $n >> 8 & 255, $n & 255 });
+}
+
+is($me->get('/all', { Authorization => "Bearer $token",
+                      'X-Real-IP' => '192.0.2.1' })->{status}, 200,
+   'after thousands of addresses: the oldest is forgotten');
+$me->get('/all', { Authorization => 'Bearer x',
+                   'X-Real-IP' => '192.0.2.9' }) for 1 .. 10;
+is($me->get('/all', { Authorization => "Bearer $token",
+                      'X-Real-IP' => '192.0.2.9' })->{status}, 429,
+   'a new one is counted');
+unlike($nginx->error_log, qr/could not allocate|no memory/,
+       'memory is made free in time');
+
+$t->done;
+
+
+sub configured {
+    my ($http) = @_;
+
+    $t->stop if $t->{nginx}[0];
+
+    my $nginx = $t->nginx(workers => 2, conf => <<"EOF_CONF");
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%HTTP_GLOBALS%%
+
+    waha_database "%%DSN%%" timeout=1s;
+    $http
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location /all {
+            waha_auth on;
+            waha_jwt_key HS256 $file;
+            waha_api_keys on;
+            try_files /ok =404;
+            root %%DIR%%;
+        }
+
+        location /page {
+            waha_auth on;
+            waha_jwt_key HS256 $file;
+            error_page 401 /page/401;
+        }
+
+        location /trusted {
+            waha_auth on;
+            waha_organization \$trusted;
+            try_files /ok =404;
+            root %%DIR%%;
+        }
+
+        location = /webhook {
+            waha_webhook;
+            waha_hmac_key %%KEY%%;
+        }
+    }
+
+    map \$http_x_test \$trusted {
+        default \$http_x_test;
+    }
+}
+EOF_CONF
+
+    $nginx->write('ok', 'ok');
+
+    return $nginx;
+}
+
+
+sub client {
+    my ($address) = @_;
+
+    my $http = $t->http;
+
+    if ($address) {
+        $http->{socket} = IO::Socket::INET->new(LocalAddr => $address,
+            PeerAddr => '127.0.0.1', PeerPort => $t->port, Proto => 'tcp')
+            or die "$address: $!";
+        $http->{socket}->blocking(0);
+    }
+
+    return $http;
+}
+
+
+sub guess {
+    my ($http, $n, $path) = @_;
+
+    return $http->get($path // '/all', { Authorization => "Bearer $token$n" })
+           ->{status};
+}
+
+
+sub right {
+    my ($http) = @_;
+
+    return $http->get('/all', { Authorization => "Bearer $token" })->{status};
+}
+
+
+sub get_key {
+    my ($http) = @_;
+
+    return $http->get('/all', { Authorization => "Bearer $key" })->{status};
+}

@@ -1,0 +1,422 @@
+#!/usr/bin/perl
+
+# "waha_auth" with the rest of nginx: files, proxies, redirects, other ways to
+# allow and to deny, subrequests, HTTP/2 and mistakes in nginx.conf.
+
+use strict;
+use warnings;
+
+use Waha::Test;
+use Waha::Token;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+my $idp = Waha::Token->new($t->dir);
+
+$pg->organization('acme');
+$pg->organization('globex');
+my $token = $idp->token('HS256', { org => 'acme' });
+my $file = $idp->file('HS256');
+my $right = { Authorization => "Bearer $token" };
+my $wrong = { Authorization => "Bearer ${token}x" };
+
+my $nginx = $t->nginx(conf => <<"EOF_CONF");
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%HTTP_GLOBALS%%
+
+    log_format auth '\$uri \$status org=\$waha_organization';
+    access_log %%DIR%%/auth.log auth;
+
+    waha_database "%%DSN%%" timeout=1s;
+    waha_auth_limit off;
+    waha_jwt_key HS256 $file;
+    recursive_error_pages on;
+    client_max_body_size 4m;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        root %%DIR%%/html;
+
+        location = /open {
+            return 200 'open';
+        }
+
+        location /files/ {
+            waha_auth on;
+        }
+
+        location /try/ {
+            waha_auth on;
+            try_files \$uri \@fallback;
+        }
+
+        location \@fallback {
+            waha_auth on;
+            proxy_set_header X-Organization \$waha_organization;
+            proxy_pass http://127.0.0.1:%%PORT2%%;
+        }
+
+        location /page/ {
+            waha_auth on;
+            error_page 401 /files/denied.html;
+        }
+
+        location /login/ {
+            waha_auth on;
+            error_page 401 = /open;
+        }
+
+        location /named/ {
+            waha_auth on;
+            error_page 401 \@login;
+        }
+
+        location \@login {
+            return 302 /sign-in;
+        }
+
+        location /retry/ {
+            waha_auth on;
+            error_page 502 503 = \@later;
+            proxy_pass http://127.0.0.1:%%PORT3%%;
+        }
+
+        location \@later {
+            waha_auth on;
+            return 200 'later';
+        }
+
+        location /asked/ {
+            auth_request /ask;
+            auth_request_set \$found \$upstream_http_x_found;
+            waha_auth on;
+            waha_organization \$found;
+            add_header X-Organization \$waha_organization always;
+        }
+
+        location = /ask {
+            internal;
+            waha_auth on;
+            proxy_set_header X-Want \$http_x_want;
+            proxy_pass http://127.0.0.1:%%PORT2%%/found;
+        }
+
+        location /either/ {
+            satisfy any;
+            allow 127.0.0.9;
+            deny all;
+            waha_auth on;
+        }
+
+        location /both/ {
+            allow 127.0.0.1;
+            deny all;
+            waha_auth on;
+        }
+
+        location /asker/ {
+            auth_request /guard;
+            try_files /files/a.html =404;
+        }
+
+        location = /guard {
+            waha_auth on;
+            proxy_set_header Authorization \$http_authorization;
+            proxy_pass http://127.0.0.1:%%PORT%%/files/a.html;
+        }
+
+        location /ssi/ {
+            waha_auth on;
+            ssi on;
+        }
+
+        location /protected/ {
+            internal;
+            waha_auth on;
+        }
+
+        location /accel/ {
+            proxy_pass http://127.0.0.1:%%PORT2%%/accel/;
+        }
+
+        location /upload {
+            waha_auth on;
+            proxy_pass http://127.0.0.1:%%PORT2%%;
+        }
+
+        location = /rewritten {
+            rewrite ^ /files/a.html;
+        }
+
+        location /off/ {
+            waha_auth on;
+
+            location /off/free/ {
+                waha_auth off;
+            }
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT2%%;
+
+        location / {
+            return 200 "[\$http_x_organization]";
+        }
+
+        location = /found {
+            add_header X-Found \$http_x_want;
+            return 204;
+        }
+
+        location /accel/ {
+            add_header X-Accel-Redirect /protected/a.html;
+            return 200;
+        }
+    }
+}
+EOF_CONF
+
+my $html = "$nginx->{dir}/html";
+mkdir $_ for $html, map { "$html/$_" } qw(files try page login asked either
+    both ssi protected off off/free);
+$nginx->write("html/$_/a.html", "$_") for qw(files try page asked either both
+    protected off off/free);
+$nginx->write('html/files/index.html', 'index');
+$nginx->write('html/files/denied.html', 'denied');
+$nginx->write('html/ssi/a.html', '<!--#include virtual="/files/a.html" -->'
+              . '<!--#include virtual="/open" -->');
+
+$t->start;
+
+my $http = $t->http;
+
+
+# --- files -------------------------------------------------------------------
+
+is_answer('/files/a.html', $right, '200 files', 'a file');
+is_answer('/files/a.html', $wrong, '401', 'not without a right token');
+is_answer('/files/', $right, '200 index', 'an index, which is a redirect');
+is_answer('/files/', {}, '401', 'nor is the index');
+is_answer('/files/none.html', $right, '404', 'a file that is not there');
+is_answer('/files/none.html', {}, '401', 'which only callers may know');
+is_answer('/open', {}, '200 open', 'what is open stays open');
+is_answer('/off/a.html', {}, '401', 'a location');
+is_answer('/off/free/a.html', {}, '200 off/free', 'and an open one within it');
+
+is_answer('/try/a.html', $right, '200 try', 'try_files: a file');
+is_answer('/try/b.html', $right, '200 [acme]',
+          'try_files: a named location knows the organization');
+is_answer('/try/b.html', {}, '401', 'which nobody else gets to');
+is_answer('/rewritten', $right, '200 files', 'a rewrite');
+is_answer('/rewritten', {}, '401', 'does not lead around');
+
+is($http->request('HEAD', '/files/a.html', $_->[0])->{status}, $_->[1],
+   "HEAD: $_->[1]")
+    for [ $right, 200 ], [ {}, 401 ];
+
+my $r = $http->post('/upload', $wrong, 'x' x 3_000_000);
+is($r->{status}, 401, 'a big body without a right token');
+is($http->post('/upload', $right, 'x' x 3_000_000)->{status}, 200,
+   'a big body with it, on a connection that can still be used');
+
+
+# --- error pages -------------------------------------------------------------
+
+is_answer('/page/a.html', $right, '200 page', 'with an error page');
+is_answer('/page/a.html', {}, '401',
+          'an error page that is protected itself does not loop');
+
+$r = $http->get('/page/a.html');
+is($r->{headers}{'www-authenticate'} =~ tr/B//, 1,
+   'a token is asked for once');
+
+is_answer('/login/a.html', {}, '200 open', 'an error page that is open');
+$r = $http->get('/named/', {});
+is($r->{status}, 302, 'a named location that leads to a login');
+is_answer('/retry/', $right, '200 later', 'another error: evaluated again');
+is_answer('/retry/', {}, '401', 'and not to be had without a token');
+
+
+# --- others who allow and deny -----------------------------------------------
+
+for my $name (qw(acme globex)) {
+    $r = $http->get('/asked/a.html', { 'X-Want' => $name });
+    is("$r->{status} $r->{headers}{'x-organization'}", "200 $name",
+       "a variable of auth_request: $name");
+}
+
+is_answer('/asked/a.html', {}, '401', 'a variable that auth_request left');
+is_answer('/asked/a.html', { 'X-Want' => 'umbrella' }, '401',
+          'an organization that is not there');
+
+is_answer('/either/a.html', $right, '200 either', 'any: a token');
+is_answer('/either/a.html', {}, '401', 'any: neither');
+
+my $other = $t->http;
+$other->{socket} = IO::Socket::INET->new(LocalAddr => '127.0.0.9',
+    PeerAddr => '127.0.0.1', PeerPort => $t->port) or die $!;
+$other->{socket}->blocking(0);
+is($other->get('/either/a.html')->{status}, 200, 'any: an address');
+is($other->get('/both/a.html', $right)->{status}, 403, 'all: no address');
+is_answer('/both/a.html', $right, '200 both', 'all: both');
+is_answer('/both/a.html', {}, '401', 'all: no token');
+
+is_answer('/asker/', $right, '200 files', 'asked by auth_request: a token');
+is_answer('/asker/', $wrong, '401', 'asked by auth_request: a wrong one');
+
+
+# --- subrequests -------------------------------------------------------------
+
+is_answer('/ssi/a.html', $right, '200 filesopen',
+          'what is included is part of what was allowed');
+is_answer('/ssi/a.html', {}, '401', 'the whole is protected');
+is_answer('/protected/a.html', $right, '404', 'an internal location');
+is_answer('/accel/x', $right, '200 protected', 'X-Accel-Redirect to it');
+is_answer('/accel/x', {}, '401', 'is looked at there');
+
+my $log = slurp("$nginx->{dir}/auth.log");
+like($log, qr{^/files/a\.html 200 org=acme$}m, 'the log tells who called');
+like($log, qr{^/files/index\.html 200 org=acme$}m, 'after a redirect, too');
+like($log, qr{^/files/a\.html 401 org=-$}m, 'and nobody who was refused');
+
+
+# --- clients that go, and servers that do not answer -------------------------
+
+$pg->organization('initech');
+my $lock = $pg->session;
+$lock->query('begin; lock table waha.organizations');
+
+my $unseen = { Authorization => 'Bearer '
+               . $idp->token('HS256', { org => 'initech' }) };
+my $gone = $t->http;
+$gone->connect;
+$gone->send($gone->format('GET', '/files/a.html', $unseen));
+wait_for(sub { $pg->value("select count(*) from pg_stat_activity"
+                          . " where wait_event_type = 'Lock'") }, 5);
+$gone->reset;
+
+is($t->http->get('/files/a.html', $unseen)->{status}, 503,
+   'a question that is not answered in time');
+$lock->query('rollback');
+$lock->close;
+wait_for(sub { $http->get('/files/a.html', $unseen)->{status} == 200 }, 5);
+is_answer('/files/a.html', $unseen, '200 files', 'the next one is');
+
+
+# --- mistakes ----------------------------------------------------------------
+
+my $database = 'waha_database "host=127.0.0.1 user=waha_gateway";';
+my $key = "waha_jwt_key HS256 $file;";
+
+accepted('a limit', $database, 'waha_auth on; waha_api_keys on;', $_)
+    for '', 'waha_auth_limit off;', 'waha_auth_limit 1r/m;',
+        'waha_auth_limit 10000r/s;';
+
+accepted('a variable', $database,
+         "waha_auth on; waha_organization $_;", '')
+    for '$ssl_client_s_dn', '$remote_user', '$other';
+
+refused('no way to prove who one is', qr/nothing that tells who calls/,
+        $database, 'waha_auth on;', '');
+refused('keys that are off', qr/nothing that tells who calls/,
+        $database, 'waha_auth on; waha_api_keys off;', '');
+refused('no database', qr/"waha_auth" needs "waha_database"/,
+        '', "waha_auth on; $key", '');
+refused('a webhook that asks for tokens', qr/WAHA has no token/,
+        $database, "waha_auth on; $key waha_webhook;"
+        . ' waha_hmac_key %%KEY%%;', '');
+
+refused("a variable of the client: $_", qr/is what the client says/,
+        $database, "waha_auth on; waha_organization $_;", '')
+    for qw($http_x $arg_x $cookie_x $args $uri $host $HTTP_X $request_uri
+           $query_string $request_body $content_type);
+refused('no variable', qr/invalid variable name "org"/,
+        $database, 'waha_auth on; waha_organization org;', '');
+refused('two variables', qr/is duplicate/, $database,
+        'waha_auth on; waha_organization $a; waha_organization $b;', '');
+
+refused("no rate: $_", qr/invalid rate .*can only be "off" or as "10r\/m"/,
+        $database, "waha_auth on; $key", "waha_auth_limit $_;")
+    for qw(10 0r/m -1r/m 10r/h r/m 10001r/s 1.5r/s on 10r/mm);
+refused('two rates', qr/is duplicate/, $database, "waha_auth on; $key",
+        'waha_auth_limit off; waha_auth_limit 1r/s;');
+refused('a rate in a location', qr/not allowed here/, $database,
+        "waha_auth on; $key waha_auth_limit off;", '');
+
+refused('another algorithm', qr/HS256, RS256, ES256 or EdDSA/, $database,
+        "waha_auth on; waha_jwt_key HS512 $file;", '');
+refused('a key that is not there', qr/No such file/, $database,
+        'waha_auth on; waha_jwt_key HS256 none.key;', '');
+refused('a key with words behind', qr/"kid=<id>" or "role=operator"/,
+        $database, "waha_auth on; waha_jwt_key HS256 $file role=admin;", '');
+refused('a claim without a value', qr/"<claim>=<value>"/, $database,
+        "waha_auth on; $key waha_jwt_claim role role=operator;", '');
+refused('two claims', qr/is duplicate/, $database,
+        "waha_auth on; $key waha_jwt_claim a; waha_jwt_claim b;", '');
+
+$t->done;
+
+
+sub is_answer {
+    my ($path, $headers, $expected, $name) = @_;
+
+    my $r = $http->get($path, $headers);
+    my $body = $r->{status} == 200 ? " $r->{body}" : '';
+
+    is("$r->{status}$body", $expected, $name);
+}
+
+
+sub configured {
+    my ($database, $location, $limit) = @_;
+
+    return $t->nginx(conf => <<"EOF_CONF")->test;
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP_GLOBALS%%
+    $database
+    $limit
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        set \$other \$ssl_client_s_dn;
+        set \$a x;
+        set \$b x;
+        location /x {
+            $location
+        }
+    }
+}
+EOF_CONF
+}
+
+
+sub accepted {
+    my ($name, @conf) = @_;
+
+    my ($status, $text) = configured(@conf);
+    is($status, 0, "$name: $conf[1] $conf[2]") or diag($text);
+}
+
+
+sub refused {
+    my ($name, $why, @conf) = @_;
+
+    my ($status, $text) = configured(@conf);
+    ok($status && $text =~ $why, "refused: $name") or diag($text);
+}
+
+
+sub slurp {
+    my ($path) = @_;
+
+    open my $fh, '<', $path or die "$path: $!";
+    local $/;
+    return <$fh>;
+}
