@@ -55,13 +55,13 @@ http {
 EOF_CONF
 
 
-# http, server: more of the configuration
+# http, server: more of the configuration; workers (1)
 
 sub new {
     my ($class, $t, %o) = @_;
 
-    $t->nginx(conf => $conf, vars => { API => $o{http} // '',
-                                       SERVER => $o{server} // '' });
+    $t->nginx(conf => $conf, workers => $o{workers} // 1,
+              vars => { API => $o{http} // '', SERVER => $o{server} // '' });
 
     return bless { t => $t, pg => $t->{postgres}[0], token => {} }, $class;
 }
