@@ -313,8 +313,8 @@ like($log, qr{^/jwt 200 org=acme action=-$}m, 'the log tells who called');
 like($log, qr{^/jwt 401 org=- action=unauthorized$}m, 'and who was refused');
 
 my $errors = $nginx->error_log =~ s/^.*duplicate header line.*\n//gmr;
-unlike($errors, qr/$_/, 'no token is in the error log')
-    for map { quotemeta } $secret, $good =~ /([^.]+)\z/, $good =~ /^[^.]+\.(.{20})/;
+unlike($errors, qr/\Q$_\E/, 'no token is in the error log')
+    for $secret, $good =~ /([^.]+)\z/, $good =~ /^[^.]+\.(.{20})/;
 like($errors, qr/a token in the query is refused, client: 127\.0\.0\.1/,
      'a token in the query is told without it');
 

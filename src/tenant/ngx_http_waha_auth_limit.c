@@ -11,16 +11,15 @@
 #include <ngx_http_waha_auth_limit.h>
 
 
-/* guesses in a minute */
-
-#define NGX_HTTP_WAHA_AUTH_LIMIT       10
-
 #define NGX_HTTP_WAHA_AUTH_LIMIT_ZONE  1048576
 #define NGX_HTTP_WAHA_AUTH_LIMIT_MAX   10000
 
-/* a guess, in the units of rate and burst */
+/* a guess, and what a bucket holds, in the units of the rate */
 
 #define NGX_HTTP_WAHA_AUTH_GUESS       1000
+#define NGX_HTTP_WAHA_AUTH_BURST       (10 * NGX_HTTP_WAHA_AUTH_GUESS)
+
+#define NGX_HTTP_WAHA_AUTH_RATE        (10 * NGX_HTTP_WAHA_AUTH_GUESS / 60)
 
 
 typedef struct {
@@ -119,7 +118,6 @@ ngx_http_waha_auth_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     limit->rate = n * NGX_HTTP_WAHA_AUTH_GUESS / scale;
-    limit->burst = n * NGX_HTTP_WAHA_AUTH_GUESS;
 
     return NGX_CONF_OK;
 }
@@ -131,10 +129,7 @@ ngx_http_waha_auth_limit_zone(ngx_conf_t *cf,
 {
     static ngx_str_t  name = ngx_string("waha_auth");
 
-    if (limit->rate == NGX_CONF_UNSET_UINT) {
-        limit->burst = NGX_HTTP_WAHA_AUTH_LIMIT * NGX_HTTP_WAHA_AUTH_GUESS;
-        limit->rate = limit->burst / 60;
-    }
+    ngx_conf_init_uint_value(limit->rate, NGX_HTTP_WAHA_AUTH_RATE);
 
     if (limit->rate == 0) {
         return NGX_OK;
@@ -229,7 +224,7 @@ ngx_http_waha_auth_limited(ngx_http_request_t *r)
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    if (excess + NGX_HTTP_WAHA_AUTH_GUESS <= limit->burst) {
+    if (excess + NGX_HTTP_WAHA_AUTH_GUESS <= NGX_HTTP_WAHA_AUTH_BURST) {
         return NGX_OK;
     }
 
@@ -374,7 +369,7 @@ ngx_http_waha_auth_limit_count(ngx_http_waha_auth_limit_t *limit,
     excess = ngx_http_waha_auth_limit_excess(limit, bucket)
              + NGX_HTTP_WAHA_AUTH_GUESS;
 
-    bucket->excess = ngx_min(excess, limit->burst);
+    bucket->excess = ngx_min(excess, NGX_HTTP_WAHA_AUTH_BURST);
     bucket->last = ngx_current_msec;
 }
 

@@ -14,11 +14,8 @@
 
 
 typedef struct {
-    /* a thousandth of a guess in a second; 0: there is no limit */
+    /* 1 is a thousandth of a guess in a second; 0: there is no limit */
     ngx_uint_t        rate;
-
-    /* thousandths of a guess that a bucket holds */
-    ngx_uint_t        burst;
 
     ngx_shm_zone_t   *zone;
 } ngx_http_waha_auth_limit_t;
@@ -26,7 +23,10 @@ typedef struct {
 
 void ngx_http_waha_auth_limit_create_conf(ngx_http_waha_auth_limit_t *limit);
 
-/* Handler of "waha_auth_limit", with the configuration at cmd->offset. */
+/*
+ * Handler of "waha_auth_limit", with the configuration at cmd->offset: at
+ * this rate ten wrong guesses of an address are forgotten again.
+ */
 char *ngx_http_waha_auth_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
