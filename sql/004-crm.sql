@@ -10,6 +10,29 @@ create index waha_contacts_list
 create index waha_contacts_merged
     on :"crm_schema".contacts (merged_into) where merged_into is not null;
 
+-- Foreign keys look for the activities of a contact that is deleted; without
+-- this they would read those of all organizations.
+
+do $$
+declare
+    activities  regclass := format('%I.contact_activities',
+                                   current_setting('waha.crm_schema'));
+begin
+    if not exists (select
+                     from pg_index i
+                     join pg_attribute a on a.attrelid = i.indrelid
+                                        and a.attnum = i.indkey[0]
+                    where i.indrelid = activities
+                      and i.indisvalid
+                      and i.indpred is null
+                      and a.attname = 'contact_id')
+    then
+        execute format('create index waha_activities_contact_id on %s '
+                       '(contact_id)', activities);
+    end if;
+end
+$$;
+
 -- Erasure deletes; operators make and delete organizations.
 
 grant delete on
