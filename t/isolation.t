@@ -1,0 +1,325 @@
+# Nobody reaches what another organization has: every route of the table is
+# tried with each name that the other has, in the path, the query and the body.
+# A route or an argument that is not known here fails, so that it gets thought
+# about.
+
+use Waha::Test;
+use Waha::Sessions;
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+my $waha = $t->standin;
+
+$pg->organization($_) for 'acme', 'bolt';
+
+my $api = Waha::Sessions->new($t, wahas => [ $waha ]);
+$t->start;
+
+my $source = Waha::Test::_slurp($INC{'Waha/Test.pm'}
+                                =~ s{t/lib/Waha/Test\.pm$}{}r
+                                . 'src/api/ngx_http_waha_route.c');
+my @routes = routes($source);
+my %arguments = arguments($source);
+
+
+# what each has; $id is the caller's own for a second session
+
+sub furnish {
+    my ($who, $phone, $id) = @_;
+
+    my $name = $api->post($who, '/api/whatsapp/sessions')
+                   ->{json}{data}{session};
+    $waha->scan($name, phone => $phone, push_name => "Office of $who");
+    $api->post($who, '/connect', { sessionId => $id,
+                                   sessionName => "Label of $who" });
+
+    my $second = $pg->value("select name from waha.sessions
+                             where client_id = '$id'");
+    my $url = $waha->url . $waha->add_file($name, "file-of-$who.jpg",
+                                           "bytes of $who", 'image/jpeg');
+
+    my $told = $t->webhook($t->message(session => $name, from => $phone + 1,
+        name => "Customer$who", text => "secret of $who",
+        media => { url => $url, mimetype => 'image/jpeg',
+                   filename => undef }))->{json}{data};
+    $t->webhook($t->message(session => $name, from => $phone + $_,
+                            text => "secret of $who")) for 1 .. 3;
+
+    my ($key) = $api->token($who) =~ /^wak_([0-9a-f]{8})_/;
+
+    return {
+        slug => $who, number => $told->{tenantId}, session => $name,
+        second => $second, id => $id, contact => $told->{contactId},
+        activity => $told->{activityId}, key => $key,
+        conversation => "$told->{contactId}-$name", phone => $phone,
+    };
+}
+
+
+my %own = %{ furnish('acme', 491511111110, 'own-uuid-1111') };
+my %other = %{ furnish('bolt', 492522222220, 'other-uuid-2222') };
+
+for my $what (\%own, \%other) {
+    for my $list ('contacts', 'conversations',
+                  "contacts/$what->{contact}/activities")
+    {
+        push @{ $what->{cursors} }, $api->get($what->{slug},
+            "/api/whatsapp/$list?size=1")->{json}{data}{next} // ();
+    }
+}
+
+# all that tells of the other
+
+my @secrets = (@other{qw(slug session second id key phone)},
+               "other-uuid", $other{phone} + 1, 'secret of bolt',
+               'Customerbolt', 'Office of bolt', 'file-of-bolt',
+               'bytes of bolt');
+
+
+# The variable segments of a path: values of the one and of the other; of
+# {id} it depends on what is before it.
+
+my %segment = (
+    session      => sub { [ @{ $_[0] }{qw(session second id)} ] },
+    sessionId    => sub { [ @{ $_[0] }{qw(session second id)} ] },
+    contact      => sub { [ $_[0]{contact} ] },
+    conversation => sub { [ $_[0]{conversation} ] },
+    activity     => sub { [ $_[0]{activity} ] },
+    organization => sub { [ @{ $_[0] }{qw(slug number)} ] },
+    slug         => sub { [ @{ $_[0] }{qw(slug number)} ] },
+    key          => sub { [ $_[0]{key} ] },
+);
+
+# arguments that name something, and those that do not
+
+my %naming = (
+    contact => $segment{contact}, session => $segment{session},
+    sessionId => $segment{session}, after => sub { $_[0]{cursors} },
+    id => sub { [ @{ $_[0] }{qw(id session)} ] },
+);
+
+my %harmless = map { $_ => 1 } qw(
+    search type size skip limit offset unread label name sessionName
+    slug key country_code enabled scopes expires_in);
+
+my @organization = qw(organization organization_slug organizationSlug org
+                      tenant_id tenantId companyId);
+
+
+sub kind {
+    my ($path, $name) = @_;
+
+    return $name if $name ne 'id';
+    return 'contact' if $path =~ m{/contacts/\{id\}};
+    return 'conversation' if $path =~ m{/conversations/\{id\}};
+    return 'unknown';
+}
+
+
+# paths of a route with values of some for their segments
+
+sub paths {
+    my ($path, $of) = @_;
+
+    my ($name) = $path =~ /\{(\w+)\}/ or return $path;
+    my $values = $segment{ kind($path, $name) } or return;
+
+    return map { (my $filled = $path) =~ s/\{$name\}/$_/; paths($filled, $of) }
+               @{ $values->($of) };
+}
+
+
+# Nothing of the other is in an answer, but what was asked for by name.
+
+sub silent {
+    my ($r, $asked, $name) = @_;
+
+    my $text = join ' ', $r->{body}, %{ $r->{headers} };
+    my @told = grep { index($text, $_) >= 0 && index($asked, $_) < 0 }
+               @secrets;
+
+    is_deeply(\@told, [], "$name tells nothing");
+}
+
+
+# the other is not there: not to be read, not to be changed
+
+sub closed {
+    my ($method, $path, $body, $name) = @_;
+
+    my $r = $api->request('acme', $method, $path, $body);
+
+    like($r->{status}, qr/^40[34]$/, "$name is refused")
+        or diag "$method $path: $r->{status} $r->{body}";
+    silent($r, '', $name);
+}
+
+
+cmp_ok(@routes, '>', 30, 'the table was found');
+
+is_deeply([ grep { !$segment{ kind($_->{path}, $_->{segment}) } }
+            map { my $path = $_->{path};
+                  map { { path => $path, segment => $_ } }
+                      $path =~ /\{(\w+)\}/g } @routes ],
+          [], 'every variable segment is known here');
+
+is_deeply([ grep { !$naming{$_} && !$harmless{$_} }
+            map { @{ $arguments{$_} } } sort keys %arguments ],
+          [], 'every argument is known here');
+
+
+subtest 'the other itself' => sub {
+    for my $route (grep { $_->{method} eq 'GET'
+                          && $_->{access} !~ /OPERATOR|GLOBAL/ } @routes)
+    {
+        for my $path (paths($route->{path}, \%other)) {
+            my $r = $api->get('bolt', $path
+                . ($path eq '/api/whatsapp/activities'
+                   ? "?contact=$other{contact}" : ''));
+            like($r->{status}, qr/^(200|409)$/, "$path is there")
+                or diag $r->{body};
+        }
+    }
+};
+
+
+my $before = rows_of_the_other();
+$waha->clear_requests;
+
+
+for my $route (@routes) {
+    my ($method, $path) = @{$route}{qw(method path)};
+    my $with_body = $method ne 'GET';
+    my %body = (phoneNumber => '4915112345678');
+
+    subtest "$method $path" => sub {
+        my @mine = paths($path, \%own);
+        my @theirs = $path =~ /\{/ ? paths($path, \%other) : ();
+
+        closed($method, $_, $with_body ? \%body : undef, $_) for @theirs;
+
+        for my $name (@organization) {
+            for my $value (@other{qw(slug number)}) {
+                closed($method, "$mine[0]?$name=$value",
+                       $with_body ? \%body : undef, "?$name=$value");
+
+                $with_body || next;
+                closed($method, $mine[0], { %body, $name => $value },
+                       "$name $value in a body");
+                closed($method, "$mine[0]?$name=$own{slug}",
+                       { %body, $name => $value },
+                       "and $own{slug} in the query");
+            }
+        }
+    };
+}
+
+
+# An argument of the other may find nothing, be refused, or make something of
+# one's own that has the same id; so this comes after all that has to be
+# refused, and what writes comes last.
+
+for my $route (sort { ($a->{method} ne 'GET') <=> ($b->{method} ne 'GET') }
+               @routes)
+{
+    my ($method, $args) = @{$route}{qw(method args)};
+    my ($path) = paths($route->{path}, \%own);
+
+    my @names = grep { $naming{$_} && $route->{path} !~ /\{$_\}/ }
+                     @{ $arguments{$args} || [] } or next;
+
+    subtest "arguments of $method $route->{path}" => sub {
+        for my $name (@names) {
+            for my $value (@{ $naming{$name}->(\%other) }) {
+                my $r = $api->request('acme', $method, "$path?$name=$value",
+                                      $method eq 'GET' ? undef : {});
+                silent($r, $value, "?$name=$value");
+
+                next if $method eq 'GET';
+                $r = $api->request('acme', $method, $path,
+                                   { $name => $value });
+                silent($r, $value, "$name $value in a body");
+            }
+        }
+    };
+}
+
+
+subtest 'mixtures' => sub {
+    for my $id ("$own{contact}-$other{session}",
+                "$other{contact}-$own{session}")
+    {
+        closed('GET', "/api/whatsapp/conversations/$id/messages", undef, $id);
+        closed('POST', "/api/whatsapp/conversations/$id/read", {}, $id);
+    }
+
+    my $r = $api->get('acme', "/api/whatsapp/contacts/$own{contact}/activities"
+                              . "?session=$other{session}");
+    is_deeply($r->{json}{data}{activities}, [],
+              "one's own person has said nothing there");
+
+    $r = $api->get('acme', '/api/whatsapp/contacts?search=secret');
+    is_deeply($r->{json}{data}{contacts}, [], 'a search finds nobody');
+    $r = $api->get('acme', '/api/whatsapp/contacts?search=Customerbolt');
+    is_deeply($r->{json}{data}{contacts}, [], 'not even by name');
+};
+
+
+is(rows_of_the_other(), $before, 'nothing of the other was changed');
+
+is_deeply([ grep { my $uri = $_; grep { index($uri, $_) >= 0 }
+                                      @other{qw(session second)} }
+            map { $_->{uri} } $waha->requests ],
+          [], 'WAHA was asked nothing of the other');
+
+$t->done;
+
+
+# all rows of the other, as text
+
+sub rows_of_the_other {
+    my $where = "organization_slug = 'bolt'";
+
+    return $pg->psql(join ";\n",
+        "select o::text from organizations o where slug = 'bolt'",
+        map { my ($table, $row) = @$_;
+              "select $row from $table x where $where order by 1" }
+        [ 'contacts', 'x::text' ], [ 'contact_activities', 'x::text' ],
+        [ 'waha.sessions', 'x::text' ], [ 'waha.conversations', 'x::text' ],
+        [ 'waha.contact_identities', 'x::text' ],
+        [ 'waha.message_states', 'x::text' ],
+        [ 'waha.api_keys', "to_jsonb(x) - 'last_used_at'" ]);
+}
+
+
+sub routes {
+    my ($text) = @_;
+
+    my @all;
+
+    push @all, { method => $1, path => $2, access => $3, handler => $4,
+                 args => $5 }
+        while $text =~ /\{\s*NGX_HTTP_(\w+),\s*"([^"]+)",\s*([\w|]+),
+                        \s*(\w+),\s*\w+,\s*(\w+),\s*\w+\s*\}/gx;
+
+    my $written = () = $text =~ /\{\s*NGX_HTTP_(?:GET|POST|PUT|DELETE),/g;
+    is(scalar @all, $written, 'every line of the table is understood');
+
+    return @all;
+}
+
+
+# the names in each list of arguments
+
+sub arguments {
+    my ($text) = @_;
+
+    my %names;
+
+    while ($text =~ /(ngx_http_waha_args_\w+)\[\] = \{(.*?)\n\};/gs) {
+        my ($list, $lines) = ($1, $2);
+        $names{$list} = [ $lines =~ /\{ "(\w+)"/g ];
+    }
+
+    return %names;
+}
