@@ -1,0 +1,297 @@
+#!/usr/bin/perl
+
+# What links a phone to a session: QR codes as a picture, as JSON and as
+# text, pairing codes, passkeys; what is told while there are none.
+
+use Waha::Test;
+use Waha::Sessions;
+
+use MIME::Base64 qw(decode_base64);
+use Time::HiRes ();
+
+my $t = Waha::Test->new;
+my $pg = $t->postgres;
+
+# WAHA waits for seconds before it says no
+my $waha = $t->standin(engine => 'GOWS', wait => 1);
+
+$pg->organization('acme');
+
+my $api = Waha::Sessions->new($t, wahas => [ $waha ], timeout => '2s');
+$t->start;
+
+my $own = '/api/whatsapp/sessions/tenant-acme';
+my $png = qr/^\x89PNG\r\n\x1a\n/;
+
+my @statuses = qw(STOPPED STARTING SCAN_QR_CODE PASSKEY_REQUIRED
+                  PASSKEY_CONFIRMATION_REQUIRED WORKING FAILED HIBERNATING);
+
+
+sub refused {
+    my ($r, $status, $code, $name) = @_;
+
+    is($r->{status}, $status, $name) or diag $r->{body};
+    is($r->{json}{code}, $code, "its code is $code");
+}
+
+
+# refused at once, with the status
+
+sub none {
+    my ($status, $method, $what, $body) = @_;
+
+    my $start = Time::HiRes::time();
+    my $r = $api->request('acme', $method, "$own/$what", $body);
+    my $time = Time::HiRes::time() - $start;
+
+    refused($r, 409, 'no_qr', "$what while it is $status");
+    is($r->{json}{data}{status}, $status, 'with the status');
+    cmp_ok($time, '<', 0.9, 'at once');
+}
+
+
+sub shows_qr {
+    $api->post('acme', "$own/logout");
+    $api->post('acme', "$own/connect");
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it waits for a phone');
+}
+
+$api->post('acme', '/api/whatsapp/sessions');
+shows_qr();
+
+
+subtest 'a QR code as JSON' => sub {
+    for my $accept (undef, '*/*', 'application/json',
+                    'application/json, text/plain, */*',
+                    'application/json, image/png')
+    {
+        $waha->clear_requests;
+
+        my $r = $api->request('acme', 'GET', "$own/qr", undef,
+                              Accept => $accept);
+
+        is($r->{status}, 200, 'is given') or diag $r->{body};
+        like($r->{headers}{'content-type'}, qr{^application/json}, 'as JSON');
+        is($r->{headers}{'cache-control'}, 'no-store', 'for now');
+
+        my $data = $r->{json}{data};
+        is_deeply([ sort keys %$data ], [ qw(expires_in mimetype qr) ],
+                  'with what belongs to it');
+        is($data->{mimetype}, 'image/png', 'its type');
+        is($data->{expires_in}, 20, 'how long it holds');
+        like($data->{qr}, qr{^data:image/png;base64,[A-Za-z0-9+/]+=*$},
+             'a picture for a page');
+        like(decode_base64($data->{qr} =~ s/.*,//r), $png, 'a PNG');
+
+        my ($asked) = $waha->requests('/auth/qr');
+        is($asked->{headers}{accept}, 'application/json',
+           'WAHA is asked for exactly that');
+        ok(!exists $asked->{headers}{authorization}, 'without our key');
+    }
+};
+
+
+subtest 'a QR code as a picture' => sub {
+    for my $accept ('image/png', 'image/png, application/json',
+                    'image/avif,image/webp,image/apng,image/*,*/*;q=0.8')
+    {
+        my $r = $api->request('acme', 'GET', "$own/qr", undef,
+                              Accept => $accept);
+
+        is($r->{status}, 200, 'is given') or diag $r->{body};
+        is($r->{headers}{'content-type'}, 'image/png', 'as a picture');
+        is($r->{headers}{'cache-control'}, 'no-store', 'for now');
+        like($r->{body}, $png, 'a PNG');
+    }
+};
+
+
+subtest 'a QR code as text' => sub {
+    my $r = $api->get('acme', "$own/qr?format=raw");
+
+    is_deeply($r->{json}{data},
+              { value => $waha->session('tenant-acme')->{qr},
+                expires_in => 20 }, 'for a terminal');
+
+    refused($api->get('acme', "$own/qr?format=gif"), 400, 'invalid_argument',
+            'as something else');
+};
+
+
+subtest 'a pairing code' => sub {
+    my $r = $api->post('acme', "$own/pairing-code",
+                       { phoneNumber => '+49 (151) 1234-5678' });
+
+    is($r->{status}, 200, 'is given') or diag $r->{body};
+
+    my $pairing = $waha->session('tenant-acme')->{pairing};
+    is_deeply($r->{json}{data}, { code => $pairing->{code} }, "it is WAHA's");
+    is($pairing->{phone}, '4915112345678', 'for that number');
+
+    for ({}, { phoneNumber => 'mine' }, { phoneNumber => '12' },
+         { phoneNumber => [ '4915112345678' ] }, undef)
+    {
+        refused($api->post('acme', "$own/pairing-code", $_), 400,
+                'invalid_argument', 'for no number');
+    }
+};
+
+
+for my $status (@statuses) {
+    subtest "while it is $status" => sub {
+        $waha->status('tenant-acme', $status, data => { x => 1 });
+        $waha->delivered;
+
+        if ($status ne 'SCAN_QR_CODE') {
+            none($status, GET => 'qr');
+            none($status, GET => 'qr?format=raw');
+            none($status, POST => 'pairing-code',
+                 { phoneNumber => '4915112345678' });
+        }
+
+        if ($status ne 'PASSKEY_REQUIRED') {
+            none($status, GET => 'passkey/challenge');
+            none($status, POST => 'passkey', {});
+        }
+
+        if ($status ne 'PASSKEY_CONFIRMATION_REQUIRED') {
+            none($status, GET => 'passkey/confirmation');
+            none($status, POST => 'passkey/confirm');
+        }
+    };
+}
+
+
+subtest 'a session that WAHA has lost' => sub {
+    my $config = $waha->session('tenant-acme')->{config};
+
+    $waha->remove_session('tenant-acme');
+    none('NOT_CREATED', GET => 'qr');
+    is($api->get('acme', $own)->{json}{data}{status}, 'NOT_CREATED',
+       'which is known now');
+    $waha->add_session('tenant-acme', config => $config);
+};
+
+
+subtest 'it is scanned between question and answer' => sub {
+    shows_qr();
+
+    for my $fault ([ '{"status":"WORKING","expected":["SCAN_QR_CODE"]}',
+                     'WORKING' ],
+                   [ '{"error":"Session \"x\" does not exist"}',
+                     'NOT_CREATED' ],
+                   [ '{"status":"secret text"}', 'NOT_CREATED' ])
+    {
+        my ($body, $status) = @$fault;
+
+        $waha->fail(match => '/auth/', with => 'status', status => 422,
+                    body => $body);
+
+        for my $accept ('application/json', 'image/png') {
+            my $r = $api->request('acme', 'GET', "$own/qr", undef,
+                                  Accept => $accept);
+            refused($r, 409, 'no_qr', "no QR code as $accept");
+            is($r->{json}{data}{status}, $status, 'with the new status');
+        }
+
+        refused($api->post('acme', "$own/pairing-code",
+                           { phoneNumber => '4915112345678' }),
+                409, 'no_qr', 'no pairing code');
+        $waha->heal;
+    }
+};
+
+
+# what WAHA answers instead of a code
+
+my @faults = (
+    [ [ with => 'close' ], 502, 'waha_unavailable' ],
+    [ [ with => 'stall' ], 504, 'waha_timeout' ],
+    [ [ with => 'html' ], 502, 'waha_invalid_answer' ],
+    [ [ with => 'empty' ], 502, 'waha_invalid_answer' ],
+    [ [ with => 'error500' ], 502, 'waha_error' ],
+    [ [ with => 'huge', huge => 2_000_000 ], 502, 'waha_invalid_answer' ],
+    [ [ with => 'status', status => 403 ], 502, 'waha_error' ],
+    [ [ with => 'status', status => 501 ], 502, 'waha_error' ],
+    [ [ with => 'status', status => 200, body => '{"mimetype":"image/png",'
+        . '"data":"\"><script>","value":"","code":"a b"}' ],
+      502, 'waha_invalid_answer' ],
+    [ [ with => 'status', status => 200, body => '{"mimetype":"text/html",'
+        . '"data":"PGI+","value":1,"code":"' . 'x' x 33 . '"}' ],
+      502, 'waha_invalid_answer' ],
+    [ [ with => 'status', status => 200, body => '[]' ],
+      502, 'waha_invalid_answer' ],
+);
+
+subtest 'a QR code is there again' => \&shows_qr;
+
+for (@faults) {
+    my ($fault, $status, $code) = @$_;
+    my %fault = @$fault;
+
+    subtest "WAHA: $fault{with} " . ($fault{body} // $fault{status} // '')
+        => sub
+    {
+        $waha->fail(match => '/auth/', %fault);
+
+        refused($api->get('acme', "$own/qr"), $status, $code, 'as JSON');
+        refused($api->request('acme', 'GET', "$own/qr", undef,
+                              Accept => 'image/png'),
+                $status, $code, 'as a picture');
+        refused($api->get('acme', "$own/qr?format=raw"), $status, $code,
+                'as text');
+        refused($api->post('acme', "$own/pairing-code",
+                           { phoneNumber => '4915112345678' }),
+                $status, $code, 'as a pairing code');
+        $waha->heal;
+
+        is($api->get('acme', "$own/qr")->{status}, 200, 'later it is given');
+    };
+}
+
+
+subtest 'a passkey' => sub {
+    my $challenge = { challenge => 'AbC_-', rpId => 'whatsapp.com',
+                      allowCredentials => [ { id => "\x{e4}\"" } ],
+                      timeout => 60000, none => undef };
+
+    $waha->scan('tenant-acme', phone => '4915112345678',
+                passkey => $challenge);
+
+    my $r = $api->get('acme', "$own/passkey/challenge");
+    is($r->{status}, 200, 'the challenge is given') or diag $r->{body};
+    is_deeply($r->{json}{data}, $challenge, 'as the phone made it');
+
+    refused($api->post('acme', "$own/passkey"), 400, 'invalid_request',
+            'no answer');
+    refused($api->post('acme', "$own/passkey", 'secret'), 400,
+            'invalid_request', 'no JSON');
+
+    my $answer = { id => 'cred', response => { signature => 'x/y+z=',
+                                               number => 1.5 } };
+
+    $r = $api->post('acme', "$own/passkey", $answer);
+    is($r->{status}, 200, 'the answer is taken') or diag $r->{body};
+    is($r->{json}{data}{status}, 'PASSKEY_CONFIRMATION_REQUIRED',
+       'more is asked');
+    is_deeply($waha->session('tenant-acme')->{credential}, $answer,
+              'WAHA has it');
+
+    $r = $api->get('acme', "$own/passkey/confirmation");
+    is_deeply($r->{json}{data}, { code => 'WXYZ-5678' }, 'a code to compare');
+
+    $r = $api->post('acme', "$own/passkey/confirm");
+    is($r->{status}, 200, 'it is confirmed') or diag $r->{body};
+    ok($waha->reaches('tenant-acme', 'WORKING'), 'and the session works');
+};
+
+
+subtest 'nothing of WAHA is told' => sub {
+    my $all = $t->error_log . $api->log;
+
+    ok(index($all, $_) < 0, 'what only WAHA knows is in no log') or diag $_
+        for grep { length } $waha->secrets;
+};
+
+
+$t->done;
