@@ -388,7 +388,7 @@ as $$
 #variable_conflict use_column
 declare
     own    alias for $1;
-    until  timestamptz := clock_timestamp() + interval '500 milliseconds';
+    until  timestamptz := clock_timestamp() + interval '300 milliseconds';
 begin
     -- nobody gets a session meanwhile, see waha.reserve_session
 
@@ -430,7 +430,7 @@ begin
 end
 $$;
 
-comment on function waha.delete_organization(text) is 'removes an organization, for half a second: to be called until complete; codes: unknown_organization, sessions_exist';
+comment on function waha.delete_organization(text) is 'removes an organization, for a third of a second: to be called until complete; codes: unknown_organization, sessions_exist';
 
 grant execute on function waha.erase_contact(text, bigint),
     waha.delete_organization(text)
