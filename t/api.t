@@ -268,8 +268,9 @@ subtest 'arguments' => sub {
             refused($r, 400, 'invalid_argument',
                     "$name=" . substr $value, 0, 30);
 
+            # a place in a list is the database's matter
             is($r->{json}{data}{argument}, $name, 'is told')
-                if $r->{json}{data};
+                if $name ne 'after';
         }
     }
 
