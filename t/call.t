@@ -2,11 +2,13 @@
 # nothing of what WAHA says, or of what the client sent, goes where it must
 # not go.
 
+use IO::Socket::INET ();
 use Time::HiRes ();
 
 use Waha::Test;
 use Waha::Api;
 use Waha::HTTP;
+use Waha::Process qw(child kill_hard);
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;
@@ -15,6 +17,26 @@ my $port = $waha->port;
 
 $pg->organization('acme', session => 't1');
 $waha->add_session('t1', start => 1);
+
+
+# a server that says what it is told, and hangs up
+
+my $server = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1')
+    or die "listen: $!";
+my $said = $t->dir . '/said';
+
+my $talker = child(sub {
+    while (my $client = $server->accept) {
+        local $/ = "\r\n\r\n";
+        my $request = <$client>;
+
+        open my $fh, '<', $said or die "$said: $!";
+        local $/;
+        print $client readline $fh;
+    }
+});
+
+my $raw = 'proxy_pass http://127.0.0.1:' . $server->sockport . '/;';
 
 
 # ways to proxy: each has an API location and an internal one
@@ -30,6 +52,9 @@ my %proxy = (
     pages      => 'proxy_intercept_errors on;
                    error_page 404 500 502 504 =200 /fooled;',
     small      => '',
+    raw        => $raw,
+    flowing    => "proxy_buffering off; $raw",
+    modern     => "proxy_http_version 1.1; $raw",
     absent     => 'return 503;',
     closing    => 'return 444;',
 );
@@ -219,7 +244,59 @@ subtest 'too much' => sub {
         $waha->heal;
     }
 
+    # the part that fits is JSON
+
+    for my $way (qw(plain unbuffered)) {
+        $waha->fail(status => 200, match => '/api/sessions',
+                    body => '{"name":"t1","status":"WORKING"}'
+                            . ' ' x (2 * 1024 * 1024));
+        is_refused(call($way), 502, 'waha_invalid_answer',
+                   "$way: a small object in 2m");
+        $waha->heal;
+    }
+
     is_refused(call('small'), 502, 'waha_invalid_answer', 'waha_call_size');
+};
+
+
+subtest 'answers with an early end' => sub {
+    my $json = '{"name":"t1","status":"WORKING"}';
+    my $type = "Content-Type: application/json\r\n";
+    my $size = sprintf '%x', length $json;
+    my $chunked = "HTTP/1.1 200 OK\r\n${type}Transfer-Encoding: chunked"
+                  . "\r\n\r\n$size\r\n$json\r\n";
+
+    my @case = (
+        [ 'a good one', "HTTP/1.1 200 OK\r\n${type}Content-Length: "
+          . length($json) . "\r\n\r\n$json", 200 ],
+        [ 'one without a length', "HTTP/1.0 200 OK\r\n$type\r\n$json",
+          200 ],
+        [ 'chunks', "${chunked}0\r\n\r\n", 200 ],
+        [ 'chunks without the last one', $chunked, 'waha_invalid_answer' ],
+        [ 'less than its length', "HTTP/1.1 200 OK\r\n${type}"
+          . "Content-Length: 100\r\n\r\n$json", 'waha_invalid_answer' ],
+        [ 'no header at all', $json, 'waha_invalid_answer' ],
+        [ 'half of a header', "HTTP/1.1 200 OK\r\nConte",
+          'waha_unavailable' ],
+        [ 'a line of a header', "HTTP/1.1 200 OK\r\n", 'waha_unavailable' ],
+        [ 'a header without an end', "HTTP/1.1 200 OK\r\n"
+          . "X: y\r\n" x 10_000, 'waha_unavailable' ],
+        [ 'nothing', '', 'waha_unavailable' ],
+    );
+
+    for my $way (qw(raw flowing modern)) {
+        for my $case (@case) {
+            my ($name, $bytes, $want) = @$case;
+
+            open my $fh, '>', $said or die "$said: $!";
+            print $fh $bytes;
+            close $fh;
+
+            my $r = call($way);
+            $want eq '200' ? is($r->{status}, 200, "$way: $name")
+                           : is_refused($r, 502, $want, "$way: $name");
+        }
+    }
 };
 
 
@@ -409,4 +486,5 @@ sub descriptors {
 }
 
 
+kill_hard($talker);
 $t->done;
