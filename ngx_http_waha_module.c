@@ -403,7 +403,7 @@ ngx_http_waha_access_handler(ngx_http_request_t *r)
         return ngx_http_waha_api_access(r);
     }
 
-    if (wlcf->auth.enable) {
+    if (wlcf->auth.enable && !ngx_http_waha_media_redirected(r)) {
         return ngx_http_waha_auth_handler(r);
     }
 
@@ -716,7 +716,9 @@ ngx_http_waha_check_api(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf,
         return NGX_CONF_ERROR;
     }
 
-    if (!ngx_http_waha_auth_configured(&conf->auth)) {
+    /* a server may leave it to its locations, beside which nobody passes */
+
+    if (location->len && !ngx_http_waha_auth_configured(&conf->auth)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "location \"%V\" has \"%s\" but nothing that tells who "
                       "calls: \"waha_jwt_key\", \"waha_api_keys on\" or "

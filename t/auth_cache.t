@@ -27,6 +27,9 @@ http {
     waha_api_connections 3;
     waha_auth_limit off;
 
+    # a connection stays with its worker
+    keepalive_requests 100000;
+
     server {
         listen 127.0.0.1:%%PORT%% reuseport;
         add_header X-Worker $pid always;
@@ -75,6 +78,7 @@ listening(6, 'every connection listens');
 my $key = api_key('acme');
 
 is(both($key), '200 200', 'a key is good');
+settled($key);
 
 my $calls = calls();
 is(both($key), '200 200', 'it stays so') for 1 .. 20;
@@ -120,9 +124,9 @@ trusted($id, '401 401', 'it is deleted, and stays out');
 
 # --- an end that was known ---------------------------------------------------
 
-$pg->psql("update waha.api_keys set expires_at = now() + interval '3 seconds'");
-changes($key, '200 200', 'a key that ends in three seconds');
-is(both($key), '200 200', 'both workers know');
+$pg->psql("update waha.api_keys set expires_at = now() + interval '5 seconds'");
+is(both($key), '200 200', 'a key that ends in five seconds');
+settled($key);
 $calls = calls();
 is(both($key), '200 200', 'and remember');
 is(calls(), $calls, 'without the database');
@@ -207,6 +211,19 @@ listening(6, 'connections again');
 changes($key, '401 401', 'what was deleted unheard is deleted');
 
 
+# --- changes of which nobody was told ----------------------------------------
+
+$pg->psql("insert into waha.api_keys select ('$row'::waha.api_keys).*");
+changes($key, '200 200', 'a key that both workers know');
+
+$pg->psql('alter table waha.api_keys disable trigger all;'
+          . ' delete from waha.api_keys');
+is(both($key), '200 200', 'it is deleted, and no worker hears of it');
+ok(wait_for(sub { both($key) eq '401 401' }, 12),
+   'it is forgotten in ten seconds nevertheless');
+$pg->psql('alter table waha.api_keys enable trigger all');
+
+
 # --- many --------------------------------------------------------------------
 
 asked_once($http[0], "nobody$_") for 1 .. 4500;
@@ -289,6 +306,19 @@ sub ask {
 
 
 sub both { my ($key) = @_; return join ' ', map { ask($_, $key) } @http }
+
+
+# what was told before has been heard by all
+
+sub settled {
+    my ($key) = @_;
+
+    wait_for(sub {
+        my $calls = calls();
+        both($key) for 1 .. 3;
+        return calls() == $calls;
+    }, 2) or die 'keys are not remembered';
+}
 
 
 sub asked_once {

@@ -311,6 +311,7 @@ is_answer('/files/a.html', $unseen, '200 files', 'the next one is');
 
 # --- mistakes ----------------------------------------------------------------
 
+my ($status, $text);
 my $database = 'waha_database "host=127.0.0.1 user=waha_gateway";';
 my $key = "waha_jwt_key HS256 $file;";
 
@@ -321,6 +322,26 @@ accepted('a limit', $database, 'waha_auth on; waha_api_keys on;', $_)
 accepted('a variable', $database,
          "waha_auth on; waha_organization $_;", '')
     for '$ssl_client_s_dn', '$remote_user', '$other';
+
+($status, $text) = $t->nginx(conf => <<"EOF_CONF")->test;
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP_GLOBALS%%
+    $database
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        waha_auth on;
+        location /x {
+            $key
+        }
+        location /open {
+            waha_auth off;
+        }
+    }
+}
+EOF_CONF
+is($status, 0, 'a server whose locations know how') or diag($text);
 
 refused('no way to prove who one is', qr/nothing that tells who calls/,
         $database, 'waha_auth on;', '');

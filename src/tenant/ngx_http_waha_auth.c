@@ -163,6 +163,10 @@ ngx_http_waha_auth_in_query(ngx_str_t *args)
         ngx_string("x-api-key"), ngx_string("jwt"), ngx_null_string
     };
 
+    if (args->len == 0) {
+        return 0;
+    }
+
     last = args->data + args->len;
 
     for (p = args->data; p < last; p = end + 1) {
