@@ -596,7 +596,16 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_waha_loc_conf_t  *prev = parent;
     ngx_http_waha_loc_conf_t  *conf = child;
 
+    ngx_http_core_loc_conf_t  *clcf;
+
     static ngx_str_t           pattern = ngx_string("^[0-9]{7,15}$");
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname) {
+        /* "if" and "limit_except" keep the handler */
+        conf->api.enable = prev->api.enable;
+    }
 
     if (conf->hmac_keys == NULL) {
         conf->hmac_keys = prev->hmac_keys;

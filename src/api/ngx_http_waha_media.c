@@ -388,6 +388,13 @@ ngx_http_waha_media_get(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t
+ngx_http_waha_media_redirected(ngx_http_request_t *r)
+{
+    return ngx_http_waha_media_get(r) != NULL;
+}
+
+
 void
 ngx_http_waha_media_filter_init(void)
 {

@@ -20,6 +20,12 @@
 ngx_int_t ngx_http_waha_media(ngx_http_waha_api_t *api);
 
 /*
+ * Whether it is a request after that redirect, which was admitted before it
+ * and has no credentials any more.
+ */
+ngx_uint_t ngx_http_waha_media_redirected(ngx_http_request_t *r);
+
+/*
  * Installs the header filter that lets pass what a client may see of the
  * answer, in postconfiguration.
  */
