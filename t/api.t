@@ -20,6 +20,19 @@ my $api = Waha::Api->new($t, server => <<'EOF_CONF');
             waha_api;
         }
 
+        location /if/ {
+            if ($arg_size) {
+                set $asked 1;
+            }
+
+            limit_except GET POST {
+                deny all;
+            }
+
+            rewrite ^/if(/.*)$ $1 break;
+            waha_api;
+        }
+
         location /small/ {
             rewrite ^/small(/.*)$ $1 break;
             waha_api;
@@ -362,6 +375,45 @@ subtest 'bodies' => sub {
            ->{status}, 200, 'that of GET is not looked at');
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
        'and the connection goes on');
+};
+
+
+subtest 'a location with conditions' => sub {
+    for my $path ('/if/api/whatsapp/contacts?size=1', '/if/api/whatsapp/contacts')
+    {
+        is($api->get('acme', $path)->{status}, 200, "$path is answered");
+        is($api->get(undef, $path)->{status}, 401, 'but not to everybody');
+    }
+
+    is($api->put('operator', '/if/api/whatsapp/organizations/acme')
+           ->{status}, 403, 'what is denied there is denied');
+};
+
+
+subtest 'a client that leaves' => sub {
+    my $lock = $pg->session;
+    $lock->query("begin; select 1 from organizations where slug = 'bolt'
+                  for update");
+
+    my $http = $t->http;
+    $http->connect;
+    $http->send($http->format('PUT', '/api/whatsapp/organizations/bolt',
+        { Authorization => 'Bearer ' . $api->token('operator') },
+        '{"name":"Late"}'));
+
+    ok(wait_for(sub { $pg->value("select count(*) from pg_stat_activity
+                                  where wait_event_type = 'Lock'") }, 10),
+       'while the database waits');
+    $http->reset;
+    is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
+       'others are answered');
+
+    $lock->query('commit');
+    ok(wait_for(sub { $pg->value("select name from organizations
+                                  where slug = 'bolt'") eq 'Late' }, 10),
+       'what was asked is done');
+    is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
+       'and all goes on');
 };
 
 
