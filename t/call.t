@@ -383,6 +383,15 @@ subtest 'what arrives at WAHA' => sub {
         is($request->{body}, '', 'without the body of the client');
     }
 
+    # where a connection goes on, it would be a request of its own
+
+    $r = $api->request('acme', 'GET', "/keepalive$path",
+                       "GET /smuggled HTTP/1.1\r\nHost: waha\r\n\r\n");
+    is($r->{status}, 200, 'a request with another in its body');
+    is(call('keepalive')->{status}, 200, 'and one after it');
+    is(scalar(my @smuggled = $waha->requests('smuggled')), 0,
+       'no request is smuggled');
+
     $waha->clear_requests;
     $r = $api->request('acme', 'POST', '/plain/api/whatsapp/sessions/t1/stop',
                        '{"SECRET":"BODY"}', Cookie => 'SECRETCOOKIE');
