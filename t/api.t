@@ -379,7 +379,8 @@ subtest 'bodies' => sub {
 
 
 subtest 'a location with conditions' => sub {
-    for my $path ('/if/api/whatsapp/contacts?size=1', '/if/api/whatsapp/contacts')
+    for my $path ('/if/api/whatsapp/contacts?size=1',
+                  '/if/api/whatsapp/contacts')
     {
         is($api->get('acme', $path)->{status}, 200, "$path is answered");
         is($api->get(undef, $path)->{status}, 401, 'but not to everybody');
