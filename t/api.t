@@ -371,6 +371,22 @@ subtest 'bodies' => sub {
                      'Transfer-Encoding' => 'chunked')->{status}, 413,
        'in chunks, too');
 
+    my $hidden = "GET /api/whatsapp/nothing HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    for my $headers ({}, { 'Transfer-Encoding' => 'chunked' }) {
+        my $body = %$headers ? sprintf("%x\r\n%s\r\n0\r\n\r\n",
+                                       length $hidden, $hidden) : $hidden;
+        my $http = $t->http;
+        $http->connect;
+        $http->send($http->format('POST', $talk, $headers, $body)
+                    . $http->format('GET', '/api/whatsapp/contacts',
+                        { Authorization => 'Bearer '
+                                           . $api->token('acme') }));
+
+        is($http->answer('POST')->{status}, 401, 'of a refused request');
+        is($http->answer('GET')->{status}, 200, 'it is not the next one');
+    }
+
     is($api->request('acme', 'GET', '/api/whatsapp/contacts', '[no')
            ->{status}, 200, 'that of GET is not looked at');
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
