@@ -112,6 +112,24 @@ subtest 'twenty at once, where it has stopped' => sub {
 };
 
 
+subtest 'twenty at once, where it is to be repaired' => sub {
+    my $waha = home('tenant-acme');
+    my $config = $waha->session('tenant-acme')->{config};
+
+    $waha->remove_session('tenant-acme');
+    $waha->add_session('tenant-acme', start => 1);
+
+    my @r = at_once(20, [ acme => POST => $sessions ]);
+    is(join(' ', map { $_->{status} } @r), join(' ', (200) x 20),
+       'all are answered 200') or diag map { "$_->{body}\n" } @r;
+
+    is_deeply($waha->session('tenant-acme')->{config}, $config,
+              'all is as it should be');
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it runs');
+    settled();
+};
+
+
 subtest 'twelve organizations' => sub {
     $pg->organization($_) for @twelve;
     $api->token($_) for @twelve;
@@ -377,9 +395,12 @@ for my $step (@steps) {
 
 
 subtest 'others are at it, too' => sub {
+    my $missing = '{"message":"Session not found","error":"Not Found",'
+                  . '"statusCode":404}';
+
     $waha->remove_session('tenant-acme');
     $waha->fail(match => '^GET /api/sessions/', with => 'status',
-        status => 404, times => 1);
+        status => 404, body => $missing, times => 1);
     $waha->add_session('tenant-acme', config => $ours);
     $waha->clear_requests;
 
@@ -389,7 +410,7 @@ subtest 'others are at it, too' => sub {
               'what was to be done still was done');
 
     $waha->fail(match => '^GET /api/sessions/', with => 'status',
-                status => 404);
+                status => 404, body => $missing);
     my $r = $api->post('acme', $sessions);
     is($r->{json}{code}, 'waha_error', 'a WAHA that contradicts itself');
     is(scalar(() = $waha->requests(qr{^POST /api/sessions$})), 3,
@@ -440,6 +461,27 @@ subtest 'a client that goes away' => sub {
        'whoever comes back finds it');
     is_deeply($waha->session('tenant-acme')->{config}, $ours,
               'all is as it should be');
+};
+
+
+subtest 'the database fails in the middle' => sub {
+    my $function = 'waha.record_session_check(text, text, text, text, text)';
+
+    $waha->remove_session('tenant-acme');
+    $pg->psql("update waha.sessions set status = 'WORKING'
+                where name = 'tenant-acme'");
+    $pg->psql("revoke execute on function $function from waha_gateway");
+
+    my $r = $api->post('acme', $sessions);
+    is($r->{status}, 503, 'it is refused') or diag $r->{body};
+    is($r->{json}{code}, 'database_setup', 'with its code');
+    ok($waha->session('tenant-acme'), 'WAHA has made it');
+
+    $pg->psql("grant execute on function $function to waha_gateway");
+
+    $waha = connected();
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'),
+       'whoever comes back finds it');
 };
 
 

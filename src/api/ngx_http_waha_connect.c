@@ -178,7 +178,7 @@ ngx_http_waha_connect_looked(ngx_http_waha_api_t *api)
 
     s = api->session;
 
-    if (api->call.status == NGX_HTTP_NOT_FOUND) {
+    if (ngx_http_waha_session_missing(api)) {
         return ngx_http_waha_connect_create(api);
     }
 

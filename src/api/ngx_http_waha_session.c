@@ -233,7 +233,10 @@ ngx_http_waha_session_read(ngx_http_waha_api_t *api)
                                           NGX_INT64_LEN);
     ctx = ngx_http_waha_ctx(api->request);
 
-    if (s->organization_id.data == NULL || ctx == NULL) {
+    if (s->name.data == NULL
+        || s->organization_id.data == NULL
+        || ctx == NULL)
+    {
         return NGX_ERROR;
     }
 
@@ -314,6 +317,14 @@ ngx_http_waha_session_called(ngx_http_waha_api_t *api)
 }
 
 
+ngx_uint_t
+ngx_http_waha_session_missing(ngx_http_waha_api_t *api)
+{
+    return api->call.status == NGX_HTTP_NOT_FOUND
+           && ngx_http_waha_session_info_missing(api->call.json);
+}
+
+
 ngx_int_t
 ngx_http_waha_session_told(ngx_http_waha_api_t *api)
 {
@@ -373,7 +384,7 @@ ngx_http_waha_session_looked(ngx_http_waha_api_t *api)
         return s->then(api);
     }
 
-    if (api->call.status == NGX_HTTP_NOT_FOUND) {
+    if (ngx_http_waha_session_missing(api)) {
         ngx_http_waha_session_info_none(&s->info);
 
     } else if (!ngx_http_waha_session_called(api)
@@ -399,11 +410,21 @@ ngx_http_waha_session_news(ngx_http_waha_api_t *api)
 
     s = api->session;
 
+    if (ngx_http_waha_session_old(api)
+        || !ngx_http_waha_same(&s->status, &s->info.status))
+    {
+        return 1;
+    }
+
+    /* it stands there with a "+" */
+
     phone = ngx_http_waha_json_string(s->object, "phone");
 
-    return ngx_http_waha_session_old(api)
-           || !ngx_http_waha_same(&s->status, &s->info.status)
-           || (s->info.phone.data && phone.data == NULL);
+    return s->info.phone.data
+           && (phone.len != s->info.phone.len + 1
+               || ngx_memcmp(phone.data + 1, s->info.phone.data,
+                             s->info.phone.len)
+                  != 0);
 }
 
 

@@ -110,8 +110,12 @@ ngx_int_t ngx_http_waha_session_call(ngx_http_waha_api_t *api,
     ngx_uint_t method, const char *format, ngx_str_t *body,
     ngx_http_waha_session_step_pt then);
 
-/* Whether WAHA has done it, and what the answer says of the session. */
+/*
+ * Whether WAHA has done it, or has no such session, and what the answer says
+ * of the session.
+ */
 ngx_uint_t ngx_http_waha_session_called(ngx_http_waha_api_t *api);
+ngx_uint_t ngx_http_waha_session_missing(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_session_told(ngx_http_waha_api_t *api);
 
 /* Refuses, as WAHA does not what it was called for. */

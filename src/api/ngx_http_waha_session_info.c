@@ -56,6 +56,22 @@ ngx_http_waha_session_info(const cJSON *json, ngx_str_t *name,
 }
 
 
+/* of a path that it does not know WAHA says "Cannot GET ..." */
+
+ngx_uint_t
+ngx_http_waha_session_info_missing(const cJSON *json)
+{
+    ngx_str_t  message;
+
+    message = ngx_http_waha_json_string(json, "message");
+
+    return message.len
+           && (message.len < sizeof("Cannot ") - 1
+               || ngx_strncmp(message.data, "Cannot ", sizeof("Cannot ") - 1)
+                  != 0);
+}
+
+
 void
 ngx_http_waha_session_info_none(ngx_http_waha_session_info_t *info)
 {

@@ -30,7 +30,13 @@ typedef struct {
 ngx_int_t ngx_http_waha_session_info(const cJSON *json, ngx_str_t *name,
     ngx_http_waha_session_info_t *info);
 
-/* The same where WAHA has none: the status is NOT_CREATED. */
+/*
+ * Whether an answer with 404 says that there is no such session; a server
+ * that is not WAHA, or not where it was thought to be, says something else.
+ */
+ngx_uint_t ngx_http_waha_session_info_missing(const cJSON *json);
+
+/* What is told where WAHA has none: the status is NOT_CREATED. */
 void ngx_http_waha_session_info_none(ngx_http_waha_session_info_t *info);
 
 /*

@@ -194,7 +194,7 @@ static ngx_int_t
 ngx_http_waha_sessions_done(ngx_http_waha_api_t *api)
 {
     if (!ngx_http_waha_session_called(api)
-        && api->call.status != NGX_HTTP_NOT_FOUND)
+        && !ngx_http_waha_session_missing(api))
     {
         return ngx_http_waha_session_error(api);
     }
@@ -250,7 +250,7 @@ ngx_http_waha_sessions_logged_out(ngx_http_waha_api_t *api)
 
     s = api->session;
 
-    if (api->call.status == NGX_HTTP_NOT_FOUND) {
+    if (ngx_http_waha_session_missing(api)) {
         ngx_http_waha_session_info_none(&s->info);
         return ngx_http_waha_session_record(api,
                                             ngx_http_waha_session_answer);
@@ -270,7 +270,7 @@ static ngx_int_t
 ngx_http_waha_sessions_ended(ngx_http_waha_api_t *api)
 {
     if (!ngx_http_waha_session_called(api)
-        && api->call.status != NGX_HTTP_NOT_FOUND)
+        && !ngx_http_waha_session_missing(api))
     {
         return ngx_http_waha_session_error(api);
     }
@@ -314,7 +314,7 @@ static ngx_int_t
 ngx_http_waha_sessions_deleted(ngx_http_waha_api_t *api)
 {
     if (!ngx_http_waha_session_called(api)
-        && api->call.status != NGX_HTTP_NOT_FOUND)
+        && !ngx_http_waha_session_missing(api))
     {
         return ngx_http_waha_session_error(api);
     }

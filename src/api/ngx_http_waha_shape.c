@@ -25,7 +25,7 @@ static void ngx_http_waha_shape_data(ngx_http_waha_json_out_t *out,
 static void ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out,
     const char *name, ngx_http_waha_shape_t *view);
 static void ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out,
-    const cJSON *session);
+    ngx_http_waha_shape_t *view);
 static void ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
     ngx_http_waha_shape_t *view);
 static void ngx_http_waha_shape_qr_url(ngx_http_waha_json_out_t *out,
@@ -134,7 +134,7 @@ ngx_http_waha_shape_data(ngx_http_waha_json_out_t *out, const char *name,
 {
     const cJSON  *item;
 
-    if (view->session == NULL) {
+    if (!cJSON_IsObject(view->session)) {
         ngx_http_waha_json_null(out, name);
         return;
     }
@@ -169,7 +169,7 @@ ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out, const char *name,
     ngx_http_waha_json_put(out, "name", &session);
     ngx_http_waha_json_put(out, "sessionName", &session);
 
-    ngx_http_waha_shape_me(out, view->session);
+    ngx_http_waha_shape_me(out, view);
 
     ngx_http_waha_shape_extras(out, view);
 
@@ -178,21 +178,20 @@ ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out, const char *name,
 
 
 static void
-ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out, const cJSON *session)
+ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_shape_t *view)
 {
     u_char     *p;
-    ngx_str_t   phone, id, name, connected_at;
+    ngx_str_t   digits, id, name, phone, connected_at;
 
-    phone = ngx_http_waha_json_string(session, "phone");
-    name = ngx_http_waha_json_string(session, "name");
-    connected_at = ngx_http_waha_json_string(session, "connected_at");
+    digits = ngx_http_waha_shape_digits(view);
 
-    if (phone.len < 2) {
+    if (digits.len == 0) {
         ngx_http_waha_json_null(out, "me");
         return;
     }
 
-    id.len = phone.len - 1 + sizeof("@c.us") - 1;
+    id.len = digits.len + sizeof("@c.us") - 1;
 
     id.data = ngx_pnalloc(out->pool, id.len);
     if (id.data == NULL) {
@@ -200,8 +199,12 @@ ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out, const cJSON *session)
         return;
     }
 
-    p = ngx_cpymem(id.data, phone.data + 1, phone.len - 1);
+    p = ngx_cpymem(id.data, digits.data, digits.len);
     ngx_memcpy(p, "@c.us", sizeof("@c.us") - 1);
+
+    name = ngx_http_waha_shape_string(view, "name");
+    phone = ngx_http_waha_shape_string(view, "phone");
+    connected_at = ngx_http_waha_shape_string(view, "connected_at");
 
     ngx_http_waha_json_open(out, "me", '{');
     ngx_http_waha_json_put(out, "id", &id);
@@ -239,7 +242,7 @@ ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
     ngx_http_waha_json_put(out, "message", &shown->message);
     ngx_http_waha_json_put(out, "pairingCode", &view->pairing_code);
 
-    if (shown->qr) {
+    if (shown->qr && session.data) {
         ngx_http_waha_shape_qr_url(out, view);
     }
 }
@@ -264,7 +267,10 @@ ngx_http_waha_shape_qr_url(ngx_http_waha_json_out_t *out,
         return;
     }
 
-    p = ngx_sprintf(url.data, "/api/whatsapp/sessions/%V/qr", &session);
+    p = ngx_cpymem(url.data, "/api/whatsapp/sessions/",
+                   sizeof("/api/whatsapp/sessions/") - 1);
+    p = ngx_cpymem(p, session.data, session.len);
+    p = ngx_cpymem(p, "/qr", sizeof("/qr") - 1);
 
     if (view->organization.data) {
         p = ngx_cpymem(p, "?organization=", sizeof("?organization=") - 1);

@@ -704,7 +704,7 @@ ngx_http_waha_json_member(ngx_http_waha_json_out_t *out, const cJSON *item)
 
     name = (u_char *) item->string;
     len = name ? ngx_strlen(name) : 0;
-    escape = ngx_escape_json(NULL, name, len);
+    escape = len ? ngx_escape_json(NULL, name, len) : 0;
 
     if (escape) {
         p = ngx_pnalloc(out->pool, len + escape + 1);

@@ -231,3 +231,24 @@ ngx_escape_json(u_char *dst, u_char *src, size_t size)
 
     return dst ? (uintptr_t) dst : more;
 }
+
+
+/* as of a component: all but letters, digits and "-._~" */
+
+uintptr_t
+ngx_escape_uri(u_char *dst, u_char *src, size_t size, ngx_uint_t type)
+{
+    u_char  *p;
+
+    for (p = src; p < src + size; p++) {
+
+        if (*p < 0x80 && (isalnum(*p) || strchr("-._~", *p))) {
+            *dst++ = *p;
+            continue;
+        }
+
+        dst += sprintf((char *) dst, "%%%02X", *p);
+    }
+
+    return (uintptr_t) dst;
+}
