@@ -288,6 +288,10 @@ refused('/trusted', { 'X-Test' => $_ }, 'the organization is unknown',
         "no organization: $_")
     for 'initech', '0', "\xff", 'y' x 300;
 
+accepted('/keys', bearer($key), 'acme', 'a key that is remembered');
+refused('/trusted', { 'X-Test' => $key }, 'the organization is unknown',
+        'is not the name of an organization');
+
 accepted('/any', { 'X-Test' => 'globex' }, 'globex', 'no token: the variable');
 accepted('/any', { 'X-Test' => 'globex', Authorization => 'Basic x' },
          'globex', 'a header of another scheme: the variable');
