@@ -21,6 +21,8 @@ static const char *ngx_http_waha_connect_names(ngx_http_waha_api_t *api,
     ngx_str_t *id, ngx_str_t *label);
 static const char *ngx_http_waha_connect_pairing(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_connect_found(ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_connect_enter(ngx_http_waha_api_t *api);
+static void ngx_http_waha_connect_entered(ngx_http_request_t *r, void *data);
 static ngx_int_t ngx_http_waha_connect_round(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_connect_looked(ngx_http_waha_api_t *api);
 static void ngx_http_waha_connect_config(ngx_http_waha_api_t *api,
@@ -58,7 +60,7 @@ ngx_http_waha_connect(ngx_http_waha_api_t *api)
     }
 
     return ngx_http_waha_session_reserve(api, &id, &label,
-                                         ngx_http_waha_connect_round);
+                                         ngx_http_waha_connect_enter);
 }
 
 
@@ -90,7 +92,7 @@ ngx_http_waha_connect_found(ngx_http_waha_api_t *api)
     ngx_str_null(&label);
 
     return ngx_http_waha_session_reserve(api, &api->session->name, &label,
-                                         ngx_http_waha_connect_round);
+                                         ngx_http_waha_connect_enter);
 }
 
 
@@ -158,6 +160,48 @@ ngx_http_waha_connect_pairing(ngx_http_waha_api_t *api)
     api->session->phone = phone;
 
     return NULL;
+}
+
+
+/* each repair would restart the session: who comes second finds it done */
+
+static ngx_int_t
+ngx_http_waha_connect_enter(ngx_http_waha_api_t *api)
+{
+    ngx_http_waha_session_t  *s;
+
+    s = api->session;
+
+    s->turn.key = s->name;
+    s->turn.handler = ngx_http_waha_connect_entered;
+    s->turn.data = api;
+
+    switch (ngx_http_waha_turn_take(api->request, &s->turn)) {
+
+    case NGX_OK:
+        return ngx_http_waha_connect_round(api);
+
+    case NGX_AGAIN:
+        return NGX_DONE;
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
+static void
+ngx_http_waha_connect_entered(ngx_http_request_t *r, void *data)
+{
+    ngx_http_waha_api_t  *api = data;
+
+    ngx_int_t  rc;
+
+    rc = ngx_http_waha_connect_round(api);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
 }
 
 
@@ -357,6 +401,8 @@ ngx_http_waha_connect_done(ngx_http_waha_api_t *api)
     ngx_http_waha_session_t  *s;
 
     s = api->session;
+
+    ngx_http_waha_turn_leave(&s->turn);
 
     if (s->phone.data == NULL
         || (!ngx_http_waha_session_info_is(&s->info.status, "STARTING")

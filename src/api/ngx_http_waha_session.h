@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_session_info.h>
+#include <ngx_http_waha_turn.h>
 
 
 /* an answer of WAHA: the status of the session does not allow it */
@@ -48,6 +49,7 @@ typedef struct ngx_http_waha_session_s {
     /* the plan */
     ngx_http_waha_session_step_pt    then;
     ngx_uint_t                       rounds;
+    ngx_http_waha_turn_t             turn;
 
     /* to pair with; the code that was given */
     ngx_str_t                        phone;
