@@ -62,21 +62,27 @@ set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
-    o  waha.organizations;
+    named  text[];
+    o      waha.organizations;
 begin
-    select g.* into o
-      from waha.organizations g
-     where g.slug = organization;
+    -- what could mean two means nobody: one is not to answer for the other
 
-    if not found then
-        select g.* into o
+    named := array(
+        select g.slug
           from waha.organizations g
-         where g.id = waha.id_of(organization);
-    end if;
+         where g.slug = organization
+        union
+        select g.slug
+          from waha.organizations g
+         where g.id = waha.id_of(organization));
 
-    if not found then
+    if cardinality(named) <> 1 or named = '{""}' then
         return row('unknown_organization', null)::waha.reply;
     end if;
+
+    select g.* into o
+      from waha.organizations g
+     where g.slug = named[1];
 
     return row(null, json_build_object(
                          'organization', o.slug, 'id', o.id,
@@ -85,7 +91,7 @@ begin
 end
 $$;
 
-comment on function waha.find_organization(text) is 'an organization by its slug, or else by its number; codes: unknown_organization';
+comment on function waha.find_organization(text) is 'an organization by its slug or its number; codes: unknown_organization, also for a text that is the slug of one and the number of another';
 
 
 create or replace function waha.key_object(k waha.api_keys) returns json
@@ -193,9 +199,7 @@ as $$
 declare
     org  alias for $1;
 begin
-    if not exists (select from waha.organizations o where o.slug = org)
-       and org is not null
-    then
+    if not exists (select from waha.organizations o where o.slug = org) then
         return row('unknown_organization', null)::waha.reply;
     end if;
 
@@ -203,12 +207,11 @@ begin
         select coalesce(json_agg(waha.key_object(k)
                                  order by k.created_at, k.id), '[]')
           from waha.api_keys k
-         where k.organization_slug = org
-            or org is null and k.organization_slug is null)))::waha.reply;
+         where k.organization_slug = org)))::waha.reply;
 end
 $$;
 
-comment on function waha.list_api_keys(text) is 'keys of an organization, null: of operators; codes: unknown_organization';
+comment on function waha.list_api_keys(text) is 'keys of an organization; codes: unknown_organization';
 
 
 create or replace function waha.delete_api_key(slug text, id text)
@@ -224,7 +227,7 @@ declare
 begin
     delete from waha.api_keys k
      where k.id = key
-       and k.organization_slug is not distinct from org;
+       and k.organization_slug = org;
 
     if not found then
         return row('unknown_key', null)::waha.reply;
@@ -234,8 +237,11 @@ begin
 end
 $$;
 
-comment on function waha.delete_api_key(text, text) is 'revokes a key of an organization, null: of an operator; codes: unknown_key';
+comment on function waha.delete_api_key(text, text) is 'revokes a key of an organization; codes: unknown_key';
 
+
+-- Keys of operators are for psql: whoever takes over the gateway is to find,
+-- make and revoke none.
 
 create or replace function waha.create_operator_key(label text,
     expires interval default null) returns text
@@ -248,6 +254,38 @@ $$;
 
 comment on function waha.create_operator_key(text, interval) is 'a key that may do everything for every organization, shown once; for psql';
 
+
+create or replace function waha.list_operator_keys()
+returns table (id text, label text, created_at timestamptz,
+    expires_at timestamptz, last_used_at timestamptz)
+language sql stable security definer
+set search_path = waha, pg_temp
+as $$
+    select k.id, k.label, k.created_at, k.expires_at, k.last_used_at
+      from waha.api_keys k
+     where k.organization_slug is null
+     order by k.created_at, k.id
+$$;
+
+comment on function waha.list_operator_keys() is 'the keys that may do everything; for psql';
+
+
+create or replace function waha.delete_operator_key(id text) returns boolean
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    delete from waha.api_keys k
+     where k.id = $1
+       and k.organization_slug is null;
+
+    return found;
+end
+$$;
+
+comment on function waha.delete_operator_key(text) is 'revokes an operator''s key; false: there is none; for psql';
+
 grant execute on function waha.authenticate(text, text),
     waha.find_organization(text),
     waha.create_api_key(text, text, text, int), waha.list_api_keys(text),
@@ -255,6 +293,7 @@ grant execute on function waha.authenticate(text, text),
     to waha_gateway;
 
 grant execute on function waha.create_operator_key(text, interval),
+    waha.list_operator_keys(), waha.delete_operator_key(text),
     waha.create_api_key(text, text, text, int), waha.list_api_keys(text),
     waha.delete_api_key(text, text)
     to waha_admin;

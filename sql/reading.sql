@@ -2,6 +2,8 @@
 --
 --     set waha.organization = 'acme';
 --
+-- A setting that was made once is an empty text afterwards: that names nobody.
+--
 -- Tables of schema waha have row-level security.  It is not switched on for
 -- tables of the CRM: even with policies that allow everything it would forbid
 -- COPY FROM and pg_dump to those of its roles that do not own them.  There,
@@ -15,22 +17,26 @@ alter table waha.message_states enable row level security;
 drop policy if exists tenant on waha.sessions;
 create policy tenant on waha.sessions
     for select to waha_api, waha_reader
-    using (organization_slug = current_setting('waha.organization', true));
+    using (organization_slug
+           = nullif(current_setting('waha.organization', true), ''));
 
 drop policy if exists tenant on waha.contact_identities;
 create policy tenant on waha.contact_identities
     for select to waha_api, waha_reader
-    using (organization_slug = current_setting('waha.organization', true));
+    using (organization_slug
+           = nullif(current_setting('waha.organization', true), ''));
 
 drop policy if exists tenant on waha.conversations;
 create policy tenant on waha.conversations
     for select to waha_api, waha_reader
-    using (organization_slug = current_setting('waha.organization', true));
+    using (organization_slug
+           = nullif(current_setting('waha.organization', true), ''));
 
 drop policy if exists tenant on waha.message_states;
 create policy tenant on waha.message_states
     for select to waha_api, waha_reader
-    using (organization_slug = current_setting('waha.organization', true));
+    using (organization_slug
+           = nullif(current_setting('waha.organization', true), ''));
 
 grant select on waha.sessions, waha.contact_identities, waha.conversations,
     waha.message_states to waha_api, waha_reader;
@@ -39,7 +45,7 @@ grant select on waha.sessions, waha.contact_identities, waha.conversations,
 create or replace view waha.tenant_organizations with (security_barrier) as
 select *
   from waha.organizations
- where slug = current_setting('waha.organization', true);
+ where slug = nullif(current_setting('waha.organization', true), '');
 
 comment on view waha.tenant_organizations is 'the organization that waha.organization names';
 
@@ -47,7 +53,8 @@ create or replace view waha.tenant_traffic_channels
     with (security_barrier) as
 select *
   from waha.traffic_channels
- where organization_slug = current_setting('waha.organization', true);
+ where organization_slug
+       = nullif(current_setting('waha.organization', true), '');
 
 comment on view waha.tenant_traffic_channels is 'its lead sources';
 
@@ -55,7 +62,8 @@ create or replace view waha.tenant_contacts with (security_barrier) as
 select *
   from waha.contacts
  where organization_slug
-       = current_setting('waha.organization', true) collate "POSIX"
+       = nullif(current_setting('waha.organization', true), '')
+         collate "POSIX"
    -- as the index waha_contacts_list says
    and organization_slug collate "POSIX" >= '';
 
@@ -66,7 +74,8 @@ create or replace view waha.tenant_contact_activities
 select *
   from waha.contact_activities
  where organization_slug
-       = current_setting('waha.organization', true) collate "POSIX";
+       = nullif(current_setting('waha.organization', true), '')
+         collate "POSIX";
 
 comment on view waha.tenant_contact_activities is 'its messages and calls';
 
