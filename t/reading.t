@@ -99,8 +99,6 @@ subtest 'activities' => sub {
        'of one session');
     is(texts(data("$path?skip=1&size=2")->{activities}), 'three two',
        'some are skipped');
-    is(texts(data("/api/whatsapp/activities?contact=$anna&type=note")
-                 ->{activities}), 'of the CRM', 'by an argument');
 
     my $guide = "/api/contacts/$anna/activities";
     is(texts(data("$guide?org=acme&type=whatsapp_message&limit=2&offset=1")
@@ -122,9 +120,7 @@ subtest 'activities' => sub {
     unlike($api->get('acme', "/api/whatsapp/contacts/$bob/activities")
                ->{body}, qr/waha:3000/, "WAHA's is not told");
 
-    my $r = $api->get('acme', '/api/whatsapp/activities');
-    is($r->{json}{data}{argument}, 'contact', 'of whom has to be told');
-    $r = $api->get('acme', '/api/whatsapp/contacts/999999/activities');
+    my $r = $api->get('acme', '/api/whatsapp/contacts/999999/activities');
     is($r->{json}{code}, 'unknown_contact', 'of nobody');
 };
 

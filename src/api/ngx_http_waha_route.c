@@ -72,17 +72,6 @@ static const ngx_http_waha_argument_t  ngx_http_waha_args_contact[] = {
 };
 
 
-static const ngx_http_waha_argument_t  ngx_http_waha_args_activities[] = {
-    { "contact", NGX_HTTP_WAHA_ARG_ID, 1 },
-    { "type", NGX_HTTP_WAHA_ARG_TEXT, 0 },
-    { "session", NGX_HTTP_WAHA_ARG_SESSION, 0 },
-    { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
-    { "skip", NGX_HTTP_WAHA_ARG_COUNT, 0 },
-    { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
-    { NULL, 0, 0 }
-};
-
-
 static const ngx_http_waha_argument_t  ngx_http_waha_args_history[] = {
     { "id", NGX_HTTP_WAHA_ARG_ID, 1 },
     { "type", NGX_HTTP_WAHA_ARG_TEXT, 0 },
@@ -325,10 +314,6 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
     { NGX_HTTP_GET, "/api/contacts/{id}/activities",
       NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
       NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_history_guide, 0 },
-
-    { NGX_HTTP_GET, "/api/whatsapp/activities",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
-      NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_activities, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/conversations",
       NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,

@@ -1,0 +1,76 @@
+#!/usr/bin/perl
+
+# README lists what the code has: directives, variables, routes and codes.
+
+use strict;
+use warnings;
+
+use Cwd ();
+use File::Basename ();
+use Test::More;
+
+my $root = Cwd::abs_path(File::Basename::dirname($0) . '/..');
+my $readme = text('README.md');
+
+
+sub text {
+    my ($path) = @_;
+
+    open my $fh, '<', "$root/$path" or die "$path: $!";
+    local $/;
+    return <$fh>;
+}
+
+
+sub section {
+    my ($title) = @_;
+
+    my ($text) = $readme =~ /^## \Q$title\E\n(.*?)(?=^## |\z)/ms
+        or die "README has no section $title";
+    return $text;
+}
+
+
+sub same {
+    my ($name, $code, $told) = @_;
+
+    is_deeply([ sort @$told ], [ sort @$code ], $name);
+}
+
+
+my $module = text('ngx_http_waha_module.c');
+
+my ($commands) = $module =~ /ngx_http_waha_commands\[\] = \{(.*?)\n\};/s;
+my ($variables) = $module =~ /ngx_http_waha_variables\[\] = \{(.*?)\n\};/s;
+
+same('every directive has its place, and there is no other',
+     [ $commands =~ /ngx_string\("(\w+)"\)/g ],
+     [ section('Directives') =~ /^### (\w+)$/mg ]);
+
+same('every variable', [ $variables =~ /ngx_string\("(\w+)"\)/g ],
+     [ section('Variables') =~ /^\| `\$(\w+)`/mg ]);
+
+
+my $routes = text('src/api/ngx_http_waha_route.c');
+
+same('every route',
+     [ map { s/ngx_http_waha_//ir; }
+       map { "$_->[0] $_->[1]" }
+       pairs($routes =~ /\{ NGX_HTTP_(\w+),\s*"([^"]+)"/g) ],
+     [ section('Tenant API') =~ m{`((?:GET|POST|PUT|DELETE) /[^`\s]+)`}g ]);
+
+
+my ($refusals) = text('src/ngx_http_waha_answer.c')
+    =~ /ngx_http_waha_refusals\[\] = \{(.*?)\n\};/s;
+
+same('every code', [ $refusals =~ /\{ "(\w+)"/g ],
+     [ section('Answers') =~ /^\| \d{3}\s*\| `(\w+)`/mg ]);
+
+done_testing();
+
+
+sub pairs {
+    my @list = @_;
+
+    return map { [ @list[2 * $_, 2 * $_ + 1] ] } 0 .. $#list / 2;
+}
