@@ -488,6 +488,64 @@ subtest 'the database fails in the middle' => sub {
 };
 
 
+# what happens, which of five clients leave
+
+for ([ 'the first leaves', 0 ], [ 'one that waits leaves', 1 ],
+     [ 'all but the last leave', 0 .. 3 ])
+{
+    my ($what, @leave) = @$_;
+
+    subtest "five at once, $what" => sub {
+        $waha->delivered;
+        $waha->remove_session('tenant-acme');
+        $waha->add_session('tenant-acme', start => 1);
+        $waha->clear_requests;
+        $waha->fail(match => '^PUT ', with => 'slow', slow => 0.4);
+
+        my @http = map { $t->http } 0 .. 4;
+        my $request = $http[0]->format(POST => $sessions,
+            { Authorization => 'Bearer ' . $api->token('acme') }, '{}');
+
+        $http[0]->connect;
+        $http[0]->send($request);
+        ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
+           'WAHA is asked to repair it');
+
+        for (@http[1 .. 4]) {
+            $_->connect;
+            $_->send($request);
+        }
+
+        $http[$_]->close for @leave;
+
+        my %left = map { $_ => 1 } @leave;
+        my @status = map { $http[$_]->answer('POST')->{status} }
+                     grep { !$left{$_} } 0 .. 4;
+
+        is(join(' ', @status), join(' ', (200) x (5 - @leave)),
+           'all others are answered 200');
+        $waha->heal;
+        is_deeply($waha->session('tenant-acme')->{config}, $ours,
+                  'all is as it should be');
+    };
+}
+
+
+subtest 'five at once, and WAHA does not answer' => sub {
+    $waha->fail(match => 'sessions', with => 'stall');
+
+    my $start = time;
+    my @r = at_once(5, [ acme => POST => $sessions ]);
+
+    is(join(' ', map { $_->{json}{code} // '' } @r),
+       join(' ', ('waha_timeout') x 5), 'all are told so');
+    cmp_ok(time - $start, '<', 4, 'none waits for all others');
+    $waha->heal;
+
+    is($api->post('acme', $sessions)->{status}, 200, 'it goes on');
+};
+
+
 # --- where it is -------------------------------------------------------------
 
 subtest 'a session of before there were several WAHA servers' => sub {
