@@ -30,19 +30,105 @@ as $$
     select coalesce((select s.organization_slug
                        from waha.sessions s
                       where s.name = event->>'session'),
-                    event->>'organization_slug',
-                    (select o.slug
-                       from waha.organizations o
-                      where o.id = waha.id_of(event->>'organization_id')))
+                    (select r.organization
+                       from waha.resolve(event->>'session',
+                                event->>'instance',
+                                event->>'organization_slug',
+                                event->>'organization_id',
+                                event->>'tenant',
+                                (event->>'claims')::jsonb,
+                                case when event->>'direction' = 'inbound'
+                                     then event->>'phone' end) r),
+                    event->>'organization_slug')
 $$;
 
 comment on function waha.quarantine_owner(jsonb) is 'the organization that an event of waha.quarantine is for, if it is known';
 
-create index if not exists quarantine_phone
-    on waha.quarantine (waha.phone_key(event->>'phone'));
 
-create index if not exists quarantine_lid
-    on waha.quarantine ((event->>'lid'));
+-- What finds rows of quarantine and of states again.  None of it makes a row
+-- too big for its index.
+
+create or replace function waha.quarantine_people(event jsonb) returns text[]
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select array[left(waha.phone_key(event->>'phone'), 100),
+                 left(event->>'lid', 100)]
+$$;
+
+comment on function waha.quarantine_people(jsonb) is 'keys of whom an event of waha.quarantine is about';
+
+
+create or replace function waha.quarantine_names(event jsonb) returns text[]
+language plpgsql immutable
+set search_path = waha, pg_temp
+as $$
+declare
+    claims  jsonb;
+begin
+    begin
+        claims := event->>'claims';
+    exception
+        when data_exception then
+            null;
+    end;
+
+    return array(
+        select left(n.name, 100)
+          from unnest(array[event->>'session', event->>'organization_slug',
+                            event->>'organization_id', event->>'tenant',
+                            claims->>'query', claims->>'pattern_slug',
+                            claims->>'pattern_id', claims->>'default'])
+               as n (name)
+         where n.name is not null);
+end
+$$;
+
+comment on function waha.quarantine_names(jsonb) is 'all that may tell the organization of an event of waha.quarantine';
+
+
+create or replace function waha.reacted(reactions jsonb) returns text[]
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select array_agg(left(waha.phone_key(k), 100))
+      from jsonb_object_keys(reactions) k
+$$;
+
+comment on function waha.reacted(jsonb) is 'keys of the people in waha.message_states.reactions';
+
+
+-- reactions in groups only: in a chat of two they are from "me" and "contact"
+
+do $$
+begin
+    if to_regclass('waha.quarantine_people_idx') is null then
+        create index quarantine_people_idx
+            on waha.quarantine using gin (waha.quarantine_people(event));
+
+        create index quarantine_names_idx
+            on waha.quarantine using gin (waha.quarantine_names(event));
+
+        create index message_states_reacted_idx
+            on waha.message_states using gin (waha.reacted(reactions))
+            where reactions - '{me,contact}'::text[] <> '{}';
+    end if;
+end
+$$;
+
+
+create or replace function waha.keys_of(organization text,
+    contacts bigint[]) returns text[]
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select coalesce(array_agg(left(i.key, 100)), '{}')
+      from waha.contact_identities i
+     where i.organization_slug = organization collate "POSIX"
+       and i.contact_id = any (contacts)
+$$;
+
+comment on function waha.keys_of(text, bigint[]) is 'numbers and hidden ids of contacts, as waha.quarantine_people and waha.reacted have them';
 
 
 create or replace function waha.quarantined(organization text,
@@ -53,21 +139,12 @@ set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
-    phones  text[];
-    lids    text[];
+    keys  text[] := waha.keys_of(organization, contacts);
 begin
-    select array_agg(i.key) filter (where i.kind = 'phone'),
-           array_agg(i.key) filter (where i.kind = 'lid')
-      into phones, lids
-      from waha.contact_identities i
-     where i.organization_slug = organization collate "POSIX"
-       and i.contact_id = any (contacts);
-
     return query
         select q.*
           from waha.quarantine q
-         where (waha.phone_key(q.event->>'phone') = any (phones)
-                or q.event->>'lid' = any (lids))
+         where waha.quarantine_people(q.event) && keys
            and waha.quarantine_owner(q.event) = organization;
 end
 $$;
@@ -77,6 +154,39 @@ comment on function waha.quarantined(text, bigint[]) is 'what an organization ha
 grant execute on function waha.quarantined(text, bigint[]) to waha_api;
 
 
+create or replace function waha.lock_states(organization text,
+    activities bigint[], keys text[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    -- all at once, in the order of ingest
+
+    perform
+       from waha.message_states s
+      where s.organization_slug = organization
+        and (s.session_name, s.message_id) in (
+            select a.session_name, a.message_id
+              from waha.contact_activities a
+             where a.organization_slug = organization collate "C"
+               and a.id = any (activities)
+
+            union
+
+            select r.session_name, r.message_id
+              from waha.message_states r
+             where r.organization_slug = organization
+               and r.reactions - '{me,contact}'::text[] <> '{}'
+               and waha.reacted(r.reactions) && keys)
+      order by s.organization_slug, s.session_name, s.message_id
+        for update;
+end
+$$;
+
+comment on function waha.lock_states(text, bigint[], text[]) is 'locks what is known of messages and of those that people reacted to';
+
+
 create or replace function waha.erase_activities(organization text,
     ids bigint[]) returns void
 language plpgsql
@@ -84,43 +194,74 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 begin
-    -- states in the order of ingest
-
-    perform
-       from waha.message_states s
-      where (s.organization_slug, s.session_name, s.message_id) in (
-            select a.organization_slug, a.session_name, a.message_id
-              from waha.contact_activities a
-             where a.organization_slug = organization collate "C"
-               and a.id = any (ids))
-      order by s.organization_slug, s.session_name, s.message_id
-        for update;
-
     delete from waha.message_states s
-     where (s.organization_slug, s.session_name, s.message_id) in (
-           select a.organization_slug, a.session_name, a.message_id
+     where s.organization_slug = organization
+       and (s.session_name, s.message_id) in (
+           select a.session_name, a.message_id
              from waha.contact_activities a
             where a.organization_slug = organization collate "C"
               and a.id = any (ids));
 
-    delete from waha.contact_activities a
-     where a.organization_slug = organization collate "C"
-       and a.id = any (ids);
-
-    set constraints all immediate;
-
-exception
-    when integrity_constraint_violation then
-        update waha.contact_activities a
-           set message_content = null,
-               metadata = '{}',
-               sender_name = null
+    begin
+        delete from waha.contact_activities a
          where a.organization_slug = organization collate "C"
            and a.id = any (ids);
+
+        set constraints all immediate;
+
+    exception
+        when integrity_constraint_violation then
+            update waha.contact_activities a
+               set message_content = null,
+                   metadata = '{"erased": true}',
+                   sender_name = null
+             where a.organization_slug = organization collate "C"
+               and a.id = any (ids);
+    end;
 end
 $$;
 
-comment on function waha.erase_activities(text, bigint[]) is 'deletes activities and what is known of these messages, or empties them where the CRM holds on to them';
+comment on function waha.erase_activities(text, bigint[]) is 'deletes what is known of messages, and activities; or empties these all of text, name and metadata, where the CRM holds on to one';
+
+
+create or replace function waha.erase_reactions(organization text,
+    keys text[]) returns bigint
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    s  record;
+    n  bigint := 0;
+begin
+    for s in
+        select r.session_name, r.message_id
+          from waha.message_states r
+         where r.organization_slug = organization
+           and r.reactions - '{me,contact}'::text[] <> '{}'
+           and waha.reacted(r.reactions) && keys
+         order by 1, 2
+    loop
+        update waha.message_states m
+           set reactions = (
+                   select jsonb_object_agg(e.key, e.value)
+                     from jsonb_each(m.reactions) e
+                    where left(waha.phone_key(e.key), 100) <> all (keys))
+         where m.organization_slug = organization
+           and m.session_name = s.session_name
+           and m.message_id = s.message_id;
+
+        perform waha.apply_state(organization, s.session_name,
+                                 s.message_id);
+
+        n := n + 1;
+    end loop;
+
+    return n;
+end
+$$;
+
+comment on function waha.erase_reactions(text, text[]) is 'takes back what people reacted in groups to messages of others; of how many';
 
 
 create or replace function waha.drop_contacts(organization text,
@@ -181,11 +322,11 @@ begin
 end
 $$;
 
-comment on function waha.empty_contacts(text, bigint[]) is 'removes all that tells who contacts are';
+comment on function waha.empty_contacts(text, bigint[]) is 'removes names, numbers and hidden ids of contacts; columns that only the CRM knows are its own to empty';
 
 
-create or replace function waha.lock_person(organization text, ids bigint[])
-returns void
+create or replace function waha.lock_people(organization text,
+    ids bigint[]) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -206,15 +347,10 @@ begin
         and c.id = any (ids)
       order by c.id
         for update;
-
-    if waha.persons(organization, ids[1]) is distinct from ids then
-        raise serialization_failure
-            using message = 'contacts were merged or deleted meanwhile';
-    end if;
 end
 $$;
 
-comment on function waha.lock_person(text, bigint[]) is 'locks all contacts of a person against messages and merges';
+comment on function waha.lock_people(text, bigint[]) is 'locks contacts against messages and merges';
 
 
 create or replace function waha.erase_contact(organization text,
@@ -226,18 +362,26 @@ as $$
 #variable_conflict use_column
 declare
     ids         bigint[] := waha.persons(organization, contact);
+    keys        text[];
     told        bigint[];
     activities  bigint[];
     identities  bigint;
     talks       bigint;
+    reactions   bigint;
     gone        boolean;
 begin
     if ids is null then
         return row('unknown_contact', null)::waha.reply;
     end if;
 
-    perform waha.lock_person(organization, ids);
+    perform waha.lock_people(organization, ids);
 
+    if waha.persons(organization, ids[1]) is distinct from ids then
+        raise serialization_failure
+            using message = 'contacts were merged or deleted meanwhile';
+    end if;
+
+    keys := waha.keys_of(organization, ids);
     told := array(select q.id from waha.quarantined(organization, ids) q);
 
     delete from waha.quarantine q where q.id = any (told);
@@ -258,8 +402,10 @@ begin
      where v.organization_slug = organization
        and v.contact_id = any (ids);
 
+    perform waha.lock_states(organization, activities, keys);
     perform waha.erase_activities(organization, activities);
 
+    reactions := waha.erase_reactions(organization, keys);
     gone := waha.drop_contacts(organization, ids);
 
     if not gone then
@@ -274,14 +420,15 @@ begin
                          'activities', cardinality(activities),
                          'identities', identities,
                          'conversations', talks,
+                         'reactions', reactions,
                          'quarantine', cardinality(told)))::waha.reply;
 end
 $$;
 
-comment on function waha.erase_contact(text, bigint) is 'removes a person: contact, merged ones, messages, all; where keys of the CRM forbid it the contact stays, emptied; codes: unknown_contact';
+comment on function waha.erase_contact(text, bigint) is 'removes a person: contact, merged ones, messages, reactions in groups, readable quarantine; where keys of the CRM forbid it the contact stays, emptied; what others wrote about it or quoted from it in groups is theirs; codes: unknown_contact';
 
 
-create or replace function waha.erase_portion(organization text)
+create or replace function waha.erase_messages(organization text)
 returns boolean
 language plpgsql
 set search_path = waha, pg_temp
@@ -294,15 +441,28 @@ begin
         select a.id
           from waha.contact_activities a
          where a.organization_slug = organization collate "POSIX"
-           and (a.message_content is not null or a.sender_name is not null
-                or a.metadata <> '{}')
+           and a.metadata is distinct from '{"erased": true}'
          limit 1000);
 
-    if ids <> '{}' then
-        perform waha.erase_activities(organization, ids);
-        return true;
-    end if;
+    perform waha.lock_states(organization, ids, '{}');
+    perform waha.erase_activities(organization, ids);
 
+    return ids <> '{}';
+end
+$$;
+
+comment on function waha.erase_messages(text) is 'removes some activities of an organization; false: there are none';
+
+
+create or replace function waha.erase_people(organization text)
+returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    ids  bigint[];
+begin
     ids := array(
         select c.id
           from waha.contacts c
@@ -313,15 +473,7 @@ begin
          order by c.id
          limit 200);
 
-    if ids = '{}' then
-        return false;
-    end if;
-
-    perform waha.erase_activities(organization, array(
-        select a.id
-          from waha.contact_activities a
-         where a.organization_slug = organization collate "POSIX"
-           and a.contact_id = any (ids)));
+    perform waha.lock_people(organization, ids);
 
     if not waha.drop_contacts(organization, ids) then
         perform waha.empty_contacts(organization, array[k.id])
@@ -329,11 +481,70 @@ begin
           where not waha.drop_contacts(organization, array[k.id]);
     end if;
 
-    return true;
+    return ids <> '{}';
 end
 $$;
 
-comment on function waha.erase_portion(text) is 'removes some activities or contacts of an organization; false: there is nothing left of people';
+comment on function waha.erase_people(text) is 'removes some contacts of an organization; false: there are none';
+
+
+create or replace function waha.erase_states(organization text)
+returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    delete from waha.message_states s
+     where s.organization_slug = organization
+       and (s.session_name, s.message_id) in (
+           select k.session_name, k.message_id
+             from waha.message_states k
+            where k.organization_slug = organization
+            limit 2000);
+
+    return found;
+end
+$$;
+
+comment on function waha.erase_states(text) is 'removes some of what is known of messages that never came; false: there is nothing';
+
+
+create or replace function waha.erase_quarantine(organization text)
+returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    names  text[];
+begin
+    names := array(
+        select left(n.name, 100)
+          from waha.organizations o
+         cross join lateral (
+                select o.slug
+                union
+                select o.id::text
+                union
+                select s.name
+                  from waha.sessions s
+                 where s.organization_slug = organization) as n (name)
+         where o.slug = organization);
+
+    delete from waha.quarantine q
+     where q.id in (
+           select k.id
+             from waha.quarantine k
+            where waha.quarantine_names(k.event) && names
+              and waha.quarantine_owner(k.event) = organization
+            limit 500);
+
+    return found;
+end
+$$;
+
+comment on function waha.erase_quarantine(text) is 'removes some of what an organization has in quarantine; false: there is nothing';
 
 
 create or replace function waha.erase_rest(organization text)
@@ -343,12 +554,6 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 begin
-    delete from waha.quarantine q
-     where waha.quarantine_owner(q.event) = organization;
-
-    delete from waha.message_states s
-     where s.organization_slug = organization;
-
     delete from waha.sessions s
      where s.organization_slug = organization;
 
@@ -389,6 +594,7 @@ as $$
 declare
     own    alias for $1;
     until  timestamptz := clock_timestamp() + interval '300 milliseconds';
+    kept   boolean := false;
 begin
     -- nobody gets a session meanwhile, see waha.reserve_session
 
@@ -414,19 +620,30 @@ begin
      where o.slug = own
        and o.whatsapp_enabled is not false;
 
-    while waha.erase_portion(own) loop
-        if clock_timestamp() > until then
-            return row(null, json_build_object('complete', false)
-                      )::waha.reply;
+    while clock_timestamp() < until loop
+        if waha.erase_messages(own) or waha.erase_people(own)
+           or waha.erase_states(own) or waha.erase_quarantine(own)
+        then
+            kept := false;
+
+        elsif kept then
+            return row(null, json_build_object(
+                                 'complete', true,
+                                 'organization', 'emptied'))::waha.reply;
+
+        elsif waha.erase_rest(own) then
+            return row(null, json_build_object(
+                                 'complete', true,
+                                 'organization', 'deleted'))::waha.reply;
+
+        else
+            -- by the CRM, or by a message that came before it was disabled
+
+            kept := true;
         end if;
     end loop;
 
-    return row(null, json_build_object(
-                         'complete', true,
-                         'organization', case when waha.erase_rest(own)
-                                              then 'deleted'
-                                              else 'emptied' end)
-              )::waha.reply;
+    return row(null, json_build_object('complete', false))::waha.reply;
 end
 $$;
 

@@ -66,7 +66,8 @@ subtest 'a person' => sub {
     my $r = reply($pg, erase_contact => 'acme', $gone);
     is_deeply($r->{data}, { erased => JSON::PP::true, contact => 'deleted',
                             merged => 1, activities => 5, identities => 3,
-                            conversations => 1, quarantine => 3 },
+                            conversations => 1, quarantine => 3,
+                            reactions => 0 },
               'is erased');
     is(traces('acme', '7922'), '', 'and leaves no trace');
     is(everything('other'), $others, 'another organization keeps its own');
@@ -104,6 +105,69 @@ subtest 'a person whom the CRM holds on to' => sub {
     is(reply($pg, erase_contact => 'acme', $id)->{data}{contact}, 'emptied',
        'so is one of whom a message is held');
     is(traces('acme', '7944'), '', 'without its text');
+    is($pg->value("select count(*) from waha.message_states s
+                     join contact_activities a using (message_id)
+                    where a.contact_id = $id"), 0,
+       'and with nothing that is known of it');
+};
+
+
+# a group of three
+
+subtest 'a person who reacted to others' => sub {
+    my ($id) = person('5511998877', 't1');
+    my ($other) = person('7977', 't1');
+    my ($theirs) = person('7978', 't2');
+    my @group = (session => 't1', chat => 'group');
+    my $metadata = "select metadata->'reactions' from contact_activities
+                     where message_id = 'G1' and session_name =";
+
+    for my $session ('t1', 't2') {
+        outcome($pg, message(message_id => 'G1', chat => 'group',
+            session => $session, body => 'hello',
+            phone => ($session eq 't1' ? '7977' : '7978') . '0000001'));
+        outcome($pg, { %{ message(message_id => "G$_->[0]",
+            session => $session, chat => 'group', target_id => 'G1',
+            body => $_->[1]) }, kind => 'reaction', @$_[2, 3] })
+            for [ 2, 'thumb', phone => '5511998877' . '0000001' ],
+                [ 3, 'heart', phone => '79770000001' ],
+                [ 4, 'smile', lid => '55119988775' ];
+    }
+    outcome($pg, { %{ message(@group, message_id => 'G5', body => 'me',
+                              target_id => 'G1') },
+                   kind => 'reaction', direction => 'outbound' });
+    my $others = everything('other');
+
+    like($pg->value("$metadata 't1'"), qr/thumb.*smile/, 'which shows');
+    is(reply($pg, erase_contact => 'acme', $id)->{data}{reactions}, 1,
+       'is taken back');
+    my $left = $pg->value("$metadata 't1'");
+    like($left, qr/heart.*me/, 'reactions of others stay');
+    unlike($left . $pg->value("select string_agg(s::text, ' ')
+                                 from waha.message_states s
+                                where organization_slug = 'acme'"),
+           qr/5511998877|thumb|smile/, 'its own are gone');
+    is($pg->value("select message_content from contact_activities
+                    where message_id = 'G1' and session_name = 't1'"),
+       'hello', 'from the message that is there');
+    is(everything('other'), $others, 'another organization keeps them');
+
+    reply($pg, erase_contact => 'acme', $other);
+    is($pg->value("select count(*) from contact_activities
+                    where message_id = 'G1' and session_name = 't1'"), 0,
+       'what somebody said in a group goes with him');
+};
+
+
+subtest 'quarantine that only another claim assigns' => sub {
+    my ($id) = person('7988', 't1');
+    quarantined(session => 'tz', phone => '79880000001', tenant => 'acme');
+    quarantined(session => 'tz', phone => '79880000001',
+                claims => '{"default":"acme"}');
+    quarantined(session => 'tz', phone => '79880000001', tenant => 'other');
+    quarantined(session => 'tz', phone => '79880000001', lid => 'x' x 9000);
+    is(reply($pg, erase_contact => 'acme', $id)->{data}{quarantine}, 2,
+       'goes with the person');
 };
 
 

@@ -295,7 +295,8 @@ subtest 'another organization' => sub {
                      and proowner <> 'waha_api'::regrole
                      and proname not in ('find_organization',
                                          'list_organizations',
-                                         'list_api_keys')"), 0,
+                                         'list_api_keys',
+                                         'list_operator_keys')"), 0,
        'the functions that read are bound by row-level security');
 
     # a function that forgot which organization it is for
