@@ -73,7 +73,7 @@ EOF_HTTP
             proxy_set_header X-Api-Key adminkey-of-waha;
             proxy_intercept_errors on;
             proxy_read_timeout 1s;
-            error_page 404 500 502 504 =200 /fooled;
+            error_page 404 416 500 502 504 =200 /fooled;
         }
 
         location /waha-guarded/ {
@@ -217,6 +217,9 @@ subtest 'parts' => sub {
        'with the length');
     is($r->{body}, '', 'and no page of WAHA');
     is(get('acme', $photo)->{status}, 200, 'the connection goes on');
+
+    is_refused(get('acme', "/pages$photo", Range => 'bytes=999999-'), 502,
+               'waha_invalid_answer', 'an error page instead');
 };
 
 
