@@ -55,6 +55,7 @@ typedef struct ngx_http_waha_session_s {
     ngx_str_t                        phone;
     ngx_str_t                        pairing_code;
 
+    /* of the plan's own room */
     const void                      *data;
 
     unsigned                         refresh:1;
