@@ -101,7 +101,7 @@ typedef struct {
     struct ngx_http_waha_delivery_s    *delivery;     /* webhook */
     struct ngx_http_waha_auth_s        *auth;         /* access phase */
     struct ngx_http_waha_api_s         *api;          /* tenant API */
-    struct ngx_http_waha_call_s        *call;         /* a subrequest */
+    struct ngx_http_waha_call_s        *call;         /* under way */
 } ngx_http_waha_ctx_t;
 
 

@@ -189,6 +189,9 @@ ngx_http_waha_answer_bytes(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.status = status;
     r->headers_out.content_length_n = bytes->len;
 
+    /* there is nothing that "If-None-Match: *" could mean */
+    r->disable_not_modified = 1;
+
     r->headers_out.content_type = *type;
     r->headers_out.content_type_len = type->len;
     r->headers_out.content_type_lowcase = NULL;

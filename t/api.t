@@ -74,6 +74,10 @@ subtest 'an answer' => sub {
     is($r->{headers}{'cache-control'}, 'no-store', 'kept by no cache');
     is($r->{json}{success}, JSON::PP::true, 'tells success');
     is(@{ $r->{json}{data}{contacts} }, 1, 'and data');
+
+    $r = $api->request('acme', 'GET', '/api/whatsapp/contacts', undef,
+                       'If-None-Match' => '*');
+    is($r->{status}, 200, 'whatever the client has');
 };
 
 

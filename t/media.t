@@ -329,6 +329,11 @@ subtest 'urls in messages' => sub {
 
     $r = get('acme', message('t1', '/api/files/t1/3EB0A.png'));
     is($r->{status}, 200, 'a path alone will do');
+
+    $waha->add_file('t1', 'false_1@c.us_3EB0B.png', $png, 'image/png');
+    $r = get('acme',
+             message('t1', "$host/api/files/t1/false_1\@c.us_3EB0B.png"));
+    is($r->{status}, 200, 'a name may hold the id of a chat');
 };
 
 

@@ -263,8 +263,11 @@ ngx_http_waha_media_safe(ngx_str_t *name)
     for (i = 0; i < name->len; i++) {
         ch = name->data[i];
 
+        /* ids of messages may hold ids of chats */
+
         if ((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z')
-            || (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '-')
+            || (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '-'
+            || ch == '@')
         {
             continue;
         }
