@@ -547,10 +547,35 @@ $$;
 comment on function waha.erase_quarantine(text) is 'removes some of what an organization has in quarantine; false: there is nothing';
 
 
+-- An organization goes in another order than messages come: what still comes
+-- is not waited for, lest it wait in turn.
+
+create or replace function waha.erase_portion(organization text)
+returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+set lock_timeout = '10ms'
+as $$
+begin
+    return waha.erase_messages(organization)
+           or waha.erase_people(organization)
+           or waha.erase_states(organization)
+           or waha.erase_quarantine(organization);
+
+exception
+    when lock_not_available then
+        return null;
+end
+$$;
+
+comment on function waha.erase_portion(text) is 'removes some of what an organization has; false: there is nothing left of people, null: somebody else holds it';
+
+
 create or replace function waha.erase_rest(organization text)
 returns boolean
 language plpgsql
 set search_path = waha, pg_temp
+set lock_timeout = '10ms'
 as $$
 #variable_conflict use_column
 begin
@@ -578,10 +603,14 @@ begin
         when integrity_constraint_violation then
             return false;
     end;
+
+exception
+    when lock_not_available then
+        return null;
 end
 $$;
 
-comment on function waha.erase_rest(text) is 'removes what an organization has besides people, and itself; false: the CRM holds on to it';
+comment on function waha.erase_rest(text) is 'removes what an organization has besides people, and itself; false: the CRM holds on to it, null: somebody else holds it';
 
 
 create or replace function waha.delete_organization(slug text)
@@ -594,6 +623,7 @@ as $$
 declare
     own    alias for $1;
     until  timestamptz := clock_timestamp() + interval '300 milliseconds';
+    done   boolean;
     kept   boolean := false;
 begin
     -- nobody gets a session meanwhile, see waha.reserve_session
@@ -613,33 +643,34 @@ begin
         return row('sessions_exist', null)::waha.reply;
     end if;
 
-    -- nothing may come after it
+    -- nothing may come after it; so others have to see that first
 
     update waha.organizations o
        set whatsapp_enabled = false
      where o.slug = own
        and o.whatsapp_enabled is not false;
 
-    while clock_timestamp() < until loop
-        if waha.erase_messages(own) or waha.erase_people(own)
-           or waha.erase_states(own) or waha.erase_quarantine(own)
-        then
-            kept := false;
+    if found then
+        return row(null, json_build_object('complete', false))::waha.reply;
+    end if;
 
-        elsif kept then
+    while clock_timestamp() < until loop
+        done := not waha.erase_portion(own);
+        exit when done is null;
+
+        if done and kept then
             return row(null, json_build_object(
                                  'complete', true,
                                  'organization', 'emptied'))::waha.reply;
+        end if;
 
-        elsif waha.erase_rest(own) then
+        kept := done and not waha.erase_rest(own);
+        exit when kept is null;
+
+        if done and not kept then
             return row(null, json_build_object(
                                  'complete', true,
                                  'organization', 'deleted'))::waha.reply;
-
-        else
-            -- by the CRM, or by a message that came before it was disabled
-
-            kept := true;
         end if;
     end loop;
 
@@ -647,7 +678,7 @@ begin
 end
 $$;
 
-comment on function waha.delete_organization(text) is 'removes an organization, for a third of a second: to be called until complete; codes: unknown_organization, sessions_exist';
+comment on function waha.delete_organization(text) is 'disables an organization, then removes it, a third of a second each time: to be called until complete; codes: unknown_organization, sessions_exist';
 
 grant execute on function waha.erase_contact(text, bigint),
     waha.delete_organization(text)
