@@ -12,11 +12,11 @@
 #include <ngx_http_waha_auth.h>
 #include <ngx_http_waha_auth_limit.h>
 #include <ngx_http_waha_auth_lookup.h>
+#include <ngx_http_waha_bearer.h>
 #include <ngx_http_waha_request.h>
 
 
-#define NGX_HTTP_WAHA_AUTH_TOKEN  8192
-#define NGX_HTTP_WAHA_AUTH_NAME   255
+#define NGX_HTTP_WAHA_AUTH_NAME  255
 
 
 typedef struct ngx_http_waha_auth_s  ngx_http_waha_auth_t;
@@ -43,10 +43,8 @@ struct ngx_http_waha_auth_s {
 static ngx_http_waha_auth_t *ngx_http_waha_auth_get(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_auth_start(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
-static ngx_uint_t ngx_http_waha_auth_in_query(ngx_str_t *args);
 static ngx_int_t ngx_http_waha_auth_bearer(ngx_http_request_t *r,
     ngx_str_t *token, const char **reason);
-static const char *ngx_http_waha_auth_malformed(ngx_str_t *token);
 static ngx_int_t ngx_http_waha_auth_token(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *token);
 static ngx_int_t ngx_http_waha_auth_jwt(ngx_http_request_t *r,
@@ -121,7 +119,7 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
     conf = &wlcf->auth;
 
-    if (ngx_http_waha_auth_in_query(&r->args)) {
+    if (ngx_http_waha_bearer_in_query(&r->args)) {
         /* not with the request, whose line tells the token */
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "waha: a token in the query is refused, client: %V",
@@ -149,64 +147,16 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
 }
 
 
-/* logs, histories and other servers would learn it */
-
-static ngx_uint_t
-ngx_http_waha_auth_in_query(ngx_str_t *args)
-{
-    u_char      *p, *last, *end, *eq;
-    ngx_uint_t   i;
-
-    static ngx_str_t  names[] = {
-        ngx_string("access_token"), ngx_string("token"),
-        ngx_string("api_key"), ngx_string("apikey"),
-        ngx_string("x-api-key"), ngx_string("jwt"), ngx_null_string
-    };
-
-    if (args->len == 0) {
-        return 0;
-    }
-
-    last = args->data + args->len;
-
-    for (p = args->data; p < last; p = end + 1) {
-
-        end = ngx_strlchr(p, last, '&');
-        if (end == NULL) {
-            end = last;
-        }
-
-        eq = ngx_strlchr(p, end, '=');
-        if (eq == NULL) {
-            eq = end;
-        }
-
-        for (i = 0; names[i].len; i++) {
-
-            if ((size_t) (eq - p) == names[i].len
-                && ngx_strncasecmp(p, names[i].data, names[i].len) == 0)
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
-}
-
-
 /* NGX_DECLINED: there is none, NGX_ERROR: no telling which one */
 
 static ngx_int_t
 ngx_http_waha_auth_bearer(ngx_http_request_t *r, ngx_str_t *token,
     const char **reason)
 {
-    u_char     *p, *last;
-    ngx_int_t   rc;
-    ngx_str_t   value;
+    ngx_int_t  rc;
+    ngx_str_t  value;
 
     static ngx_str_t  name = ngx_string("authorization");
-    static ngx_str_t  scheme = ngx_string("bearer");
 
     rc = ngx_http_waha_header(r, &name, &value);
 
@@ -215,59 +165,7 @@ ngx_http_waha_auth_bearer(ngx_http_request_t *r, ngx_str_t *token,
         return rc;
     }
 
-    if (value.len < scheme.len
-        || ngx_strncasecmp(value.data, scheme.data, scheme.len) != 0
-        || (value.len > scheme.len && value.data[scheme.len] != ' '))
-    {
-        return NGX_DECLINED;
-    }
-
-    p = value.data + scheme.len;
-    last = value.data + value.len;
-
-    while (p < last && *p == ' ') {
-        p++;
-    }
-
-    token->data = p;
-    token->len = last - p;
-
-    return NGX_OK;
-}
-
-
-/* the token68 of RFC 9110 */
-
-static const char *
-ngx_http_waha_auth_malformed(ngx_str_t *token)
-{
-    u_char  *p, *last;
-
-    if (token->len > NGX_HTTP_WAHA_AUTH_TOKEN) {
-        return "the token is too long";
-    }
-
-    p = token->data;
-    last = token->data + token->len;
-
-    while (p < last
-           && ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
-               || (*p >= '0' && *p <= '9')
-               || ngx_strlchr((u_char *) "-._~+/", (u_char *) "-._~+/" + 6,
-                              *p)))
-    {
-        p++;
-    }
-
-    if (p == token->data) {
-        return "the token is malformed";
-    }
-
-    while (p < last && *p == '=') {
-        p++;
-    }
-
-    return (p < last) ? "the token is malformed" : NULL;
+    return ngx_http_waha_bearer_token(&value, token);
 }
 
 
@@ -275,8 +173,9 @@ static ngx_int_t
 ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     ngx_str_t *token)
 {
-    const char                *reason;
-    ngx_http_waha_loc_conf_t  *wlcf;
+    const char                  *reason;
+    ngx_http_waha_loc_conf_t    *wlcf;
+    ngx_http_waha_bearer_key_t   key;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
@@ -287,15 +186,15 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
     auth->guess = 1;
 
-    reason = ngx_http_waha_auth_malformed(token);
+    reason = ngx_http_waha_bearer_malformed(token);
 
     if (reason) {
         return ngx_http_waha_auth_refuse(r, auth, reason);
     }
 
-    if (wlcf->auth.api_keys && ngx_http_waha_auth_like_api_key(token)) {
+    if (wlcf->auth.api_keys && ngx_http_waha_bearer_like_api_key(token)) {
 
-        if (ngx_http_waha_auth_api_key(token) != NGX_OK) {
+        if (ngx_http_waha_bearer_api_key(token, &key) != NGX_OK) {
             return ngx_http_waha_auth_refuse(r, auth,
                                              "the API key is malformed");
         }

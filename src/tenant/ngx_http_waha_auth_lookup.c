@@ -10,12 +10,8 @@
 #include <openssl/evp.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_auth_lookup.h>
+#include <ngx_http_waha_bearer.h>
 #include <ngx_http_waha_json.h>
-
-
-#define NGX_HTTP_WAHA_AUTH_KEY_PREFIX  "wak_"
-#define NGX_HTTP_WAHA_AUTH_KEY_ID      8
-#define NGX_HTTP_WAHA_AUTH_KEY_SECRET  43
 
 
 static ngx_int_t ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
@@ -143,26 +139,23 @@ static ngx_int_t
 ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
     ngx_http_waha_query_t *query, ngx_str_t *text)
 {
-    u_char  *p, hash[EVP_MAX_MD_SIZE];
+    u_char                      *p, hash[EVP_MAX_MD_SIZE];
+    ngx_http_waha_bearer_key_t   key;
 
     if (query->statement == NGX_HTTP_WAHA_FIND_ORGANIZATION) {
         query->args[0] = *text;
         return NGX_OK;
     }
 
-    p = text->data + sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1;
-
-    query->args[0].len = NGX_HTTP_WAHA_AUTH_KEY_ID;
-    query->args[0].data = p;
-
-    p += NGX_HTTP_WAHA_AUTH_KEY_ID + 1;
-
-    if (EVP_Digest(p, NGX_HTTP_WAHA_AUTH_KEY_SECRET, hash, NULL,
-                   EVP_sha256(), NULL)
-        != 1)
+    if (ngx_http_waha_bearer_api_key(text, &key) != NGX_OK
+        || EVP_Digest(key.secret.data, key.secret.len, hash, NULL,
+                      EVP_sha256(), NULL)
+           != 1)
     {
         return NGX_ERROR;
     }
+
+    query->args[0] = key.id;
 
     p = ngx_pnalloc(r->pool, 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY);
     if (p == NULL) {
@@ -318,52 +311,4 @@ ngx_http_waha_auth_lookup_scope(cJSON *scopes, const char *name)
     }
 
     return 0;
-}
-
-
-ngx_uint_t
-ngx_http_waha_auth_like_api_key(ngx_str_t *token)
-{
-    return token->len >= sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1
-           && ngx_strncmp(token->data, NGX_HTTP_WAHA_AUTH_KEY_PREFIX,
-                          sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1)
-              == 0;
-}
-
-
-ngx_int_t
-ngx_http_waha_auth_api_key(ngx_str_t *token)
-{
-    u_char  *p, *id, *secret, *last;
-
-    if (token->len != sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1
-                      + NGX_HTTP_WAHA_AUTH_KEY_ID + 1
-                      + NGX_HTTP_WAHA_AUTH_KEY_SECRET)
-    {
-        return NGX_DECLINED;
-    }
-
-    id = token->data + sizeof(NGX_HTTP_WAHA_AUTH_KEY_PREFIX) - 1;
-    secret = id + NGX_HTTP_WAHA_AUTH_KEY_ID + 1;
-    last = token->data + token->len;
-
-    for (p = id; p < secret - 1; p++) {
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9'))) {
-            return NGX_DECLINED;
-        }
-    }
-
-    if (*p != '_') {
-        return NGX_DECLINED;
-    }
-
-    for (p = secret; p < last; p++) {
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
-              || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_'))
-        {
-            return NGX_DECLINED;
-        }
-    }
-
-    return NGX_OK;
 }

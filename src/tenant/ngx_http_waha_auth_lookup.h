@@ -46,11 +46,5 @@ ngx_int_t ngx_http_waha_auth_lookup(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t **lookups, ngx_http_waha_statement_e statement,
     ngx_str_t *text, ngx_http_waha_auth_lookup_t **lookup);
 
-/* Whether a token means to be an API key. */
-ngx_uint_t ngx_http_waha_auth_like_api_key(ngx_str_t *token);
-
-/* NGX_DECLINED: not "wak_", an id, "_" and a secret. */
-ngx_int_t ngx_http_waha_auth_api_key(ngx_str_t *token);
-
 
 #endif /* _NGX_HTTP_WAHA_AUTH_LOOKUP_H_INCLUDED_ */
