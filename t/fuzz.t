@@ -17,7 +17,9 @@ my $dir = File::Temp->newdir('waha-fuzz-XXXXXX', TMPDIR => 1);
 
 alarm 300;
 
-for my $target (qw(clean signature identity envelope jwt session bearer)) {
+for my $target (qw(clean signature identity envelope jwt session bearer
+                   argument))
+{
     my $run = "DIR=$dir TARGETS=$target " . dirname(__FILE__) . '/fuzz/run';
     my $text = `$run -runs=5000 2>&1`;
 
