@@ -117,18 +117,21 @@ create or replace function waha.public_metadata(metadata jsonb,
 language sql immutable
 set search_path = waha, pg_temp
 as $$
-    -- only what came from WAHA is WAHA's
+    -- only what came from WAHA is WAHA's; other forms are the CRM's own
 
     select case when session is null or jsonb_typeof(metadata) <> 'object'
                 then metadata
-                else jsonb_set(
-                         case when metadata ? 'media_url'
-                              then metadata || jsonb_build_object(
-                                       'media_url', route)
-                              else metadata end,
-                         '{media,url}', to_jsonb(route),
-                         metadata ? 'media_url'
-                         and metadata->'media' is not null)
+                else metadata
+                     || case when metadata ? 'media_url'
+                             then jsonb_build_object('media_url', route)
+                             else '{}' end
+                     || case when jsonb_typeof(metadata->'media') = 'object'
+                             and (metadata ? 'media_url'
+                                  or metadata->'media' ? 'url')
+                             then jsonb_build_object('media',
+                                      metadata->'media'
+                                      || jsonb_build_object('url', route))
+                             else '{}' end
            end
       from (select '/api/whatsapp/media/' || activity) as own (route)
 $$;

@@ -28,6 +28,7 @@ returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -59,6 +60,7 @@ returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -143,6 +145,7 @@ create or replace function waha.find_contact(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -380,6 +383,7 @@ returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -518,6 +522,7 @@ create or replace function waha.list_messages(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 declare
     v  waha.conversations;
@@ -544,6 +549,7 @@ create or replace function waha.find_conversation(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 declare
     v  waha.conversations;
@@ -568,6 +574,7 @@ create or replace function waha.find_media(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

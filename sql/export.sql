@@ -45,6 +45,7 @@ language sql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set jit = off
 as $$
     select c.id
       from waha.tenant_contacts c
@@ -118,6 +119,7 @@ create or replace function waha.export_contact(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -161,6 +163,7 @@ create or replace function waha.export_organization(slug text, after text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -5,6 +5,7 @@ returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -59,6 +60,7 @@ returns waha.reply
 language plpgsql stable security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -147,6 +149,7 @@ create or replace function waha.create_api_key(slug text, label text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -194,6 +197,7 @@ create or replace function waha.list_api_keys(slug text) returns waha.reply
 language plpgsql stable security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -219,6 +223,7 @@ returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -5,6 +5,7 @@ create or replace function waha.read_conversation(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -101,6 +102,7 @@ returns waha.reply
 language plpgsql stable security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -127,6 +129,7 @@ create or replace function waha.put_organization(slug text, name text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -1,4 +1,7 @@
 -- Erasure of people and of organizations.
+--
+-- Keys of the CRM may lack an index: with "enable_seqscan = off" each look
+-- there would seem dear enough to be compiled, but for "jit = off".
 
 create or replace function waha.persons(organization text, contact bigint)
 returns bigint[]
@@ -136,6 +139,7 @@ create or replace function waha.quarantined(organization text,
 language plpgsql stable security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -154,6 +158,9 @@ comment on function waha.quarantined(text, bigint[]) is 'what an organization ha
 grant execute on function waha.quarantined(text, bigint[]) to waha_api;
 
 
+-- Ids come one by one from "unnest": the planner would compare thousands with
+-- every row of an organization.
+
 create or replace function waha.lock_states(organization text,
     activities bigint[], keys text[]) returns void
 language plpgsql
@@ -164,23 +171,32 @@ begin
     -- all at once, in the order of ingest
 
     perform
-       from waha.message_states s
-      where s.organization_slug = organization
-        and (s.session_name, s.message_id) in (
-            select a.session_name, a.message_id
-              from waha.contact_activities a
-             where a.organization_slug = organization collate "C"
-               and a.id = any (activities)
+       from (select a.session_name, a.message_id
+               from unnest(activities) as u (id)
+              cross join lateral (
+                     select k.session_name, k.message_id
+                       from waha.contact_activities k
+                      where k.organization_slug = organization collate "C"
+                        and k.id = u.id
+                        and k.message_id is not null
+                      limit 1) a
 
-            union
+             union
 
-            select r.session_name, r.message_id
-              from waha.message_states r
-             where r.organization_slug = organization
-               and r.reactions - '{me,contact}'::text[] <> '{}'
-               and waha.reacted(r.reactions) && keys)
-      order by s.organization_slug, s.session_name, s.message_id
-        for update;
+             select r.session_name, r.message_id
+               from waha.message_states r
+              where r.organization_slug = organization
+                and r.reactions - '{me,contact}'::text[] <> '{}'
+                and waha.reacted(r.reactions) && keys
+
+             order by 1, 2) m
+      cross join lateral (
+             select
+               from waha.message_states s
+              where s.organization_slug = organization
+                and s.session_name = m.session_name
+                and s.message_id = m.message_id
+                for update) s;
 end
 $$;
 
@@ -195,17 +211,22 @@ as $$
 #variable_conflict use_column
 begin
     delete from waha.message_states s
+     using unnest(ids) as u (id)
+     cross join lateral (
+            select k.session_name, k.message_id
+              from waha.contact_activities k
+             where k.organization_slug = organization collate "C"
+               and k.id = u.id
+             limit 1) a
      where s.organization_slug = organization
-       and (s.session_name, s.message_id) in (
-           select a.session_name, a.message_id
-             from waha.contact_activities a
-            where a.organization_slug = organization collate "C"
-              and a.id = any (ids));
+       and s.session_name = a.session_name
+       and s.message_id = a.message_id;
 
     begin
         delete from waha.contact_activities a
+         using unnest(ids) as u (id)
          where a.organization_slug = organization collate "C"
-           and a.id = any (ids);
+           and a.id = u.id;
 
         set constraints all immediate;
 
@@ -215,8 +236,9 @@ begin
                set message_content = null,
                    metadata = '{"erased": true}',
                    sender_name = null
+              from unnest(ids) as u (id)
              where a.organization_slug = organization collate "C"
-               and a.id = any (ids);
+               and a.id = u.id;
     end;
 end
 $$;
@@ -358,9 +380,11 @@ create or replace function waha.erase_contact(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
+    most        constant int := 20000;    -- half a second
     ids         bigint[] := waha.persons(organization, contact);
     keys        text[];
     told        bigint[];
@@ -382,15 +406,26 @@ begin
     end if;
 
     keys := waha.keys_of(organization, ids);
-    told := array(select q.id from waha.quarantined(organization, ids) q);
-
-    delete from waha.quarantine q where q.id = any (told);
 
     activities := array(
         select a.id
           from waha.contact_activities a
          where a.organization_slug = organization collate "POSIX"
-           and a.contact_id = any (ids));
+           and a.contact_id = any (ids)
+           and a.metadata is distinct from '{"erased": true}'
+         limit most);
+
+    perform waha.lock_states(organization, activities, keys);
+    perform waha.erase_activities(organization, activities);
+
+    if cardinality(activities) = most then
+        return row(null, json_build_object('erased', false,
+                                           'activities', most))::waha.reply;
+    end if;
+
+    told := array(select q.id from waha.quarantined(organization, ids) q);
+
+    delete from waha.quarantine q where q.id = any (told);
 
     select count(*) into identities
       from waha.contact_identities i
@@ -401,9 +436,6 @@ begin
       from waha.conversations v
      where v.organization_slug = organization
        and v.contact_id = any (ids);
-
-    perform waha.lock_states(organization, activities, keys);
-    perform waha.erase_activities(organization, activities);
 
     reactions := waha.erase_reactions(organization, keys);
     gone := waha.drop_contacts(organization, ids);
@@ -425,7 +457,7 @@ begin
 end
 $$;
 
-comment on function waha.erase_contact(text, bigint) is 'removes a person: contact, merged ones, messages, reactions in groups, readable quarantine; where keys of the CRM forbid it the contact stays, emptied; what others wrote about it or quoted from it in groups is theirs; codes: unknown_contact';
+comment on function waha.erase_contact(text, bigint) is 'removes a person: contact, merged ones, messages, reactions in groups, readable quarantine; where keys of the CRM forbid it the contact stays, emptied; what others wrote about it or quoted from it in groups is theirs; erased false: there were very many messages, to be called again; codes: unknown_contact';
 
 
 create or replace function waha.erase_messages(organization text)
@@ -618,6 +650,7 @@ returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -92,6 +92,7 @@ create or replace function waha.reserve_session(organization text, id text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -192,6 +193,7 @@ returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -268,6 +270,7 @@ create or replace function waha.disconnect_session(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -299,6 +302,7 @@ create or replace function waha.delete_session(organization text,
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

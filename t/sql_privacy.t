@@ -171,6 +171,22 @@ subtest 'quarantine that only another claim assigns' => sub {
 };
 
 
+subtest 'a person with very many messages' => sub {
+    my ($id) = person('7923', 't1');
+    $pg->psql("insert into contact_activities (organization_slug, contact_id,
+                   activity_type, message_content)
+               select 'acme', $id, 'note', 'x'
+                 from generate_series(1, 20010)");
+    is_deeply(reply($pg, erase_contact => 'acme', $id)->{data},
+              { erased => JSON::PP::false, activities => 20000 },
+              'goes by portions');
+    is_deeply([ @{ reply($pg, erase_contact => 'acme', $id)->{data} }
+                    {qw(erased activities contact)} ],
+              [ JSON::PP::true, 15, 'deleted' ], 'of which the last tells');
+    is(traces('acme', '7923'), '', 'and leaves nothing');
+};
+
+
 subtest 'a number that two have' => sub {
     $pg->psql("insert into contacts (organization_slug, first_name,
                                      last_name, phone_1)

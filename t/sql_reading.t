@@ -172,6 +172,25 @@ subtest 'an inbox' => sub {
 };
 
 
+subtest 'metadata of any form' => sub {
+    my $r = said('79444444449', metadata => '{"media_url":"http://waha/x"}');
+
+    for ('[]', '"x"', 'null', '{"media":[1]}', '{"media":"http://waha/x"}',
+         '{"media":null,"media_url":"http://waha/x"}',
+         '{"media":[],"media_url":["http://waha/x"]}',
+         '{"media":{"url":"http://waha/x"}}')
+    {
+        $pg->psql("update contact_activities set metadata = '$_'
+                    where id = $r->{activity_id}");
+        is(code($pg, find_media => 'acme', $r->{activity_id}),
+           /_url|"url"/ ? '' : 'no_media', "a file: $_");
+        my $data = reply($pg, list_activities => 'acme', $r->{contact_id},
+                         (undef) x 4, 1)->{data};
+        is(scalar @{ $data->{activities} }, 1, "is shown: $_");
+    }
+};
+
+
 subtest 'what an inbox costs a message' => sub {
     my $r = said('79444444448', sent_at => 800_000_000);
     my $session = $pg->session;
