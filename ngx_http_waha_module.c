@@ -40,6 +40,8 @@ static char *ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_waha_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static ngx_http_handler_pt ngx_http_waha_content_handler(
+    ngx_http_waha_loc_conf_t *conf);
 static char *ngx_http_waha_check_loc_conf(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf);
 static char *ngx_http_waha_check_api(ngx_conf_t *cf,
@@ -194,6 +196,13 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_waha_loc_conf_t, api.call_size),
+      NULL },
+
+    { ngx_string("waha_call_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_loc_conf_t, api.call_timeout),
       NULL },
 
     { ngx_string("waha_max_sessions"),
@@ -603,8 +612,13 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname) {
-        /* "if" and "limit_except" keep the handler */
+        /* "if" and "limit_except" are part of their location */
+        conf->webhook = prev->webhook;
         conf->api.enable = prev->api.enable;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_waha_content_handler(conf);
     }
 
     if (conf->hmac_keys == NULL) {
@@ -651,6 +665,17 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
+static ngx_http_handler_pt
+ngx_http_waha_content_handler(ngx_http_waha_loc_conf_t *conf)
+{
+    if (conf->webhook) {
+        return ngx_http_waha_webhook_handler;
+    }
+
+    return conf->api.enable ? ngx_http_waha_api_handler : NULL;
+}
+
+
 static char *
 ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
 {
@@ -679,6 +704,13 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->webhook && conf->api.enable) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"waha_webhook\" and \"waha_api\": "
+                      "each needs a location of its own", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
 
     if (conf->webhook && conf->auth.enable) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -807,7 +839,7 @@ ngx_http_waha_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     wmcf->webhook = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_waha_webhook_handler;
+    clcf->handler = ngx_http_waha_content_handler(wlcf);
 
     return NGX_CONF_OK;
 }
@@ -827,7 +859,7 @@ ngx_http_waha_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     wlcf->api.enable = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_waha_api_handler;
+    clcf->handler = ngx_http_waha_content_handler(wlcf);
 
     return NGX_CONF_OK;
 }

@@ -19,13 +19,17 @@ $pg->organization('acme', session => 't1');
 $waha->add_session('t1', start => 1);
 
 
-# a server that says what it is told, and hangs up
+# a server that says what it is told, and hangs up, or goes on for ever
 
 my $server = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1')
     or die "listen: $!";
 my $said = $t->dir . '/said';
 
+my $endless = $t->dir . '/endless';    # how much, seconds in between
+
 my $talker = child(sub {
+    $SIG{PIPE} = 'IGNORE';
+
     while (my $client = $server->accept) {
         local $/ = "\r\n\r\n";
         my $request = <$client>;
@@ -33,8 +37,27 @@ my $talker = child(sub {
         open my $fh, '<', $said or die "$said: $!";
         local $/;
         print $client readline $fh;
+
+        open $fh, '<', $endless or next;
+        my ($much, $pause) = split ' ', readline $fh;
+        $client->autoflush;
+        select undef, undef, undef, $pause while print $client ' ' x $much;
     }
 });
+
+
+sub say_this {
+    my ($bytes, @more) = @_;
+
+    unlink $endless;
+
+    for ([ $said, $bytes ], @more ? [ $endless, "@more" ] : ()) {
+        my ($file, $text) = @$_;
+        open my $fh, '>', $file or die "$file: $!";
+        print $fh $text;
+        close $fh;
+    }
+}
 
 my $raw = 'proxy_pass http://127.0.0.1:' . $server->sockport . '/;';
 
@@ -52,6 +75,7 @@ my %proxy = (
     pages      => 'proxy_intercept_errors on;
                    error_page 404 500 502 504 =200 /fooled;',
     small      => '',
+    hurried    => '',
     raw        => $raw,
     flowing    => "proxy_buffering off; $raw",
     modern     => "proxy_http_version 1.1; $raw",
@@ -64,7 +88,9 @@ my $locations = '';
 for my $way (sort keys %proxy) {
     my $pass = $proxy{$way} =~ /proxy_pass/ ? ''
                : "proxy_pass http://127.0.0.1:$port/;";
-    my $size = $way eq 'small' ? 'waha_call_size 64;' : '';
+    my $bound = $way eq 'small' ? 'waha_call_size 64;'
+                : $way =~ /^(hurried|raw|flowing|modern)$/
+                ? 'waha_call_timeout 1s;' : '';
 
     $locations .= <<"EOF_CONF";
         location /$way/ {
@@ -72,7 +98,7 @@ for my $way (sort keys %proxy) {
             rewrite ^/$way(/.*)\$ \$1 break;
             waha_api;
             waha_instance main /waha-$way;
-            $size
+            $bound
             add_header X-Who \$who always;
         }
 
@@ -288,15 +314,52 @@ subtest 'answers with an early end' => sub {
         for my $case (@case) {
             my ($name, $bytes, $want) = @$case;
 
-            open my $fh, '>', $said or die "$said: $!";
-            print $fh $bytes;
-            close $fh;
+            say_this($bytes);
 
             my $r = call($way);
             $want eq '200' ? is($r->{status}, 200, "$way: $name")
                            : is_refused($r, 502, $want, "$way: $name");
         }
     }
+};
+
+
+# each byte comes in time
+
+subtest 'answers without an end' => sub {
+    my ($pid) = $t->worker_pids;
+    my $header = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+                 . '{"name":"t1","status":"WORKING"}';
+
+    is(call('hurried')->{status}, 200, 'a good answer in time');
+    my $before = descriptors($pid);
+
+    $waha->fail(trickle => 0.3, match => '/api/sessions');
+    is_refused($_, 504, 'waha_timeout', 'the header byte by byte')
+        for call('hurried'), call2('hurried');
+    $waha->heal;
+
+    for my $way (qw(raw flowing modern)) {
+        say_this($header, 1, 0.1);
+        is_refused($_, 504, 'waha_timeout', "$way: the body byte by byte")
+            for call($way), call2($way);
+
+        say_this($header, 65536, 0);
+        is_refused($_, 502, 'waha_invalid_answer', "$way: more and more")
+            for call($way), call2($way);
+
+        say_this($header);
+        is(call($way)->{status}, 200, "$way: one with an end");
+    }
+
+    ok(wait_for(sub { descriptors($pid) <= $before }, 5),
+       'the connections to WAHA are closed');
+    is(call('hurried')->{status}, 200, 'and it goes on');
+
+    like($t->error_log, qr/not complete in "waha_call_timeout"/,
+         'the time is in the log');
+    like($t->error_log, qr/bigger than "waha_call_size"/,
+         'the size is in the log');
 };
 
 

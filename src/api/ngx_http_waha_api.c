@@ -680,6 +680,7 @@ ngx_http_waha_api_call(ngx_http_waha_api_t *api,
     call->args = args;
     call->accept = accept;
     call->limit = wlcf->api.call_size;
+    call->timeout = wlcf->api.call_timeout;
     call->handler = ngx_http_waha_api_call_done;
     call->data = api;
 

@@ -13,6 +13,7 @@ void
 ngx_http_waha_api_create_conf(ngx_http_waha_api_conf_t *conf)
 {
     conf->call_size = NGX_CONF_UNSET_SIZE;
+    conf->call_timeout = NGX_CONF_UNSET_MSEC;
     conf->max_sessions = NGX_CONF_UNSET;
     conf->status_ttl = NGX_CONF_UNSET;
 }
@@ -32,6 +33,7 @@ ngx_http_waha_api_merge_conf(ngx_http_waha_api_conf_t *prev,
 
     ngx_conf_merge_str_value(conf->webhook_url, prev->webhook_url, "");
     ngx_conf_merge_size_value(conf->call_size, prev->call_size, 1048576);
+    ngx_conf_merge_msec_value(conf->call_timeout, prev->call_timeout, 60000);
     ngx_conf_merge_value(conf->max_sessions, prev->max_sessions, 5);
     ngx_conf_merge_sec_value(conf->status_ttl, prev->status_ttl, 60);
 }

@@ -24,6 +24,7 @@ typedef struct {
     ngx_array_t   *instances;       /* ngx_http_waha_instance_t */
     ngx_str_t      webhook_url;
     size_t         call_size;
+    ngx_msec_t     call_timeout;
     ngx_int_t      max_sessions;
     time_t         status_ttl;
 

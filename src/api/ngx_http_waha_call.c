@@ -15,6 +15,10 @@
 #define NGX_HTTP_WAHA_CALL_BUFFER   4096
 #define NGX_HTTP_WAHA_CALL_HEADERS  4
 
+/* until it is seen again whether a call can be ended */
+
+#define NGX_HTTP_WAHA_CALL_AGAIN    100
+
 
 static ngx_int_t ngx_http_waha_call_headers(ngx_http_request_t *r,
     ngx_http_waha_call_t *call, ngx_http_headers_in_t *headers);
@@ -27,6 +31,8 @@ static void ngx_http_waha_call_set_method(ngx_http_request_t *sr,
     ngx_uint_t method);
 static ngx_int_t ngx_http_waha_call_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
+static void ngx_http_waha_call_expire(ngx_event_t *ev);
+static void ngx_http_waha_call_cleanup(void *data);
 static void ngx_http_waha_call_resume(ngx_http_request_t *r);
 static const char *ngx_http_waha_call_failure(ngx_http_waha_call_t *call);
 static const char *ngx_http_waha_call_parse(ngx_http_request_t *r,
@@ -53,6 +59,7 @@ ngx_int_t
 ngx_http_waha_call(ngx_http_request_t *r, ngx_http_waha_call_t *call)
 {
     ngx_http_request_t          *sr;
+    ngx_pool_cleanup_t          *cln;
     ngx_http_waha_ctx_t         *ctx;
     ngx_http_headers_in_t        headers;
     ngx_http_request_body_t     *rb;
@@ -73,6 +80,8 @@ ngx_http_waha_call(ngx_http_request_t *r, ngx_http_waha_call_t *call)
     call->complete = 0;
     call->too_big = 0;
 
+    ngx_memzero(&call->event, sizeof(ngx_event_t));
+
     if (call->accept.len == 0) {
         call->accept = ngx_http_waha_call_json;
     }
@@ -83,11 +92,13 @@ ngx_http_waha_call(ngx_http_request_t *r, ngx_http_waha_call_t *call)
 
     ctx = ngx_http_waha_ctx(r);
     rb = ngx_http_waha_call_body(r, call);
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
     variables = ngx_pcalloc(r->pool, cmcf->variables.nelts
                                      * sizeof(ngx_http_variable_value_t));
 
-    if (ctx == NULL || rb == NULL || ps == NULL || variables == NULL
+    if (ctx == NULL || rb == NULL || cln == NULL || ps == NULL
+        || variables == NULL
         || ngx_http_waha_call_headers(r, call, &headers) != NGX_OK)
     {
         return NGX_ERROR;
@@ -112,6 +123,16 @@ ngx_http_waha_call(ngx_http_request_t *r, ngx_http_waha_call_t *call)
     sr->request_body = rb;
     sr->variables = variables;
     sr->unparsed_uri = call->uri;
+
+    call->subrequest = sr;
+    call->event.handler = ngx_http_waha_call_expire;
+    call->event.data = call;
+    call->event.log = r->connection->log;
+
+    ngx_add_timer(&call->event, call->timeout);
+
+    cln->handler = ngx_http_waha_call_cleanup;
+    cln->data = call;
 
     ctx->call = call;
 
@@ -265,6 +286,8 @@ ngx_http_waha_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     }
 
     if (!call->done) {
+        ngx_http_waha_call_cleanup(call);
+
         call->done = 1;
         call->outcome = rc;
         call->status = sr->headers_out.status;
@@ -284,6 +307,67 @@ ngx_http_waha_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     /* an error is for the caller: no error page is made of it */
 
     return NGX_OK;
+}
+
+
+/* WAHA has not come to an end in time, or not within the size */
+
+static void
+ngx_http_waha_call_expire(ngx_event_t *ev)
+{
+    ngx_connection_t      *c;
+    ngx_http_request_t    *sr;
+    ngx_http_upstream_t   *u;
+    ngx_http_waha_call_t  *call;
+
+    call = ev->data;
+
+    sr = call->subrequest;
+    c = sr->connection;
+    u = sr->upstream;
+
+    ngx_http_set_log_request(c->log, sr);
+
+    /* other phases, and threads, are not to be disturbed */
+
+    if (u == NULL || u->cleanup == NULL || sr->aio) {
+        ngx_add_timer(ev, NGX_HTTP_WAHA_CALL_AGAIN);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, c->log, 0, "WAHA's answer is %s",
+                  call->too_big ? "bigger than \"waha_call_size\""
+                                : "not complete in \"waha_call_timeout\"");
+
+    ngx_http_waha_call_cleanup(call);
+
+    call->done = 1;
+    call->outcome = NGX_HTTP_GATEWAY_TIME_OUT;
+
+    /* ending the upstream takes a count, ending the subrequest another */
+
+    sr->main->count++;
+
+    (*u->cleanup)(sr);
+
+    ngx_http_finalize_request(sr, NGX_OK);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_waha_call_cleanup(void *data)
+{
+    ngx_http_waha_call_t  *call = data;
+
+    if (call->event.timer_set) {
+        ngx_del_timer(&call->event);
+    }
+
+    if (call->event.posted) {
+        ngx_delete_posted_event(&call->event);
+    }
 }
 
 
@@ -321,6 +405,10 @@ ngx_http_waha_call_resume(ngx_http_request_t *r)
 static const char *
 ngx_http_waha_call_failure(ngx_http_waha_call_t *call)
 {
+    if (call->too_big) {
+        return "waha_invalid_answer";
+    }
+
     if (call->outcome == NGX_HTTP_GATEWAY_TIME_OUT) {
         return "waha_timeout";
     }
@@ -331,7 +419,7 @@ ngx_http_waha_call_failure(ngx_http_waha_call_t *call)
 
     /* what is no HTTP at all passes as HTTP/0.9, without a status */
 
-    if (call->status == 0 || !call->complete || call->too_big) {
+    if (call->status == 0 || !call->complete) {
         return "waha_invalid_answer";
     }
 
@@ -448,10 +536,13 @@ ngx_http_waha_call_append(ngx_http_request_t *sr, ngx_http_waha_call_t *call,
 
     used = call->last - call->answer.data;
 
-    /* what is too big is read on, but not kept */
-
     if (call->too_big || len > call->limit - used) {
         call->too_big = 1;
+
+        /* it may have no end; a filter that fails would end the client, too */
+
+        ngx_post_event(&call->event, &ngx_posted_events);
+
         return NGX_OK;
     }
 

@@ -28,6 +28,7 @@ struct ngx_http_waha_call_s {
     ngx_str_t              accept;      /* empty: application/json */
     ngx_str_t              body;        /* JSON; empty: none */
     size_t                 limit;       /* bytes of the answer */
+    ngx_msec_t             timeout;     /* of the whole of it */
 
     /*
      * called once, from the event loop, when the request has the floor
@@ -51,6 +52,8 @@ struct ngx_http_waha_call_s {
     cJSON                 *json;
 
     /* private */
+    ngx_http_request_t    *subrequest;
+    ngx_event_t            event;
     ngx_int_t              outcome;
     u_char                *last;
     u_char                *end;
