@@ -134,12 +134,15 @@ $nginx = configured('set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;');
 $nginx->start;
 
 $me = client();
-$me->get('/all', { Authorization => 'Bearer x',
-                   'X-Real-IP' => "2001:db8:0:1::$_" }) for 1 .. 10;
+for my $n (1 .. 10) {
+    $me->get('/all', { Authorization => 'Bearer x', 'X-Real-IP' => $_ })
+        for "2001:db8:0:1::$n", "2001:db8::$n";
+}
 
 for (['2001:db8:0:1::99', 429, 'the same /64'],
      ['2001:db8:0:2::1', 200, 'another'],
-     ['::ffff:192.0.2.1', 200, 'an IPv4 address written as IPv6'])
+     ['::ffff:192.0.2.1', 200, 'an IPv4 address written as IPv6'],
+     ['184.13.1.32', 200, 'an IPv4 address of the same bytes'])
 {
     my ($address, $status, $name) = @$_;
 

@@ -356,7 +356,8 @@ refused('a webhook that asks for tokens', qr/WAHA has no token/,
 refused("a variable of the client: $_", qr/is what the client says/,
         $database, "waha_auth on; waha_organization $_;", '')
     for qw($http_x $arg_x $cookie_x $args $uri $host $HTTP_X $request_uri
-           $query_string $request_body $content_type);
+           $query_string $request_body $content_type $request_filename
+           $ssl_server_name $proxy_add_x_forwarded_for);
 refused('no variable', qr/invalid variable name "org"/,
         $database, 'waha_auth on; waha_organization org;', '');
 refused('two variables', qr/is duplicate/, $database,
@@ -376,6 +377,8 @@ refused('a key that is not there', qr/No such file/, $database,
         'waha_auth on; waha_jwt_key HS256 none.key;', '');
 refused('a key with words behind', qr/"kid=<id>" or "role=operator"/,
         $database, "waha_auth on; waha_jwt_key HS256 $file role=admin;", '');
+refused('a key id that no token may have', qr/invalid key id "a b"/, $database,
+        "waha_auth on; waha_jwt_key HS256 $file 'kid=a b';", '');
 refused('a claim without a value', qr/"<claim>=<value>"/, $database,
         "waha_auth on; $key waha_jwt_claim role role=operator;", '');
 refused('two claims', qr/is duplicate/, $database,

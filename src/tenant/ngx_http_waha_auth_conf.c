@@ -104,9 +104,18 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 3; i < cf->args->nelts; i++) {
 
-        if (value[i].len > 4 && ngx_strncmp(value[i].data, "kid=", 4) == 0) {
+        if (ngx_strncmp(value[i].data, "kid=", 4) == 0) {
             key->kid.data = value[i].data + 4;
             key->kid.len = value[i].len - 4;
+
+            if (ngx_http_waha_jwt_kid(&key->kid) != NGX_OK) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid key id \"%V\", up to 128 letters, "
+                                   "digits, \".\", \"_\" and \"-\" are "
+                                   "allowed", &key->kid);
+                return NGX_CONF_ERROR;
+            }
+
             continue;
         }
 
@@ -208,9 +217,11 @@ ngx_http_waha_auth_variable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_string("http_"), ngx_string("arg_"), ngx_string("cookie_"),
         ngx_string("args"), ngx_string("query_string"),
         ngx_string("request"), ngx_string("request_uri"),
-        ngx_string("request_body"), ngx_string("uri"),
-        ngx_string("document_uri"), ngx_string("host"),
-        ngx_string("content_type"), ngx_null_string
+        ngx_string("request_body"), ngx_string("request_filename"),
+        ngx_string("uri"), ngx_string("document_uri"),
+        ngx_string("host"), ngx_string("content_type"),
+        ngx_string("ssl_server_name"),
+        ngx_string("proxy_add_x_forwarded_for"), ngx_null_string
     };
 
     auth = (ngx_http_waha_auth_conf_t *) (p + cmd->offset);

@@ -284,7 +284,10 @@ ngx_http_waha_auth_limit_get(ngx_http_request_t *r, uint64_t *address)
 }
 
 
-/* an IPv6 client has a whole /64; of a unix socket nothing is known */
+/*
+ * an IPv6 client has a whole /64, of which none begins with zeroes, as an
+ * IPv4 address does here; of a unix socket nothing is known
+ */
 
 static ngx_int_t
 ngx_http_waha_auth_limit_address(struct sockaddr *sa, uint64_t *address)
@@ -292,6 +295,7 @@ ngx_http_waha_auth_limit_address(struct sockaddr *sa, uint64_t *address)
     struct sockaddr_in   *sin;
 #if (NGX_HAVE_INET6)
     u_char               *p;
+    ngx_uint_t            i;
     struct sockaddr_in6  *sin6;
 #endif
 
@@ -313,7 +317,12 @@ ngx_http_waha_auth_limit_address(struct sockaddr *sa, uint64_t *address)
             return NGX_OK;
         }
 
-        ngx_memcpy(address, p, sizeof(uint64_t));
+        *address = 0;
+
+        for (i = 0; i < 8; i++) {
+            *address = *address << 8 | p[i];
+        }
+
         return NGX_OK;
 #endif
 
