@@ -33,6 +33,24 @@ my $api = Waha::Api->new($t, server => <<'EOF_CONF');
             waha_api;
         }
 
+        location /api/whatsapp/organizations/bolt {
+            limit_except GET {
+                allow 127.0.0.1;
+                deny all;
+            }
+
+            waha_api;
+        }
+
+        location = /hook {
+            limit_except GET {
+                allow 127.0.0.1;
+                deny all;
+            }
+
+            waha_webhook;
+        }
+
         location /small/ {
             rewrite ^/small(/.*)$ $1 break;
             waha_api;
@@ -408,6 +426,15 @@ subtest 'a location with conditions' => sub {
 
     is($api->put('operator', '/if/api/whatsapp/organizations/acme')
            ->{status}, 403, 'what is denied there is denied');
+
+    is($api->put('operator', '/api/whatsapp/organizations/bolt')
+           ->{status}, 200, 'a method that is allowed from here is answered');
+    is($api->put(undef, '/api/whatsapp/organizations/bolt')
+           ->{status}, 401, 'but not to everybody');
+
+    is($t->webhook($t->message(id => 'A2', from => '4915112345678'),
+                   path => '/hook')->{status}, 200,
+       'and so is a webhook');
 };
 
 

@@ -138,6 +138,9 @@ refused('a number without digits', qr/no digits in number "\+"/,
 refused('two webhooks in a location', qr/"waha_webhook" directive is duplicate/,
     $database, '', "waha_webhook; waha_webhook; $key");
 
+refused('a webhook that is an API', qr/"waha_webhook" and "waha_api"/,
+    $database, 'waha_api_keys on;', "waha_webhook; waha_api; $key");
+
 refused('two databases', qr/"waha_database" directive is duplicate/,
     "$database $database", '', "waha_webhook; $key");
 
