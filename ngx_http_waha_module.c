@@ -18,6 +18,7 @@
 #include <ngx_http_waha_query.h>
 #include <ngx_http_waha_call.h>
 #include <ngx_http_waha_media.h>
+#include <ngx_http_waha_value.h>
 #include <ngx_http_waha_webhook.h>
 
 
@@ -27,6 +28,7 @@
 
 static ngx_int_t ngx_http_waha_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_waha_rewrite_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_access_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -382,6 +384,13 @@ ngx_http_waha_init(ngx_conf_t *cf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_waha_rewrite_handler;
+
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
@@ -398,6 +407,26 @@ ngx_http_waha_init(ngx_conf_t *cf)
     h[0] = ngx_http_waha_access_handler;
 
     return ngx_http_waha_auth_limit_zone(cf, &wmcf->auth_limit);
+}
+
+
+/* a WAHA server is not to lead, by "X-Accel-Redirect", to another location */
+
+static ngx_int_t
+ngx_http_waha_rewrite_handler(ngx_http_request_t *r)
+{
+    if (r->upstream == NULL
+        || r->upstream->headers_in.x_accel_redirect == NULL
+        || (!ngx_http_waha_call_made(r)
+            && !ngx_http_waha_media_redirected(r)))
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "WAHA's answer has \"X-Accel-Redirect\"");
+
+    return NGX_HTTP_BAD_GATEWAY;
 }
 
 
@@ -742,7 +771,10 @@ static char *
 ngx_http_waha_check_api(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf,
     ngx_str_t *location)
 {
+    size_t                      n;
     const char                 *name;
+    ngx_uint_t                  i;
+    ngx_http_waha_hmac_key_t   *key;
     ngx_http_waha_main_conf_t  *wmcf;
 
     name = conf->api.enable ? "waha_api" : "waha_auth";
@@ -778,6 +810,19 @@ ngx_http_waha_check_api(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf,
                       conf->api.webhook_url.len ? "waha_hmac_key"
                                                 : "waha_webhook_url");
         return NGX_CONF_ERROR;
+    }
+
+    key = conf->hmac_keys->elts;
+
+    for (i = 0; i < conf->hmac_keys->nelts; i++) {
+
+        if (!ngx_http_waha_value_text(&key[i].secret, &n)) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "location \"%V\" makes sessions at WAHA, which takes "
+                          "\"waha_hmac_key\" only as UTF-8 without control "
+                          "characters: one is not", location);
+            return NGX_CONF_ERROR;
+        }
     }
 
     return NGX_CONF_OK;

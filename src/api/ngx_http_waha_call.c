@@ -302,6 +302,14 @@ ngx_http_waha_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
             call->status = rc;
             call->complete = 1;
         }
+
+        if (sr->upstream && sr->upstream->headers_in.x_accel_redirect) {
+
+            /* whatever it is, it is not the answer of WAHA */
+
+            call->outcome = NGX_OK;
+            call->complete = 0;
+        }
     }
 
     /* an error is for the caller: no error page is made of it */
@@ -474,6 +482,14 @@ ngx_http_waha_call_is_json(ngx_str_t *type)
 }
 
 
+ngx_uint_t
+ngx_http_waha_call_made(ngx_http_request_t *r)
+{
+    return r->post_subrequest
+           && r->post_subrequest->handler == ngx_http_waha_call_done;
+}
+
+
 void
 ngx_http_waha_call_filter_init(void)
 {
@@ -490,9 +506,7 @@ ngx_http_waha_call_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_buf_t             *b;
     ngx_http_waha_call_t  *call;
 
-    if (r->post_subrequest == NULL
-        || r->post_subrequest->handler != ngx_http_waha_call_done)
-    {
+    if (!ngx_http_waha_call_made(r)) {
         return ngx_http_waha_call_next_body_filter(r, in);
     }
 

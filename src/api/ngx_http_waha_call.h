@@ -74,6 +74,9 @@ struct ngx_http_waha_call_s {
 ngx_int_t ngx_http_waha_call(ngx_http_request_t *r,
     ngx_http_waha_call_t *call);
 
+/* Whether r is the subrequest of a call, also after a redirect within it. */
+ngx_uint_t ngx_http_waha_call_made(ngx_http_request_t *r);
+
 /* Installs the body filter that catches answers, in postconfiguration. */
 void ngx_http_waha_call_filter_init(void);
 
