@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_query.h>
 
 
@@ -36,6 +37,8 @@ static ngx_int_t ngx_http_waha_query_prepare(ngx_http_waha_pg_job_t *job);
 static void ngx_http_waha_query_done(ngx_http_waha_pg_job_t *job);
 static ngx_int_t ngx_http_waha_query_again(ngx_http_waha_query_job_t *qj);
 static void ngx_http_waha_query_reply(ngx_http_waha_query_job_t *qj);
+static const char *ngx_http_waha_query_refusal(ngx_http_waha_query_job_t *qj,
+    const char *code);
 static ngx_int_t ngx_http_waha_query_copy(ngx_http_request_t *r,
     PGresult *result, int column, ngx_str_t *value);
 static const char *ngx_http_waha_query_code(ngx_uint_t status);
@@ -292,7 +295,26 @@ ngx_http_waha_query_reply(ngx_http_waha_query_job_t *qj)
         return;
     }
 
-    query->code = (char *) code.data;
+    query->code = ngx_http_waha_query_refusal(qj, (char *) code.data);
+}
+
+
+/* what follows may rely on it that a code is one of ours */
+
+static const char *
+ngx_http_waha_query_refusal(ngx_http_waha_query_job_t *qj, const char *code)
+{
+    if (code == NULL || ngx_http_waha_refusal(code)) {
+        return code;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, qj->request->connection->log, 0,
+                  "waha: \"%s\" answers with the code \"%s\", which this "
+                  "module does not know",
+                  ngx_http_waha_query_statements[qj->job.statement].name,
+                  code);
+
+    return "database_setup";
 }
 
 

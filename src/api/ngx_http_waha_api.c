@@ -315,16 +315,6 @@ ngx_http_waha_api_refuse(ngx_http_waha_api_t *api, const char *code)
 
     refusal = ngx_http_waha_refusal(code);
 
-    if (refusal == NULL) {
-        ngx_log_error(NGX_LOG_ERR, api->request->connection->log, 0,
-                      "waha: \"%s\" answers with the code \"%s\", which "
-                      "this module does not know",
-                      ngx_http_waha_query_statements[api->query.statement]
-                          .name, code);
-
-        return ngx_http_waha_refuse(api->request, "database_setup");
-    }
-
     if (refusal->status == NGX_HTTP_UNAUTHORIZED
         && ngx_http_waha_auth_challenge(api->request) != NGX_OK)
     {
@@ -639,11 +629,7 @@ ngx_http_waha_api_query_done(ngx_http_request_t *r,
 static ngx_uint_t
 ngx_http_waha_api_missing(const char *code)
 {
-    const ngx_http_waha_refusal_t  *refusal;
-
-    refusal = code ? ngx_http_waha_refusal(code) : NULL;
-
-    return refusal && refusal->status == NGX_HTTP_NOT_FOUND;
+    return code && ngx_http_waha_refusal(code)->status == NGX_HTTP_NOT_FOUND;
 }
 
 

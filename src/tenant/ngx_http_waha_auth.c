@@ -474,11 +474,11 @@ ngx_http_waha_auth_refusal(ngx_http_request_t *r, const char *code)
     const ngx_http_waha_refusal_t  *refusal;
 
     ctx = ngx_http_waha_ctx(r);
-    refusal = ngx_http_waha_refusal(code);
-
-    if (ctx == NULL || refusal == NULL) {
+    if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    refusal = ngx_http_waha_refusal(code);
 
     ctx->action.data = (u_char *) refusal->code;
     ctx->action.len = ngx_strlen(refusal->code);
