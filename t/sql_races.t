@@ -198,6 +198,19 @@ subtest 'a new name of somebody who wrote much' => sub {
     is(name($r), 'Bobby', 'but taken over');
 };
 
+subtest 'a contact that is deleted among many' => sub {
+    my $r = outcome($pg, from(phone => '491706000002'));
+    my $session = $pg->session;
+
+    $session->query('begin');
+    $session->query("delete from contacts where id = $r->{contact_id}");
+    cmp_ok($session->query("select seq_tup_read + idx_tup_fetch
+               from pg_stat_xact_user_tables
+              where relname = 'contact_activities'"), '<', 20,
+           'the messages of others are not read');
+    $session->query('commit');
+};
+
 subtest 'a status that nobody knows' => sub {
     my $state = sub {
         return $pg->value("select status from waha.message_states "
