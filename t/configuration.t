@@ -34,6 +34,9 @@ EOF_CONF
     $nginx->write('empty.key', "\n");
     $nginx->write('long.key', 'x' x 5000);
     $nginx->write('crlf.key', "hmackey\r\n");
+    $nginx->write('bytes.key', "hmac\xffkey");
+    $nginx->write('controls.key', "hmac\0key");
+    $nginx->write('umlaut.key', "hmac\xc3\xa4key");
 
     return $nginx->test;
 }
@@ -140,6 +143,21 @@ refused('two webhooks in a location', qr/"waha_webhook" directive is duplicate/,
 
 refused('a webhook that is an API', qr/"waha_webhook" and "waha_api"/,
     $database, 'waha_api_keys on;', "waha_webhook; waha_api; $key");
+
+my $sessions = 'waha_api_keys on; waha_instance waha-1 /waha-1; '
+               . 'waha_webhook_url http://127.0.0.1/hook;';
+
+for my $file (qw(bytes.key controls.key)) {
+    refused("sessions with a key that JSON cannot tell: $file",
+        qr/makes sessions at WAHA, which takes "waha_hmac_key" only as UTF-8/,
+        $database, $sessions, "waha_api; waha_hmac_key $file;");
+
+    accepted("a webhook with that key: $file", $database, '',
+        "waha_webhook; waha_hmac_key $file;");
+}
+
+accepted('sessions with a key in UTF-8', $database, $sessions,
+    'waha_api; waha_hmac_key umlaut.key;');
 
 refused('two databases', qr/"waha_database" directive is duplicate/,
     "$database $database", '', "waha_webhook; $key");
