@@ -467,6 +467,61 @@ subtest 'a client that goes away' => sub {
 };
 
 
+subtest 'a reload in the middle' => sub {
+    $waha->remove_session('tenant-acme');
+    $waha->clear_requests;
+    $waha->fail(match => '^POST /api/sessions$', with => 'slow',
+                slow => 0.5, times => 1);
+
+    my @old = $t->worker_pids;
+    my $http = $t->http;
+    $http->connect;
+    $http->send($http->format(POST => $sessions,
+        { Authorization => 'Bearer ' . $api->token('acme') }, '{}'));
+    ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 5),
+       'WAHA is asked to make it');
+
+    ok($t->reload, 'nginx is reloaded');
+
+    my $r = $http->answer('POST');
+    is($r->{status}, 200, 'who asked before gets the answer')
+        or diag $r->{body};
+    is($r->{json}{data}{status}, 'STARTING', 'it starts');
+
+    ok(wait_for(sub { !grep { kill 0, $_ } @old }, 10),
+       'the old workers go');
+
+    delete $api->{http};            # its connection was to one of them
+    $waha = connected();
+};
+
+
+subtest 'over HTTP/2 one that waits leaves' => sub {
+    plan(skip_all => 'curl has no HTTP/2')
+        if `curl --version 2>/dev/null` !~ /HTTP2/;
+
+    $waha->delivered;
+    $waha->remove_session('tenant-acme');
+    $waha->add_session('tenant-acme', start => 1);
+    $waha->clear_requests;
+    $waha->fail(match => '^PUT ', with => 'slow', slow => 0.7);
+
+    my $http = $t->http;
+    $http->connect;
+    $http->send($http->format(POST => $sessions,
+        { Authorization => 'Bearer ' . $api->token('acme') }, '{}'));
+    ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
+       'WAHA is asked to repair it');
+
+    $api->http2(acme => POST => $sessions, {}, '--max-time', 0.2) for 1 .. 2;
+
+    is($http->answer('POST')->{status}, 200, 'the other is answered');
+    $waha->heal;
+    is_deeply($waha->session('tenant-acme')->{config}, $ours,
+              'all is as it should be');
+};
+
+
 subtest 'the database fails in the middle' => sub {
     my $function = 'waha.record_session_check(text, text, text, text, text)';
 

@@ -504,12 +504,69 @@ subtest 'the organization is disabled' => sub {
     $pg->psql("update organizations set whatsapp_enabled = false
                 where slug = 'acme'");
 
-    my $r = call(POST => $sessions);
-    ok($r->{status} == 404 || $r->{status} == 401, 'it cannot connect')
-        or diag $r->{body};
+    asked();
+
+    refused(call(POST => $_), 404, 'disabled_organization', "no POST $_")
+        for $sessions, "$own/connect";
+    is_deeply([ asked(all => 1) ], [], 'WAHA is not asked');
+
+    is(done(GET => $own, 'what is there is shown')->{session}, 'tenant-acme',
+       'the session');
+    is(done(POST => "$own/stop", 'and can be stopped')->{status}, 'STOPPED',
+       'it has stopped');
 
     $pg->psql("update organizations set whatsapp_enabled = true
                 where slug = 'acme'");
+    done(POST => $sessions, 'enabled again it connects');
+};
+
+
+subtest 'HTTP/2' => sub {
+    plan(skip_all => 'curl has no HTTP/2')
+        if `curl --version 2>/dev/null` !~ /HTTP2/;
+
+    my $accept = [ '-H', 'Accept: image/png' ];
+
+    for ([ GET => $sessions ], [ GET => "$own?refresh=1" ],
+         [ POST => "$own/stop" ], [ POST => $sessions, {} ],
+         [ POST => "$own/restart" ], [ POST => "$own/logout" ],
+         [ DELETE => $own ], [ POST => $sessions, { label => 'again' } ])
+    {
+        my ($method, $path, $body) = @$_;
+        my $r = $api->http2(acme => $method, $path, $body);
+
+        is("$r->{version} $r->{status}", '2 200', "$method $path")
+            or diag $r->{body};
+        ok($r->{json}{success}, 'with success');
+        push @seen, $r->{body};
+    }
+
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it waits for a phone');
+
+    my $r = $api->http2(acme => GET => "$own/qr");
+    like($r->{json}{data}{qr}, qr{^data:image/png;base64,}, 'a QR code');
+    $r = $api->http2(acme => GET => "$own/qr", undef, @$accept);
+    like($r->{body}, qr/^\x89PNG/, 'as a picture');
+
+    for ([ 'close', 502, 'waha_unavailable' ],
+         [ 'stall', 504, 'waha_timeout' ], [ 'error500', 502, 'waha_error' ])
+    {
+        my ($with, $status, $code) = @$_;
+
+        $waha->fail(with => $with, match => '^GET /api/sessions/');
+
+        for ([ GET => "$own?refresh=1" ], [ POST => $sessions, {} ],
+             [ GET => "$own/qr" ])
+        {
+            refused($api->http2('acme', @$_), $status, $code,
+                    "$with: @$_[0, 1]");
+        }
+
+        $waha->heal;
+    }
+
+    refused($api->http2(bolt => GET => $own), 404, 'unknown_session',
+            'nothing of another organization');
 };
 
 
