@@ -13,7 +13,6 @@
 #include <ngx_http_waha_auth_cache.h>
 #include <ngx_http_waha_key_file.h>
 #include <ngx_http_waha_signature.h>
-#include <ngx_http_waha_claims.h>
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_query.h>
 #include <ngx_http_waha_call.h>
@@ -717,7 +716,9 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (!ngx_http_waha_claims_printable(&conf->default_organization)) {
+    if (conf->default_organization.len
+        && !ngx_http_waha_value_slug(&conf->default_organization))
+    {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"waha_default_organization\" is not a slug: "
                       "up to 255 bytes of UTF-8 are");

@@ -286,7 +286,7 @@ accepted('/trusted', { 'X-Test' => 'acme', %{ bearer('x') } }, 'acme',
 refused('/trusted', {}, 'is empty', 'an empty variable');
 refused('/trusted', { 'X-Test' => $_ }, 'the organization is unknown',
         "no organization: $_")
-    for 'initech', '0', "\xff", 'y' x 300;
+    for 'initech', '0', "\xff", "\xf8\x90\x80\x80", 'y' x 300;
 
 accepted('/keys', bearer($key), 'acme', 'a key that is remembered');
 refused('/trusted', { 'X-Test' => $key }, 'the organization is unknown',
@@ -353,6 +353,21 @@ accepted($down{$_}[0], $down{$_}[1],
          { 'an API key' => 'ünï cöde', 'a JWT' => 'globex',
            'a variable' => 'ünï cöde' }->{$_}, "it is back: $_")
     for sort keys %down;
+
+# --- a database that says what nobody understands ----------------------------
+
+$pg->psql(<<'EOF_SQL');
+create or replace function waha.find_organization(organization text)
+returns waha.reply language sql security definer
+set search_path = waha, pg_temp
+as $$ select ('strange', null)::waha.reply $$
+EOF_SQL
+
+is(ask('/trusted', { 'X-Test' => 'hooli' })->{status}, 503,
+   'a code that is unknown is a fault of the database');
+like($nginx->error_log,
+     qr/"find_organization" answers with the code "strange"/,
+     'which the log tells');
 
 $t->done;
 

@@ -14,6 +14,7 @@
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_argument.h>
+#include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_cors.h>
 #include <ngx_http_waha_route.h>
 
@@ -288,14 +289,6 @@ ngx_http_waha_api_own(ngx_http_waha_api_t *api, ngx_str_t *name,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_waha_argument_check(api->request->pool,
-                                     NGX_HTTP_WAHA_ARG_SLUG, name)
-        != NGX_OK)
-    {
-        *code = "unknown_organization";
-        return NGX_DECLINED;
-    }
-
     rc = ngx_http_waha_auth_organization(api->request, name,
                                          &api->organization, code);
 
@@ -541,22 +534,15 @@ ngx_http_waha_api_run(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_api_found_organization(ngx_http_waha_api_t *api)
 {
-    cJSON                *json, *id;
+    cJSON                *json;
+    ngx_pool_t           *pool;
     ngx_http_waha_ctx_t  *ctx;
 
-    if (ngx_http_waha_json_parse(api->request->pool, &api->query.reply, &json)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    pool = api->request->pool;
 
-    id = ngx_http_waha_json_get(json, "id");
-    api->organization.slug = ngx_http_waha_json_string(json, "organization");
-
-    if (id == NULL
-        || api->organization.slug.data == NULL
-        || ngx_http_waha_argument_member(api->request->pool, id,
-                                         &api->organization.id)
+    if (ngx_http_waha_json_parse(pool, &api->query.reply, &json) != NGX_OK
+        || ngx_http_waha_auth_lookup_organization(pool, json,
+                                                  &api->organization)
            != NGX_OK)
     {
         return ngx_http_waha_refuse(api->request, "database_setup");

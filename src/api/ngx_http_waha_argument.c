@@ -246,8 +246,7 @@ ngx_http_waha_argument_check(ngx_pool_t *pool, ngx_http_waha_argument_e kind,
         return (characters > NGX_HTTP_WAHA_TEXT_LEN) ? NGX_DECLINED : NGX_OK;
 
     case NGX_HTTP_WAHA_ARG_SLUG:
-        return (value->len == 0 || value->len > NGX_HTTP_WAHA_TEXT_LEN)
-               ? NGX_DECLINED : NGX_OK;
+        return ngx_http_waha_value_slug(value) ? NGX_OK : NGX_DECLINED;
 
     case NGX_HTTP_WAHA_ARG_SESSION:
         return ngx_http_waha_value_session(value);

@@ -9,10 +9,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_claims.h>
-
-
-/* no slug is longer */
-#define NGX_HTTP_WAHA_CLAIM_LEN  255
+#include <ngx_http_waha_value.h>
 
 
 typedef struct {
@@ -139,42 +136,11 @@ ngx_http_waha_claims_query(ngx_http_request_t *r, ngx_str_t *query)
 
     /* what cannot be a slug names no organization */
 
-    if (!ngx_http_waha_claims_printable(query)) {
+    if (!ngx_http_waha_value_slug(query)) {
         ngx_str_set(query, "?");
     }
 
     return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_http_waha_claims_printable(ngx_str_t *value)
-{
-    u_char    *p, *last;
-    uint32_t   n;
-
-    if (value->len > NGX_HTTP_WAHA_CLAIM_LEN) {
-        return 0;
-    }
-
-    p = value->data;
-    last = p + value->len;
-
-    while (p < last) {
-
-        if (*p < 0x80) {
-            n = *p++;
-
-        } else {
-            n = ngx_utf8_decode(&p, last - p);
-        }
-
-        if (n < 0x20 || n > 0x10ffff || (n >= 0xd800 && n <= 0xdfff)) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 

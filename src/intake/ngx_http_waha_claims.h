@@ -23,8 +23,5 @@
 ngx_int_t ngx_http_waha_claims(ngx_http_request_t *r,
     ngx_http_waha_event_t *event, ngx_str_t *json);
 
-/* Whether a text can be the slug of an organization at all. */
-ngx_uint_t ngx_http_waha_claims_printable(ngx_str_t *value);
-
 
 #endif /* _NGX_HTTP_WAHA_CLAIMS_H_INCLUDED_ */

@@ -14,9 +14,7 @@
 #include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_bearer.h>
 #include <ngx_http_waha_request.h>
-
-
-#define NGX_HTTP_WAHA_AUTH_NAME  255
+#include <ngx_http_waha_value.h>
 
 
 typedef struct ngx_http_waha_auth_s  ngx_http_waha_auth_t;
@@ -53,7 +51,6 @@ static ngx_int_t ngx_http_waha_auth_trusted(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_int_t index);
 static ngx_int_t ngx_http_waha_auth_named(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *name);
-static ngx_uint_t ngx_http_waha_auth_is_name(ngx_str_t *name);
 static ngx_int_t ngx_http_waha_auth_finish(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
 static ngx_int_t ngx_http_waha_auth_refuse(ngx_http_request_t *r,
@@ -276,7 +273,7 @@ static ngx_int_t
 ngx_http_waha_auth_named(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     ngx_str_t *name)
 {
-    if (!ngx_http_waha_auth_is_name(name)) {
+    if (!ngx_http_waha_value_slug(name)) {
         return ngx_http_waha_auth_refuse(r, auth,
                                          "the organization is unknown");
     }
@@ -285,33 +282,6 @@ ngx_http_waha_auth_named(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     auth->text = *name;
 
     return NGX_AGAIN;
-}
-
-
-/* what PostgreSQL takes as a text, and libpq as a whole */
-
-static ngx_uint_t
-ngx_http_waha_auth_is_name(ngx_str_t *name)
-{
-    u_char    *p, *last;
-    uint32_t   n;
-
-    if (name->len == 0 || name->len > NGX_HTTP_WAHA_AUTH_NAME) {
-        return 0;
-    }
-
-    p = name->data;
-    last = name->data + name->len;
-
-    while (p < last) {
-        n = (*p < 0x80) ? *p++ : ngx_utf8_decode(&p, last - p);
-
-        if (n < 0x20 || n > 0x10ffff || (n >= 0xd800 && n <= 0xdfff)) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
@@ -385,7 +355,7 @@ ngx_http_waha_auth_organization(ngx_http_request_t *r, ngx_str_t *name,
 
     *code = "unknown_organization";
 
-    if (!ngx_http_waha_auth_is_name(name)) {
+    if (!ngx_http_waha_value_slug(name)) {
         return NGX_DECLINED;
     }
 

@@ -11,7 +11,6 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_bearer.h>
-#include <ngx_http_waha_json.h>
 
 
 static ngx_int_t ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
@@ -26,9 +25,6 @@ static void ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t *lookup);
 static ngx_int_t ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t *lookup);
-static ngx_int_t ngx_http_waha_auth_lookup_organization(
-    ngx_http_request_t *r, cJSON *json,
-    ngx_http_waha_organization_t *organization);
 static void ngx_http_waha_auth_lookup_rights(cJSON *json,
     ngx_http_waha_auth_record_t *record);
 static ngx_uint_t ngx_http_waha_auth_lookup_scope(cJSON *scopes,
@@ -244,13 +240,13 @@ ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    return ngx_http_waha_auth_lookup_organization(r, json,
+    return ngx_http_waha_auth_lookup_organization(r->pool, json,
                                            &record->principal.organization);
 }
 
 
-static ngx_int_t
-ngx_http_waha_auth_lookup_organization(ngx_http_request_t *r, cJSON *json,
+ngx_int_t
+ngx_http_waha_auth_lookup_organization(ngx_pool_t *pool, cJSON *json,
     ngx_http_waha_organization_t *organization)
 {
     cJSON  *id;
@@ -262,7 +258,7 @@ ngx_http_waha_auth_lookup_organization(ngx_http_request_t *r, cJSON *json,
         return NGX_ERROR;
     }
 
-    organization->id.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    organization->id.data = ngx_pnalloc(pool, NGX_INT64_LEN);
     if (organization->id.data == NULL) {
         return NGX_ERROR;
     }

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha_auth_cache.h>
+#include <ngx_http_waha_json.h>
 #include <ngx_http_waha_query.h>
 
 
@@ -45,6 +46,13 @@ struct ngx_http_waha_auth_lookup_s {
 ngx_int_t ngx_http_waha_auth_lookup(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t **lookups, ngx_http_waha_statement_e statement,
     ngx_str_t *text, ngx_http_waha_auth_lookup_t **lookup);
+
+/*
+ * Reads an organization that the database tells, with memory of pool, which
+ * json is of.  NGX_ERROR: it is none, or no memory.
+ */
+ngx_int_t ngx_http_waha_auth_lookup_organization(ngx_pool_t *pool,
+    cJSON *json, ngx_http_waha_organization_t *organization);
 
 
 #endif /* _NGX_HTTP_WAHA_AUTH_LOOKUP_H_INCLUDED_ */

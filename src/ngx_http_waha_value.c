@@ -9,6 +9,7 @@
 #include <ngx_http_waha_value.h>
 
 
+#define NGX_HTTP_WAHA_VALUE_SLUG     255
 #define NGX_HTTP_WAHA_VALUE_SESSION  64
 #define NGX_HTTP_WAHA_VALUE_ID       18
 
@@ -125,6 +126,17 @@ ngx_http_waha_value_text(ngx_str_t *value, size_t *characters)
     }
 
     return 1;
+}
+
+
+ngx_uint_t
+ngx_http_waha_value_slug(ngx_str_t *value)
+{
+    size_t  characters;
+
+    return value->len > 0
+           && value->len <= NGX_HTTP_WAHA_VALUE_SLUG
+           && ngx_http_waha_value_text(value, &characters);
 }
 
 

@@ -21,6 +21,9 @@ ngx_array_t *ngx_http_waha_value_query(ngx_pool_t *pool, ngx_str_t *args);
 /* Whether a value is UTF-8 without controls, and of how many characters. */
 ngx_uint_t ngx_http_waha_value_text(ngx_str_t *value, size_t *characters);
 
+/* Whether a value may be the slug, or the id, of an organization. */
+ngx_uint_t ngx_http_waha_value_slug(ngx_str_t *value);
+
 /* NGX_DECLINED: not what may be the name of a session. */
 ngx_int_t ngx_http_waha_value_session(ngx_str_t *value);
 
