@@ -13,6 +13,7 @@
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_media.h>
+#include <ngx_http_waha_session.h>
 
 
 #define NGX_HTTP_WAHA_MEDIA_HEADERS   2
@@ -37,8 +38,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_waha_media_redirect(ngx_http_waha_api_t *api);
-static const char *ngx_http_waha_media_instance(ngx_http_waha_api_t *api,
-    cJSON *reply, ngx_http_waha_instance_t **instance);
 static ngx_int_t ngx_http_waha_media_file(cJSON *reply, ngx_str_t *session,
     ngx_str_t *file);
 static ngx_uint_t ngx_http_waha_media_safe(ngx_str_t *name);
@@ -119,7 +118,7 @@ static ngx_int_t
 ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
 {
     cJSON                     *reply;
-    ngx_str_t                  session, file, filename, uri;
+    ngx_str_t                  session, file, filename, name, uri;
     const char                *code;
     ngx_http_request_t        *r;
     ngx_http_waha_instance_t  *instance;
@@ -136,7 +135,8 @@ ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
         return ngx_http_waha_refuse(r, "no_media");
     }
 
-    code = ngx_http_waha_media_instance(api, reply, &instance);
+    name = ngx_http_waha_json_string(reply, "instance");
+    code = ngx_http_waha_session_instance(api, &name, &instance);
 
     if (code) {
         return ngx_http_waha_refuse(r, code);
@@ -168,37 +168,6 @@ ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
-}
-
-
-static const char *
-ngx_http_waha_media_instance(ngx_http_waha_api_t *api, cJSON *reply,
-    ngx_http_waha_instance_t **instance)
-{
-    ngx_str_t                  name;
-    ngx_http_waha_loc_conf_t  *wlcf;
-
-    wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
-
-    name = ngx_http_waha_json_string(reply, "instance");
-
-    if (name.len) {
-        *instance = ngx_http_waha_api_find_instance(api, &name);
-
-        return *instance ? NULL : "no_instance";
-    }
-
-    if (wlcf->api.instances == NULL) {
-        return "no_instance";
-    }
-
-    if (wlcf->api.instances->nelts > 1) {
-        return "session_without_instance";
-    }
-
-    *instance = wlcf->api.instances->elts;
-
-    return NULL;
 }
 
 

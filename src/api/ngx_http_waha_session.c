@@ -23,8 +23,6 @@
 
 
 static ngx_int_t ngx_http_waha_session_found(ngx_http_waha_api_t *api);
-static void ngx_http_waha_session_instance(ngx_http_waha_api_t *api,
-    ngx_str_t *name);
 static ngx_int_t ngx_http_waha_session_instances(ngx_http_waha_api_t *api,
     ngx_str_t *array);
 static ngx_int_t ngx_http_waha_session_looked(ngx_http_waha_api_t *api);
@@ -249,37 +247,39 @@ ngx_http_waha_session_read(ngx_http_waha_api_t *api)
 
     instance = ngx_http_waha_json_string(json, "instance");
 
-    ngx_http_waha_session_instance(api, &instance);
+    s->code = ngx_http_waha_session_instance(api, &instance, &s->instance);
 
     return NGX_OK;
 }
 
 
-static void
-ngx_http_waha_session_instance(ngx_http_waha_api_t *api, ngx_str_t *name)
+const char *
+ngx_http_waha_session_instance(ngx_http_waha_api_t *api, ngx_str_t *name,
+    ngx_http_waha_instance_t **instance)
 {
-    ngx_http_waha_session_t   *s;
     ngx_http_waha_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
 
-    s = api->session;
-    s->code = NULL;
+    *instance = NULL;
+
+    if (wlcf->api.instances == NULL) {
+        return "no_instance";
+    }
 
     if (name->data) {
-        s->instance = ngx_http_waha_api_find_instance(api, name);
+        *instance = ngx_http_waha_api_find_instance(api, name);
 
-        if (s->instance == NULL) {
-            s->code = "no_instance";
-        }
-
-    } else if (wlcf->api.instances && wlcf->api.instances->nelts == 1) {
-        s->instance = wlcf->api.instances->elts;
-
-    } else {
-        s->instance = NULL;
-        s->code = "session_without_instance";
+        return *instance ? NULL : "no_instance";
     }
+
+    if (wlcf->api.instances->nelts > 1) {
+        return "session_without_instance";
+    }
+
+    *instance = wlcf->api.instances->elts;
+
+    return NULL;
 }
 
 
