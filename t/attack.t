@@ -21,6 +21,14 @@ my $api = Waha::Sessions->new($t, wahas => [ $waha, $other ],
             return 200 '{"hidden":true}';
         }
 
+        location /known/ {
+            set $known acme;
+            rewrite ^/known(/.*)$ $1 break;
+            waha_api;
+            waha_organization $known;
+            waha_cors_origin https://crm.example;
+        }
+
         location /file/ {
             internal;
             alias /etc/;
@@ -83,6 +91,48 @@ subtest 'a WAHA server that leads elsewhere' => sub {
 
     like($t->error_log, qr/\[error\] .*WAHA's answer has "X-Accel-Redirect"/,
          'an operator is told');
+};
+
+
+subtest 'a page of another origin' => sub {
+    my $id = $t->webhook($t->message(session => 'tenant-acme',
+        from => '4915233333333'))->{json}{data}{contactId};
+    my $talk = "/api/whatsapp/conversations/$id-tenant-acme/read";
+
+    my %sent = (
+        'another site'        => [ 403, 'Sec-Fetch-Site' => 'cross-site' ],
+        'another origin'      => [ 403, 'Sec-Fetch-Site' => 'same-site' ],
+        'it and what is ours' => [ 403, 'Sec-Fetch-Site' => [
+                                        'same-origin', 'cross-site' ] ],
+        'another host'        => [ 403, Origin => 'https://evil.example' ],
+        'a longer name'       => [ 403, Origin => 'https://localhost.evil' ],
+        'another port'        => [ 403, Origin => 'https://localhost:81' ],
+        'a file'              => [ 403, Origin => 'null' ],
+        'two origins'         => [ 403, Origin => [ 'https://localhost',
+                                                    'https://x.example' ] ],
+        'the same host'       => [ 200, Origin => 'https://localhost' ],
+        'the same origin'     => [ 200, 'Sec-Fetch-Site' => 'same-origin',
+                                   Origin => 'https://front.example' ],
+        'no page'             => [ 200, 'Sec-Fetch-Site' => 'none' ],
+        'no browser'          => [ 200 ],
+        'one that is named'   => [ 200, 'Sec-Fetch-Site' => 'cross-site',
+                                   Origin => 'https://crm.example' ],
+    );
+
+    for my $who (sort keys %sent) {
+        my ($status, @headers) = @{ $sent{$who} };
+
+        my $r = $api->request(undef, 'POST', "/known$talk", '{}',
+                              'Content-Type' => 'text/plain', @headers);
+        is($r->{status}, $status, "$who writes for a known browser");
+
+        $r = $api->request('acme', 'POST', $talk, '{}', @headers);
+        is($r->{status}, 200, "$who with a key, which no browser has");
+
+        $r = $api->request(undef, 'GET', '/known/api/whatsapp/contacts',
+                           undef, @headers);
+        is($r->{status}, 200, "$who asks: no other page reads the answer");
+    }
 };
 
 

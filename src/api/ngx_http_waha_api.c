@@ -203,6 +203,13 @@ ngx_http_waha_api_forbidden(ngx_http_waha_api_t *api)
         return "forbidden";
     }
 
+    if ((access & NGX_HTTP_WAHA_ROUTE_WRITE)
+        && principal->ambient
+        && ngx_http_waha_cors_foreign(api->request))
+    {
+        return "forbidden";
+    }
+
     return NULL;
 }
 

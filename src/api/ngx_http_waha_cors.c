@@ -17,6 +17,7 @@
 #define NGX_HTTP_WAHA_CORS_MAX_AGE  "600"
 
 
+static ngx_uint_t ngx_http_waha_cors_another_host(ngx_http_request_t *r);
 static ngx_str_t *ngx_http_waha_cors_origin(ngx_http_request_t *r);
 
 
@@ -92,6 +93,62 @@ ngx_http_waha_cors_answer(ngx_http_request_t *r)
     r->header_only = 1;
 
     return ngx_http_send_header(r);
+}
+
+
+ngx_uint_t
+ngx_http_waha_cors_foreign(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+    ngx_str_t  site;
+
+    static ngx_str_t  name = ngx_string("sec-fetch-site");
+    static ngx_str_t  own = ngx_string("same-origin");
+    static ngx_str_t  none = ngx_string("none");
+
+    if (ngx_http_waha_cors_origin(r)) {
+        return 0;
+    }
+
+    rc = ngx_http_waha_header(r, &name, &site);
+
+    if (rc == NGX_DECLINED) {
+        /* a browser that is old, or not on TLS */
+        return ngx_http_waha_cors_another_host(r);
+    }
+
+    return rc != NGX_OK
+           || (!ngx_http_waha_same(&site, &own)
+               && !ngx_http_waha_same(&site, &none));
+}
+
+
+static ngx_uint_t
+ngx_http_waha_cors_another_host(ngx_http_request_t *r)
+{
+    u_char     *p;
+    ngx_int_t   rc;
+    ngx_str_t   origin, *host;
+
+    rc = ngx_http_waha_header(r, &ngx_http_waha_cors_header, &origin);
+
+    if (rc != NGX_OK || r->headers_in.host == NULL) {
+        return rc != NGX_DECLINED;
+    }
+
+    host = &r->headers_in.host->value;
+
+    p = ngx_strlcasestrn(origin.data, origin.data + origin.len,
+                         (u_char *) "://", 3 - 1);
+    if (p == NULL) {
+        /* "null" */
+        return 1;
+    }
+
+    p += 3;
+
+    return (size_t) (origin.data + origin.len - p) != host->len
+           || ngx_strncasecmp(p, host->data, host->len) != 0;
 }
 
 

@@ -25,5 +25,11 @@ ngx_uint_t ngx_http_waha_cors_preflight(ngx_http_request_t *r);
 /* Answers that. */
 ngx_int_t ngx_http_waha_cors_answer(ngx_http_request_t *r);
 
+/*
+ * Whether a page of another origin, which "waha_cors_origin" does not name,
+ * had a browser send the request.
+ */
+ngx_uint_t ngx_http_waha_cors_foreign(ngx_http_request_t *r);
+
 
 #endif /* _NGX_HTTP_WAHA_CORS_H_INCLUDED_ */

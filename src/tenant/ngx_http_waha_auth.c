@@ -35,6 +35,8 @@ struct ngx_http_waha_auth_s {
 
     /* a refusal is that of a guess */
     unsigned                       guess:1;
+
+    unsigned                       ambient:1;
 };
 
 
@@ -262,6 +264,8 @@ ngx_http_waha_auth_trusted(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
                                  "is empty");
     }
 
+    auth->ambient = 1;
+
     name.len = vv->len;
     name.data = vv->data;
 
@@ -311,6 +315,7 @@ ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     }
 
     auth->principal = lookup->record.principal;
+    auth->principal.ambient = auth->ambient;
 
     ctx = ngx_http_waha_ctx(r);
     if (ctx == NULL) {

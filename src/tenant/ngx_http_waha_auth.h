@@ -30,6 +30,9 @@ typedef struct {
     unsigned                       operator:1;
     unsigned                       read:1;
     unsigned                       write:1;
+
+    /* known by what a browser sends by itself: a cookie, a certificate */
+    unsigned                       ambient:1;
 } ngx_http_waha_principal_t;
 
 
