@@ -79,6 +79,9 @@ my %no_guess = (
     'a JWT of an organization that is gone' =>
         [ '/all', { Authorization => 'Bearer '
                     . $idp->token('HS256', { org => 'gone' }) } ],
+    'a JWT that has expired' =>
+        [ '/all', { Authorization => 'Bearer '
+                    . $idp->token('HS256', { org => 'acme', exp => 1 }) } ],
     'a variable that is wrong' => [ '/trusted', { 'X-Test' => 'gone' } ],
     'a webhook' => [ '/webhook', {} ],
 );

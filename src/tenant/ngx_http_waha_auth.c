@@ -227,6 +227,10 @@ ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     rc = ngx_http_waha_jwt_verify(r->pool, &wlcf->auth.jwt, token,
                                   ngx_time(), &claims, &reason);
 
+    /* nobody guesses a signature: an old token, say, is none */
+
+    auth->guess = !claims.genuine;
+
     if (rc == NGX_DECLINED) {
         return ngx_http_waha_auth_refuse(r, auth, reason);
     }
@@ -234,8 +238,6 @@ ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     if (rc != NGX_OK) {
         return NGX_ERROR;
     }
-
-    auth->guess = 0;
 
     if (claims.operator) {
         auth->principal.operator = 1;

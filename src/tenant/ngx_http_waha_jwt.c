@@ -105,6 +105,8 @@ ngx_http_waha_jwt_verify(ngx_pool_t *pool, ngx_http_waha_jwt_conf_t *conf,
     jwt.pool = pool;
     jwt.reason = reason;
 
+    claims->genuine = 0;
+
     rc = ngx_http_waha_jwt_split(&jwt, token);
     if (rc != NGX_OK) {
         return rc;
@@ -123,6 +125,8 @@ ngx_http_waha_jwt_verify(ngx_pool_t *pool, ngx_http_waha_jwt_conf_t *conf,
     if (key == NULL) {
         return NGX_DECLINED;
     }
+
+    claims->genuine = 1;
 
     return ngx_http_waha_jwt_claims(&jwt, conf, key, now, claims);
 }

@@ -28,6 +28,9 @@ typedef struct {
 typedef struct {
     ngx_str_t                 organization; /* slug or decimal id */
     unsigned                  operator:1;
+
+    /* a key of ours has signed it, whether or not it is accepted */
+    unsigned                  genuine:1;
 } ngx_http_waha_jwt_claims_t;
 
 
