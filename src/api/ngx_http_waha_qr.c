@@ -516,7 +516,7 @@ ngx_http_waha_qr_paired(ngx_http_waha_api_t *api)
 }
 
 
-/* where WAHA says nothing the session tells what has come of it */
+/* where WAHA says nothing else the session tells what has come of it */
 
 static ngx_int_t
 ngx_http_waha_qr_pass(ngx_http_waha_api_t *api)
@@ -527,7 +527,9 @@ ngx_http_waha_qr_pass(ngx_http_waha_api_t *api)
         return ngx_http_waha_qr_failed(api);
     }
 
-    if (api->call.json == NULL) {
+    /* a session as WAHA tells it has its keys in it */
+
+    if (api->call.json == NULL || ngx_http_waha_session_told(api) == NGX_OK) {
         return ngx_http_waha_session_look(api, ngx_http_waha_session_answer);
     }
 
