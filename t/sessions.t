@@ -12,7 +12,7 @@ my $waha = $t->standin;
 
 $pg->organization($_) for qw(acme bolt);
 
-my $api = Waha::Sessions->new($t, wahas => [ $waha ], timeout => '300ms');
+my $api = Waha::Sessions->new($t, wahas => [ $waha ], timeout => '1s');
 $t->start;
 
 my $sessions = '/api/whatsapp/sessions';
