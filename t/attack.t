@@ -136,4 +136,37 @@ subtest 'a page of another origin' => sub {
 };
 
 
+subtest 'a flood of the API' => sub {
+    my $lock = $pg->session;
+    $lock->query('begin; lock waha.api_keys in access exclusive mode');
+
+    my $token = 'wak_00000000_' . 'a' x 43;
+    my @flood = map { $t->http } 1 .. 60;
+
+    for my $http (@flood) {
+        $http->connect;
+        $http->send($http->format('GET', '/api/whatsapp/contacts',
+                                  { Authorization => "Bearer $token" }));
+    }
+
+    ok(wait_for(sub { $pg->value(<<'EOF_SQL') == 2 }, 5),
+select count(*) from pg_stat_activity
+ where usename = 'waha_gateway' and wait_event_type = 'Lock'
+EOF_SQL
+       'all connections of the API wait');
+
+    my $http = $t->http;
+    my @status = map { $t->webhook($t->message(session => 'tenant-acme',
+                           from => '4915244444444'), http => $http)->{status}
+                     } 1 .. 20;
+    is_deeply(\@status, [ (200) x 20 ], 'webhooks are taken meanwhile');
+
+    $lock->query('rollback');
+    $lock->close;
+
+    my @bad = grep { !/^(401|503)$/ } map { $_->answer->{status} } @flood;
+    is_deeply(\@bad, [], 'who waited is answered');
+};
+
+
 $t->done;
