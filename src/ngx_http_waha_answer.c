@@ -225,6 +225,26 @@ ngx_http_waha_refusal(const char *code)
 }
 
 
+const ngx_http_waha_refusal_t *
+ngx_http_waha_refused(ngx_http_request_t *r, const char *code)
+{
+    ngx_http_waha_ctx_t            *ctx;
+    const ngx_http_waha_refusal_t  *refusal;
+
+    ctx = ngx_http_waha_ctx(r);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    refusal = ngx_http_waha_refusal(code);
+
+    ctx->action.data = (u_char *) refusal->code;
+    ctx->action.len = ngx_strlen(refusal->code);
+
+    return refusal;
+}
+
+
 ngx_int_t
 ngx_http_waha_refuse(ngx_http_request_t *r, const char *code)
 {
@@ -239,18 +259,12 @@ ngx_http_waha_refuse_data(ngx_http_request_t *r, const char *code,
     u_char                         *p;
     size_t                          len;
     ngx_str_t                       json;
-    ngx_http_waha_ctx_t            *ctx;
     const ngx_http_waha_refusal_t  *refusal;
 
-    ctx = ngx_http_waha_ctx(r);
-    if (ctx == NULL) {
+    refusal = ngx_http_waha_refused(r, code);
+    if (refusal == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    refusal = ngx_http_waha_refusal(code);
-
-    ctx->action.data = (u_char *) refusal->code;
-    ctx->action.len = ngx_strlen(refusal->code);
 
     if ((refusal->status == NGX_HTTP_SERVICE_UNAVAILABLE
          || refusal->status == NGX_HTTP_TOO_MANY_REQUESTS)

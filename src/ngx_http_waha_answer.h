@@ -39,10 +39,11 @@ ngx_int_t ngx_http_waha_answer_bytes(ngx_http_request_t *r,
 /* The refusal with that code; NULL: it is not the code of a refusal. */
 const ngx_http_waha_refusal_t *ngx_http_waha_refusal(const char *code);
 
-/*
- * Sends the refusal with that code, which is shown as $waha_action.  503
- * and 429 ask to retry.
- */
+/* The same, shown as $waha_action.  NULL: no memory. */
+const ngx_http_waha_refusal_t *ngx_http_waha_refused(ngx_http_request_t *r,
+    const char *code);
+
+/* Sends the refusal, shown as $waha_action; 503 and 429 ask to retry. */
 ngx_int_t ngx_http_waha_refuse(ngx_http_request_t *r, const char *code);
 
 /* The same with more for programs: JSON that becomes "data"; may be NULL. */

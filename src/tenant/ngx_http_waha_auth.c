@@ -447,18 +447,12 @@ ngx_http_waha_auth_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_waha_auth_refusal(ngx_http_request_t *r, const char *code)
 {
-    ngx_http_waha_ctx_t            *ctx;
     const ngx_http_waha_refusal_t  *refusal;
 
-    ctx = ngx_http_waha_ctx(r);
-    if (ctx == NULL) {
+    refusal = ngx_http_waha_refused(r, code);
+    if (refusal == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    refusal = ngx_http_waha_refusal(code);
-
-    ctx->action.data = (u_char *) refusal->code;
-    ctx->action.len = ngx_strlen(refusal->code);
 
     if (refusal->status == NGX_HTTP_UNAUTHORIZED
         && ngx_http_waha_auth_challenge(r) != NGX_OK)
