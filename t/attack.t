@@ -21,6 +21,16 @@ my $api = Waha::Sessions->new($t, wahas => [ $waha, $other ],
             return 200 '{"hidden":true}';
         }
 
+        location /bare/ {
+            rewrite ^/bare(/.*)$ $1? break;
+            waha_api;
+        }
+
+        location /pages/ {
+            error_page 404 = /api/whatsapp/contacts;
+            return 404;
+        }
+
         location /known/ {
             set $known acme;
             rewrite ^/known(/.*)$ $1 break;
@@ -133,6 +143,20 @@ subtest 'a page of another origin' => sub {
                            undef, @headers);
         is($r->{status}, 200, "$who asks: no other page reads the answer");
     }
+};
+
+
+subtest 'a token in a query that is taken away' => sub {
+    my $token = $api->token('acme');
+
+    for my $path ('/bare/api/whatsapp/contacts', '/pages/x') {
+        for my $who (undef, 'acme') {
+            my $r = $api->get($who, "$path?token=$token");
+            is($r->{status}, 401, "$path is refused");
+        }
+    }
+
+    unlike($t->error_log, qr/\Q$token\E/, 'the log does not learn it');
 };
 
 

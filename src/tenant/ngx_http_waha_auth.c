@@ -43,6 +43,7 @@ struct ngx_http_waha_auth_s {
 static ngx_http_waha_auth_t *ngx_http_waha_auth_get(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_auth_start(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
+static ngx_uint_t ngx_http_waha_auth_in_query(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_auth_bearer(ngx_http_request_t *r,
     ngx_str_t *token, const char **reason);
 static ngx_int_t ngx_http_waha_auth_token(ngx_http_request_t *r,
@@ -118,7 +119,7 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
     conf = &wlcf->auth;
 
-    if (ngx_http_waha_bearer_in_query(&r->args)) {
+    if (ngx_http_waha_auth_in_query(r)) {
         /* not with the request, whose line tells the token */
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "waha: a token in the query is refused, client: %V",
@@ -143,6 +144,32 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     }
 
     return ngx_http_waha_auth_refuse(r, auth, "no bearer token");
+}
+
+
+/* a log tells also the query that a rewrite or a redirect took away */
+
+static ngx_uint_t
+ngx_http_waha_auth_in_query(ngx_http_request_t *r)
+{
+    u_char     *last;
+    ngx_str_t   args;
+
+    if (ngx_http_waha_bearer_in_query(&r->args)) {
+        return 1;
+    }
+
+    last = r->unparsed_uri.data + r->unparsed_uri.len;
+
+    args.data = ngx_strlchr(r->unparsed_uri.data, last, '?');
+    if (args.data == NULL) {
+        return 0;
+    }
+
+    args.data++;
+    args.len = last - args.data;
+
+    return ngx_http_waha_bearer_in_query(&args);
 }
 
 
