@@ -8,7 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
-#include <ngx_http_waha_api.h>
+#include <ngx_http_waha_dispatch.h>
+#include <ngx_http_waha_guard.h>
 #include <ngx_http_waha_auth.h>
 #include <ngx_http_waha_auth_cache.h>
 #include <ngx_http_waha_key_file.h>
@@ -27,7 +28,6 @@
 
 static ngx_int_t ngx_http_waha_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_init(ngx_conf_t *cf);
-static ngx_int_t ngx_http_waha_rewrite_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_access_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -388,7 +388,7 @@ ngx_http_waha_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *h = ngx_http_waha_rewrite_handler;
+    *h = ngx_http_waha_guard_handler;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
     if (h == NULL) {
@@ -409,26 +409,6 @@ ngx_http_waha_init(ngx_conf_t *cf)
 }
 
 
-/* a WAHA server is not to lead, by "X-Accel-Redirect", to another location */
-
-static ngx_int_t
-ngx_http_waha_rewrite_handler(ngx_http_request_t *r)
-{
-    if (r->upstream == NULL
-        || r->upstream->headers_in.x_accel_redirect == NULL
-        || (!ngx_http_waha_call_made(r)
-            && !ngx_http_waha_media_redirected(r)))
-    {
-        return NGX_DECLINED;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "WAHA's answer has \"X-Accel-Redirect\"");
-
-    return NGX_HTTP_BAD_GATEWAY;
-}
-
-
 static ngx_int_t
 ngx_http_waha_access_handler(ngx_http_request_t *r)
 {
@@ -437,7 +417,7 @@ ngx_http_waha_access_handler(ngx_http_request_t *r)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
     if (wlcf->api.enable) {
-        return ngx_http_waha_api_access(r);
+        return ngx_http_waha_dispatch_access(r);
     }
 
     if (wlcf->auth.enable && !ngx_http_waha_media_redirected(r)) {
@@ -700,7 +680,7 @@ ngx_http_waha_content_handler(ngx_http_waha_loc_conf_t *conf)
         return ngx_http_waha_webhook_handler;
     }
 
-    return conf->api.enable ? ngx_http_waha_api_handler : NULL;
+    return conf->api.enable ? ngx_http_waha_dispatch_handler : NULL;
 }
 
 
@@ -819,9 +799,9 @@ ngx_http_waha_check_api(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf,
 
         if (!ngx_http_waha_value_text(&key[i].secret, &n)) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "location \"%V\" makes sessions at WAHA, which takes "
-                          "\"waha_hmac_key\" only as UTF-8 without control "
-                          "characters: one is not", location);
+                          "location \"%V\" makes sessions at WAHA, which "
+                          "takes \"waha_hmac_key\" only as UTF-8 without "
+                          "control characters: one is not", location);
             return NGX_CONF_ERROR;
         }
     }

@@ -54,6 +54,9 @@ typedef struct {
     ngx_http_waha_pg_conf_t          api_pg;
     ngx_int_t                        api_connections;
 
+    /* locations that lead to WAHA */
+    ngx_array_t                     *guards;
+
     ngx_http_waha_auth_limit_t       auth_limit;
 
     /* of this worker */

@@ -11,7 +11,7 @@ my $other = $t->standin(key => 'key-of-two');
 $pg->organization($_) for 'acme', 'bolt';
 
 my $api = Waha::Sessions->new($t, wahas => [ $waha, $other ],
-                              server => <<'EOF_CONF');
+                              server => <<'EOF_CONF' =~ s/OPEN/$waha->port/er);
         location /hidden/ {
             internal;
             return 200 '{"hidden":true}';
@@ -42,6 +42,17 @@ my $api = Waha::Sessions->new($t, wahas => [ $waha, $other ],
         location /file/ {
             internal;
             alias /etc/;
+        }
+
+        location /forgetful/ {
+            rewrite ^/forgetful(/.*)$ $1 break;
+            waha_api;
+            waha_instance waha-1 /open/;
+        }
+
+        location /open/ {
+            proxy_pass http://127.0.0.1:OPEN/;
+            proxy_set_header X-Api-Key key-of-one;
         }
 EOF_CONF
 
@@ -101,6 +112,26 @@ subtest 'a WAHA server that leads elsewhere' => sub {
 
     like($t->error_log, qr/\[error\] .*WAHA's answer has "X-Accel-Redirect"/,
          'an operator is told');
+};
+
+
+subtest 'a location of WAHA without "internal"' => sub {
+    $waha->clear_requests;
+
+    for my $path ('/open/api/sessions?all=true', '/open', '/open/',
+                  '/OPEN/api/sessions', '/x/../open/api/sessions',
+                  '//open/api/sessions', '/%6fpen/api/sessions')
+    {
+        is($t->http->get($path)->{status}, 404, "$path is closed");
+    }
+
+    is(scalar(my @none = $waha->requests), 0, 'WAHA is not asked');
+    is($t->http->get('/opening')->{status}, 401, 'its neighbour is not');
+
+    my $r = $api->get('acme', '/forgetful/api/whatsapp/sessions/tenant-acme'
+                              . '?refresh=1');
+    is($r->{status}, 200, 'calls go there');
+    is(scalar(@none = $waha->requests), 1, 'and arrive');
 };
 
 

@@ -156,6 +156,10 @@ for my $file (qw(bytes.key controls.key)) {
         "waha_webhook; waha_hmac_key $file;");
 }
 
+refused('a WAHA server without a location of its own',
+    qr/invalid uri "\/", WAHA needs a location/,
+    $database, 'waha_instance waha-1 /;', "waha_webhook; $key");
+
 accepted('sessions with a key in UTF-8', $database, $sessions,
     'waha_api; waha_hmac_key umlaut.key;');
 

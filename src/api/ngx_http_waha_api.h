@@ -41,6 +41,45 @@ typedef enum {
 } ngx_http_waha_argument_e;
 
 
+/* who may use a route */
+
+#define NGX_HTTP_WAHA_ROUTE_READ      0x01
+#define NGX_HTTP_WAHA_ROUTE_WRITE     0x02
+#define NGX_HTTP_WAHA_ROUTE_OPERATOR  0x04
+
+/* it is not done for an organization that the request names */
+
+#define NGX_HTTP_WAHA_ROUTE_GLOBAL    0x08
+
+
+/*
+ * an argument that an operation hands to its statement, in this order, after
+ * the organization unless the route is global; the last has no name
+ */
+
+typedef struct {
+    const char                         *name;
+    ngx_http_waha_argument_e            kind;
+    unsigned                            required;
+} ngx_http_waha_argument_t;
+
+
+struct ngx_http_waha_route_s {
+    ngx_uint_t                          method;
+    const char                         *path;
+    ngx_uint_t                          access;
+
+    ngx_int_t                         (*handler)(ngx_http_waha_api_t *api);
+
+    /* for ngx_http_waha_api_statement() */
+    ngx_http_waha_statement_e           statement;
+    const ngx_http_waha_argument_t     *args;
+
+    /* the guide whose shape the answer has, see ngx_http_waha_shape.h */
+    ngx_uint_t                          shape;
+};
+
+
 struct ngx_http_waha_api_s {
     ngx_http_request_t             *request;
 
@@ -82,12 +121,6 @@ struct ngx_http_waha_api_s {
 
 
 /*
- * The access handler and the content handler of "waha_api".
- */
-ngx_int_t ngx_http_waha_api_access(ngx_http_request_t *r);
-ngx_int_t ngx_http_waha_api_handler(ngx_http_request_t *r);
-
-/*
  * An argument by its name, from the path, the query or the body.
  * value->data is NULL when it is not given; it is not given either when it
  * is null in the body or empty in the query.  NGX_DECLINED: it is not what
@@ -96,6 +129,10 @@ ngx_int_t ngx_http_waha_api_handler(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_waha_api_argument(ngx_http_waha_api_t *api,
     const char *name, ngx_http_waha_argument_e kind, ngx_str_t *value);
+
+/* A variable segment of the path; data is NULL: the path has none. */
+ngx_str_t ngx_http_waha_api_param(ngx_http_waha_api_t *api,
+    const char *name);
 
 /* Answers "invalid_argument", with the name of the argument. */
 ngx_int_t ngx_http_waha_api_invalid(ngx_http_waha_api_t *api,
@@ -126,6 +163,9 @@ ngx_http_waha_instance_t *ngx_http_waha_api_find_instance(
 
 /* Answers with the reply of the query. */
 ngx_int_t ngx_http_waha_api_reply(ngx_http_waha_api_t *api);
+
+/* The operation that is nothing but the statement of the route. */
+ngx_int_t ngx_http_waha_api_statement(ngx_http_waha_api_t *api);
 
 
 #endif /* _NGX_HTTP_WAHA_API_H_INCLUDED_ */

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_api_conf.h>
+#include <ngx_http_waha_guard.h>
 
 
 void
@@ -98,6 +99,17 @@ ngx_http_waha_api_instance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
            && instance->uri.data[instance->uri.len - 1] == '/')
     {
         instance->uri.len--;
+    }
+
+    if (instance->uri.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid uri \"%V\", WAHA needs a location of its "
+                           "own", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_waha_guard_location(cf, &instance->uri) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

@@ -11,7 +11,6 @@
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_json.h>
-#include <ngx_http_waha_route.h>
 #include <ngx_http_waha_value.h>
 
 
@@ -60,6 +59,32 @@ ngx_http_waha_api_argument(ngx_http_waha_api_t *api, const char *name,
 }
 
 
+ngx_str_t
+ngx_http_waha_api_param(ngx_http_waha_api_t *api, const char *name)
+{
+    size_t       len;
+    ngx_str_t   *param, none;
+    const char  *t;
+
+    len = ngx_strlen(name);
+    param = api->params;
+
+    for (t = strchr(api->route->path, '{'); t; t = strchr(t, '{')) {
+        t++;
+
+        if (ngx_strncmp(t, name, len) == 0 && t[len] == '}') {
+            return *param;
+        }
+
+        param++;
+    }
+
+    ngx_str_null(&none);
+
+    return none;
+}
+
+
 ngx_int_t
 ngx_http_waha_api_invalid(ngx_http_waha_api_t *api, const char *name)
 {
@@ -92,7 +117,7 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
     ngx_uint_t     i;
     ngx_keyval_t  *arg;
 
-    *value = ngx_http_waha_route_param(api, name);
+    *value = ngx_http_waha_api_param(api, name);
 
     arg = api->query_args->elts;
 

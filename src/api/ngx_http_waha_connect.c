@@ -11,7 +11,6 @@
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_connect.h>
 #include <ngx_http_waha_qr.h>
-#include <ngx_http_waha_route.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_session_config.h>
 #include <ngx_http_waha_shape.h>

@@ -300,31 +300,31 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
     /* reading */
 
     { NGX_HTTP_GET, "/api/whatsapp/contacts",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_LIST_CONTACTS, ngx_http_waha_args_contacts, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/contacts/{id}",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_FIND_CONTACT, ngx_http_waha_args_contact, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/contacts/{id}/activities",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_history, 0 },
 
     { NGX_HTTP_GET, "/api/contacts/{id}/activities",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_history_guide, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/conversations",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_LIST_CONVERSATIONS, ngx_http_waha_args_conversations, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/conversations/{id}/messages",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_LIST_MESSAGES, ngx_http_waha_args_messages, 0 },
 
     { NGX_HTTP_POST, "/api/whatsapp/conversations/{id}/read",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_READ_CONVERSATION, ngx_http_waha_args_conversation, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/media/{activity}",
@@ -334,43 +334,43 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
     /* operators */
 
     { NGX_HTTP_GET, "/api/whatsapp/contacts/{id}/export",
-      NGX_HTTP_WAHA_OPERATOR_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_OPERATOR_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_EXPORT_CONTACT, ngx_http_waha_args_export_contact, 0 },
 
     { NGX_HTTP_DELETE, "/api/whatsapp/contacts/{id}",
-      NGX_HTTP_WAHA_OPERATOR_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_OPERATOR_WRITE, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_ERASE_CONTACT, ngx_http_waha_args_contact, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/organizations",
-      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_LIST_ORGANIZATIONS, ngx_http_waha_args_organizations, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/organizations/{slug}",
-      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_SHOW_ORGANIZATION, ngx_http_waha_args_slug, 0 },
 
     { NGX_HTTP_PUT, "/api/whatsapp/organizations/{slug}",
-      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_PUT_ORGANIZATION, ngx_http_waha_args_organization, 0 },
 
     { NGX_HTTP_DELETE, "/api/whatsapp/organizations/{slug}",
-      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_DELETE_ORGANIZATION, ngx_http_waha_args_slug, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/organizations/{slug}/export",
-      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_EXPORT_ORGANIZATION, ngx_http_waha_args_export, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/organizations/{slug}/api-keys",
-      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_LIST_API_KEYS, ngx_http_waha_args_slug, 0 },
 
     { NGX_HTTP_POST, "/api/whatsapp/organizations/{slug}/api-keys",
-      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_CREATE_API_KEY, ngx_http_waha_args_new_key, 0 },
 
     { NGX_HTTP_DELETE, "/api/whatsapp/organizations/{slug}/api-keys/{key}",
-      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_route_query,
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_DELETE_API_KEY, ngx_http_waha_args_key, 0 },
 
     { 0, NULL, 0, NULL, 0, NULL, 0 }
@@ -446,70 +446,4 @@ ngx_http_waha_route_match(const char *template, ngx_str_t *path,
     }
 
     return p == last;
-}
-
-
-ngx_str_t
-ngx_http_waha_route_param(ngx_http_waha_api_t *api, const char *name)
-{
-    size_t       len;
-    ngx_str_t   *param, none;
-    const char  *t;
-
-    len = ngx_strlen(name);
-    param = api->params;
-
-    for (t = strchr(api->route->path, '{'); t; t = strchr(t, '{')) {
-        t++;
-
-        if (ngx_strncmp(t, name, len) == 0 && t[len] == '}') {
-            return *param;
-        }
-
-        param++;
-    }
-
-    ngx_str_null(&none);
-
-    return none;
-}
-
-
-ngx_int_t
-ngx_http_waha_route_query(ngx_http_waha_api_t *api)
-{
-    ngx_str_t                       *value;
-    const ngx_http_waha_route_t     *route;
-    const ngx_http_waha_argument_t  *arg;
-
-    route = api->route;
-    value = api->query.args;
-
-    if (!(route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL)) {
-        *value++ = api->organization.slug;
-    }
-
-    for (arg = route->args; arg && arg->name; arg++) {
-
-        switch (ngx_http_waha_api_argument(api, arg->name, arg->kind, value)) {
-
-        case NGX_OK:
-            break;
-
-        case NGX_DECLINED:
-            return ngx_http_waha_api_invalid(api, arg->name);
-
-        default:
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        if (value->data == NULL && arg->required) {
-            return ngx_http_waha_api_invalid(api, arg->name);
-        }
-
-        value++;
-    }
-
-    return ngx_http_waha_api_query(api, route->statement,
-                                   ngx_http_waha_api_reply);
 }

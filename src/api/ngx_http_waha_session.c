@@ -12,7 +12,6 @@
 #include <ngx_http_waha_event.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_request.h>
-#include <ngx_http_waha_route.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_shape.h>
 

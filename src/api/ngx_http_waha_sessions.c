@@ -10,7 +10,6 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_json.h>
-#include <ngx_http_waha_route.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_sessions.h>
 #include <ngx_http_waha_shape.h>

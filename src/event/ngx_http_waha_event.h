@@ -48,7 +48,7 @@ typedef struct {
     ngx_str_t               event;          /* as sent: "message.any" */
     ngx_str_t               session;
     ngx_str_t               message_id;     /* the bare WhatsApp id */
-    ngx_str_t               target_id;      /* reaction, edit, revoke, status */
+    ngx_str_t               target_id;      /* what a change is about */
 
     ngx_str_t               phone;          /* digits, no "+" */
     ngx_str_t               lid;            /* digits */

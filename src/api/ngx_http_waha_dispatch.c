@@ -1,0 +1,566 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_request.h>
+#include <ngx_http_waha_event.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_api.h>
+#include <ngx_http_waha_argument.h>
+#include <ngx_http_waha_auth_lookup.h>
+#include <ngx_http_waha_cors.h>
+#include <ngx_http_waha_dispatch.h>
+#include <ngx_http_waha_route.h>
+
+
+static ngx_http_waha_api_t *ngx_http_waha_dispatch_create(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
+    const char **code);
+static const char *ngx_http_waha_dispatch_forbidden(ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
+    const char **code);
+static ngx_uint_t ngx_http_waha_dispatch_named(u_char *name, size_t len);
+static ngx_int_t ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api,
+    ngx_str_t *name, const char **code);
+static ngx_int_t ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api,
+    const char *code);
+static ngx_int_t ngx_http_waha_dispatch_allow(ngx_http_waha_api_t *api);
+
+static void ngx_http_waha_dispatch_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_dispatch_process(ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api,
+    ngx_str_t *name);
+static ngx_int_t ngx_http_waha_dispatch_found(ngx_http_waha_api_t *api);
+
+
+/* how the guides name an organization in a query or a body */
+
+static ngx_str_t  ngx_http_waha_dispatch_names[] = {
+    ngx_string("organization"),
+    ngx_string("organization_slug"),
+    ngx_string("organizationSlug"),
+    ngx_string("org"),
+    ngx_string("tenant_id"),
+    ngx_string("tenantId"),
+    ngx_string("companyId"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+ngx_http_waha_dispatch_access(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    const char           *code;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_waha_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* it is called again when the database has answered */
+
+    if (ctx->api == NULL) {
+
+        ctx->api = ngx_http_waha_dispatch_create(r);
+        if (ctx->api == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (ctx->api->preflight) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_waha_dispatch_admit(ctx->api, &code);
+
+    switch (rc) {
+
+    case NGX_OK:
+        ctx->api->admitted = 1;
+        return NGX_OK;
+
+    case NGX_AGAIN:
+        return NGX_AGAIN;
+
+    case NGX_DECLINED:
+        break;
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_waha_dispatch_refuse(ctx->api, code);
+    }
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+static ngx_http_waha_api_t *
+ngx_http_waha_dispatch_create(ngx_http_request_t *r)
+{
+    ngx_http_waha_ctx_t  *ctx;
+    ngx_http_waha_api_t  *api;
+
+    api = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_api_t));
+    if (api == NULL) {
+        return NULL;
+    }
+
+    api->request = r;
+
+    if (ngx_http_waha_argument_query(api) != NGX_OK
+        || ngx_http_waha_answer_header(r, "Cache-Control", "no-store")
+           != NGX_OK
+        || ngx_http_waha_cors(r) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    api->preflight = ngx_http_waha_cors_preflight(r);
+
+    api->found = ngx_http_waha_route_find(r->method, &r->uri, &api->route,
+                                          api->params, &api->methods);
+
+    if (api->found == NGX_OK) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+        ctx->action.data = (u_char *) api->route->path;
+        ctx->action.len = ngx_strlen(api->route->path);
+    }
+
+    return api;
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api, const char **code)
+{
+    ngx_int_t  rc;
+
+    /* what routes there are is told to those who may call only */
+
+    rc = ngx_http_waha_auth(api->request, &api->principal, code);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (api->found != NGX_OK) {
+        *code = (api->found == NGX_ABORT) ? "method_not_allowed"
+                                          : "unknown_route";
+        return NGX_DECLINED;
+    }
+
+    *code = ngx_http_waha_dispatch_forbidden(api);
+
+    if (*code) {
+        return NGX_DECLINED;
+    }
+
+    if (api->route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_dispatch_organization(api, code);
+}
+
+
+static const char *
+ngx_http_waha_dispatch_forbidden(ngx_http_waha_api_t *api)
+{
+    ngx_uint_t                  access;
+    ngx_http_waha_principal_t  *principal;
+
+    access = api->route->access;
+    principal = api->principal;
+
+    if (((access & NGX_HTTP_WAHA_ROUTE_READ) && !principal->read)
+        || ((access & NGX_HTTP_WAHA_ROUTE_WRITE) && !principal->write)
+        || ((access & NGX_HTTP_WAHA_ROUTE_OPERATOR) && !principal->operator))
+    {
+        return "forbidden";
+    }
+
+    if ((access & NGX_HTTP_WAHA_ROUTE_WRITE)
+        && principal->ambient
+        && ngx_http_waha_cors_foreign(api->request))
+    {
+        return "forbidden";
+    }
+
+    return NULL;
+}
+
+
+/* all that name an organization have to mean the same */
+
+static ngx_int_t
+ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
+    const char **code)
+{
+    ngx_int_t      rc;
+    ngx_str_t      name;
+    ngx_uint_t     i;
+    ngx_keyval_t  *arg;
+
+    if (!api->principal->operator) {
+        api->organization = api->principal->organization;
+    }
+
+    name = ngx_http_waha_api_param(api, "organization");
+
+    if (name.data) {
+        rc = ngx_http_waha_dispatch_own(api, &name, code);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    arg = api->query_args->elts;
+
+    for (i = 0; i < api->query_args->nelts; i++) {
+
+        if (!ngx_http_waha_dispatch_named(arg[i].key.data, arg[i].key.len)) {
+            continue;
+        }
+
+        rc = ngx_http_waha_dispatch_own(api, &arg[i].value, code);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_dispatch_named(u_char *name, size_t len)
+{
+    ngx_str_t  *known;
+
+    for (known = ngx_http_waha_dispatch_names; known->len; known++) {
+
+        if (known->len == len
+            && ngx_strncmp(known->data, name, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api, ngx_str_t *name,
+    const char **code)
+{
+    ngx_int_t             rc;
+    ngx_http_waha_ctx_t  *ctx;
+
+    if (api->organization.slug.data) {
+
+        if (ngx_http_waha_same(name, &api->organization.slug)
+            || ngx_http_waha_same(name, &api->organization.id))
+        {
+            return NGX_OK;
+        }
+
+        *code = "forbidden";
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_waha_auth_organization(api->request, name,
+                                         &api->organization, code);
+
+    if (rc == NGX_OK) {
+        ctx = ngx_http_get_module_ctx(api->request, ngx_http_waha_module);
+        ctx->organization = api->organization.slug;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api, const char *code)
+{
+    const ngx_http_waha_refusal_t  *refusal;
+
+    refusal = ngx_http_waha_refusal(code);
+
+    if (refusal->status == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_waha_auth_challenge(api->request) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (refusal->status == NGX_HTTP_NOT_ALLOWED
+        && ngx_http_waha_dispatch_allow(api) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_refuse(api->request, code);
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_allow(ngx_http_waha_api_t *api)
+{
+    u_char  *p, *allow;
+
+    allow = ngx_pnalloc(api->request->pool,
+                        sizeof(", GET, HEAD, POST, PUT, DELETE"));
+    if (allow == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(allow, "%s%s%s%s%Z",
+                    (api->methods & NGX_HTTP_GET) ? ", GET, HEAD" : "",
+                    (api->methods & NGX_HTTP_POST) ? ", POST" : "",
+                    (api->methods & NGX_HTTP_PUT) ? ", PUT" : "",
+                    (api->methods & NGX_HTTP_DELETE) ? ", DELETE" : "");
+
+    p = allow + sizeof(", ") - 1;
+
+    return ngx_http_waha_answer_header(api->request, "Allow", (char *) p);
+}
+
+
+ngx_int_t
+ngx_http_waha_dispatch_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_waha_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->api && ctx->api->preflight) {
+        return ngx_http_waha_cors_answer(r);
+    }
+
+    /* "satisfy any" and subrequests come here without access */
+
+    if (ctx->api == NULL || !ctx->api->admitted) {
+
+        rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (ngx_http_waha_auth_challenge(r) != NGX_OK
+            || ngx_http_waha_answer_header(r, "Cache-Control", "no-store")
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_waha_refuse(r, "unauthorized");
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                       ngx_http_waha_dispatch_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_waha_dispatch_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    rc = ngx_http_waha_dispatch_process(ctx->api);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_process(ngx_http_waha_api_t *api)
+{
+    switch (ngx_http_waha_dispatch_body(api)) {
+
+    case NGX_OK:
+        return ngx_http_waha_dispatch_run(api);
+
+    case NGX_DECLINED:
+        return ngx_http_waha_refuse(api->request, "invalid_request");
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
+/* NGX_DECLINED: not a JSON object */
+
+static ngx_int_t
+ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
+{
+    ngx_int_t            rc;
+    ngx_str_t            body;
+    ngx_uint_t           replaced;
+    ngx_http_request_t  *r;
+
+    r = api->request;
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_waha_body(r, &body) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (body.len == 0) {
+        return NGX_OK;
+    }
+
+    replaced = 0;
+
+    rc = ngx_http_waha_json_clean(r->pool, &body, &replaced);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (replaced) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_waha_json_parse(r->pool, &body, &api->body);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return cJSON_IsObject(api->body) ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* what the body says of the organization is checked, then it is done */
+
+static ngx_int_t
+ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
+{
+    cJSON       *item;
+    ngx_int_t    rc;
+    ngx_str_t    name;
+    const char  *code;
+
+    if (api->route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL) {
+        return api->route->handler(api);
+    }
+
+    for (item = api->body ? api->body->child : NULL; item; item = item->next) {
+
+        if (cJSON_IsNull(item)
+            || !ngx_http_waha_dispatch_named((u_char *) item->string,
+                                             ngx_strlen(item->string)))
+        {
+            continue;
+        }
+
+        rc = ngx_http_waha_argument_member(api->request->pool, item, &name);
+
+        if (rc == NGX_OK && api->organization.slug.data == NULL) {
+            rc = ngx_http_waha_argument_check(api->request->pool,
+                                              NGX_HTTP_WAHA_ARG_SLUG, &name);
+
+            if (rc == NGX_OK) {
+                return ngx_http_waha_dispatch_find(api, &name);
+            }
+        }
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_waha_api_invalid(api, item->string);
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (ngx_http_waha_dispatch_own(api, &name, &code) != NGX_OK) {
+            return ngx_http_waha_dispatch_refuse(api, code);
+        }
+    }
+
+    if (api->organization.slug.data == NULL) {
+        return ngx_http_waha_api_invalid(api, "organization");
+    }
+
+    return api->route->handler(api);
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api, ngx_str_t *name)
+{
+    api->query.args[0] = *name;
+
+    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_ORGANIZATION,
+                                   ngx_http_waha_dispatch_found);
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_found(ngx_http_waha_api_t *api)
+{
+    cJSON                *json;
+    ngx_pool_t           *pool;
+    ngx_http_waha_ctx_t  *ctx;
+
+    pool = api->request->pool;
+
+    if (ngx_http_waha_json_parse(pool, &api->query.reply, &json) != NGX_OK
+        || ngx_http_waha_auth_lookup_organization(pool, json,
+                                                  &api->organization)
+           != NGX_OK)
+    {
+        return ngx_http_waha_refuse(api->request, "database_setup");
+    }
+
+    ctx = ngx_http_get_module_ctx(api->request, ngx_http_waha_module);
+    ctx->organization = api->organization.slug;
+
+    /* the body may name it more than once */
+
+    return ngx_http_waha_dispatch_run(api);
+}
