@@ -13,9 +13,24 @@ create index sessions_instance
     on waha.sessions (instance)
     where deleted_at is null and instance is not null;
 
+-- live sessions of an organization, without those that were deleted; also
+-- for the foreign key
+
+create index sessions_organization
+    on waha.sessions (organization_slug, deleted_at);
+drop index waha.sessions_organization_slug_idx;
+
+create index sessions_primary_deleted
+    on waha.sessions (organization_slug, created_at, name)
+    where client_id is null and deleted_at is not null;
+
+create index sessions_deleted
+    on waha.sessions (deleted_at)
+    where deleted_at is not null;
+
 comment on column waha.sessions.client_id is 'the caller''s own id of it; null: not made with one';
 comment on column waha.sessions.checked_at is 'when WAHA was last asked for its state';
-comment on column waha.sessions.deleted_at is 'when it was deleted; what still comes from it finds its organization';
+comment on column waha.sessions.deleted_at is 'when it was deleted; what still comes from it finds its organization, until waha.maintain removes it';
 
 
 -- An inbox is read by day and sorted within the day: an index by the time

@@ -160,6 +160,7 @@ declare
     until    timestamptz;
     looked   bigint;
     removed  bigint;
+    ended    bigint;
 begin
     -- States of messages that never came.  Each row is looked at once, when
     -- it is 30 days old: states_until remembers how far that got.  Ingest
@@ -231,10 +232,28 @@ begin
     )
     select count(*) into removed from gone;
 
-    return looked + removed;
+    -- one that WAHA still runs would be nobody's: its messages would be lost
+
+    with old as materialized (
+        select s.name
+          from waha.sessions s
+         where s.deleted_at < now() - interval '30 days'
+           and s.status in ('NOT_CREATED', 'STOPPED', 'FAILED')
+         order by s.deleted_at
+         limit portion
+           for update skip locked
+    ), gone as (
+        delete from waha.sessions s
+         using old
+         where s.name = old.name
+        returning 1
+    )
+    select count(*) into ended from gone;
+
+    return looked + removed + ended;
 end
 $$;
 
-comment on function waha.maintain(int) is 'removes states of messages that never came and quarantine that was resolved, both when 30 days old, and quarantine that came last 90 days ago, at most portion of each; to be called daily, until it returns 0';
+comment on function waha.maintain(int) is 'removes states of messages that never came quarantine that was resolved and sessions that were deleted and that WAHA does not run, all when 30 days old, and quarantine that came last 90 days ago, at most portion of each; to be called daily, until it returns 0';
 
 grant execute on function waha.maintain to waha_admin;

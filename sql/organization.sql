@@ -100,6 +100,20 @@ declare
     works  timestamptz;
     lost   timestamptz;
 begin
+    -- of one that was deleted: only whether WAHA runs it, for waha.maintain
+
+    update waha.sessions s
+       set status = state,
+           status_at = at
+     where s.name = session
+       and s.deleted_at < at
+       and (s.status_at is null
+            or (at, state collate "C") > (s.status_at, s.status));
+
+    if found then
+        return false;
+    end if;
+
     -- each column keeps what was told last, in whatever order it arrives
 
     if state = 'WORKING' then
@@ -151,7 +165,7 @@ begin
 end
 $$;
 
-comment on function waha.record_session is 'brings waha.sessions up to date with a status that WAHA told; whether anything changed';
+comment on function waha.record_session is 'brings waha.sessions up to date with a status that WAHA told; whether anything changed that is shown';
 
 
 create or replace function waha.show_sessions(sessions text[]) returns void

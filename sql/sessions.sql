@@ -6,15 +6,39 @@ returns waha.sessions
 language sql stable
 set search_path = waha, pg_temp
 as $$
-    select s.*
-      from waha.sessions s
-     where s.organization_slug = organization
-       and case when session is null
-                then s.client_id is null
-                else session in (s.client_id, s.name)
-           end
-     order by s.deleted_at is not null,
-              s.client_id is distinct from session, s.created_at, s.name
+    -- each by its own index: those that were deleted may be many
+
+    select k.*
+      from (
+        (select s.*
+           from waha.sessions s
+          where session is null
+            and s.organization_slug = organization
+            and s.client_id is null
+            and s.deleted_at is null
+          order by s.created_at, s.name
+          limit 1)
+        union all
+        (select s.*
+           from waha.sessions s
+          where session is null
+            and s.organization_slug = organization
+            and s.client_id is null
+            and s.deleted_at is not null
+          order by s.created_at, s.name
+          limit 1)
+        union all
+        (select s.*
+           from waha.sessions s
+          where s.organization_slug = organization
+            and s.client_id = session)
+        union all
+        (select s.*
+           from waha.sessions s
+          where s.organization_slug = organization
+            and s.name = session)) k
+     order by k.deleted_at is not null,
+              k.client_id is distinct from session, k.created_at, k.name
      limit 1
 $$;
 
@@ -124,6 +148,16 @@ begin
     end if;
 
     had := waha.own_session(organization, id);
+
+    -- waha.maintain may be removing it
+
+    if had.deleted_at is not null then
+        select s.* into had
+          from waha.sessions s
+         where s.name = had.name
+           for update;
+    end if;
+
     chosen := had.instance;
 
     if had.name is not null and had.deleted_at is null then
@@ -156,6 +190,8 @@ begin
         update waha.sessions s
            set instance = chosen,
                label = coalesce(reserve_session.label, s.label),
+               status = case when s.deleted_at is null then s.status
+                             else 'NOT_CREATED' end,
                deleted_at = null
          where s.name = had.name
            and (s.instance, s.label, s.deleted_at) is distinct from

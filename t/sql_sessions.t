@@ -269,6 +269,105 @@ subtest 'deleted' => sub {
 };
 
 
+subtest 'deleted long ago' => sub {
+    $pg->organization('gone');
+    my $left = sub {
+        return $pg->value("select string_agg(name, ' ' order by name)
+                             from waha.sessions
+                            where organization_slug = 'gone'") // '';
+    };
+
+    for (qw(locked new old runs stopped unsent)) {
+        $pg->psql("insert into waha.sessions (name, organization_slug,
+                                              client_id)
+                       values ('g-$_', 'gone', '$_')");
+        reply($pg, delete_session => 'gone', "g-$_");
+    }
+
+    # an age is made; what WAHA tells is newer or older than the deletion
+
+    $pg->psql("update waha.sessions
+                  set deleted_at = now() - interval '31 days'
+                where organization_slug = 'gone' and name <> 'g-new'");
+    my $day = 86_400_000;
+    session_event('g-runs', status => 'WORKING', sent_at => $now - $day);
+    session_event('g-unsent', status => 'WORKING',
+                  sent_at => $now - 40 * $day);
+    session_event('g-stopped', status => $_->[0],
+                  sent_at => $now - $_->[1] * $day)
+        for [ WORKING => 20 ], [ STOPPED => 10 ], [ STARTING => 15 ];
+
+    my $holder = $pg->session;
+    $holder->query("begin; select from waha.sessions
+                     where name = 'g-locked' for update");
+    is($pg->value("set lock_timeout = '5s'; select waha.maintain(1)"), 1,
+       'a portion is removed') for 1 .. 3;
+    is($pg->value('select waha.maintain()'), 0, 'and no more');
+    is($left->(), 'g-locked g-new g-runs',
+       'not what is held, new or still run by WAHA');
+
+    # who revives a row that is being removed gets a new one
+
+    $holder->query('commit; begin; select waha.maintain()');
+    my $psql = $pg->session(user => 'waha_gateway');
+    $psql->async(reply_sql(reserve_session => 'gone', 'locked', undef,
+                           [ 'w1' ], 5));
+    is($psql->result(0.3), undef, 'who wants it waits');
+    $holder->query('commit');
+    like($psql->result(10), qr/"created": true/, 'and gets a new one');
+    unlike($left->(), qr/g-locked/, 'the old one is gone');
+
+    is(reply($pg, reserve_session => 'gone', 'runs', undef, [ 'w1' ], 5)
+           ->{data}{session}{status}, 'NOT_CREATED',
+       'one that WAHA runs can be had again');
+};
+
+
+subtest 'many were deleted' => sub {
+    $pg->organization('many');
+    $pg->psql('delete from waha.sessions');
+    $pg->psql('vacuum analyze');
+
+    my $psql = $pg->session(user => 'waha_gateway');
+    my @calls = (reply_sql(find_session => 'many', undef),
+                 reply_sql(list_sessions => 'many'),
+                 reply_sql(reserve_session => 'many', 'one', undef,
+                           [ 'w1' ], 5),
+                 reply_sql(find_session => 'many', 'one'),
+                 reply_sql(reserve_session => 'many', 'two', undef,
+                           [ 'w1' ], 1),
+                 reply_sql(reserve_session => 'many', undef, undef,
+                           [ 'w1' ], 5));
+    $psql->query($_) for @calls[0, 1];       # planned while it is empty
+
+    $pg->psql("insert into waha.sessions (name, organization_slug,
+                                          client_id, status, deleted_at)
+                   select 'd' || k, 'many',
+                          case when k % 2 = 0 then 'c' || k end,
+                          'NOT_CREATED', now()
+                     from generate_series(1, 5000) k");
+
+    for my $state ('no statistics', 'statistics') {
+        for (@calls) {
+            my ($name) = /waha\.(\w+)/;
+            my $read = $psql->query("begin; $_ \\g /dev/null\n"
+                . "select 'read ' || sum(coalesce(seq_tup_read, 0)
+                                         + coalesce(idx_tup_fetch, 0))
+                     from pg_stat_xact_user_tables
+                    where relname = 'sessions'; commit");
+            like($read, qr/read \d/, "$name is counted");
+            my ($rows) = $read =~ /read (\d+)/;
+            cmp_ok($rows // 5000, '<', 50, "$name reads few, $state");
+        }
+        $pg->psql('vacuum analyze waha.sessions');
+    }
+
+    $pg->psql("delete from organizations where slug = 'many'");
+    is($pg->value('select count(*) from waha.sessions'), 0,
+       'all go with their organization');
+};
+
+
 subtest 'what workers are told' => sub {
     $pg->psql('create table told (n serial, payload text)');
 
