@@ -87,18 +87,12 @@ ngx_http_waha_api_call(ngx_http_waha_api_t *api,
     ngx_str_t *body, ngx_int_t (*next)(ngx_http_waha_api_t *api))
 {
     u_char                    *p;
-    ngx_str_t                  args, accept;
     ngx_http_waha_call_t      *call;
     ngx_http_waha_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
 
     call = &api->call;
-
-    args = call->args;
-    accept = call->accept;
-
-    ngx_memzero(call, sizeof(ngx_http_waha_call_t));
 
     call->uri.len = instance->uri.len + path->len;
 
@@ -111,8 +105,6 @@ ngx_http_waha_api_call(ngx_http_waha_api_t *api,
     ngx_memcpy(p, path->data, path->len);
 
     call->method = method;
-    call->args = args;
-    call->accept = accept;
     call->limit = wlcf->api.call_size;
     call->timeout = wlcf->api.call_timeout;
     call->handler = ngx_http_waha_api_call_done;
@@ -120,6 +112,9 @@ ngx_http_waha_api_call(ngx_http_waha_api_t *api,
 
     if (body) {
         call->body = *body;
+
+    } else {
+        ngx_str_null(&call->body);
     }
 
     api->next = next;

@@ -16,11 +16,14 @@
 
 
 static ngx_int_t ngx_http_waha_sessions_listed(ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
+    ngx_int_t (*next)(ngx_http_waha_api_t *api));
 static ngx_int_t ngx_http_waha_sessions_found(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_do_start(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_do_stop(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_do_restart(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_started(ngx_http_waha_api_t *api);
+static ngx_uint_t ngx_http_waha_sessions_failed(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_done(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_looked(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_do_logout(ngx_http_waha_api_t *api);
@@ -96,12 +99,19 @@ ngx_http_waha_sessions_show(ngx_http_waha_api_t *api)
     api->session->refresh = (refresh.data && refresh.data[0] == 't');
     api->session->lenient = !api->session->refresh;
 
-    /* the guides' clients ask before there is a session */
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_sessions_found);
+}
 
+
+/* the guides' clients ask before there is a session */
+
+static ngx_int_t
+ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
+    ngx_int_t (*next)(ngx_http_waha_api_t *api))
+{
     return (api->route->args || api->route->shape == NGX_HTTP_WAHA_SHAPE_DATA)
-           ? ngx_http_waha_session_find(api, ngx_http_waha_sessions_found)
-           : ngx_http_waha_session_find_any(api,
-                                            ngx_http_waha_sessions_found);
+           ? ngx_http_waha_session_find(api, next)
+           : ngx_http_waha_session_find_any(api, next);
 }
 
 
@@ -189,12 +199,20 @@ ngx_http_waha_sessions_do_restart(ngx_http_waha_api_t *api)
 }
 
 
+/* it was not done, though WAHA has a session to do it with */
+
+static ngx_uint_t
+ngx_http_waha_sessions_failed(ngx_http_waha_api_t *api)
+{
+    return !ngx_http_waha_session_called(api)
+           && !ngx_http_waha_session_missing(api);
+}
+
+
 static ngx_int_t
 ngx_http_waha_sessions_done(ngx_http_waha_api_t *api)
 {
-    if (!ngx_http_waha_session_called(api)
-        && !ngx_http_waha_session_missing(api))
-    {
+    if (ngx_http_waha_sessions_failed(api)) {
         return ngx_http_waha_session_error(api);
     }
 
@@ -220,10 +238,7 @@ ngx_http_waha_sessions_looked(ngx_http_waha_api_t *api)
 ngx_int_t
 ngx_http_waha_sessions_logout(ngx_http_waha_api_t *api)
 {
-    return (api->route->args || api->route->shape == NGX_HTTP_WAHA_SHAPE_DATA)
-           ? ngx_http_waha_session_find(api, ngx_http_waha_sessions_do_logout)
-           : ngx_http_waha_session_find_any(api,
-                                            ngx_http_waha_sessions_do_logout);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_sessions_do_logout);
 }
 
 
@@ -268,9 +283,7 @@ ngx_http_waha_sessions_logged_out(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_sessions_ended(ngx_http_waha_api_t *api)
 {
-    if (!ngx_http_waha_session_called(api)
-        && !ngx_http_waha_session_missing(api))
-    {
+    if (ngx_http_waha_sessions_failed(api)) {
         return ngx_http_waha_session_error(api);
     }
 
@@ -312,9 +325,7 @@ ngx_http_waha_sessions_do_delete(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_sessions_deleted(ngx_http_waha_api_t *api)
 {
-    if (!ngx_http_waha_session_called(api)
-        && !ngx_http_waha_session_missing(api))
-    {
+    if (ngx_http_waha_sessions_failed(api)) {
         return ngx_http_waha_session_error(api);
     }
 
