@@ -30,6 +30,11 @@ ASAN_CC_OPT =	-O1 -g -fno-omit-frame-pointer $(ASAN) \
 		-fno-sanitize=nonnull-attribute,alignment \
 		-fno-sanitize-recover=undefined -DNGX_DEBUG_PALLOC=1
 
+# one line for each file; "make V=1" shows the commands
+ifeq ($(V),)
+QUIET =		-s CC='@echo "  CC  $$(notdir $$@)"; $(CC)'
+endif
+
 MODULE =	ngx_http_waha_module.so
 REPO :=		$(CURDIR)
 
@@ -57,7 +62,7 @@ endif
 
 all:			## build/ngx_http_waha_module.so, for the installed nginx
 all: $(OBJS)/Makefile
-	@flock $(OBJS) $(MAKE) --no-print-directory -j2 -C $(TREE) \
+	@flock $(OBJS) $(MAKE) $(QUIET) --no-print-directory -j2 -C $(TREE) \
 		-f $(OBJS)/Makefile $(TARGET)
 	@# a new file: the old one may be mapped by an nginx that runs
 	@cmp -s $(OBJS)/$(MODULE) build/$(MODULE) \
@@ -68,7 +73,8 @@ all: $(OBJS)/Makefile
 $(OBJS)/Makefile: config $(wildcard $(TREE)/conf_flags)
 	@t/setup build
 	@mkdir -p $(OBJS)
-	cd $(TREE) && flock $(OBJS) bash -c '$(CONFIGURE) \
+	@echo "  CONFIGURE  $(TREE)"
+	@cd $(TREE) && flock $(OBJS) bash -c '$(CONFIGURE) \
 		--with-cc-opt="$(CC_OPT)" --with-ld-opt="$(LD_OPT)" \
 		--builddir=$(OBJS) --add-dynamic-module=$(REPO)' \
 		> $(OBJS)/configure.log || { cat $(OBJS)/configure.log; exit 1; }
@@ -95,14 +101,15 @@ asan: setup asan-binary
 
 
 asan-binary: build/asan/Makefile
-	@flock build/asan $(MAKE) --no-print-directory -j2 \
+	@flock build/asan $(MAKE) $(QUIET) --no-print-directory -j2 \
 		-C `cat build/asan/tree` -f $(REPO)/build/asan/Makefile binary
 
 
 build/asan/Makefile: config
 	@mkdir -p build/asan
 	@t/nginx-source $(NGINX_SRC) > build/asan/tree
-	cd `cat build/asan/tree` && \
+	@echo "  CONFIGURE  `cat build/asan/tree`"
+	@cd `cat build/asan/tree` && \
 		bash $$(test -x configure && echo ./configure \
 			|| echo auto/configure) \
 		--with-debug --with-threads --with-http_ssl_module \
