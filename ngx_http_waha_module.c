@@ -697,7 +697,7 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf)
     }
 
     if (conf->default_organization.len
-        && !ngx_http_waha_value_slug(&conf->default_organization))
+        && !ngx_http_waha_value_is_slug(&conf->default_organization))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"waha_default_organization\" is not a slug: "
@@ -797,7 +797,7 @@ ngx_http_waha_check_api(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *conf,
 
     for (i = 0; i < conf->hmac_keys->nelts; i++) {
 
-        if (!ngx_http_waha_value_text(&key[i].secret, &n)) {
+        if (!ngx_http_waha_value_is_text(&key[i].secret, &n)) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "location \"%V\" makes sessions at WAHA, which "
                           "takes \"waha_hmac_key\" only as UTF-8 without "

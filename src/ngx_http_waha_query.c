@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
-#include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_query.h>
 
 
@@ -37,11 +36,11 @@ static ngx_int_t ngx_http_waha_query_prepare(ngx_http_waha_pg_job_t *job);
 static void ngx_http_waha_query_done(ngx_http_waha_pg_job_t *job);
 static ngx_int_t ngx_http_waha_query_again(ngx_http_waha_query_job_t *qj);
 static void ngx_http_waha_query_reply(ngx_http_waha_query_job_t *qj);
-static const char *ngx_http_waha_query_refusal(ngx_http_waha_query_job_t *qj,
-    const char *code);
+static ngx_http_waha_error_e ngx_http_waha_query_find_error(
+    ngx_http_waha_query_job_t *qj, ngx_str_t *code);
 static ngx_int_t ngx_http_waha_query_copy(ngx_http_request_t *r,
     PGresult *result, int column, ngx_str_t *value);
-static const char *ngx_http_waha_query_code(ngx_uint_t status);
+static ngx_http_waha_error_e ngx_http_waha_query_error(ngx_uint_t status);
 static void ngx_http_waha_query_cleanup(void *data);
 
 
@@ -97,7 +96,7 @@ ngx_http_waha_query(ngx_http_request_t *r, ngx_http_waha_query_t *query)
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
-    query->code = NULL;
+    query->error = NGX_HTTP_WAHA_ERR_NONE;
     ngx_str_null(&query->reply);
 
     qj = ngx_http_waha_query_job(r, query);
@@ -114,7 +113,8 @@ ngx_http_waha_query(ngx_http_request_t *r, ngx_http_waha_query_t *query)
     qj->cleanup->handler = NULL;
     ngx_destroy_pool(qj->pool);
 
-    query->code = (rc == NGX_ABORT) ? "database_setup" : "overloaded";
+    query->error = (rc == NGX_ABORT) ? NGX_HTTP_WAHA_ERR_DATABASE_SETUP
+                                     : NGX_HTTP_WAHA_ERR_OVERLOADED;
 
     return NGX_DECLINED;
 }
@@ -279,42 +279,49 @@ ngx_http_waha_query_reply(ngx_http_waha_query_job_t *qj)
     result = qj->job.result;
 
     if (qj->job.status != NGX_HTTP_WAHA_PG_OK) {
-        query->code = ngx_http_waha_query_code(qj->job.status);
+        query->error = ngx_http_waha_query_error(qj->job.status);
         return;
     }
 
     if (PQntuples(result) != 1 || PQnfields(result) != 2) {
-        query->code = "database_setup";
+        query->error = NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
         return;
     }
 
     if (ngx_http_waha_query_copy(r, result, 0, &code) != NGX_OK
         || ngx_http_waha_query_copy(r, result, 1, &query->reply) != NGX_OK)
     {
-        query->code = "database_unavailable";
+        query->error = NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE;
         return;
     }
 
-    query->code = ngx_http_waha_query_refusal(qj, (char *) code.data);
+    query->error = ngx_http_waha_query_find_error(qj, &code);
 }
 
 
-/* what follows may rely on it that a code is one of ours */
-
-static const char *
-ngx_http_waha_query_refusal(ngx_http_waha_query_job_t *qj, const char *code)
+static ngx_http_waha_error_e
+ngx_http_waha_query_find_error(ngx_http_waha_query_job_t *qj,
+    ngx_str_t *code)
 {
-    if (code == NULL || ngx_http_waha_refusal(code)) {
-        return code;
+    ngx_http_waha_error_e  error;
+
+    if (code->data == NULL) {
+        return NGX_HTTP_WAHA_ERR_NONE;
+    }
+
+    error = ngx_http_waha_error_find(code);
+
+    if (error != NGX_HTTP_WAHA_ERR_NONE) {
+        return error;
     }
 
     ngx_log_error(NGX_LOG_ERR, qj->request->connection->log, 0,
-                  "waha: \"%s\" answers with the code \"%s\", which this "
+                  "waha: \"%s\" answers with the code \"%V\", which this "
                   "module does not know",
                   ngx_http_waha_query_statements[qj->job.statement].name,
                   code);
 
-    return "database_setup";
+    return NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
 }
 
 
@@ -343,22 +350,22 @@ ngx_http_waha_query_copy(ngx_http_request_t *r, PGresult *result, int column,
 }
 
 
-static const char *
-ngx_http_waha_query_code(ngx_uint_t status)
+static ngx_http_waha_error_e
+ngx_http_waha_query_error(ngx_uint_t status)
 {
     switch (status) {
 
     case NGX_HTTP_WAHA_PG_BUSY:
-        return "database_busy";
+        return NGX_HTTP_WAHA_ERR_DATABASE_BUSY;
 
     case NGX_HTTP_WAHA_PG_DATA:
-        return "invalid_argument";
+        return NGX_HTTP_WAHA_ERR_INVALID_ARGUMENT;
 
     case NGX_HTTP_WAHA_PG_SETUP:
-        return "database_setup";
+        return NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
 
     default:
-        return "database_unavailable";
+        return NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE;
     }
 }
 

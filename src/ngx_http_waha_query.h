@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_pg.h>
 
 
@@ -70,8 +71,8 @@ struct ngx_http_waha_query_s {
                                          ngx_http_waha_query_t *query);
     void                       *data;
 
-    /* NULL: the function has succeeded; else the code of a refusal */
-    const char                 *code;
+    /* NGX_HTTP_WAHA_ERR_NONE: the function has succeeded */
+    ngx_http_waha_error_e       error;
 
     /* JSON; of r->pool */
     ngx_str_t                   reply;
@@ -82,7 +83,7 @@ struct ngx_http_waha_query_s {
  * Starts a query; it belongs to the caller and must live as long as r, which
  * may have one query at a time.  Arguments are copied.  NGX_OK: its handler
  * will be called, unless the request ends before; NGX_DECLINED: it will not,
- * query->code says why; NGX_ERROR: no memory.
+ * query->error says why; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_query(ngx_http_request_t *r,
     ngx_http_waha_query_t *query);

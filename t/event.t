@@ -990,9 +990,12 @@ sub start_unit {
     my $binary = "$dir/$name";
 
     system("$cc $options -W -Wall -Wextra -Werror -Wno-unused-parameter"
-           . " $headers -I$root/src/event -I$root/t/fuzz -o $binary"
-           . " $root/t/unit/event.c $root/t/fuzz/ngx_shim.c"
-           . " $root/src/event/*.c -lcjson -lcrypto") == 0
+           . " $headers -I$root/src/base -I$root/src/event -I$root/t/fuzz"
+           . " -o $binary $root/t/unit/event.c $root/t/fuzz/ngx_shim*.c"
+           . " $root/src/event/*.c"
+           . " $root/src/base/ngx_http_waha_json.c"
+           . " $root/src/base/ngx_http_waha_string.c"
+           . " $root/src/base/ngx_http_waha_value.c -lcjson -lcrypto") == 0
         or BAIL_OUT('src/event does not compile');
 
     my $pid = open2($from, $to, $binary);

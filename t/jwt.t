@@ -654,9 +654,11 @@ sub start_unit {
     my $tenant = "$root/src/tenant";
 
     system("$cc $options -W -Wall -Wextra -Werror -Wno-unused-parameter"
-           . " $headers -I$root/src/event -I$tenant -I$root/t/fuzz"
-           . " -o $binary $root/t/unit/jwt.c $root/t/fuzz/ngx_shim.c"
-           . " $root/src/event/*.c $tenant/ngx_http_waha_jwt.c"
+           . " $headers -I$root/src/base -I$tenant -I$root/t/fuzz"
+           . " -o $binary $root/t/unit/jwt.c $root/t/fuzz/ngx_shim*.c"
+           . " $root/src/base/ngx_http_waha_json.c"
+           . " $root/src/base/ngx_http_waha_string.c"
+           . " $tenant/ngx_http_waha_jwt.c"
            . " $tenant/ngx_http_waha_jwt_key.c -lcjson -lcrypto") == 0
         or BAIL_OUT('the reader of tokens does not compile');
 

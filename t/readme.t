@@ -60,10 +60,10 @@ same('every route',
      [ section('Tenant API') =~ m{`((?:GET|POST|PUT|DELETE) /[^`\s]+)`}g ]);
 
 
-my ($refusals) = text('src/ngx_http_waha_answer.c')
-    =~ /ngx_http_waha_refusals\[\] = \{(.*?)\n\};/s;
+my ($errors) = text('src/base/ngx_http_waha_error.c')
+    =~ /ngx_http_waha_errors\[\] = \{(.*?)\n\};/s;
 
-same('every code', [ $refusals =~ /\{ "(\w+)"/g ],
+same('every code', [ $errors =~ /\{ "(\w+)"/g ],
      [ section('Answers') =~ /^\| \d{3}\s*\| `(\w+)`/mg ]);
 
 done_testing();

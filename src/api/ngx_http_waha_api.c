@@ -9,13 +9,13 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_event.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_api.h>
 
 
 static void ngx_http_waha_api_query_done(ngx_http_request_t *r,
     ngx_http_waha_query_t *query);
-static ngx_uint_t ngx_http_waha_api_missing(const char *code);
+static ngx_uint_t ngx_http_waha_api_missing(ngx_http_waha_error_e error);
 static void ngx_http_waha_api_call_done(ngx_http_request_t *r,
     ngx_http_waha_call_t *call);
 
@@ -43,7 +43,7 @@ ngx_http_waha_api_query(ngx_http_waha_api_t *api,
         return NGX_DONE;
 
     case NGX_DECLINED:
-        return ngx_http_waha_refuse(api->request, api->query.code);
+        return ngx_http_waha_error_send(api->request, api->query.error);
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -61,12 +61,12 @@ ngx_http_waha_api_query_done(ngx_http_request_t *r,
 
     api = query->data;
 
-    tolerant = api->tolerant && ngx_http_waha_api_missing(query->code);
+    tolerant = api->tolerant && ngx_http_waha_api_missing(query->error);
 
     api->tolerant = 0;
 
-    rc = (query->code && !tolerant) ? ngx_http_waha_refuse(r, query->code)
-                                    : api->next(api);
+    rc = (query->error && !tolerant)
+         ? ngx_http_waha_error_send(r, query->error) : api->next(api);
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
@@ -75,9 +75,9 @@ ngx_http_waha_api_query_done(ngx_http_request_t *r,
 
 
 static ngx_uint_t
-ngx_http_waha_api_missing(const char *code)
+ngx_http_waha_api_missing(ngx_http_waha_error_e error)
 {
-    return code && ngx_http_waha_refusal(code)->status == NGX_HTTP_NOT_FOUND;
+    return ngx_http_waha_error_status(error) == NGX_HTTP_NOT_FOUND;
 }
 
 
@@ -142,8 +142,8 @@ ngx_http_waha_api_call_done(ngx_http_request_t *r, ngx_http_waha_call_t *call)
     ngx_str_null(&call->args);
     ngx_str_null(&call->accept);
 
-    rc = (call->code && !tolerant) ? ngx_http_waha_refuse(r, call->code)
-                                   : api->next(api);
+    rc = (call->error && !tolerant)
+         ? ngx_http_waha_error_send(r, call->error) : api->next(api);
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
@@ -168,7 +168,7 @@ ngx_http_waha_api_find_instance(ngx_http_waha_api_t *api, ngx_str_t *name)
 
     for (i = 0; i < wlcf->api.instances->nelts; i++) {
 
-        if (ngx_http_waha_same(&instance[i].name, name)) {
+        if (ngx_http_waha_string_is_equal(&instance[i].name, name)) {
             return &instance[i];
         }
     }

@@ -111,7 +111,7 @@ struct ngx_http_waha_api_s {
 
     /*
      * the next call may fail, the next query find nothing: next() looks at
-     * call.code or query.code itself
+     * call.error or query.error itself
      */
     unsigned                        tolerant:1;
 
@@ -134,7 +134,7 @@ ngx_int_t ngx_http_waha_api_argument(ngx_http_waha_api_t *api,
 ngx_str_t ngx_http_waha_api_param(ngx_http_waha_api_t *api,
     const char *name);
 
-/* Answers "invalid_argument", with the name of the argument. */
+/* Sends "invalid_argument", with the name of the argument. */
 ngx_int_t ngx_http_waha_api_invalid(ngx_http_waha_api_t *api,
     const char *name);
 

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha_api.h>
-#include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_value.h>
@@ -37,9 +37,8 @@ ngx_http_waha_argument_query(ngx_http_waha_api_t *api)
 
     r = api->request;
 
-    api->query_args = ngx_http_waha_value_query(r->pool, &r->args);
-
-    return api->query_args ? NGX_OK : NGX_ERROR;
+    return ngx_http_waha_value_parse_query(r->pool, &r->args,
+                                           &api->query_args);
 }
 
 
@@ -88,22 +87,21 @@ ngx_http_waha_api_param(ngx_http_waha_api_t *api, const char *name)
 ngx_int_t
 ngx_http_waha_api_invalid(ngx_http_waha_api_t *api, const char *name)
 {
-    ngx_str_t                 json, text;
+    ngx_str_t                 json;
     ngx_http_waha_json_out_t  out;
-
-    text.data = (u_char *) name;
-    text.len = ngx_strlen(name);
 
     ngx_http_waha_json_start(&out, api->request->pool, 64);
     ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_put(&out, "argument", &text);
+    ngx_http_waha_json_text(&out, "argument", name);
     ngx_http_waha_json_close(&out, '}');
 
     if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_refuse_data(api->request, "invalid_argument", &json);
+    return ngx_http_waha_error_send_data(api->request,
+                                         NGX_HTTP_WAHA_ERR_INVALID_ARGUMENT,
+                                         &json);
 }
 
 
@@ -260,7 +258,7 @@ ngx_http_waha_argument_check(ngx_pool_t *pool, ngx_http_waha_argument_e kind,
 {
     size_t  characters;
 
-    if (!ngx_http_waha_value_text(value, &characters)) {
+    if (!ngx_http_waha_value_is_text(value, &characters)) {
         return NGX_DECLINED;
     }
 
@@ -271,24 +269,27 @@ ngx_http_waha_argument_check(ngx_pool_t *pool, ngx_http_waha_argument_e kind,
         return (characters > NGX_HTTP_WAHA_TEXT_LEN) ? NGX_DECLINED : NGX_OK;
 
     case NGX_HTTP_WAHA_ARG_SLUG:
-        return ngx_http_waha_value_slug(value) ? NGX_OK : NGX_DECLINED;
+        return ngx_http_waha_value_is_slug(value) ? NGX_OK : NGX_DECLINED;
 
     case NGX_HTTP_WAHA_ARG_SESSION:
-        return ngx_http_waha_value_session(value);
+        return ngx_http_waha_value_is_session(value) ? NGX_OK : NGX_DECLINED;
 
     case NGX_HTTP_WAHA_ARG_ID:
-        return ngx_http_waha_value_id(value);
+        return ngx_http_waha_value_is_id(value) ? NGX_OK : NGX_DECLINED;
 
     case NGX_HTTP_WAHA_ARG_SIZE:
-        return ngx_http_waha_value_number(value, 1, NGX_HTTP_WAHA_SIZE_MAX);
+        return ngx_http_waha_value_is_number(value, 1, NGX_HTTP_WAHA_SIZE_MAX)
+               ? NGX_OK : NGX_DECLINED;
 
     case NGX_HTTP_WAHA_ARG_COUNT:
-        return ngx_http_waha_value_number(value, 0, NGX_HTTP_WAHA_COUNT_MAX);
+        return ngx_http_waha_value_is_number(value, 0,
+                                             NGX_HTTP_WAHA_COUNT_MAX)
+               ? NGX_OK : NGX_DECLINED;
 
     case NGX_HTTP_WAHA_ARG_PHONE:
-        return ngx_http_waha_value_phone(pool, value);
+        return ngx_http_waha_value_parse_phone(pool, value);
 
     default: /* NGX_HTTP_WAHA_ARG_FLAG */
-        return ngx_http_waha_value_flag(value);
+        return ngx_http_waha_value_parse_flag(value);
     }
 }

@@ -34,8 +34,9 @@ static ngx_int_t ngx_http_waha_call_done(ngx_http_request_t *sr, void *data,
 static void ngx_http_waha_call_expire(ngx_event_t *ev);
 static void ngx_http_waha_call_cleanup(void *data);
 static void ngx_http_waha_call_resume(ngx_http_request_t *r);
-static const char *ngx_http_waha_call_failure(ngx_http_waha_call_t *call);
-static const char *ngx_http_waha_call_parse(ngx_http_request_t *r,
+static ngx_http_waha_error_e ngx_http_waha_call_error(
+    ngx_http_waha_call_t *call);
+static ngx_http_waha_error_e ngx_http_waha_call_parse(ngx_http_request_t *r,
     ngx_http_waha_call_t *call);
 static ngx_uint_t ngx_http_waha_call_is_json(ngx_str_t *type);
 static ngx_int_t ngx_http_waha_call_body_filter(ngx_http_request_t *r,
@@ -67,7 +68,7 @@ ngx_http_waha_call(ngx_http_request_t *r, ngx_http_waha_call_t *call)
     ngx_http_variable_value_t   *variables;
     ngx_http_post_subrequest_t  *ps;
 
-    call->code = NULL;
+    call->error = NGX_HTTP_WAHA_ERR_NONE;
     call->status = 0;
     ngx_str_null(&call->type);
     ngx_str_null(&call->answer);
@@ -90,7 +91,7 @@ ngx_http_waha_call(ngx_http_request_t *r, ngx_http_waha_call_t *call)
 
     /* nothing may fail once the subrequest exists */
 
-    ctx = ngx_http_waha_ctx(r);
+    ctx = ngx_http_waha_request_ctx(r);
     rb = ngx_http_waha_call_body(r, call);
     cln = ngx_pool_cleanup_add(r->pool, 0);
     ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
@@ -400,42 +401,42 @@ ngx_http_waha_call_resume(ngx_http_request_t *r)
 
     call->answer.len = call->last - call->answer.data;
 
-    call->code = ngx_http_waha_call_failure(call);
+    call->error = ngx_http_waha_call_error(call);
 
-    if (call->code == NULL) {
-        call->code = ngx_http_waha_call_parse(r, call);
+    if (call->error == NGX_HTTP_WAHA_ERR_NONE) {
+        call->error = ngx_http_waha_call_parse(r, call);
     }
 
     call->handler(r, call);
 }
 
 
-static const char *
-ngx_http_waha_call_failure(ngx_http_waha_call_t *call)
+static ngx_http_waha_error_e
+ngx_http_waha_call_error(ngx_http_waha_call_t *call)
 {
     if (call->too_big) {
-        return "waha_invalid_answer";
+        return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
     }
 
     if (call->outcome == NGX_HTTP_GATEWAY_TIME_OUT) {
-        return "waha_timeout";
+        return NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT;
     }
 
     if (call->outcome != NGX_OK) {
-        return "waha_unavailable";
+        return NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
     }
 
     /* what is no HTTP at all passes as HTTP/0.9, without a status */
 
     if (call->status == 0 || !call->complete) {
-        return "waha_invalid_answer";
+        return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
     }
 
-    return NULL;
+    return NGX_HTTP_WAHA_ERR_NONE;
 }
 
 
-static const char *
+static ngx_http_waha_error_e
 ngx_http_waha_call_parse(ngx_http_request_t *r, ngx_http_waha_call_t *call)
 {
     u_char      *p, *last;
@@ -454,7 +455,7 @@ ngx_http_waha_call_parse(ngx_http_request_t *r, ngx_http_waha_call_t *call)
         || (!ngx_http_waha_call_is_json(&call->accept)
             && !ngx_http_waha_call_is_json(&call->type)))
     {
-        return NULL;
+        return NGX_HTTP_WAHA_ERR_NONE;
     }
 
     text = call->answer;
@@ -463,12 +464,13 @@ ngx_http_waha_call_parse(ngx_http_request_t *r, ngx_http_waha_call_t *call)
         && ngx_http_waha_json_parse(r->pool, &text, &call->json) == NGX_OK)
     {
         call->answer = text;
-        return NULL;
+        return NGX_HTTP_WAHA_ERR_NONE;
     }
 
     /* a page that tells of an error is known by its status */
 
-    return (call->status < 300) ? "waha_invalid_answer" : NULL;
+    return (call->status < 300) ? NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER
+                                : NGX_HTTP_WAHA_ERR_NONE;
 }
 
 

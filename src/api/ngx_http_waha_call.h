@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <cjson/cJSON.h>
+#include <ngx_http_waha_error.h>
 
 
 typedef struct ngx_http_waha_call_s  ngx_http_waha_call_t;
@@ -39,10 +40,10 @@ struct ngx_http_waha_call_s {
     void                  *data;
 
     /*
-     * NULL: WAHA has answered, whatever it says; else the code of a refusal:
-     * waha_unavailable, waha_timeout or waha_invalid_answer
+     * NGX_HTTP_WAHA_ERR_NONE: WAHA has answered, with any status; else
+     * ..._WAHA_UNAVAILABLE, ..._WAHA_TIMEOUT or ..._WAHA_INVALID_ANSWER
      */
-    const char            *code;
+    ngx_http_waha_error_e  error;
 
     ngx_uint_t             status;
     ngx_str_t              type;        /* without parameters */

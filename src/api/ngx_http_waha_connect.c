@@ -14,6 +14,7 @@
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_session_config.h>
 #include <ngx_http_waha_shape.h>
+#include <ngx_http_waha_string.h>
 
 
 static const char *ngx_http_waha_connect_names(ngx_http_waha_api_t *api,
@@ -334,13 +335,13 @@ ngx_http_waha_connect_run(ngx_http_waha_api_t *api)
 
     s = api->session;
 
-    if (ngx_http_waha_session_info_is(&s->info.status, "STOPPED")) {
+    if (ngx_http_waha_string_is(&s->info.status, "STOPPED")) {
         return ngx_http_waha_session_call(api, NGX_HTTP_POST,
                                           "/api/sessions/%V/start", NULL,
                                           ngx_http_waha_connect_started);
     }
 
-    if (ngx_http_waha_session_info_is(&s->info.status, "FAILED")
+    if (ngx_http_waha_string_is(&s->info.status, "FAILED")
         || (s->restart && !s->fresh))
     {
         return ngx_http_waha_session_call(api, NGX_HTTP_POST,
@@ -404,8 +405,8 @@ ngx_http_waha_connect_done(ngx_http_waha_api_t *api)
     ngx_http_waha_turn_leave(&s->turn);
 
     if (s->phone.data == NULL
-        || (!ngx_http_waha_session_info_is(&s->info.status, "STARTING")
-            && !ngx_http_waha_session_info_is(&s->info.status,
+        || (!ngx_http_waha_string_is(&s->info.status, "STARTING")
+            && !ngx_http_waha_string_is(&s->info.status,
                                               "SCAN_QR_CODE")))
     {
         return ngx_http_waha_session_answer(api);

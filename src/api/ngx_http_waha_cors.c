@@ -10,8 +10,8 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_cors.h>
-#include <ngx_http_waha_event.h>
 #include <ngx_http_waha_request.h>
+#include <ngx_http_waha_string.h>
 
 
 #define NGX_HTTP_WAHA_CORS_MAX_AGE  "600"
@@ -39,12 +39,13 @@ ngx_http_waha_cors(ngx_http_request_t *r)
 
     if (ngx_http_waha_answer_header(r, "Access-Control-Allow-Origin",
                                     (char *) origin->data)
-        != NGX_OK)
+        == NULL
+        || ngx_http_waha_answer_header(r, "Vary", "Origin") == NULL)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_waha_answer_header(r, "Vary", "Origin");
+    return NGX_OK;
 }
 
 
@@ -59,7 +60,8 @@ ngx_http_waha_cors_preflight(ngx_http_request_t *r)
     return r->method == NGX_HTTP_OPTIONS
            && wlcf->api.cors_origins
            && wlcf->api.cors_origins->nelts
-           && ngx_http_waha_header(r, &ngx_http_waha_cors_header, &origin)
+           && ngx_http_waha_request_header(r, &ngx_http_waha_cors_header,
+                                           &origin)
               == NGX_OK;
 }
 
@@ -78,13 +80,13 @@ ngx_http_waha_cors_answer(ngx_http_request_t *r)
     if (ngx_http_waha_cors_origin(r)
         && (ngx_http_waha_answer_header(r, "Access-Control-Allow-Methods",
                                         "GET, HEAD, POST, PUT, DELETE")
-            != NGX_OK
+            == NULL
             || ngx_http_waha_answer_header(r, "Access-Control-Allow-Headers",
                                            "Authorization, Content-Type")
-               != NGX_OK
+               == NULL
             || ngx_http_waha_answer_header(r, "Access-Control-Max-Age",
                                            NGX_HTTP_WAHA_CORS_MAX_AGE)
-               != NGX_OK))
+               == NULL))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -103,14 +105,12 @@ ngx_http_waha_cors_foreign(ngx_http_request_t *r)
     ngx_str_t  site;
 
     static ngx_str_t  name = ngx_string("sec-fetch-site");
-    static ngx_str_t  own = ngx_string("same-origin");
-    static ngx_str_t  none = ngx_string("none");
 
     if (ngx_http_waha_cors_origin(r)) {
         return 0;
     }
 
-    rc = ngx_http_waha_header(r, &name, &site);
+    rc = ngx_http_waha_request_header(r, &name, &site);
 
     if (rc == NGX_DECLINED) {
         /* a browser that is old, or not on TLS */
@@ -118,8 +118,8 @@ ngx_http_waha_cors_foreign(ngx_http_request_t *r)
     }
 
     return rc != NGX_OK
-           || (!ngx_http_waha_same(&site, &own)
-               && !ngx_http_waha_same(&site, &none));
+           || (!ngx_http_waha_string_is(&site, "same-origin")
+               && !ngx_http_waha_string_is(&site, "none"));
 }
 
 
@@ -130,7 +130,7 @@ ngx_http_waha_cors_another_host(ngx_http_request_t *r)
     ngx_int_t   rc;
     ngx_str_t   origin, *host;
 
-    rc = ngx_http_waha_header(r, &ngx_http_waha_cors_header, &origin);
+    rc = ngx_http_waha_request_header(r, &ngx_http_waha_cors_header, &origin);
 
     if (rc != NGX_OK || r->headers_in.host == NULL) {
         return rc != NGX_DECLINED;
@@ -164,7 +164,7 @@ ngx_http_waha_cors_origin(ngx_http_request_t *r)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
     if (wlcf->api.cors_origins == NULL
-        || ngx_http_waha_header(r, &ngx_http_waha_cors_header, &origin)
+        || ngx_http_waha_request_header(r, &ngx_http_waha_cors_header, &origin)
            != NGX_OK)
     {
         return NULL;
@@ -174,7 +174,7 @@ ngx_http_waha_cors_origin(ngx_http_request_t *r)
 
     for (i = 0; i < wlcf->api.cors_origins->nelts; i++) {
 
-        if (ngx_http_waha_same(&allowed[i], &origin)) {
+        if (ngx_http_waha_string_is_equal(&allowed[i], &origin)) {
             return &allowed[i];
         }
     }

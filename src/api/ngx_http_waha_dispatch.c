@@ -9,9 +9,10 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_request.h>
-#include <ngx_http_waha_event.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_request.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_auth_lookup.h>
@@ -23,15 +24,16 @@
 static ngx_http_waha_api_t *ngx_http_waha_dispatch_create(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
-    const char **code);
-static const char *ngx_http_waha_dispatch_forbidden(ngx_http_waha_api_t *api);
+    ngx_http_waha_error_e *error);
+static ngx_uint_t ngx_http_waha_dispatch_is_forbidden(
+    ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
-    const char **code);
+    ngx_http_waha_error_e *error);
 static ngx_uint_t ngx_http_waha_dispatch_named(u_char *name, size_t len);
 static ngx_int_t ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api,
-    ngx_str_t *name, const char **code);
+    ngx_str_t *name, ngx_http_waha_error_e *error);
 static ngx_int_t ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api,
-    const char *code);
+    ngx_http_waha_error_e error);
 static ngx_int_t ngx_http_waha_dispatch_allow(ngx_http_waha_api_t *api);
 
 static void ngx_http_waha_dispatch_body_handler(ngx_http_request_t *r);
@@ -60,11 +62,11 @@ static ngx_str_t  ngx_http_waha_dispatch_names[] = {
 ngx_int_t
 ngx_http_waha_dispatch_access(ngx_http_request_t *r)
 {
-    ngx_int_t             rc;
-    const char           *code;
-    ngx_http_waha_ctx_t  *ctx;
+    ngx_int_t               rc;
+    ngx_http_waha_ctx_t    *ctx;
+    ngx_http_waha_error_e   error;
 
-    ctx = ngx_http_waha_ctx(r);
+    ctx = ngx_http_waha_request_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -83,7 +85,7 @@ ngx_http_waha_dispatch_access(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    rc = ngx_http_waha_dispatch_admit(ctx->api, &code);
+    rc = ngx_http_waha_dispatch_admit(ctx->api, &error);
 
     switch (rc) {
 
@@ -104,7 +106,7 @@ ngx_http_waha_dispatch_access(ngx_http_request_t *r)
     rc = ngx_http_discard_request_body(r);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_waha_dispatch_refuse(ctx->api, code);
+        rc = ngx_http_waha_dispatch_refuse(ctx->api, error);
     }
 
     ngx_http_finalize_request(r, rc);
@@ -128,7 +130,7 @@ ngx_http_waha_dispatch_create(ngx_http_request_t *r)
 
     if (ngx_http_waha_argument_query(api) != NGX_OK
         || ngx_http_waha_answer_header(r, "Cache-Control", "no-store")
-           != NGX_OK
+           == NULL
         || ngx_http_waha_cors(r) != NGX_OK)
     {
         return NULL;
@@ -151,27 +153,28 @@ ngx_http_waha_dispatch_create(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api, const char **code)
+ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
+    ngx_http_waha_error_e *error)
 {
     ngx_int_t  rc;
 
     /* what routes there are is told to those who may call only */
 
-    rc = ngx_http_waha_auth(api->request, &api->principal, code);
+    rc = ngx_http_waha_auth(api->request, &api->principal, error);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
     if (api->found != NGX_OK) {
-        *code = (api->found == NGX_ABORT) ? "method_not_allowed"
-                                          : "unknown_route";
+        *error = (api->found == NGX_ABORT)
+                 ? NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED
+                 : NGX_HTTP_WAHA_ERR_UNKNOWN_ROUTE;
         return NGX_DECLINED;
     }
 
-    *code = ngx_http_waha_dispatch_forbidden(api);
-
-    if (*code) {
+    if (ngx_http_waha_dispatch_is_forbidden(api)) {
+        *error = NGX_HTTP_WAHA_ERR_FORBIDDEN;
         return NGX_DECLINED;
     }
 
@@ -179,12 +182,12 @@ ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api, const char **code)
         return NGX_OK;
     }
 
-    return ngx_http_waha_dispatch_organization(api, code);
+    return ngx_http_waha_dispatch_organization(api, error);
 }
 
 
-static const char *
-ngx_http_waha_dispatch_forbidden(ngx_http_waha_api_t *api)
+static ngx_uint_t
+ngx_http_waha_dispatch_is_forbidden(ngx_http_waha_api_t *api)
 {
     ngx_uint_t                  access;
     ngx_http_waha_principal_t  *principal;
@@ -196,17 +199,12 @@ ngx_http_waha_dispatch_forbidden(ngx_http_waha_api_t *api)
         || ((access & NGX_HTTP_WAHA_ROUTE_WRITE) && !principal->write)
         || ((access & NGX_HTTP_WAHA_ROUTE_OPERATOR) && !principal->operator))
     {
-        return "forbidden";
+        return 1;
     }
 
-    if ((access & NGX_HTTP_WAHA_ROUTE_WRITE)
-        && principal->ambient
-        && ngx_http_waha_cors_foreign(api->request))
-    {
-        return "forbidden";
-    }
-
-    return NULL;
+    return (access & NGX_HTTP_WAHA_ROUTE_WRITE)
+           && principal->ambient
+           && ngx_http_waha_cors_foreign(api->request);
 }
 
 
@@ -214,7 +212,7 @@ ngx_http_waha_dispatch_forbidden(ngx_http_waha_api_t *api)
 
 static ngx_int_t
 ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
-    const char **code)
+    ngx_http_waha_error_e *error)
 {
     ngx_int_t      rc;
     ngx_str_t      name;
@@ -228,7 +226,7 @@ ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
     name = ngx_http_waha_api_param(api, "organization");
 
     if (name.data) {
-        rc = ngx_http_waha_dispatch_own(api, &name, code);
+        rc = ngx_http_waha_dispatch_own(api, &name, error);
 
         if (rc != NGX_OK) {
             return rc;
@@ -239,11 +237,13 @@ ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
 
     for (i = 0; i < api->query_args->nelts; i++) {
 
-        if (!ngx_http_waha_dispatch_named(arg[i].key.data, arg[i].key.len)) {
+        if (arg[i].value.data == NULL
+            || !ngx_http_waha_dispatch_named(arg[i].key.data, arg[i].key.len))
+        {
             continue;
         }
 
-        rc = ngx_http_waha_dispatch_own(api, &arg[i].value, code);
+        rc = ngx_http_waha_dispatch_own(api, &arg[i].value, error);
 
         if (rc != NGX_OK) {
             return rc;
@@ -274,25 +274,25 @@ ngx_http_waha_dispatch_named(u_char *name, size_t len)
 
 static ngx_int_t
 ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api, ngx_str_t *name,
-    const char **code)
+    ngx_http_waha_error_e *error)
 {
     ngx_int_t             rc;
     ngx_http_waha_ctx_t  *ctx;
 
     if (api->organization.slug.data) {
 
-        if (ngx_http_waha_same(name, &api->organization.slug)
-            || ngx_http_waha_same(name, &api->organization.id))
+        if (ngx_http_waha_string_is_equal(name, &api->organization.slug)
+            || ngx_http_waha_string_is_equal(name, &api->organization.id))
         {
             return NGX_OK;
         }
 
-        *code = "forbidden";
+        *error = NGX_HTTP_WAHA_ERR_FORBIDDEN;
         return NGX_DECLINED;
     }
 
     rc = ngx_http_waha_auth_organization(api->request, name,
-                                         &api->organization, code);
+                                         &api->organization, error);
 
     if (rc == NGX_OK) {
         ctx = ngx_http_get_module_ctx(api->request, ngx_http_waha_module);
@@ -304,25 +304,26 @@ ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api, ngx_str_t *name,
 
 
 static ngx_int_t
-ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api, const char *code)
+ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api,
+    ngx_http_waha_error_e error)
 {
-    const ngx_http_waha_refusal_t  *refusal;
+    ngx_uint_t  status;
 
-    refusal = ngx_http_waha_refusal(code);
+    status = ngx_http_waha_error_status(error);
 
-    if (refusal->status == NGX_HTTP_UNAUTHORIZED
+    if (status == NGX_HTTP_UNAUTHORIZED
         && ngx_http_waha_auth_challenge(api->request) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (refusal->status == NGX_HTTP_NOT_ALLOWED
+    if (status == NGX_HTTP_NOT_ALLOWED
         && ngx_http_waha_dispatch_allow(api) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_refuse(api->request, code);
+    return ngx_http_waha_error_send(api->request, error);
 }
 
 
@@ -345,7 +346,8 @@ ngx_http_waha_dispatch_allow(ngx_http_waha_api_t *api)
 
     p = allow + sizeof(", ") - 1;
 
-    return ngx_http_waha_answer_header(api->request, "Allow", (char *) p);
+    return ngx_http_waha_answer_header(api->request, "Allow", (char *) p)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -355,7 +357,7 @@ ngx_http_waha_dispatch_handler(ngx_http_request_t *r)
     ngx_int_t             rc;
     ngx_http_waha_ctx_t  *ctx;
 
-    ctx = ngx_http_waha_ctx(r);
+    ctx = ngx_http_waha_request_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -375,12 +377,12 @@ ngx_http_waha_dispatch_handler(ngx_http_request_t *r)
 
         if (ngx_http_waha_auth_challenge(r) != NGX_OK
             || ngx_http_waha_answer_header(r, "Cache-Control", "no-store")
-               != NGX_OK)
+               == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return ngx_http_waha_refuse(r, "unauthorized");
+        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_UNAUTHORIZED);
     }
 
     r->request_body_in_single_buf = 1;
@@ -421,7 +423,8 @@ ngx_http_waha_dispatch_process(ngx_http_waha_api_t *api)
         return ngx_http_waha_dispatch_run(api);
 
     case NGX_DECLINED:
-        return ngx_http_waha_refuse(api->request, "invalid_request");
+        return ngx_http_waha_error_send(api->request,
+                                        NGX_HTTP_WAHA_ERR_INVALID_REQUEST);
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -445,7 +448,7 @@ ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
         return NGX_OK;
     }
 
-    if (ngx_http_waha_body(r, &body) != NGX_OK) {
+    if (ngx_http_waha_request_body(r, &body) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -480,10 +483,10 @@ ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
 {
-    cJSON       *item;
-    ngx_int_t    rc;
-    ngx_str_t    name;
-    const char  *code;
+    cJSON                  *item;
+    ngx_int_t               rc;
+    ngx_str_t               name;
+    ngx_http_waha_error_e   error;
 
     if (api->route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL) {
         return api->route->handler(api);
@@ -517,8 +520,8 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (ngx_http_waha_dispatch_own(api, &name, &code) != NGX_OK) {
-            return ngx_http_waha_dispatch_refuse(api, code);
+        if (ngx_http_waha_dispatch_own(api, &name, &error) != NGX_OK) {
+            return ngx_http_waha_dispatch_refuse(api, error);
         }
     }
 
@@ -554,7 +557,8 @@ ngx_http_waha_dispatch_found(ngx_http_waha_api_t *api)
                                                   &api->organization)
            != NGX_OK)
     {
-        return ngx_http_waha_refuse(api->request, "database_setup");
+        return ngx_http_waha_error_send(api->request,
+                                        NGX_HTTP_WAHA_ERR_DATABASE_SETUP);
     }
 
     ctx = ngx_http_get_module_ctx(api->request, ngx_http_waha_module);

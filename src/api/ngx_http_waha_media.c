@@ -9,11 +9,11 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_event.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_media.h>
 #include <ngx_http_waha_session.h>
+#include <ngx_http_waha_string.h>
 
 
 #define NGX_HTTP_WAHA_MEDIA_HEADERS   2
@@ -48,9 +48,10 @@ static void ngx_http_waha_media_cleanup(void *data);
 static ngx_http_waha_media_t *ngx_http_waha_media_get(ngx_http_request_t *r);
 
 static ngx_int_t ngx_http_waha_media_header_filter(ngx_http_request_t *r);
-static const char *ngx_http_waha_media_failure(ngx_http_request_t *r);
+static ngx_http_waha_error_e ngx_http_waha_media_error(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_media_refuse(ngx_http_request_t *r,
-    const char *code);
+    ngx_http_waha_error_e error);
 static ngx_int_t ngx_http_waha_media_headers_out(ngx_http_request_t *r,
     ngx_http_waha_media_t *media);
 static void ngx_http_waha_media_clear(ngx_http_request_t *r, ngx_uint_t own,
@@ -82,7 +83,6 @@ static const char  *ngx_http_waha_media_inline_types[] = {
 
 static ngx_str_t  ngx_http_waha_media_bytes =
     ngx_string("application/octet-stream");
-static ngx_str_t  ngx_http_waha_media_pdf = ngx_string("application/pdf");
 
 
 static ngx_http_output_header_filter_pt  ngx_http_waha_media_next_filter;
@@ -119,8 +119,8 @@ ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
 {
     cJSON                     *reply;
     ngx_str_t                  session, file, filename, name, uri;
-    const char                *code;
     ngx_http_request_t        *r;
+    ngx_http_waha_error_e      error;
     ngx_http_waha_instance_t  *instance;
 
     r = api->request;
@@ -132,14 +132,14 @@ ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
     }
 
     if (ngx_http_waha_media_file(reply, &session, &file) != NGX_OK) {
-        return ngx_http_waha_refuse(r, "no_media");
+        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_NO_MEDIA);
     }
 
     name = ngx_http_waha_json_string(reply, "instance");
-    code = ngx_http_waha_session_instance(api, &name, &instance);
+    error = ngx_http_waha_session_instance(api, &name, &instance);
 
-    if (code) {
-        return ngx_http_waha_refuse(r, code);
+    if (error) {
+        return ngx_http_waha_error_send(r, error);
     }
 
     uri.len = instance->uri.len + sizeof(NGX_HTTP_WAHA_MEDIA_PATH "/") - 1
@@ -378,7 +378,7 @@ ngx_http_waha_media_filter_init(void)
 static ngx_int_t
 ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 {
-    const char             *code;
+    ngx_http_waha_error_e   error;
     ngx_http_waha_media_t  *media;
 
     media = ngx_http_waha_media_get(r);
@@ -389,7 +389,7 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 
     media->judged = 1;
 
-    code = ngx_http_waha_media_failure(r);
+    error = ngx_http_waha_media_error(r);
 
     /* an answer without a header has made it HTTP/0.9 */
 
@@ -397,10 +397,10 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, media->ctx, ngx_http_waha_module);
 
-    ngx_http_waha_media_clear(r, media->own, code != NULL);
+    ngx_http_waha_media_clear(r, media->own, error);
 
-    if (code) {
-        return ngx_http_waha_media_refuse(r, code);
+    if (error) {
+        return ngx_http_waha_media_refuse(r, error);
     }
 
     if (ngx_http_waha_media_headers_out(r, media) != NGX_OK) {
@@ -413,19 +413,19 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 
 /* the status that WAHA gave counts, not that of an error page */
 
-static const char *
-ngx_http_waha_media_failure(ngx_http_request_t *r)
+static ngx_http_waha_error_e
+ngx_http_waha_media_error(ngx_http_request_t *r)
 {
     ngx_http_upstream_t  *u;
 
     u = r->upstream;
 
     if (u == NULL) {
-        return "waha_unavailable";
+        return NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
     }
 
     if (u->headers_in.x_accel_redirect) {
-        return "waha_invalid_answer";
+        return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
     }
 
     switch (u->headers_in.status_n) {
@@ -438,33 +438,36 @@ ngx_http_waha_media_failure(ngx_http_request_t *r)
     case NGX_HTTP_NOT_MODIFIED:
     case NGX_HTTP_RANGE_NOT_SATISFIABLE:
         return (r->headers_out.status == u->headers_in.status_n)
-               ? NULL : "waha_invalid_answer";
+               ? NGX_HTTP_WAHA_ERR_NONE
+               : NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
 
     case NGX_HTTP_NOT_FOUND:
-        return "media_expired";
+        return NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED;
 
     default:
-        return "waha_error";
+        return NGX_HTTP_WAHA_ERR_WAHA_ERROR;
     }
 
     if (r->headers_out.status == 0) {
-        return "waha_invalid_answer";
+        return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
     }
 
     return (u->state && u->state->status == NGX_HTTP_GATEWAY_TIME_OUT)
-           ? "waha_timeout" : "waha_unavailable";
+           ? NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT
+           : NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
 }
 
 
 static ngx_int_t
-ngx_http_waha_media_refuse(ngx_http_request_t *r, const char *code)
+ngx_http_waha_media_refuse(ngx_http_request_t *r,
+    ngx_http_waha_error_e error)
 {
     ngx_int_t  rc;
 
     r->err_status = 0;
     r->headers_out.status_line.len = 0;
 
-    rc = ngx_http_waha_refuse(r, code);
+    rc = ngx_http_waha_error_send(r, error);
 
     /* the body that belongs to the header is not wanted any more */
 
@@ -517,8 +520,8 @@ ngx_http_waha_media_headers_out(ngx_http_request_t *r,
 
     r->headers_out.content_type_len = type->len;
 
-    return ngx_http_waha_answer_header(r, "X-Content-Type-Options",
-                                       "nosniff");
+    return ngx_http_waha_answer_header(r, "X-Content-Type-Options", "nosniff")
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -625,7 +628,7 @@ ngx_http_waha_media_inline(ngx_str_t *type)
 
     type->len = i;
 
-    if (ngx_http_waha_same(type, &ngx_http_waha_media_pdf)) {
+    if (ngx_http_waha_string_is(type, "application/pdf")) {
         return 1;
     }
 
@@ -653,15 +656,7 @@ ngx_http_waha_media_disposition(ngx_http_request_t *r, ngx_str_t *filename)
     size_t      i, len;
     ngx_str_t   name;
 
-    name.len = ngx_min(filename->len, NGX_HTTP_WAHA_MEDIA_FILENAME);
-
-    /* not in the middle of a character */
-
-    while (name.len < filename->len && name.len
-           && (filename->data[name.len] & 0xc0) == 0x80)
-    {
-        name.len--;
-    }
+    name = ngx_http_waha_string_cut(filename, NGX_HTTP_WAHA_MEDIA_FILENAME);
 
     name.data = ngx_pnalloc(r->pool, name.len);
     if (name.data == NULL) {
@@ -691,5 +686,6 @@ ngx_http_waha_media_disposition(ngx_http_request_t *r, ngx_str_t *filename)
     *p = '\0';
 
     return ngx_http_waha_answer_header(r, "Content-Disposition",
-                                       (char *) value);
+                                       (char *) value)
+           ? NGX_OK : NGX_ERROR;
 }

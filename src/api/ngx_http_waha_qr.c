@@ -9,12 +9,12 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_event.h>
 #include <ngx_http_waha_identity.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_session.h>
+#include <ngx_http_waha_string.h>
 
 
 /* seconds that a code is shown, but for the first one, which lasts longer */
@@ -138,7 +138,7 @@ ngx_http_waha_qr_wants_png(ngx_http_waha_api_t *api)
     ngx_str_t          accept;
     static ngx_str_t   name = ngx_string("accept");
 
-    if (ngx_http_waha_header(api->request, &name, &accept) != NGX_OK) {
+    if (ngx_http_waha_request_header(api->request, &name, &accept) != NGX_OK) {
         return 0;
     }
 
@@ -202,7 +202,8 @@ ngx_int_t
 ngx_http_waha_qr_passkey(ngx_http_waha_api_t *api)
 {
     if (api->body == NULL) {
-        return ngx_http_waha_refuse(api->request, "invalid_request");
+        return ngx_http_waha_error_send(api->request,
+                                        NGX_HTTP_WAHA_ERR_INVALID_REQUEST);
     }
 
     return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_post_passkey);
@@ -257,7 +258,7 @@ ngx_http_waha_qr_looked(ngx_http_waha_api_t *api)
     s = api->session;
     request = s->data;
 
-    if (!ngx_http_waha_session_info_is(&s->info.status, request->status)) {
+    if (!ngx_http_waha_string_is(&s->info.status, request->status)) {
         return ngx_http_waha_qr_none(api, &s->info.status);
     }
 
@@ -305,7 +306,8 @@ ngx_http_waha_qr_none(ngx_http_waha_api_t *api, ngx_str_t *status)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_refuse_data(api->request, "no_qr", &json);
+    return ngx_http_waha_error_send_data(api->request,
+                                         NGX_HTTP_WAHA_ERR_NO_QR, &json);
 }
 
 
@@ -400,7 +402,7 @@ ngx_http_waha_qr_url(ngx_http_waha_api_t *api, ngx_str_t *url)
     type = ngx_http_waha_json_string(api->call.json, "mimetype");
     data = ngx_http_waha_json_string(api->call.json, "data");
 
-    if (!ngx_http_waha_same(&type, &ngx_http_waha_qr_png_type)
+    if (!ngx_http_waha_string_is_equal(&type, &ngx_http_waha_qr_png_type)
         || data.len == 0)
     {
         return NGX_DECLINED;

@@ -9,11 +9,11 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_event.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_shape.h>
+#include <ngx_http_waha_string.h>
 
 
 /* seconds that a status is believed which goes over into another by itself */
@@ -92,7 +92,8 @@ ngx_http_waha_session_find_any(ngx_http_waha_api_t *api,
 static ngx_int_t
 ngx_http_waha_session_found(ngx_http_waha_api_t *api)
 {
-    if (api->query.code == NULL && ngx_http_waha_session_read(api) != NGX_OK)
+    if (api->query.error == NGX_HTTP_WAHA_ERR_NONE
+        && ngx_http_waha_session_read(api) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -115,7 +116,8 @@ ngx_http_waha_session_reserve(ngx_http_waha_api_t *api, ngx_str_t *id,
     wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
 
     if (wlcf->api.instances == NULL) {
-        return ngx_http_waha_refuse(api->request, "no_instance");
+        return ngx_http_waha_error_send(api->request,
+                                        NGX_HTTP_WAHA_ERR_NO_INSTANCE);
     }
 
     args = api->query.args;
@@ -228,7 +230,7 @@ ngx_http_waha_session_read(ngx_http_waha_api_t *api)
 
     s->organization_id.data = ngx_pnalloc(api->request->pool,
                                           NGX_INT64_LEN);
-    ctx = ngx_http_waha_ctx(api->request);
+    ctx = ngx_http_waha_request_ctx(api->request);
 
     if (s->name.data == NULL
         || s->organization_id.data == NULL
@@ -246,13 +248,13 @@ ngx_http_waha_session_read(ngx_http_waha_api_t *api)
 
     instance = ngx_http_waha_json_string(json, "instance");
 
-    s->code = ngx_http_waha_session_instance(api, &instance, &s->instance);
+    s->error = ngx_http_waha_session_instance(api, &instance, &s->instance);
 
     return NGX_OK;
 }
 
 
-const char *
+ngx_http_waha_error_e
 ngx_http_waha_session_instance(ngx_http_waha_api_t *api, ngx_str_t *name,
     ngx_http_waha_instance_t **instance)
 {
@@ -263,22 +265,23 @@ ngx_http_waha_session_instance(ngx_http_waha_api_t *api, ngx_str_t *name,
     *instance = NULL;
 
     if (wlcf->api.instances == NULL) {
-        return "no_instance";
+        return NGX_HTTP_WAHA_ERR_NO_INSTANCE;
     }
 
     if (name->data) {
         *instance = ngx_http_waha_api_find_instance(api, name);
 
-        return *instance ? NULL : "no_instance";
+        return *instance ? NGX_HTTP_WAHA_ERR_NONE
+                         : NGX_HTTP_WAHA_ERR_NO_INSTANCE;
     }
 
     if (wlcf->api.instances->nelts > 1) {
-        return "session_without_instance";
+        return NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE;
     }
 
     *instance = wlcf->api.instances->elts;
 
-    return NULL;
+    return NGX_HTTP_WAHA_ERR_NONE;
 }
 
 
@@ -292,7 +295,7 @@ ngx_http_waha_session_call(ngx_http_waha_api_t *api, ngx_uint_t method,
     s = api->session;
 
     if (s->instance == NULL) {
-        return ngx_http_waha_refuse(api->request, s->code);
+        return ngx_http_waha_error_send(api->request, s->error);
     }
 
     path.data = ngx_pnalloc(api->request->pool,
@@ -340,7 +343,8 @@ ngx_http_waha_session_error(ngx_http_waha_api_t *api)
     status = api->call.status;
 
     if (ngx_http_waha_session_called(api)) {
-        return ngx_http_waha_refuse(api->request, "waha_invalid_answer");
+        return ngx_http_waha_error_send(api->request,
+                                      NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER);
     }
 
     if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
@@ -354,7 +358,8 @@ ngx_http_waha_session_error(ngx_http_waha_api_t *api)
                       &api->session->instance->name, status);
     }
 
-    return ngx_http_waha_refuse(api->request, "waha_error");
+    return ngx_http_waha_error_send(api->request,
+                                    NGX_HTTP_WAHA_ERR_WAHA_ERROR);
 }
 
 
@@ -378,7 +383,7 @@ ngx_http_waha_session_looked(ngx_http_waha_api_t *api)
 
     s = api->session;
 
-    if (api->call.code) {
+    if (api->call.error) {
         s->stale = 1;
         return s->then(api);
     }
@@ -410,7 +415,7 @@ ngx_http_waha_session_news(ngx_http_waha_api_t *api)
     s = api->session;
 
     if (ngx_http_waha_session_old(api)
-        || !ngx_http_waha_same(&s->status, &s->info.status))
+        || !ngx_http_waha_string_is_equal(&s->status, &s->info.status))
     {
         return 1;
     }
@@ -512,5 +517,5 @@ ngx_http_waha_session_answer(ngx_http_waha_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_answer(api->request, NGX_HTTP_OK, &json);
+    return ngx_http_waha_answer_json(api->request, NGX_HTTP_OK, &json);
 }

@@ -39,9 +39,9 @@ typedef struct ngx_http_waha_session_s {
     ngx_str_t                        organization_id;
     ngx_int_t                        age;       /* seconds; -1: not known */
 
-    /* where it is; NULL: code says why that is not known */
+    /* where it is; NULL: error says why that is not known */
     ngx_http_waha_instance_t        *instance;
-    const char                      *code;
+    ngx_http_waha_error_e            error;
 
     /* as WAHA has told */
     ngx_http_waha_session_info_t     info;
@@ -126,10 +126,9 @@ ngx_int_t ngx_http_waha_session_error(ngx_http_waha_api_t *api);
 
 /*
  * The instance that a session is at, by the name the database has; data NULL:
- * none, which does where only one is configured.  Returns NULL, or the code
- * of a refusal.
+ * none, which does where only one is configured.
  */
-const char *ngx_http_waha_session_instance(ngx_http_waha_api_t *api,
+ngx_http_waha_error_e ngx_http_waha_session_instance(ngx_http_waha_api_t *api,
     ngx_str_t *name, ngx_http_waha_instance_t **instance);
 
 /* Reads the session out of the reply of a query.  NGX_ERROR: no memory. */

@@ -9,6 +9,7 @@
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_signature.h>
 #include <ngx_http_waha_session_config.h>
+#include <ngx_http_waha_string.h>
 
 
 /* WAHA tries again for about half an hour */
@@ -82,10 +83,8 @@ ngx_http_waha_session_config_key(ngx_array_t *keys, ngx_str_t *instance)
         if (key[i].instance.len == 0) {
             unbound = key[i].secret;
 
-        } else if (key[i].instance.len == instance->len
-                   && ngx_memcmp(key[i].instance.data, instance->data,
-                                 instance->len)
-                      == 0)
+        } else if (ngx_http_waha_string_is_equal(&key[i].instance,
+                                                 instance))
         {
             bound = key[i].secret;
         }
@@ -218,7 +217,6 @@ static void
 ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
     ngx_http_waha_session_config_t *conf, const cJSON *webhook)
 {
-    ngx_str_t     value;
     const char  **event;
 
     ngx_http_waha_json_open(out, NULL, '{');
@@ -231,10 +229,7 @@ ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
     ngx_http_waha_json_open(out, "events", '[');
 
     for (event = ngx_http_waha_session_events; *event; event++) {
-        value.data = (u_char *) *event;
-        value.len = ngx_strlen(*event);
-
-        ngx_http_waha_json_put(out, NULL, &value);
+        ngx_http_waha_json_text(out, NULL, *event);
     }
 
     ngx_http_waha_json_close(out, ']');
@@ -245,10 +240,8 @@ ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
         ngx_http_waha_json_close(out, '}');
     }
 
-    ngx_str_set(&value, "exponential");
-
     ngx_http_waha_json_open(out, "retries", '{');
-    ngx_http_waha_json_put(out, "policy", &value);
+    ngx_http_waha_json_text(out, "policy", "exponential");
     ngx_http_waha_json_number(out, "delaySeconds",
                               NGX_HTTP_WAHA_SESSION_DELAY);
     ngx_http_waha_json_number(out, "attempts",
@@ -387,7 +380,5 @@ ngx_http_waha_session_config_equal(const cJSON *object, const char *name,
 
     text = ngx_http_waha_json_string(object, name);
 
-    return text.data
-           && text.len == value->len
-           && ngx_memcmp(text.data, value->data, text.len) == 0;
+    return text.data && ngx_http_waha_string_is_equal(&text, value);
 }

@@ -9,6 +9,7 @@
 #include <ngx_http_waha_identity.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_session_info.h>
+#include <ngx_http_waha_string.h>
 
 
 #define NGX_HTTP_WAHA_SESSION_STATUS_LEN  64
@@ -34,9 +35,7 @@ ngx_http_waha_session_info(const cJSON *json, ngx_str_t *name,
 
     value = ngx_http_waha_json_string(json, "name");
 
-    if (value.len != name->len
-        || ngx_memcmp(value.data, name->data, name->len) != 0)
-    {
+    if (!ngx_http_waha_string_is_equal(&value, name)) {
         return NGX_DECLINED;
     }
 
@@ -127,8 +126,6 @@ ngx_http_waha_session_info_phone(const cJSON *me)
 }
 
 
-/* without the half of a character where it is cut */
-
 static ngx_str_t
 ngx_http_waha_session_info_name(const cJSON *me)
 {
@@ -141,23 +138,7 @@ ngx_http_waha_session_info_name(const cJSON *me)
         return name;
     }
 
-    if (name.len > NGX_HTTP_WAHA_SESSION_NAME_LEN) {
-        name.len = NGX_HTTP_WAHA_SESSION_NAME_LEN;
-
-        while (name.len && (name.data[name.len] & 0xc0) == 0x80) {
-            name.len--;
-        }
-    }
-
-    return name;
-}
-
-
-ngx_uint_t
-ngx_http_waha_session_info_is(ngx_str_t *status, const char *word)
-{
-    return status->len == ngx_strlen(word)
-           && ngx_strncmp(status->data, word, status->len) == 0;
+    return ngx_http_waha_string_cut(&name, NGX_HTTP_WAHA_SESSION_NAME_LEN);
 }
 
 
@@ -168,7 +149,7 @@ ngx_http_waha_session_info_passes(ngx_str_t *status)
 
     for (word = ngx_http_waha_session_passing; *word; word++) {
 
-        if (ngx_http_waha_session_info_is(status, *word)) {
+        if (ngx_http_waha_string_is(status, *word)) {
             return 1;
         }
     }

@@ -45,10 +45,6 @@ void ngx_http_waha_session_info_none(ngx_http_waha_session_info_t *info);
  */
 ngx_str_t ngx_http_waha_session_info_status(const cJSON *json);
 
-/* Whether a status is that word. */
-ngx_uint_t ngx_http_waha_session_info_is(ngx_str_t *status,
-    const char *word);
-
 /* Whether a status is one that goes over into another by itself. */
 ngx_uint_t ngx_http_waha_session_info_passes(ngx_str_t *status);
 

@@ -13,6 +13,7 @@
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_sessions.h>
 #include <ngx_http_waha_shape.h>
+#include <ngx_http_waha_string.h>
 
 
 static ngx_int_t ngx_http_waha_sessions_listed(ngx_http_waha_api_t *api);
@@ -70,7 +71,7 @@ ngx_http_waha_sessions_listed(ngx_http_waha_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_answer(r, NGX_HTTP_OK, &text);
+    return ngx_http_waha_answer_json(r, NGX_HTTP_OK, &text);
 }
 
 
@@ -225,10 +226,11 @@ ngx_http_waha_sessions_done(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_sessions_looked(ngx_http_waha_api_t *api)
 {
-    if (ngx_http_waha_session_info_is(&api->session->info.status,
+    if (ngx_http_waha_string_is(&api->session->info.status,
                                       "NOT_CREATED"))
     {
-        return ngx_http_waha_refuse(api->request, "not_created");
+        return ngx_http_waha_error_send(api->request,
+                                        NGX_HTTP_WAHA_ERR_NOT_CREATED);
     }
 
     return ngx_http_waha_session_answer(api);

@@ -9,6 +9,7 @@
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_session_info.h>
 #include <ngx_http_waha_shape.h>
+#include <ngx_http_waha_string.h>
 
 
 /* what a status means to people */
@@ -164,7 +165,7 @@ ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out, const char *name,
 
     ngx_http_waha_json_flag(out, "success", 1);
     ngx_http_waha_json_flag(out, "exists",
-                     !ngx_http_waha_session_info_is(&status, "NOT_CREATED"));
+                     !ngx_http_waha_string_is(&status, "NOT_CREATED"));
     ngx_http_waha_json_put(out, "status", &status);
     ngx_http_waha_json_put(out, "name", &session);
     ngx_http_waha_json_put(out, "sessionName", &session);
@@ -232,7 +233,7 @@ ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
     shown = ngx_http_waha_shape_status(&status);
 
     ngx_http_waha_json_flag(out, "connected",
-                         ngx_http_waha_session_info_is(&status, "WORKING"));
+                         ngx_http_waha_string_is(&status, "WORKING"));
     ngx_http_waha_json_put(out, "status", &status);
     ngx_http_waha_json_put(out, "session", &session);
     ngx_http_waha_json_put(out, "sessionId", id.data ? &id : &session);
@@ -304,7 +305,7 @@ ngx_http_waha_shape_status(ngx_str_t *status)
 
     for (shown = ngx_http_waha_shape_statuses; shown->status; shown++) {
 
-        if (ngx_http_waha_session_info_is(status, shown->status)) {
+        if (ngx_http_waha_string_is(status, shown->status)) {
             break;
         }
     }

@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include <ngx_http_waha_event.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_turn.h>
 
 
@@ -45,7 +45,7 @@ ngx_http_waha_turn_take(ngx_http_request_t *r, ngx_http_waha_turn_t *turn)
     {
         another = ngx_queue_data(q, ngx_http_waha_turn_t, queue);
 
-        if (ngx_http_waha_same(&another->key, &turn->key)) {
+        if (ngx_http_waha_string_is_equal(&another->key, &turn->key)) {
             turn->waiting = 1;
             break;
         }
@@ -84,7 +84,7 @@ ngx_http_waha_turn_leave(ngx_http_waha_turn_t *turn)
         next = ngx_queue_next(q);
         another = ngx_queue_data(q, ngx_http_waha_turn_t, queue);
 
-        if (!ngx_http_waha_same(&another->key, &turn->key)) {
+        if (!ngx_http_waha_string_is_equal(&another->key, &turn->key)) {
             continue;
         }
 

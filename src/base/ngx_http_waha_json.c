@@ -610,6 +610,36 @@ ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
 
 
 void
+ngx_http_waha_json_text(ngx_http_waha_json_out_t *out, const char *name,
+    const char *value)
+{
+    ngx_str_t  text;
+
+    text.data = (u_char *) value;
+    text.len = ngx_strlen(value);
+
+    ngx_http_waha_json_put(out, name, &text);
+}
+
+
+void
+ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_str_t *json)
+{
+    u_char  *p;
+
+    ngx_http_waha_json_name(out, name);
+
+    p = ngx_http_waha_json_reserve(out, json->len);
+    if (p == NULL) {
+        return;
+    }
+
+    out->pos = ngx_cpymem(p, json->data, json->len);
+}
+
+
+void
 ngx_http_waha_json_number(ngx_http_waha_json_out_t *out, const char *name,
     double value)
 {

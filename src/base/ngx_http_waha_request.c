@@ -10,12 +10,12 @@
 #include <ngx_http_waha_request.h>
 
 
-static u_char *ngx_http_waha_body_file(ngx_http_request_t *r, ngx_buf_t *b,
-    u_char *p);
+static u_char *ngx_http_waha_request_body_file(ngx_http_request_t *r,
+    ngx_buf_t *b, u_char *p);
 
 
 ngx_http_waha_ctx_t *
-ngx_http_waha_ctx(ngx_http_request_t *r)
+ngx_http_waha_request_ctx(ngx_http_request_t *r)
 {
     ngx_http_waha_ctx_t  *ctx;
 
@@ -35,7 +35,7 @@ ngx_http_waha_ctx(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_waha_body(ngx_http_request_t *r, ngx_str_t *body)
+ngx_http_waha_request_body(ngx_http_request_t *r, ngx_str_t *body)
 {
     size_t        len;
     u_char       *p;
@@ -77,7 +77,7 @@ ngx_http_waha_body(ngx_http_request_t *r, ngx_str_t *body)
             continue;
         }
 
-        p = ngx_http_waha_body_file(r, b, p);
+        p = ngx_http_waha_request_body_file(r, b, p);
         if (p == NULL) {
             return NGX_ERROR;
         }
@@ -88,7 +88,7 @@ ngx_http_waha_body(ngx_http_request_t *r, ngx_str_t *body)
 
 
 static u_char *
-ngx_http_waha_body_file(ngx_http_request_t *r, ngx_buf_t *b,
+ngx_http_waha_request_body_file(ngx_http_request_t *r, ngx_buf_t *b,
     u_char *p)
 {
     off_t    offset;
@@ -117,7 +117,7 @@ ngx_http_waha_body_file(ngx_http_request_t *r, ngx_buf_t *b,
 
 
 ngx_int_t
-ngx_http_waha_header(ngx_http_request_t *r, ngx_str_t *name,
+ngx_http_waha_request_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value)
 {
     ngx_int_t         rc;

@@ -14,20 +14,21 @@
 #include <ngx_http_waha.h>
 
 
-/* What this module knows of a request, made when there is none yet. */
-ngx_http_waha_ctx_t *ngx_http_waha_ctx(ngx_http_request_t *r);
+/* The context of a request, created on first use.  NULL: no memory. */
+ngx_http_waha_ctx_t *ngx_http_waha_request_ctx(ngx_http_request_t *r);
 
 /*
- * The body that was read, in one piece: where nginx has it, or from r->pool.
- * NGX_ERROR: no memory, or the temporary file cannot be read.
+ * The request body in one piece, after ngx_http_read_client_request_body():
+ * nginx's own buffer, or a copy of r->pool.  NGX_ERROR: no memory, or the
+ * temporary file cannot be read.
  */
-ngx_int_t ngx_http_waha_body(ngx_http_request_t *r, ngx_str_t *body);
+ngx_int_t ngx_http_waha_request_body(ngx_http_request_t *r, ngx_str_t *body);
 
 /*
  * A header by its name in lower case.  NGX_DECLINED: it is not there;
  * NGX_ERROR: it is given twice.
  */
-ngx_int_t ngx_http_waha_header(ngx_http_request_t *r, ngx_str_t *name,
+ngx_int_t ngx_http_waha_request_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 

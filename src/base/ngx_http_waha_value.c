@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_value.h>
 
 
@@ -18,16 +19,16 @@ static ngx_int_t ngx_http_waha_value_decode(ngx_pool_t *pool, u_char *p,
     u_char *last, ngx_str_t *value);
 
 
-ngx_array_t *
-ngx_http_waha_value_query(ngx_pool_t *pool, ngx_str_t *args)
+ngx_int_t
+ngx_http_waha_value_parse_query(ngx_pool_t *pool, ngx_str_t *args,
+    ngx_array_t **list)
 {
     u_char        *p, *last, *end, *sign;
-    ngx_array_t   *array;
     ngx_keyval_t  *arg;
 
-    array = ngx_array_create(pool, 4, sizeof(ngx_keyval_t));
-    if (array == NULL) {
-        return NULL;
+    *list = ngx_array_create(pool, 4, sizeof(ngx_keyval_t));
+    if (*list == NULL) {
+        return NGX_ERROR;
     }
 
     end = args->data + args->len;
@@ -39,25 +40,31 @@ ngx_http_waha_value_query(ngx_pool_t *pool, ngx_str_t *args)
             last = end;
         }
 
-        sign = ngx_strlchr(p, last, '=');
-        if (sign == NULL) {
-            continue;
-        }
-
-        arg = ngx_array_push(array);
+        arg = ngx_array_push(*list);
         if (arg == NULL) {
-            return NULL;
+            return NGX_ERROR;
         }
 
-        if (ngx_http_waha_value_decode(pool, p, sign, &arg->key) != NGX_OK
-            || ngx_http_waha_value_decode(pool, sign + 1, last, &arg->value)
+        ngx_str_null(&arg->value);
+
+        sign = ngx_strlchr(p, last, '=');
+
+        if (ngx_http_waha_value_decode(pool, p, sign ? sign : last,
+                                       &arg->key)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (sign
+            && ngx_http_waha_value_decode(pool, sign + 1, last, &arg->value)
                != NGX_OK)
         {
-            return NULL;
+            return NGX_ERROR;
         }
     }
 
-    return array;
+    return NGX_OK;
 }
 
 
@@ -100,7 +107,7 @@ ngx_http_waha_value_decode(ngx_pool_t *pool, u_char *p, u_char *last,
 
 
 ngx_uint_t
-ngx_http_waha_value_text(ngx_str_t *value, size_t *characters)
+ngx_http_waha_value_is_text(ngx_str_t *value, size_t *characters)
 {
     u_char    *p, *last;
     uint32_t   n;
@@ -130,24 +137,24 @@ ngx_http_waha_value_text(ngx_str_t *value, size_t *characters)
 
 
 ngx_uint_t
-ngx_http_waha_value_slug(ngx_str_t *value)
+ngx_http_waha_value_is_slug(ngx_str_t *value)
 {
     size_t  characters;
 
     return value->len > 0
            && value->len <= NGX_HTTP_WAHA_VALUE_SLUG
-           && ngx_http_waha_value_text(value, &characters);
+           && ngx_http_waha_value_is_text(value, &characters);
 }
 
 
-ngx_int_t
-ngx_http_waha_value_session(ngx_str_t *value)
+ngx_uint_t
+ngx_http_waha_value_is_session(ngx_str_t *value)
 {
     u_char  ch;
     size_t  i;
 
     if (value->len == 0 || value->len > NGX_HTTP_WAHA_VALUE_SESSION) {
-        return NGX_DECLINED;
+        return 0;
     }
 
     for (i = 0; i < value->len; i++) {
@@ -158,55 +165,51 @@ ngx_http_waha_value_session(ngx_str_t *value)
             && (ch < 'a' || ch > 'z')
             && ch != '_' && ch != '-' && ch != '.')
         {
-            return NGX_DECLINED;
+            return 0;
         }
     }
 
-    /* these are no names in a path */
+    /* "." and ".." would be no names in a path */
 
-    if (value->data[0] == '.') {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
+    return value->data[0] != '.';
 }
 
 
-ngx_int_t
-ngx_http_waha_value_id(ngx_str_t *value)
+ngx_uint_t
+ngx_http_waha_value_is_id(ngx_str_t *value)
 {
     size_t  i;
 
     if (value->len == 0 || value->len > NGX_HTTP_WAHA_VALUE_ID
         || value->data[0] == '0')
     {
-        return NGX_DECLINED;
+        return 0;
     }
 
     for (i = 0; i < value->len; i++) {
 
         if (value->data[i] < '0' || value->data[i] > '9') {
-            return NGX_DECLINED;
+            return 0;
         }
     }
 
-    return NGX_OK;
+    return 1;
 }
 
 
-ngx_int_t
-ngx_http_waha_value_number(ngx_str_t *value, ngx_int_t min, ngx_int_t max)
+ngx_uint_t
+ngx_http_waha_value_is_number(ngx_str_t *value, ngx_int_t min, ngx_int_t max)
 {
     ngx_int_t  n;
 
     n = ngx_atoi(value->data, value->len);
 
-    return (n == NGX_ERROR || n < min || n > max) ? NGX_DECLINED : NGX_OK;
+    return n != NGX_ERROR && n >= min && n <= max;
 }
 
 
 ngx_int_t
-ngx_http_waha_value_phone(ngx_pool_t *pool, ngx_str_t *value)
+ngx_http_waha_value_parse_phone(ngx_pool_t *pool, ngx_str_t *value)
 {
     u_char     *p;
     size_t      i;
@@ -249,17 +252,17 @@ ngx_http_waha_value_phone(ngx_pool_t *pool, ngx_str_t *value)
 
 
 ngx_int_t
-ngx_http_waha_value_flag(ngx_str_t *value)
+ngx_http_waha_value_parse_flag(ngx_str_t *value)
 {
-    if ((value->len == 4 && ngx_strncmp(value->data, "true", 4) == 0)
-        || (value->len == 1 && value->data[0] == '1'))
+    if (ngx_http_waha_string_is(value, "true")
+        || ngx_http_waha_string_is(value, "1"))
     {
         ngx_str_set(value, "t");
         return NGX_OK;
     }
 
-    if ((value->len == 5 && ngx_strncmp(value->data, "false", 5) == 0)
-        || (value->len == 1 && value->data[0] == '0'))
+    if (ngx_http_waha_string_is(value, "false")
+        || ngx_http_waha_string_is(value, "0"))
     {
         ngx_str_set(value, "f");
         return NGX_OK;

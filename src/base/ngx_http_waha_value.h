@@ -12,36 +12,47 @@
 #include <ngx_core.h>
 
 
+/* predicates: whether a value that a client gave is what the name says */
+
+/* UTF-8 without control characters; *characters: how many, if so. */
+ngx_uint_t ngx_http_waha_value_is_text(ngx_str_t *value, size_t *characters);
+
+/* The slug of an organization, or its id: 1 to 255 bytes of such text. */
+ngx_uint_t ngx_http_waha_value_is_slug(ngx_str_t *value);
+
 /*
- * The names and values (ngx_keyval_t) of a query string, decoded into memory
- * of the pool; what has no "=" is left out.  NULL: no memory.
+ * The name of a session: 1 to 64 letters, digits, "_", "-" and ".", the
+ * first of them not ".".  WAHA itself takes all of these but "."; callers of
+ * the API may use it in ids of their own.
  */
-ngx_array_t *ngx_http_waha_value_query(ngx_pool_t *pool, ngx_str_t *args);
+ngx_uint_t ngx_http_waha_value_is_session(ngx_str_t *value);
 
-/* Whether a value is UTF-8 without controls, and of how many characters. */
-ngx_uint_t ngx_http_waha_value_text(ngx_str_t *value, size_t *characters);
+/* A positive number of at most 18 digits. */
+ngx_uint_t ngx_http_waha_value_is_id(ngx_str_t *value);
 
-/* Whether a value may be the slug, or the id, of an organization. */
-ngx_uint_t ngx_http_waha_value_slug(ngx_str_t *value);
-
-/* NGX_DECLINED: not what may be the name of a session. */
-ngx_int_t ngx_http_waha_value_session(ngx_str_t *value);
-
-/* NGX_DECLINED: not a positive number of at most 18 digits. */
-ngx_int_t ngx_http_waha_value_id(ngx_str_t *value);
-
-/* NGX_DECLINED: not a number from min to max. */
-ngx_int_t ngx_http_waha_value_number(ngx_str_t *value, ngx_int_t min,
+/* A number from min to max. */
+ngx_uint_t ngx_http_waha_value_is_number(ngx_str_t *value, ngx_int_t min,
     ngx_int_t max);
 
-/*
- * Makes 7 to 15 digits, of the pool, of a phone in any spelling, which is a
- * text already.  NGX_DECLINED: it is none; NGX_ERROR: no memory.
- */
-ngx_int_t ngx_http_waha_value_phone(ngx_pool_t *pool, ngx_str_t *value);
 
-/* Makes "t" or "f" of true, 1, false or 0.  NGX_DECLINED: it is none. */
-ngx_int_t ngx_http_waha_value_flag(ngx_str_t *value);
+/*
+ * parsers: NGX_OK, NGX_DECLINED where the text is not what the name says,
+ * NGX_ERROR where there is no memory; memory is of the pool
+ */
+
+/*
+ * The names and values (ngx_keyval_t) of a query string, decoded; the data of
+ * a value is NULL where there is no "=".
+ */
+ngx_int_t ngx_http_waha_value_parse_query(ngx_pool_t *pool, ngx_str_t *args,
+    ngx_array_t **list);
+
+/* 7 to 15 digits of a phone number in any spelling; value is a text. */
+ngx_int_t ngx_http_waha_value_parse_phone(ngx_pool_t *pool,
+    ngx_str_t *value);
+
+/* "t" or "f" for true, 1, false and 0. */
+ngx_int_t ngx_http_waha_value_parse_flag(ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_WAHA_VALUE_H_INCLUDED_ */

@@ -8,12 +8,12 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_envelope.h>
 #include <ngx_http_waha_envelope_reader.h>
+#include <ngx_http_waha_string.h>
+#include <ngx_http_waha_value.h>
 
 
 /* 2100-01-01, in milliseconds */
-#define NGX_HTTP_WAHA_TIME_MAX     4102444800000.0
-
-#define NGX_HTTP_WAHA_SESSION_MAX  64
+#define NGX_HTTP_WAHA_TIME_MAX  4102444800000.0
 
 
 typedef struct {
@@ -30,7 +30,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader);
-static ngx_int_t ngx_http_waha_envelope_session_name(ngx_str_t *session);
 static ngx_int_t ngx_http_waha_envelope_organization(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_label(ngx_pool_t *pool,
@@ -136,7 +135,7 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     event->session = ngx_http_waha_json_string(json, "session");
 
     if (ngx_http_waha_envelope_id(&event->event) != NGX_OK
-        || ngx_http_waha_envelope_session_name(&event->session) != NGX_OK)
+        || !ngx_http_waha_value_is_session(&event->session))
     {
         return NGX_DECLINED;
     }
@@ -167,7 +166,7 @@ ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
 
     for (known = ngx_http_waha_envelope_events; known->read; known++) {
 
-        if (ngx_http_waha_same(&event->event, &known->name)) {
+        if (ngx_http_waha_string_is_equal(&event->event, &known->name)) {
             break;
         }
     }
@@ -199,34 +198,6 @@ ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
     }
 
     return rc;
-}
-
-
-static ngx_int_t
-ngx_http_waha_envelope_session_name(ngx_str_t *session)
-{
-    u_char  c;
-    size_t  i;
-
-    if (session->len == 0 || session->len > NGX_HTTP_WAHA_SESSION_MAX) {
-        return NGX_DECLINED;
-    }
-
-    for (i = 0; i < session->len; i++) {
-        c = session->data[i];
-
-        if ((c >= '0' && c <= '9')
-            || (c >= 'A' && c <= 'Z')
-            || (c >= 'a' && c <= 'z')
-            || c == '_' || c == '-')
-        {
-            continue;
-        }
-
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -442,7 +413,7 @@ ngx_http_waha_envelope_ack(const cJSON *payload, ngx_str_t *status)
                 continue;
             }
 
-        } else if (!ngx_http_waha_same(&name, &known[i].name)) {
+        } else if (!ngx_http_waha_string_is_equal(&name, &known[i].name)) {
             continue;
         }
 
@@ -604,7 +575,7 @@ ngx_http_waha_envelope_revoke(ngx_http_waha_reader_t *reader)
 
     /* WEBJS's messages have the time of the message that is gone */
 
-    if (ngx_http_waha_same(&event->message_id, &event->target_id)) {
+    if (ngx_http_waha_string_is_equal(&event->message_id, &event->target_id)) {
         event->sent_at = ngx_http_waha_envelope_created(reader);
 
     } else {

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_envelope_reader.h>
+#include <ngx_http_waha_string.h>
 
 
 #define NGX_HTTP_WAHA_NAME_MAX       255
@@ -363,7 +364,7 @@ ngx_http_waha_envelope_name(ngx_str_t *name)
         return none;
     }
 
-    return ngx_http_waha_envelope_cut(name, NGX_HTTP_WAHA_NAME_MAX);
+    return ngx_http_waha_string_cut(name, NGX_HTTP_WAHA_NAME_MAX);
 }
 
 
@@ -398,27 +399,6 @@ ngx_http_waha_envelope_blank(ngx_str_t *name)
     }
 
     return 1;
-}
-
-
-ngx_str_t
-ngx_http_waha_envelope_cut(ngx_str_t *text, size_t max)
-{
-    ngx_str_t  part;
-
-    part = *text;
-
-    if (part.len <= max) {
-        return part;
-    }
-
-    part.len = max;
-
-    while (part.len && (part.data[part.len] & 0xc0) == 0x80) {
-        part.len--;
-    }
-
-    return part;
 }
 
 

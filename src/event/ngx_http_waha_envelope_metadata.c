@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_envelope_reader.h>
+#include <ngx_http_waha_string.h>
 
 
 /* bounds of what is copied, in bytes; a longer URL is of no use */
@@ -164,7 +165,7 @@ ngx_http_waha_metadata_string(ngx_http_waha_metadata_t *metadata,
 {
     ngx_str_t  part;
 
-    part = ngx_http_waha_envelope_cut(value, max);
+    part = ngx_http_waha_string_cut(value, max);
 
     if (part.len < value->len) {
         metadata->truncated = 1;

@@ -76,9 +76,6 @@ ngx_int_t ngx_http_waha_envelope_person(ngx_http_waha_reader_t *reader,
 /* A display name, shortened; missing when there is nothing to see. */
 ngx_str_t ngx_http_waha_envelope_name(ngx_str_t *name);
 
-/* Shortens a string to at most max bytes of whole characters. */
-ngx_str_t ngx_http_waha_envelope_cut(ngx_str_t *text, size_t max);
-
 /* The proto message in a "_data" of NOWEB or GOWS, or NULL. */
 cJSON *ngx_http_waha_envelope_proto(const cJSON *data);
 

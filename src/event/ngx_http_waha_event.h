@@ -71,13 +71,4 @@ typedef struct {
 } ngx_http_waha_event_t;
 
 
-/* Whether two strings have the same bytes; a missing one is an empty one. */
-static ngx_inline ngx_uint_t
-ngx_http_waha_same(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
 #endif /* _NGX_HTTP_WAHA_EVENT_H_INCLUDED_ */

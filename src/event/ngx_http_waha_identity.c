@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_identity.h>
+#include <ngx_http_waha_string.h>
 
 
 /* E.164, and room for hidden ids to grow */
@@ -65,14 +66,6 @@ static ngx_http_waha_jid_server_t  ngx_http_waha_jid_servers[] = {
 };
 
 
-static ngx_str_t  ngx_http_waha_jid_story = ngx_string("status");
-
-/* behind the id of a message to oneself */
-
-static ngx_str_t  ngx_http_waha_message_id_in = ngx_string("in");
-static ngx_str_t  ngx_http_waha_message_id_out = ngx_string("out");
-
-
 ngx_int_t
 ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 {
@@ -101,7 +94,7 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 
     for (server = ngx_http_waha_jid_servers; server->name.len; server++) {
 
-        if (!ngx_http_waha_same(&host, &server->name)) {
+        if (!ngx_http_waha_string_is_equal(&host, &server->name)) {
             continue;
         }
 
@@ -112,7 +105,7 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
         }
 
         if (out->chat == NGX_HTTP_WAHA_BROADCAST
-            && ngx_http_waha_same(&user, &ngx_http_waha_jid_story))
+            && ngx_http_waha_string_is(&user, "status"))
         {
             out->chat = NGX_HTTP_WAHA_STORY;
         }
@@ -250,8 +243,10 @@ ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out)
     if (ngx_strlchr(tail.data, tail.data + tail.len, '@')) {
         out->participant = tail;
 
-    } else if (!ngx_http_waha_same(&tail, &ngx_http_waha_message_id_in)
-               && !ngx_http_waha_same(&tail, &ngx_http_waha_message_id_out))
+    /* WAHA adds a direction to the ids of messages to oneself */
+
+    } else if (!ngx_http_waha_string_is(&tail, "in")
+               && !ngx_http_waha_string_is(&tail, "out"))
     {
         return;
     }

@@ -9,7 +9,11 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_claims.h>
+#include <ngx_http_waha_json.h>
 #include <ngx_http_waha_value.h>
+
+
+#define NGX_HTTP_WAHA_CLAIMS_SIZE  256
 
 
 typedef struct {
@@ -25,10 +29,12 @@ static void ngx_http_waha_claims_pattern(ngx_str_t *session,
     ngx_http_waha_claims_t *claims);
 static ngx_int_t ngx_http_waha_claims_query(ngx_http_request_t *r,
     ngx_str_t *query);
+static ngx_str_t *ngx_http_waha_claims_arg(ngx_array_t *args,
+    const char *name);
 static ngx_int_t ngx_http_waha_claims_print(ngx_http_request_t *r,
     ngx_http_waha_claims_t *claims, ngx_str_t *json);
-static u_char *ngx_http_waha_claims_member(u_char *p, const char *name,
-    ngx_str_t *value);
+static void ngx_http_waha_claims_member(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_str_t *value);
 
 
 ngx_int_t
@@ -109,34 +115,28 @@ ngx_http_waha_claims_pattern(ngx_str_t *session,
 static ngx_int_t
 ngx_http_waha_claims_query(ngx_http_request_t *r, ngx_str_t *query)
 {
-    u_char     *dst, *src;
-    ngx_str_t   value;
+    ngx_str_t    *value;
+    ngx_array_t  *args;
 
-    if (ngx_http_arg(r, (u_char *) "org", 3, &value) != NGX_OK
-        && ngx_http_arg(r, (u_char *) "tenant_id", 9, &value) != NGX_OK)
-    {
-        return NGX_OK;
-    }
-
-    if (value.len == 0) {
-        return NGX_OK;
-    }
-
-    dst = ngx_pnalloc(r->pool, value.len);
-    if (dst == NULL) {
+    if (ngx_http_waha_value_parse_query(r->pool, &r->args, &args) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    query->data = dst;
-    src = value.data;
+    value = ngx_http_waha_claims_arg(args, "org");
 
-    ngx_unescape_uri(&dst, &src, value.len, 0);
+    if (value == NULL) {
+        value = ngx_http_waha_claims_arg(args, "tenant_id");
+    }
 
-    query->len = dst - query->data;
+    if (value == NULL || value->len == 0) {
+        return NGX_OK;
+    }
 
-    /* what cannot be a slug names no organization */
+    *query = *value;
 
-    if (!ngx_http_waha_value_slug(query)) {
+    /* a name that no organization can have: it contradicts any session */
+
+    if (!ngx_http_waha_value_is_slug(query)) {
         ngx_str_set(query, "?");
     }
 
@@ -144,65 +144,66 @@ ngx_http_waha_claims_query(ngx_http_request_t *r, ngx_str_t *query)
 }
 
 
+/* the first argument of that name, in any case; NULL: there is none */
+
+static ngx_str_t *
+ngx_http_waha_claims_arg(ngx_array_t *args, const char *name)
+{
+    size_t         len;
+    ngx_uint_t     i;
+    ngx_keyval_t  *arg;
+
+    len = ngx_strlen(name);
+    arg = args->elts;
+
+    for (i = 0; i < args->nelts; i++) {
+
+        if (arg[i].value.data
+            && arg[i].key.len == len
+            && ngx_strncasecmp(arg[i].key.data, (u_char *) name, len) == 0)
+        {
+            return &arg[i].value;
+        }
+    }
+
+    return NULL;
+}
+
+
 static ngx_int_t
 ngx_http_waha_claims_print(ngx_http_request_t *r,
     ngx_http_waha_claims_t *claims, ngx_str_t *json)
 {
-    size_t   len;
-    u_char  *p;
+    ngx_http_waha_json_out_t  out;
 
-    /* a character takes six bytes at most when it is escaped */
+    ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_CLAIMS_SIZE);
 
-    len = sizeof("{\"pattern_slug\":\"\",\"pattern_id\":\"\",\"query\":\"\","
-                 "\"default\":\"\",\"query_trusted\":true,"
-                 "\"sender\":true,}") - 1
-          + 6 * (claims->pattern_slug.len + claims->pattern_id.len
-                 + claims->query.len + claims->organization.len);
+    ngx_http_waha_json_open(&out, NULL, '{');
 
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    json->data = p;
-
-    *p++ = '{';
-
-    p = ngx_http_waha_claims_member(p, "pattern_slug", &claims->pattern_slug);
-    p = ngx_http_waha_claims_member(p, "pattern_id", &claims->pattern_id);
-    p = ngx_http_waha_claims_member(p, "query", &claims->query);
-    p = ngx_http_waha_claims_member(p, "default", &claims->organization);
+    ngx_http_waha_claims_member(&out, "pattern_slug", &claims->pattern_slug);
+    ngx_http_waha_claims_member(&out, "pattern_id", &claims->pattern_id);
+    ngx_http_waha_claims_member(&out, "query", &claims->query);
+    ngx_http_waha_claims_member(&out, "default", &claims->organization);
 
     if (claims->from & NGX_HTTP_WAHA_FROM_QUERY) {
-        p = ngx_cpymem(p, "\"query_trusted\":true,",
-                       sizeof("\"query_trusted\":true,") - 1);
+        ngx_http_waha_json_flag(&out, "query_trusted", 1);
     }
 
     if (claims->from & NGX_HTTP_WAHA_FROM_SENDER) {
-        p = ngx_cpymem(p, "\"sender\":true,", sizeof("\"sender\":true,") - 1);
+        ngx_http_waha_json_flag(&out, "sender", 1);
     }
 
-    /* in place of the last comma */
+    ngx_http_waha_json_close(&out, '}');
 
-    p[-1] = '}';
-
-    json->len = p - json->data;
-
-    return NGX_OK;
+    return ngx_http_waha_json_end(&out, json);
 }
 
 
-static u_char *
-ngx_http_waha_claims_member(u_char *p, const char *name, ngx_str_t *value)
+static void
+ngx_http_waha_claims_member(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_str_t *value)
 {
-    if (value->len == 0) {
-        return p;
+    if (value->len) {
+        ngx_http_waha_json_put(out, name, value);
     }
-
-    p = ngx_sprintf(p, "\"%s\":\"", name);
-    p = (u_char *) ngx_escape_json(p, value->data, value->len);
-    *p++ = '"';
-    *p++ = ',';
-
-    return p;
 }

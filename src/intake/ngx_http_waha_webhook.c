@@ -9,12 +9,20 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_envelope.h>
 #include <ngx_http_waha_signature.h>
 #include <ngx_http_waha_claims.h>
 #include <ngx_http_waha_ingest.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_webhook.h>
+
+
+/* most answers fit */
+
+#define NGX_HTTP_WAHA_WEBHOOK_ANSWER  256
 
 
 typedef struct ngx_http_waha_delivery_s {
@@ -48,10 +56,10 @@ static ngx_int_t ngx_http_waha_webhook_answer(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_success(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
-static u_char *ngx_http_waha_webhook_string(u_char *p, const char *name,
-    ngx_str_t *value);
-static u_char *ngx_http_waha_webhook_number(u_char *p, const char *name,
-    ngx_str_t *value);
+static void ngx_http_waha_webhook_member(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_str_t *value);
+static void ngx_http_waha_webhook_id(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_str_t *value);
 
 
 static ngx_str_t  ngx_http_waha_webhook_hmac =
@@ -68,7 +76,7 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
     ngx_http_waha_ctx_t       *ctx;
     ngx_http_waha_delivery_t  *delivery;
 
-    ctx = ngx_http_waha_ctx(r);
+    ctx = ngx_http_waha_request_ctx(r);
     delivery = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_delivery_t));
 
     if (ctx == NULL || delivery == NULL) {
@@ -84,11 +92,12 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        if (ngx_http_waha_answer_header(r, "Allow", "POST") != NGX_OK) {
+        if (ngx_http_waha_answer_header(r, "Allow", "POST") == NULL) {
             return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
-        return ngx_http_waha_refuse(r, "method_not_allowed");
+        return ngx_http_waha_error_send(r,
+                                      NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED);
     }
 
     r->request_body_in_single_buf = 1;
@@ -129,12 +138,13 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_int_t    rc;
     const char  *reason;
 
-    if (ngx_http_waha_body(r, &delivery->body) != NGX_OK) {
+    if (ngx_http_waha_request_body(r, &delivery->body) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     if (ngx_http_waha_webhook_verify(r, delivery) != NGX_OK) {
-        return ngx_http_waha_refuse(r, "invalid_signature");
+        return ngx_http_waha_error_send(r,
+                                        NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE);
     }
 
     rc = ngx_http_waha_envelope_parse(r->pool, &delivery->body,
@@ -152,7 +162,7 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
         return ngx_http_waha_webhook_submit(r, delivery, 0);
 
     case NGX_DECLINED:
-        return ngx_http_waha_refuse(r, "invalid_event");
+        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_INVALID_EVENT);
 
     default:
         return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -222,7 +232,7 @@ ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
     ngx_http_waha_hmac_key_t  *key;
     ngx_http_waha_loc_conf_t  *wlcf;
 
-    rc = ngx_http_waha_header(r, name, &hex);
+    rc = ngx_http_waha_request_header(r, name, &hex);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -341,7 +351,7 @@ ngx_http_waha_webhook_blocked(ngx_http_waha_loc_conf_t *wlcf,
 
     for (i = 0; i < wlcf->blocked_numbers->nelts; i++) {
 
-        if (ngx_http_waha_same(&number[i], phone)) {
+        if (ngx_http_waha_string_is_equal(&number[i], phone)) {
             return 1;
         }
     }
@@ -391,8 +401,9 @@ ngx_http_waha_webhook_submit(ngx_http_request_t *r,
     }
 
     if (rc != NGX_OK) {
-        return ngx_http_waha_refuse(r, (rc == NGX_ABORT) ? "database_setup"
-                                                         : "overloaded");
+        return ngx_http_waha_error_send(r,
+                           (rc == NGX_ABORT) ? NGX_HTTP_WAHA_ERR_DATABASE_SETUP
+                                             : NGX_HTTP_WAHA_ERR_OVERLOADED);
     }
 
     cln->handler = ngx_http_waha_webhook_cleanup;
@@ -443,6 +454,7 @@ ngx_http_waha_webhook_answer(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
     ngx_http_waha_entry_t  *entry;
+    ngx_http_waha_error_e   error;
 
     entry = &delivery->entry;
 
@@ -450,20 +462,21 @@ ngx_http_waha_webhook_answer(ngx_http_request_t *r,
 
     case NGX_HTTP_WAHA_PG_OK:
 
-        if (ngx_http_waha_refusal((char *) entry->action.data)) {
-            return ngx_http_waha_refuse(r, (char *) entry->action.data);
-        }
+        error = ngx_http_waha_error_find(&entry->action);
 
-        return ngx_http_waha_webhook_success(r, delivery);
+        return (error == NGX_HTTP_WAHA_ERR_NONE)
+               ? ngx_http_waha_webhook_success(r, delivery)
+               : ngx_http_waha_error_send(r, error);
 
     case NGX_HTTP_WAHA_PG_BUSY:
-        return ngx_http_waha_refuse(r, "database_busy");
+        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_DATABASE_BUSY);
 
     case NGX_HTTP_WAHA_PG_SETUP:
-        return ngx_http_waha_refuse(r, "database_setup");
+        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_DATABASE_SETUP);
 
     default:
-        return ngx_http_waha_refuse(r, "database_unavailable");
+        return ngx_http_waha_error_send(r,
+                                     NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE);
     }
 }
 
@@ -472,70 +485,56 @@ static ngx_int_t
 ngx_http_waha_webhook_success(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    size_t                  len;
-    u_char                 *p;
-    ngx_str_t               json;
-    ngx_http_waha_entry_t  *entry;
+    ngx_str_t                  json;
+    ngx_http_waha_entry_t     *entry;
+    ngx_http_waha_json_out_t   out;
 
     entry = &delivery->entry;
 
     delivery->ctx->action = entry->action;
 
-    /* a character takes six bytes at most when it is escaped */
+    ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_WEBHOOK_ANSWER);
 
-    len = sizeof("{\"success\":true,\"data\":{\"received\":true,"
-                 "\"action\":\"\",\"reason\":\"\",\"organization\":\"\","
-                 "\"tenantId\":,\"contactId\":,\"activityId\":}}") - 1
-          + 6 * (entry->action.len + entry->code.len
-                 + entry->organization.len)
-          + entry->tenant_id.len + entry->contact_id.len
-          + entry->activity_id.len;
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_flag(&out, "success", 1);
+    ngx_http_waha_json_open(&out, "data", '{');
+    ngx_http_waha_json_flag(&out, "received", 1);
 
-    json.data = ngx_pnalloc(r->pool, len);
-    if (json.data == NULL) {
+    ngx_http_waha_webhook_member(&out, "action", &entry->action);
+    ngx_http_waha_webhook_member(&out, "reason", &entry->code);
+    ngx_http_waha_webhook_member(&out, "organization", &entry->organization);
+    ngx_http_waha_webhook_id(&out, "tenantId", &entry->tenant_id);
+    ngx_http_waha_webhook_id(&out, "contactId", &entry->contact_id);
+    ngx_http_waha_webhook_id(&out, "activityId", &entry->activity_id);
+
+    ngx_http_waha_json_close(&out, '}');
+    ngx_http_waha_json_close(&out, '}');
+
+    if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    p = ngx_sprintf(json.data,
-                    "{\"success\":true,\"data\":{\"received\":true");
-
-    p = ngx_http_waha_webhook_string(p, "action", &entry->action);
-    p = ngx_http_waha_webhook_string(p, "reason", &entry->code);
-    p = ngx_http_waha_webhook_string(p, "organization", &entry->organization);
-    p = ngx_http_waha_webhook_number(p, "tenantId", &entry->tenant_id);
-    p = ngx_http_waha_webhook_number(p, "contactId", &entry->contact_id);
-    p = ngx_http_waha_webhook_number(p, "activityId", &entry->activity_id);
-
-    *p++ = '}';
-    *p++ = '}';
-
-    json.len = p - json.data;
-
-    return ngx_http_waha_answer(r, NGX_HTTP_OK, &json);
+    return ngx_http_waha_answer_json(r, NGX_HTTP_OK, &json);
 }
 
 
-static u_char *
-ngx_http_waha_webhook_string(u_char *p, const char *name, ngx_str_t *value)
+/* columns that are null arrive empty */
+
+static void
+ngx_http_waha_webhook_member(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_str_t *value)
 {
-    if (value->len == 0) {
-        return p;
+    if (value->len) {
+        ngx_http_waha_json_put(out, name, value);
     }
-
-    p = ngx_sprintf(p, ",\"%s\":\"", name);
-    p = (u_char *) ngx_escape_json(p, value->data, value->len);
-    *p++ = '"';
-
-    return p;
 }
 
 
-static u_char *
-ngx_http_waha_webhook_number(u_char *p, const char *name, ngx_str_t *value)
+static void
+ngx_http_waha_webhook_id(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_str_t *value)
 {
-    if (value->len == 0) {
-        return p;
+    if (value->len) {
+        ngx_http_waha_json_raw(out, name, value);
     }
-
-    return ngx_sprintf(p, ",\"%s\":%V", name, value);
 }

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_auth.h>
 #include <ngx_http_waha_auth_limit.h>
 #include <ngx_http_waha_auth_lookup.h>
@@ -27,7 +28,7 @@ struct ngx_http_waha_auth_s {
     ngx_str_t                      text;
 
     ngx_http_waha_principal_t      principal;
-    const char                    *code;
+    ngx_http_waha_error_e          error;
 
     ngx_http_waha_auth_lookup_t   *lookups;
 
@@ -43,7 +44,7 @@ struct ngx_http_waha_auth_s {
 static ngx_http_waha_auth_t *ngx_http_waha_auth_get(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_auth_start(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
-static ngx_uint_t ngx_http_waha_auth_in_query(ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_auth_in_query(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_auth_bearer(ngx_http_request_t *r,
     ngx_str_t *token, const char **reason);
 static ngx_int_t ngx_http_waha_auth_token(ngx_http_request_t *r,
@@ -58,13 +59,13 @@ static ngx_int_t ngx_http_waha_auth_finish(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
 static ngx_int_t ngx_http_waha_auth_refuse(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, const char *reason);
-static ngx_int_t ngx_http_waha_auth_refusal(ngx_http_request_t *r,
-    const char *code);
+static ngx_int_t ngx_http_waha_auth_error(ngx_http_request_t *r,
+    ngx_http_waha_error_e error);
 
 
 ngx_int_t
 ngx_http_waha_auth(ngx_http_request_t *r,
-    ngx_http_waha_principal_t **principal, const char **code)
+    ngx_http_waha_principal_t **principal, ngx_http_waha_error_e *error)
 {
     ngx_http_waha_auth_t  *auth;
 
@@ -83,7 +84,7 @@ ngx_http_waha_auth(ngx_http_request_t *r,
     }
 
     *principal = &auth->principal;
-    *code = auth->code;
+    *error = auth->error;
 
     return auth->rc;
 }
@@ -94,7 +95,7 @@ ngx_http_waha_auth_get(ngx_http_request_t *r)
 {
     ngx_http_waha_ctx_t  *ctx;
 
-    ctx = ngx_http_waha_ctx(r);
+    ctx = ngx_http_waha_request_ctx(r);
     if (ctx == NULL) {
         return NULL;
     }
@@ -119,13 +120,19 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
     conf = &wlcf->auth;
 
-    if (ngx_http_waha_auth_in_query(r)) {
-        /* not with the request, whose line tells the token */
+    rc = ngx_http_waha_auth_in_query(r);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        /* not to the request's log, which would add the line with the token */
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "waha: a token in the query is refused, client: %V",
                       &r->connection->addr_text);
 
-        auth->code = "unauthorized";
+        auth->error = NGX_HTTP_WAHA_ERR_UNAUTHORIZED;
         return NGX_DECLINED;
     }
 
@@ -147,29 +154,35 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
 }
 
 
-/* a log tells also the query that a rewrite or a redirect took away */
+/*
+ * the access log holds the query of the request line, which a rewrite or a
+ * redirect may have taken away since
+ */
 
-static ngx_uint_t
+static ngx_int_t
 ngx_http_waha_auth_in_query(ngx_http_request_t *r)
 {
     u_char     *last;
+    ngx_int_t   rc;
     ngx_str_t   args;
 
-    if (ngx_http_waha_bearer_in_query(&r->args)) {
-        return 1;
+    rc = ngx_http_waha_bearer_in_query(r->pool, &r->args);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     last = r->unparsed_uri.data + r->unparsed_uri.len;
 
     args.data = ngx_strlchr(r->unparsed_uri.data, last, '?');
     if (args.data == NULL) {
-        return 0;
+        return NGX_DECLINED;
     }
 
     args.data++;
     args.len = last - args.data;
 
-    return ngx_http_waha_bearer_in_query(&args);
+    return ngx_http_waha_bearer_in_query(r->pool, &args);
 }
 
 
@@ -184,7 +197,7 @@ ngx_http_waha_auth_bearer(ngx_http_request_t *r, ngx_str_t *token,
 
     static ngx_str_t  name = ngx_string("authorization");
 
-    rc = ngx_http_waha_header(r, &name, &value);
+    rc = ngx_http_waha_request_header(r, &name, &value);
 
     if (rc != NGX_OK) {
         *reason = "the header \"Authorization\" is given twice";
@@ -206,7 +219,7 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
     if (ngx_http_waha_auth_limited(r) == NGX_BUSY) {
-        auth->code = "too_many_attempts";
+        auth->error = NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS;
         return NGX_DECLINED;
     }
 
@@ -306,7 +319,7 @@ static ngx_int_t
 ngx_http_waha_auth_named(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     ngx_str_t *name)
 {
-    if (!ngx_http_waha_value_slug(name)) {
+    if (!ngx_http_waha_value_is_slug(name)) {
         return ngx_http_waha_auth_refuse(r, auth,
                                          "the organization is unknown");
     }
@@ -331,8 +344,8 @@ ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
         return rc;
     }
 
-    if (lookup->code) {
-        auth->code = lookup->code;
+    if (lookup->error) {
+        auth->error = lookup->error;
         return NGX_DECLINED;
     }
 
@@ -346,7 +359,7 @@ ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     auth->principal = lookup->record.principal;
     auth->principal.ambient = auth->ambient;
 
-    ctx = ngx_http_waha_ctx(r);
+    ctx = ngx_http_waha_request_ctx(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
@@ -368,7 +381,7 @@ ngx_http_waha_auth_refuse(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
         ngx_http_waha_auth_guessed(r);
     }
 
-    auth->code = "unauthorized";
+    auth->error = NGX_HTTP_WAHA_ERR_UNAUTHORIZED;
 
     return NGX_DECLINED;
 }
@@ -376,7 +389,7 @@ ngx_http_waha_auth_refuse(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
 ngx_int_t
 ngx_http_waha_auth_organization(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_http_waha_organization_t *organization, const char **code)
+    ngx_http_waha_organization_t *organization, ngx_http_waha_error_e *error)
 {
     ngx_int_t                     rc;
     ngx_http_waha_auth_t         *auth;
@@ -387,9 +400,9 @@ ngx_http_waha_auth_organization(ngx_http_request_t *r, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    *code = "unknown_organization";
+    *error = NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION;
 
-    if (!ngx_http_waha_value_slug(name)) {
+    if (!ngx_http_waha_value_is_slug(name)) {
         return NGX_DECLINED;
     }
 
@@ -400,8 +413,8 @@ ngx_http_waha_auth_organization(ngx_http_request_t *r, ngx_str_t *name,
         return rc;
     }
 
-    if (lookup->code) {
-        *code = lookup->code;
+    if (lookup->error) {
+        *error = lookup->error;
         return NGX_DECLINED;
     }
 
@@ -420,26 +433,19 @@ ngx_http_waha_auth_challenge(ngx_http_request_t *r)
 {
     ngx_table_elt_t  *h;
 
-    static ngx_str_t  value = ngx_string("Bearer realm=\"waha\"");
+    static const char  value[] = "Bearer realm=\"waha\"";
 
     h = r->headers_out.www_authenticate;
 
-    if (h && h->value.data == value.data) {
-        /* an error page was refused, too */
+    if (h && h->value.data == (u_char *) value) {
+        /* the error page was refused as well */
         return NGX_OK;
     }
 
-    h = ngx_list_push(&r->headers_out.headers);
+    h = ngx_http_waha_answer_header(r, "WWW-Authenticate", value);
     if (h == NULL) {
         return NGX_ERROR;
     }
-
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    ngx_str_set(&h->key, "WWW-Authenticate");
-    h->value = value;
 
     r->headers_out.www_authenticate = h;
 
@@ -451,10 +457,10 @@ ngx_int_t
 ngx_http_waha_auth_handler(ngx_http_request_t *r)
 {
     ngx_int_t                   rc;
-    const char                 *code;
+    ngx_http_waha_error_e       error;
     ngx_http_waha_principal_t  *principal;
 
-    rc = ngx_http_waha_auth(r, &principal, &code);
+    rc = ngx_http_waha_auth(r, &principal, &error);
 
     switch (rc) {
 
@@ -463,7 +469,7 @@ ngx_http_waha_auth_handler(ngx_http_request_t *r)
         return rc;
 
     case NGX_DECLINED:
-        return ngx_http_waha_auth_refusal(r, code);
+        return ngx_http_waha_auth_error(r, error);
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -472,20 +478,18 @@ ngx_http_waha_auth_handler(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_waha_auth_refusal(ngx_http_request_t *r, const char *code)
+ngx_http_waha_auth_error(ngx_http_request_t *r, ngx_http_waha_error_e error)
 {
-    const ngx_http_waha_refusal_t  *refusal;
+    ngx_uint_t  status;
 
-    refusal = ngx_http_waha_refused(r, code);
-    if (refusal == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    status = ngx_http_waha_error_status(error);
 
-    if (refusal->status == NGX_HTTP_UNAUTHORIZED
-        && ngx_http_waha_auth_challenge(r) != NGX_OK)
+    if (ngx_http_waha_error_note(r, error) != NGX_OK
+        || (status == NGX_HTTP_UNAUTHORIZED
+            && ngx_http_waha_auth_challenge(r) != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return refusal->status;
+    return status;
 }

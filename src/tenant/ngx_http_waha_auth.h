@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_waha_error.h>
 
 
 /* an organization, as the database knows it */
@@ -39,21 +40,21 @@ typedef struct {
 /*
  * Finds out who calls, in the access phase.  NGX_OK: *principal is set, and
  * $waha_organization.  NGX_AGAIN: the database is asked; the phases are run
- * again, and this has to be called again.  NGX_DECLINED: *code is the code
- * of a refusal.  NGX_ERROR: no memory.  An address that has guessed too
+ * again, and this has to be called again.  NGX_DECLINED: *error says
+ * why not.  NGX_ERROR: no memory.  An address that has guessed too
  * often is refused whatever it brings, right credentials too, lest the
  * answer tell that they are.
  */
 ngx_int_t ngx_http_waha_auth(ngx_http_request_t *r,
-    ngx_http_waha_principal_t **principal, const char **code);
+    ngx_http_waha_principal_t **principal, ngx_http_waha_error_e *error);
 
 /*
  * The organization that a text, a slug or an id, names; for operators.  The
- * same results; *code is "unknown_organization" when there is none.
+ * same results; *error is ..._UNKNOWN_ORGANIZATION when there is none.
  */
 ngx_int_t ngx_http_waha_auth_organization(ngx_http_request_t *r,
     ngx_str_t *name, ngx_http_waha_organization_t *organization,
-    const char **code);
+    ngx_http_waha_error_e *error);
 
 /* Adds WWW-Authenticate, for an answer with 401. */
 ngx_int_t ngx_http_waha_auth_challenge(ngx_http_request_t *r);

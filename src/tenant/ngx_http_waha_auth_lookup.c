@@ -122,7 +122,7 @@ ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
         return NGX_AGAIN;
 
     case NGX_DECLINED:
-        lookup->code = lookup->query.code;
+        lookup->error = lookup->query.error;
         return NGX_OK;
 
     default:
@@ -185,24 +185,24 @@ static void
 ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t *lookup)
 {
-    const char                 *code;
+    ngx_http_waha_error_e       error;
     ngx_http_waha_main_conf_t  *wmcf;
 
-    code = lookup->query.code;
+    error = lookup->query.error;
 
-    if (code == NULL) {
+    if (error == NGX_HTTP_WAHA_ERR_NONE) {
 
         if (ngx_http_waha_auth_lookup_read(r, lookup) != NGX_OK) {
-            lookup->code = "database_setup";
+            lookup->error = NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
             return;
         }
 
         lookup->record.known = 1;
 
-    } else if (ngx_strcmp(code, "unknown_key") != 0
-               && ngx_strcmp(code, "unknown_organization") != 0)
+    } else if (error != NGX_HTTP_WAHA_ERR_UNKNOWN_KEY
+               && error != NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION)
     {
-        lookup->code = code;
+        lookup->error = error;
         return;
     }
 

@@ -30,8 +30,8 @@ struct ngx_http_waha_auth_lookup_s {
 
     ngx_http_waha_auth_record_t     record;
 
-    /* why there is no record; NULL: there is */
-    const char                     *code;
+    /* why there is no record; NGX_HTTP_WAHA_ERR_NONE: there is one */
+    ngx_http_waha_error_e           error;
 
     unsigned                        waiting:1;
 };
@@ -40,7 +40,7 @@ struct ngx_http_waha_auth_lookup_s {
 /*
  * Asks whose API key a well-formed credential is, or for an organization by
  * its slug or id.  *lookups is the list of what the request has asked, which
- * is looked at first.  NGX_OK: *lookup has record or code.  NGX_AGAIN: the
+ * is looked at first.  NGX_OK: *lookup has record or error.  NGX_AGAIN: the
  * database is asked; the phases are run again.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_auth_lookup(ngx_http_request_t *r,

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_bearer.h>
+#include <ngx_http_waha_value.h>
 
 
 #define NGX_HTTP_WAHA_BEARER_TOKEN       8192
@@ -16,13 +17,14 @@
 #define NGX_HTTP_WAHA_BEARER_KEY_SECRET  43
 
 
-/* logs, histories and other servers would learn it */
+/* logs, browser histories and other servers would learn the token */
 
-ngx_uint_t
-ngx_http_waha_bearer_in_query(ngx_str_t *args)
+ngx_int_t
+ngx_http_waha_bearer_in_query(ngx_pool_t *pool, ngx_str_t *args)
 {
-    u_char      *p, *last, *end, *eq;
-    ngx_uint_t   i;
+    ngx_uint_t     i, n;
+    ngx_array_t   *list;
+    ngx_keyval_t  *arg;
 
     static ngx_str_t  names[] = {
         ngx_string("access_token"), ngx_string("token"),
@@ -31,34 +33,30 @@ ngx_http_waha_bearer_in_query(ngx_str_t *args)
     };
 
     if (args->len == 0) {
-        return 0;
+        return NGX_DECLINED;
     }
 
-    last = args->data + args->len;
+    if (ngx_http_waha_value_parse_query(pool, args, &list) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-    for (p = args->data; p < last; p = end + 1) {
+    arg = list->elts;
 
-        end = ngx_strlchr(p, last, '&');
-        if (end == NULL) {
-            end = last;
-        }
-
-        eq = ngx_strlchr(p, end, '=');
-        if (eq == NULL) {
-            eq = end;
-        }
+    for (n = 0; n < list->nelts; n++) {
 
         for (i = 0; names[i].len; i++) {
 
-            if ((size_t) (eq - p) == names[i].len
-                && ngx_strncasecmp(p, names[i].data, names[i].len) == 0)
+            if (arg[n].key.len == names[i].len
+                && ngx_strncasecmp(arg[n].key.data, names[i].data,
+                                   names[i].len)
+                   == 0)
             {
-                return 1;
+                return NGX_OK;
             }
         }
     }
 
-    return 0;
+    return NGX_DECLINED;
 }
 
 

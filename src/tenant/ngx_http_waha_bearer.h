@@ -20,8 +20,11 @@ typedef struct {
 } ngx_http_waha_bearer_key_t;
 
 
-/* Whether a query string has a token, by the names that they have there. */
-ngx_uint_t ngx_http_waha_bearer_in_query(ngx_str_t *args);
+/*
+ * Looks for a token in a query string, by the names of arguments that carry
+ * tokens.  NGX_DECLINED: there is none; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_bearer_in_query(ngx_pool_t *pool, ngx_str_t *args);
 
 /*
  * The token of an "Authorization" header's value, which it points into; it

@@ -127,8 +127,7 @@ fuzz_query(ngx_pool_t *pool, ngx_str_t *text)
     ngx_array_t   *args;
     ngx_keyval_t  *arg;
 
-    args = ngx_http_waha_value_query(pool, text);
-    fuzz_check(args);
+    fuzz_check(ngx_http_waha_value_parse_query(pool, text, &args) == NGX_OK);
 
     arg = args->elts;
     start = 0;
@@ -146,15 +145,23 @@ fuzz_query(ngx_pool_t *pool, ngx_str_t *text)
             continue;
         }
 
-        if (sign < text->len) {
-            fuzz_check(n < args->nelts);
+        if (start == text->len) {
+            /* nothing follows the last "&" */
+            break;
+        }
 
+        fuzz_check(n < args->nelts);
+
+        if (sign < text->len) {
             fuzz_decoded(text->data + start, sign - start, &arg[n].key);
             fuzz_decoded(text->data + sign + 1, i - sign - 1, &arg[n].value);
 
-            n++;
+        } else {
+            fuzz_decoded(text->data + start, i - start, &arg[n].key);
+            fuzz_check(arg[n].value.data == NULL);
         }
 
+        n++;
         start = i + 1;
         sign = text->len;
     }
@@ -192,7 +199,7 @@ fuzz_text(ngx_str_t *text)
         }
     }
 
-    fuzz_check(ngx_http_waha_value_text(text, &characters) == good);
+    fuzz_check(ngx_http_waha_value_is_text(text, &characters) == good);
     fuzz_check(!good || characters == n);
 }
 
@@ -212,9 +219,9 @@ fuzz_number(ngx_str_t *text)
         good = strtoull(copy, NULL, 10) <= 2147483647;
     }
 
-    fuzz_check((ngx_http_waha_value_number(text, 0, 2147483647) == NGX_OK)
+    fuzz_check(ngx_http_waha_value_is_number(text, 0, 2147483647)
                == good);
-    fuzz_check((ngx_http_waha_value_number(text, 1, 200) == NGX_OK)
+    fuzz_check(ngx_http_waha_value_is_number(text, 1, 200)
                == fuzz_match(&fuzz_size, text));
 }
 
@@ -232,7 +239,7 @@ fuzz_phone_digits(ngx_pool_t *pool, ngx_str_t *text)
     }
 
     value = *text;
-    rc = ngx_http_waha_value_phone(pool, &value);
+    rc = ngx_http_waha_value_parse_phone(pool, &value);
 
     digits = calloc(1, text->len + 1);
 
@@ -267,7 +274,7 @@ fuzz_flag(ngx_str_t *text)
     const char *word;
 
     value = *text;
-    rc = ngx_http_waha_value_flag(&value);
+    rc = ngx_http_waha_value_parse_flag(&value);
 
     word = fuzz_match(&fuzz_true, text) ? "t"
            : fuzz_match(&fuzz_false, text) ? "f" : NULL;
@@ -282,20 +289,22 @@ fuzz_flag(ngx_str_t *text)
 static void
 fuzz_memory(ngx_str_t *text, ngx_uint_t n)
 {
-    ngx_int_t    rc;
-    ngx_str_t    value;
-    ngx_pool_t  *pool;
+    ngx_int_t     rc;
+    ngx_str_t     value;
+    ngx_pool_t   *pool;
+    ngx_array_t  *args;
 
     pool = ngx_create_pool(4096, NULL);
 
     ngx_shim_fail = n + 1;
-    (void) ngx_http_waha_value_query(pool, text);
+    (void) ngx_http_waha_value_parse_query(pool, text, &args);
 
     ngx_shim_fail = 1;
-    fuzz_check(ngx_http_waha_value_query(pool, text) == NULL);
+    fuzz_check(ngx_http_waha_value_parse_query(pool, text, &args)
+               == NGX_ERROR);
 
     value = *text;
-    rc = ngx_http_waha_value_phone(pool, &value);
+    rc = ngx_http_waha_value_parse_phone(pool, &value);
     fuzz_check(rc == NGX_ERROR);
 
     ngx_shim_fail = 0;
@@ -329,9 +338,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_phone_digits(pool, &text);
     fuzz_flag(&text);
 
-    fuzz_check((ngx_http_waha_value_session(&text) == NGX_OK)
+    fuzz_check(ngx_http_waha_value_is_session(&text)
                == fuzz_match(&fuzz_session, &text));
-    fuzz_check((ngx_http_waha_value_id(&text) == NGX_OK)
+    fuzz_check(ngx_http_waha_value_is_id(&text)
                == fuzz_match(&fuzz_id, &text));
 
     fuzz_memory(&text, size % 16);

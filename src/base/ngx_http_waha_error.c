@@ -1,0 +1,273 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_error.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_request.h>
+#include <ngx_http_waha_string.h>
+
+
+#define NGX_HTTP_WAHA_GONE         410
+
+/* seconds that a client is asked to wait before it retries */
+
+#define NGX_HTTP_WAHA_RETRY_AFTER  "2"
+
+/* an error without data takes about as much */
+
+#define NGX_HTTP_WAHA_ERROR_SIZE   256
+
+
+typedef struct {
+    const char  *code;
+    ngx_uint_t   status;
+    const char  *message;
+} ngx_http_waha_error_t;
+
+
+static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
+
+    /* webhooks */
+
+    [NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE] =
+        { "invalid_signature", NGX_HTTP_UNAUTHORIZED,
+          "the signature is missing or wrong" },
+
+    [NGX_HTTP_WAHA_ERR_INVALID_EVENT] =
+        { "invalid_event", NGX_HTTP_BAD_REQUEST,
+          "the body is not an event of WAHA" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION] =
+        { "unknown_organization", NGX_HTTP_NOT_FOUND,
+          "no such organization is known" },
+
+    [NGX_HTTP_WAHA_ERR_DISABLED_ORGANIZATION] =
+        { "disabled_organization", NGX_HTTP_NOT_FOUND,
+          "WhatsApp is not enabled for this organization" },
+
+    [NGX_HTTP_WAHA_ERR_CONTRADICTION] =
+        { "contradiction", NGX_HTTP_FORBIDDEN,
+          "the session, the metadata and the query name different "
+          "organizations" },
+
+    /* who may do what */
+
+    [NGX_HTTP_WAHA_ERR_UNAUTHORIZED] =
+        { "unauthorized", NGX_HTTP_UNAUTHORIZED,
+          "credentials are missing, wrong or expired" },
+
+    [NGX_HTTP_WAHA_ERR_FORBIDDEN] =
+        { "forbidden", NGX_HTTP_FORBIDDEN,
+          "these credentials do not allow it" },
+
+    [NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS] =
+        { "too_many_attempts", NGX_HTTP_TOO_MANY_REQUESTS,
+          "too many failed attempts from this address" },
+
+    /* requests of the API */
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_ROUTE] =
+        { "unknown_route", NGX_HTTP_NOT_FOUND,
+          "there is no such resource" },
+
+    [NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED] =
+        { "method_not_allowed", NGX_HTTP_NOT_ALLOWED,
+          "the method is not allowed here" },
+
+    [NGX_HTTP_WAHA_ERR_INVALID_REQUEST] =
+        { "invalid_request", NGX_HTTP_BAD_REQUEST,
+          "the body has to be a JSON object" },
+
+    [NGX_HTTP_WAHA_ERR_INVALID_ARGUMENT] =
+        { "invalid_argument", NGX_HTTP_BAD_REQUEST,
+          "an argument is missing or not valid" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_SESSION] =
+        { "unknown_session", NGX_HTTP_NOT_FOUND,
+          "the organization has no such session" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_CONTACT] =
+        { "unknown_contact", NGX_HTTP_NOT_FOUND,
+          "the organization has no such contact" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_CONVERSATION] =
+        { "unknown_conversation", NGX_HTTP_NOT_FOUND,
+          "the organization has no such conversation" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_ACTIVITY] =
+        { "unknown_activity", NGX_HTTP_NOT_FOUND,
+          "the organization has no such activity" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_KEY] =
+        { "unknown_key", NGX_HTTP_NOT_FOUND,
+          "the organization has no such key" },
+
+    [NGX_HTTP_WAHA_ERR_NO_MEDIA] =
+        { "no_media", NGX_HTTP_NOT_FOUND,
+          "the message has no file at WAHA" },
+
+    [NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED] =
+        { "media_expired", NGX_HTTP_WAHA_GONE,
+          "WAHA has deleted the file" },
+
+    [NGX_HTTP_WAHA_ERR_NO_QR] =
+        { "no_qr", NGX_HTTP_CONFLICT,
+          "there is no QR code to scan now" },
+
+    [NGX_HTTP_WAHA_ERR_NOT_CREATED] =
+        { "not_created", NGX_HTTP_CONFLICT,
+          "WAHA does not know the session: connect it first" },
+
+    [NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE] =
+        { "session_without_instance", NGX_HTTP_CONFLICT,
+          "it is not known which WAHA server has the session" },
+
+    [NGX_HTTP_WAHA_ERR_TOO_MANY_SESSIONS] =
+        { "too_many_sessions", NGX_HTTP_CONFLICT,
+          "the organization has as many sessions as it may" },
+
+    [NGX_HTTP_WAHA_ERR_TOO_MANY_KEYS] =
+        { "too_many_keys", NGX_HTTP_CONFLICT,
+          "the organization has two keys: delete one first" },
+
+    [NGX_HTTP_WAHA_ERR_SESSIONS_EXIST] =
+        { "sessions_exist", NGX_HTTP_CONFLICT,
+          "the organization has sessions: delete them first" },
+
+    /* WAHA */
+
+    [NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE] =
+        { "waha_unavailable", NGX_HTTP_BAD_GATEWAY,
+          "WAHA cannot be reached" },
+
+    [NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER] =
+        { "waha_invalid_answer", NGX_HTTP_BAD_GATEWAY,
+          "the answer of WAHA cannot be used" },
+
+    [NGX_HTTP_WAHA_ERR_WAHA_ERROR] =
+        { "waha_error", NGX_HTTP_BAD_GATEWAY,
+          "WAHA refuses or fails" },
+
+    [NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT] =
+        { "waha_timeout", NGX_HTTP_GATEWAY_TIME_OUT,
+          "WAHA does not answer in time" },
+
+    [NGX_HTTP_WAHA_ERR_NO_INSTANCE] =
+        { "no_instance", NGX_HTTP_SERVICE_UNAVAILABLE,
+          "the WAHA server of the session is not configured" },
+
+    /* the database */
+
+    [NGX_HTTP_WAHA_ERR_OVERLOADED] =
+        { "overloaded", NGX_HTTP_SERVICE_UNAVAILABLE,
+          "too many requests wait for the database; send this one again" },
+
+    [NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE] =
+        { "database_unavailable", NGX_HTTP_SERVICE_UNAVAILABLE,
+          "the database does not answer in time; send this again" },
+
+    [NGX_HTTP_WAHA_ERR_DATABASE_BUSY] =
+        { "database_busy", NGX_HTTP_SERVICE_UNAVAILABLE,
+          "the database is busy with the same rows; send this again" },
+
+    [NGX_HTTP_WAHA_ERR_DATABASE_SETUP] =
+        { "database_setup", NGX_HTTP_SERVICE_UNAVAILABLE,
+          "the database refuses; its administrator has to look" }
+};
+
+
+ngx_http_waha_error_e
+ngx_http_waha_error_find(ngx_str_t *code)
+{
+    ngx_uint_t  i;
+
+    for (i = NGX_HTTP_WAHA_ERR_NONE + 1; i < NGX_HTTP_WAHA_ERR_MAX; i++) {
+
+        if (ngx_http_waha_string_is(code, ngx_http_waha_errors[i].code)) {
+            return i;
+        }
+    }
+
+    return NGX_HTTP_WAHA_ERR_NONE;
+}
+
+
+ngx_uint_t
+ngx_http_waha_error_status(ngx_http_waha_error_e error)
+{
+    return ngx_http_waha_errors[error].status;
+}
+
+
+ngx_int_t
+ngx_http_waha_error_note(ngx_http_request_t *r, ngx_http_waha_error_e error)
+{
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_waha_request_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->action.data = (u_char *) ngx_http_waha_errors[error].code;
+    ctx->action.len = ngx_strlen(ngx_http_waha_errors[error].code);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_error_send(ngx_http_request_t *r, ngx_http_waha_error_e error)
+{
+    return ngx_http_waha_error_send_data(r, error, NULL);
+}
+
+
+ngx_int_t
+ngx_http_waha_error_send_data(ngx_http_request_t *r,
+    ngx_http_waha_error_e error, ngx_str_t *data)
+{
+    ngx_str_t                     json;
+    ngx_http_waha_json_out_t      out;
+    const ngx_http_waha_error_t  *e;
+
+    e = &ngx_http_waha_errors[error];
+
+    if (ngx_http_waha_error_note(r, error) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if ((e->status == NGX_HTTP_SERVICE_UNAVAILABLE
+         || e->status == NGX_HTTP_TOO_MANY_REQUESTS)
+        && ngx_http_waha_answer_header(r, "Retry-After",
+                                       NGX_HTTP_WAHA_RETRY_AFTER)
+           == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_ERROR_SIZE);
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_flag(&out, "success", 0);
+    ngx_http_waha_json_text(&out, "error", e->message);
+    ngx_http_waha_json_text(&out, "code", e->code);
+
+    if (data) {
+        ngx_http_waha_json_raw(&out, "data", data);
+    }
+
+    ngx_http_waha_json_close(&out, '}');
+
+    if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_answer_json(r, e->status, &json);
+}

@@ -1,0 +1,95 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_ERR_H_INCLUDED_
+#define _NGX_HTTP_WAHA_ERR_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/* ways to fail, as README's table lists them */
+
+typedef enum {
+    NGX_HTTP_WAHA_ERR_NONE = 0,
+
+    /* webhooks */
+    NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE,
+    NGX_HTTP_WAHA_ERR_INVALID_EVENT,
+    NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION,
+    NGX_HTTP_WAHA_ERR_DISABLED_ORGANIZATION,
+    NGX_HTTP_WAHA_ERR_CONTRADICTION,
+
+    /* who may do what */
+    NGX_HTTP_WAHA_ERR_UNAUTHORIZED,
+    NGX_HTTP_WAHA_ERR_FORBIDDEN,
+    NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS,
+
+    /* requests of the API */
+    NGX_HTTP_WAHA_ERR_UNKNOWN_ROUTE,
+    NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED,
+    NGX_HTTP_WAHA_ERR_INVALID_REQUEST,
+    NGX_HTTP_WAHA_ERR_INVALID_ARGUMENT,
+    NGX_HTTP_WAHA_ERR_UNKNOWN_SESSION,
+    NGX_HTTP_WAHA_ERR_UNKNOWN_CONTACT,
+    NGX_HTTP_WAHA_ERR_UNKNOWN_CONVERSATION,
+    NGX_HTTP_WAHA_ERR_UNKNOWN_ACTIVITY,
+    NGX_HTTP_WAHA_ERR_UNKNOWN_KEY,
+    NGX_HTTP_WAHA_ERR_NO_MEDIA,
+    NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED,
+    NGX_HTTP_WAHA_ERR_NO_QR,
+    NGX_HTTP_WAHA_ERR_NOT_CREATED,
+    NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE,
+    NGX_HTTP_WAHA_ERR_TOO_MANY_SESSIONS,
+    NGX_HTTP_WAHA_ERR_TOO_MANY_KEYS,
+    NGX_HTTP_WAHA_ERR_SESSIONS_EXIST,
+
+    /* WAHA */
+    NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE,
+    NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER,
+    NGX_HTTP_WAHA_ERR_WAHA_ERROR,
+    NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT,
+    NGX_HTTP_WAHA_ERR_NO_INSTANCE,
+
+    /* the database */
+    NGX_HTTP_WAHA_ERR_OVERLOADED,
+    NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE,
+    NGX_HTTP_WAHA_ERR_DATABASE_BUSY,
+    NGX_HTTP_WAHA_ERR_DATABASE_SETUP,
+
+    NGX_HTTP_WAHA_ERR_MAX
+} ngx_http_waha_error_e;
+
+
+/*
+ * The error whose code the database gave; ..._NONE: the module has no such
+ * code.
+ */
+ngx_http_waha_error_e ngx_http_waha_error_find(ngx_str_t *code);
+
+/* The HTTP status of an error. */
+ngx_uint_t ngx_http_waha_error_status(ngx_http_waha_error_e error);
+
+/* Shows an error as $waha_action.  NGX_ERROR: no memory. */
+ngx_int_t ngx_http_waha_error_note(ngx_http_request_t *r,
+    ngx_http_waha_error_e error);
+
+/*
+ * Sends an error as the whole response and shows it as $waha_action; 503 and
+ * 429 ask the client to retry.  The result is for ngx_http_finalize_request()
+ * or to be returned by a content handler.
+ */
+ngx_int_t ngx_http_waha_error_send(ngx_http_request_t *r,
+    ngx_http_waha_error_e error);
+
+/* The same with "data" for programs; data is JSON, or NULL for none. */
+ngx_int_t ngx_http_waha_error_send_data(ngx_http_request_t *r,
+    ngx_http_waha_error_e error, ngx_str_t *data);
+
+
+#endif /* _NGX_HTTP_WAHA_ERR_H_INCLUDED_ */

@@ -1,0 +1,37 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_STRING_H_INCLUDED_
+#define _NGX_HTTP_WAHA_STRING_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* Whether two strings have the same bytes; a missing one is an empty one. */
+static ngx_inline ngx_uint_t
+ngx_http_waha_string_is_equal(const ngx_str_t *a, const ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
+/* Whether a string is that word. */
+static ngx_inline ngx_uint_t
+ngx_http_waha_string_is(const ngx_str_t *text, const char *word)
+{
+    return text->len == ngx_strlen(word)
+           && ngx_strncmp(text->data, word, text->len) == 0;
+}
+
+
+/* Shortens UTF-8 to at most max bytes of whole characters. */
+ngx_str_t ngx_http_waha_string_cut(const ngx_str_t *text, size_t max);
+
+
+#endif /* _NGX_HTTP_WAHA_STRING_H_INCLUDED_ */
