@@ -1,19 +1,19 @@
 
-# "make help" says what can be made
+# "make help" lists the targets
 
 SHELL =		/bin/bash
 
-# a source tree of nginx; empty for that of Debian's nginx-dev
+# source tree of nginx; empty: the one of Debian's nginx-dev
 NGINX_SRC =
 
-# where WAHA listens, for "make run"; empty for a stand-in
+# URL of WAHA for "make run"; empty: start a stand-in for WAHA
 WAHA_URL =
 PORT =		8080
 
-# repetitions of each fault test
+# how many times "make soak" runs each fault test
 RUNS =
 
-# seconds for each fuzz target
+# seconds that "make fuzz" runs each target
 TIME =		60
 
 DESTDIR =
@@ -60,11 +60,11 @@ endif
 	help setup
 
 
-all:			## build/ngx_http_waha_module.so, for the installed nginx
+all:			## build build/ngx_http_waha_module.so (NGINX_SRC=)
 all: $(OBJS)/Makefile
 	@flock $(OBJS) $(MAKE) $(QUIET) --no-print-directory -j2 -C $(TREE) \
 		-f $(OBJS)/Makefile $(TARGET)
-	@# a new file: the old one may be mapped by an nginx that runs
+	@# a running nginx may have mapped the old file: do not write into it
 	@cmp -s $(OBJS)/$(MODULE) build/$(MODULE) \
 		|| { cp $(OBJS)/$(MODULE) build/$(MODULE).new \
 		     && mv build/$(MODULE).new build/$(MODULE); }
@@ -84,17 +84,17 @@ setup:
 	@t/setup build test
 
 
-run:			## try it: PostgreSQL, nginx, sample webhooks (PORT=, WAHA_URL=)
+run:			## try the module with sample webhooks (PORT=, WAHA_URL=)
 run: setup all
 	@$(ENV) WAHA_URL='$(WAHA_URL)' PORT='$(PORT)' t/run
 
 
-test:			## all tests (TESTS='t/name.t ...')
+test:			## run all tests (TESTS='t/name.t ...')
 test: setup all
 	$(ENV) $(PROVE) $(TESTS)
 
 
-asan:			## all tests, with nginx under ASan and UBSan
+asan:			## run all tests, with nginx under ASan and UBSan
 asan: setup asan-binary
 	TEST_NGINX_BINARY=$(REPO)/build/asan/nginx TEST_NGINX_MODULE= \
 		$(PROVE) $(TESTS)
@@ -122,36 +122,36 @@ build/asan/Makefile: config
 		     rm -f $(REPO)/build/asan/Makefile; exit 1; }
 
 
-soak:			## every fault test RUNS= times (30)
+soak:			## run each fault test RUNS= times (30)
 soak: setup all
 	$(ENV) RUNS=$(or $(RUNS),30) $(PROVE) t/fault_*.t
 
 
-mutants:		## show that the tests find planted bugs
+mutants:		## plant bugs and show that the tests find them
 mutants: setup all
 	$(ENV) t/mutants/run
 
 
-fuzz:			## fuzz what reads bytes from outside (TIME= seconds each)
+fuzz:			## fuzz the parsers, TIME= seconds each (60)
 	@t/setup build fuzz
 	TIME=$(TIME) t/fuzz/run
 
 
-bench:			## compare with pgbench and a Node service
+bench:			## compare the speed with pgbench, Node and Lua
 bench: setup all
 	@t/setup bench
 	$(ENV) t/bench/run
 
 
-install:		## the module into MODULES=/usr/lib/nginx/modules
+install:		## install the module into MODULES=/usr/lib/nginx/modules
 install: all
 	install -d $(DESTDIR)$(MODULES)
 	install -m 644 build/$(MODULE) $(DESTDIR)$(MODULES)/$(MODULE)
 
 
-clean:			## remove what was built
+clean:			## remove build/
 	rm -rf build
 
 
-help:			## this list
+help:			## show this list
 	@sed -n 's/^\([a-z]*\):[[:space:]]*## /\1\t/p' Makefile | expand -t12
