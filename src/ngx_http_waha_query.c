@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_db_conf.h>
 #include <ngx_http_waha_query.h>
 
 
@@ -104,7 +105,7 @@ ngx_http_waha_query(ngx_http_request_t *r, ngx_http_waha_query_t *query)
         return NGX_ERROR;
     }
 
-    rc = ngx_http_waha_pg_submit(wmcf->api_pool, &qj->job);
+    rc = ngx_http_waha_pg_submit(wmcf->db->pool, &qj->job);
 
     if (rc == NGX_OK) {
         return NGX_OK;
@@ -156,7 +157,7 @@ ngx_http_waha_query_job(ngx_http_request_t *r, ngx_http_waha_query_t *query)
     qj->job.log = ngx_cycle->log;
     qj->job.statement = query->statement;
     qj->job.values = qj->values;
-    qj->job.deadline = ngx_current_msec + wmcf->api_pg.timeout;
+    qj->job.deadline = ngx_current_msec + wmcf->db->pg.timeout;
 
     qj->cleanup = ngx_pool_cleanup_add(r->pool, 0);
 

@@ -41,7 +41,8 @@ sub same {
 my $module = text('ngx_http_waha_module.c');
 
 my ($commands) = $module =~ /ngx_http_waha_commands\[\] = \{(.*?)\n\};/s;
-my ($variables) = $module =~ /ngx_http_waha_variables\[\] = \{(.*?)\n\};/s;
+my ($variables) = text('src/base/ngx_http_waha_variables.c')
+    =~ /ngx_http_waha_variables\[\] = \{(.*?)\n\};/s;
 
 same('every directive has its place, and there is no other',
      [ $commands =~ /ngx_string\("(\w+)"\)/g ],

@@ -105,8 +105,8 @@ ngx_http_waha_api_call(ngx_http_waha_api_t *api,
     ngx_memcpy(p, path->data, path->len);
 
     call->method = method;
-    call->limit = wlcf->api.call_size;
-    call->timeout = wlcf->api.call_timeout;
+    call->limit = wlcf->fetch->size;
+    call->timeout = wlcf->fetch->timeout;
     call->handler = ngx_http_waha_api_call_done;
     call->data = api;
 
@@ -148,32 +148,6 @@ ngx_http_waha_api_call_done(ngx_http_request_t *r, ngx_http_waha_call_t *call)
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
     }
-}
-
-
-ngx_http_waha_instance_t *
-ngx_http_waha_api_find_instance(ngx_http_waha_api_t *api, ngx_str_t *name)
-{
-    ngx_uint_t                 i;
-    ngx_http_waha_instance_t  *instance;
-    ngx_http_waha_loc_conf_t  *wlcf;
-
-    wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
-
-    if (wlcf->api.instances == NULL) {
-        return NULL;
-    }
-
-    instance = wlcf->api.instances->elts;
-
-    for (i = 0; i < wlcf->api.instances->nelts; i++) {
-
-        if (ngx_http_waha_string_is_equal(&instance[i].name, name)) {
-            return &instance[i];
-        }
-    }
-
-    return NULL;
 }
 
 

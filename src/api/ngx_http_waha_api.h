@@ -15,6 +15,7 @@
 #include <ngx_http_waha_auth.h>
 #include <ngx_http_waha_query.h>
 #include <ngx_http_waha_call.h>
+#include <ngx_http_waha_fetch_conf.h>
 
 
 /* variable segments of a path */
@@ -156,10 +157,6 @@ ngx_int_t ngx_http_waha_api_query(ngx_http_waha_api_t *api,
 ngx_int_t ngx_http_waha_api_call(ngx_http_waha_api_t *api,
     ngx_http_waha_instance_t *instance, ngx_uint_t method, ngx_str_t *path,
     ngx_str_t *body, ngx_int_t (*next)(ngx_http_waha_api_t *api));
-
-/* An instance by its name; NULL: it is not configured. */
-ngx_http_waha_instance_t *ngx_http_waha_api_find_instance(
-    ngx_http_waha_api_t *api, ngx_str_t *name);
 
 /* Answers with the reply of the query. */
 ngx_int_t ngx_http_waha_api_reply(ngx_http_waha_api_t *api);

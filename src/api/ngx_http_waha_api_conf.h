@@ -12,22 +12,7 @@
 #include <ngx_core.h>
 
 
-/* a WAHA server: its name in the database, and the location that proxies */
-
-typedef struct {
-    ngx_str_t      name;
-    ngx_str_t      uri;             /* without a trailing slash */
-} ngx_http_waha_instance_t;
-
-
-typedef struct {
-    ngx_array_t   *instances;       /* ngx_http_waha_instance_t */
-    ngx_str_t      webhook_url;
-    size_t         call_size;
-    ngx_msec_t     call_timeout;
-    ngx_int_t      max_sessions;
-    time_t         status_ttl;
-
+typedef struct ngx_http_waha_api_conf_s {
     /* ngx_str_t; empty when off, NULL when not set */
     ngx_array_t   *cors_origins;
 
@@ -35,15 +20,10 @@ typedef struct {
 } ngx_http_waha_api_conf_t;
 
 
-/* Handlers of the directives, with the configuration at cmd->offset. */
-char *ngx_http_waha_api_instance(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_waha_api_webhook_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+/* Handler of "waha_cors_origin". */
 char *ngx_http_waha_api_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-void ngx_http_waha_api_create_conf(ngx_http_waha_api_conf_t *conf);
 void ngx_http_waha_api_merge_conf(ngx_http_waha_api_conf_t *prev,
     ngx_http_waha_api_conf_t *conf);
 

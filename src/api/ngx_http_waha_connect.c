@@ -12,6 +12,7 @@
 #include <ngx_http_waha_connect.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_session.h>
+#include <ngx_http_waha_session_conf.h>
 #include <ngx_http_waha_session_config.h>
 #include <ngx_http_waha_shape.h>
 #include <ngx_http_waha_string.h>
@@ -253,7 +254,7 @@ ngx_http_waha_connect_config(ngx_http_waha_api_t *api,
 
     s = api->session;
 
-    conf->url = wlcf->api.webhook_url;
+    conf->url = wlcf->session->webhook_url;
     conf->key = ngx_http_waha_session_config_key(wlcf->hmac_keys,
                                                  &s->instance->name);
     conf->organization_slug = api->organization.slug;

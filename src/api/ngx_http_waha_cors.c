@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_api_conf.h>
 #include <ngx_http_waha_cors.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_string.h>
@@ -58,8 +59,8 @@ ngx_http_waha_cors_preflight(ngx_http_request_t *r)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
     return r->method == NGX_HTTP_OPTIONS
-           && wlcf->api.cors_origins
-           && wlcf->api.cors_origins->nelts
+           && wlcf->api->cors_origins
+           && wlcf->api->cors_origins->nelts
            && ngx_http_waha_request_header(r, &ngx_http_waha_cors_header,
                                            &origin)
               == NGX_OK;
@@ -163,16 +164,16 @@ ngx_http_waha_cors_origin(ngx_http_request_t *r)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
-    if (wlcf->api.cors_origins == NULL
+    if (wlcf->api->cors_origins == NULL
         || ngx_http_waha_request_header(r, &ngx_http_waha_cors_header, &origin)
            != NGX_OK)
     {
         return NULL;
     }
 
-    allowed = wlcf->api.cors_origins->elts;
+    allowed = wlcf->api->cors_origins->elts;
 
-    for (i = 0; i < wlcf->api.cors_origins->nelts; i++) {
+    for (i = 0; i < wlcf->api->cors_origins->nelts; i++) {
 
         if (ngx_http_waha_string_is_equal(&allowed[i], &origin)) {
             return &allowed[i];

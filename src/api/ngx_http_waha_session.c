@@ -12,6 +12,7 @@
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_session.h>
+#include <ngx_http_waha_session_conf.h>
 #include <ngx_http_waha_shape.h>
 #include <ngx_http_waha_string.h>
 
@@ -115,7 +116,7 @@ ngx_http_waha_session_reserve(ngx_http_waha_api_t *api, ngx_str_t *id,
 
     wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
 
-    if (wlcf->api.instances == NULL) {
+    if (wlcf->fetch->instances == NULL) {
         return ngx_http_waha_error_send(api->request,
                                         NGX_HTTP_WAHA_ERR_NO_INSTANCE);
     }
@@ -134,7 +135,7 @@ ngx_http_waha_session_reserve(ngx_http_waha_api_t *api, ngx_str_t *id,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    args[4].len = ngx_sprintf(args[4].data, "%i", wlcf->api.max_sessions)
+    args[4].len = ngx_sprintf(args[4].data, "%i", wlcf->session->max_sessions)
                   - args[4].data;
 
     api->session->then = then;
@@ -157,10 +158,10 @@ ngx_http_waha_session_instances(ngx_http_waha_api_t *api, ngx_str_t *array)
 
     wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
 
-    instance = wlcf->api.instances->elts;
+    instance = wlcf->fetch->instances->elts;
     len = sizeof("{}") - 1;
 
-    for (n = 0; n < wlcf->api.instances->nelts; n++) {
+    for (n = 0; n < wlcf->fetch->instances->nelts; n++) {
         len += 2 * instance[n].name.len + sizeof("\"\",") - 1;
     }
 
@@ -172,7 +173,7 @@ ngx_http_waha_session_instances(ngx_http_waha_api_t *api, ngx_str_t *array)
     array->data = p;
     *p++ = '{';
 
-    for (n = 0; n < wlcf->api.instances->nelts; n++) {
+    for (n = 0; n < wlcf->fetch->instances->nelts; n++) {
 
         if (n) {
             *p++ = ',';
@@ -264,22 +265,22 @@ ngx_http_waha_session_instance(ngx_http_waha_api_t *api, ngx_str_t *name,
 
     *instance = NULL;
 
-    if (wlcf->api.instances == NULL) {
+    if (wlcf->fetch->instances == NULL) {
         return NGX_HTTP_WAHA_ERR_NO_INSTANCE;
     }
 
     if (name->data) {
-        *instance = ngx_http_waha_api_find_instance(api, name);
+        *instance = ngx_http_waha_fetch_find_instance(wlcf->fetch, name);
 
         return *instance ? NGX_HTTP_WAHA_ERR_NONE
                          : NGX_HTTP_WAHA_ERR_NO_INSTANCE;
     }
 
-    if (wlcf->api.instances->nelts > 1) {
+    if (wlcf->fetch->instances->nelts > 1) {
         return NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE;
     }
 
-    *instance = wlcf->api.instances->elts;
+    *instance = wlcf->fetch->instances->elts;
 
     return NGX_HTTP_WAHA_ERR_NONE;
 }
@@ -442,7 +443,7 @@ ngx_http_waha_session_old(ngx_http_waha_api_t *api)
     wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
 
     s = api->session;
-    ttl = wlcf->api.status_ttl;
+    ttl = wlcf->session->status_ttl;
 
     if (ngx_http_waha_session_info_passes(&s->status)) {
         ttl = ngx_min(ttl, NGX_HTTP_WAHA_SESSION_PASSING);

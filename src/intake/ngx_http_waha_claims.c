@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_claims.h>
+#include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_value.h>
 
@@ -48,8 +49,8 @@ ngx_http_waha_claims(ngx_http_request_t *r, ngx_http_waha_event_t *event,
 
     ngx_memzero(&claims, sizeof(ngx_http_waha_claims_t));
 
-    claims.from = wlcf->tenant_from;
-    claims.organization = wlcf->default_organization;
+    claims.from = wlcf->intake->tenant_from;
+    claims.organization = wlcf->intake->default_organization;
 
     if (!(claims.from & NGX_HTTP_WAHA_FROM_METADATA)) {
         ngx_str_null(&event->organization_slug);

@@ -15,6 +15,7 @@
 #include <ngx_http_waha_signature.h>
 #include <ngx_http_waha_claims.h>
 #include <ngx_http_waha_ingest.h>
+#include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_string.h>
 #include <ngx_http_waha_webhook.h>
@@ -47,7 +48,7 @@ static const char *ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
 static const char *ngx_http_waha_webhook_person(ngx_http_request_t *r,
     ngx_http_waha_event_t *event);
 static ngx_uint_t ngx_http_waha_webhook_blocked(
-    ngx_http_waha_loc_conf_t *wlcf, ngx_str_t *phone);
+    ngx_http_waha_intake_conf_t *conf, ngx_str_t *phone);
 static ngx_int_t ngx_http_waha_webhook_submit(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_uint_t readable);
 static void ngx_http_waha_webhook_cleanup(void *data);
@@ -204,7 +205,7 @@ ngx_http_waha_webhook_verify(ngx_http_request_t *r,
                                              NGX_HTTP_WAHA_HMAC_SHA512,
                                              &signer);
 
-    if (wlcf->hmac_legacy) {
+    if (wlcf->intake->hmac_legacy) {
         legacy = ngx_http_waha_webhook_verify_header(r, delivery,
                                         &ngx_http_waha_webhook_hmac_legacy,
                                         NGX_HTTP_WAHA_HMAC_SHA256, &signer);
@@ -261,7 +262,7 @@ ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
-    ignore = wlcf->ignore;
+    ignore = wlcf->intake->ignore;
 
     if (event->kind == NGX_HTTP_WAHA_OTHER) {
         return "event";
@@ -308,11 +309,11 @@ ngx_http_waha_webhook_person(ngx_http_request_t *r,
         return NULL;
     }
 
-    if (ngx_http_waha_webhook_blocked(wlcf, &event->phone)) {
+    if (ngx_http_waha_webhook_blocked(wlcf->intake, &event->phone)) {
         return "blocked";
     }
 
-    rc = ngx_regex_exec(wlcf->phone_pattern, &event->phone, NULL, 0);
+    rc = ngx_regex_exec(wlcf->intake->phone_pattern, &event->phone, NULL, 0);
 
     if (rc >= 0) {
         return NULL;
@@ -337,19 +338,19 @@ ngx_http_waha_webhook_person(ngx_http_request_t *r,
 
 
 static ngx_uint_t
-ngx_http_waha_webhook_blocked(ngx_http_waha_loc_conf_t *wlcf,
+ngx_http_waha_webhook_blocked(ngx_http_waha_intake_conf_t *conf,
     ngx_str_t *phone)
 {
     ngx_str_t   *number;
     ngx_uint_t   i;
 
-    if (wlcf->blocked_numbers == NULL) {
+    if (conf->blocked_numbers == NULL) {
         return 0;
     }
 
-    number = wlcf->blocked_numbers->elts;
+    number = conf->blocked_numbers->elts;
 
-    for (i = 0; i < wlcf->blocked_numbers->nelts; i++) {
+    for (i = 0; i < conf->blocked_numbers->nelts; i++) {
 
         if (ngx_http_waha_string_is_equal(&number[i], phone)) {
             return 1;

@@ -11,6 +11,7 @@
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_error.h>
 #include <ngx_http_waha_auth.h>
+#include <ngx_http_waha_auth_conf.h>
 #include <ngx_http_waha_auth_limit.h>
 #include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_bearer.h>
@@ -118,7 +119,7 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     ngx_http_waha_auth_conf_t  *conf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
-    conf = &wlcf->auth;
+    conf = wlcf->auth;
 
     rc = ngx_http_waha_auth_in_query(r);
 
@@ -231,7 +232,7 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
         return ngx_http_waha_auth_refuse(r, auth, reason);
     }
 
-    if (wlcf->auth.api_keys && ngx_http_waha_bearer_like_api_key(token)) {
+    if (wlcf->auth->api_keys && ngx_http_waha_bearer_like_api_key(token)) {
 
         if (ngx_http_waha_bearer_api_key(token, &key) != NGX_OK) {
             return ngx_http_waha_auth_refuse(r, auth,
@@ -244,7 +245,7 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
         return NGX_AGAIN;
     }
 
-    if (wlcf->auth.jwt.keys == NULL) {
+    if (wlcf->auth->jwt.keys == NULL) {
         return ngx_http_waha_auth_refuse(r, auth,
                                          "the token is not an API key");
     }
@@ -264,7 +265,7 @@ ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
-    rc = ngx_http_waha_jwt_verify(r->pool, &wlcf->auth.jwt, token,
+    rc = ngx_http_waha_jwt_verify(r->pool, &wlcf->auth->jwt, token,
                                   ngx_time(), &claims, &reason);
 
     /* nobody guesses a signature: an old token, say, is none */

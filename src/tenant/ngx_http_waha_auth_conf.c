@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_waha.h>
 #include <ngx_http_waha_auth_conf.h>
 #include <ngx_http_waha_key_file.h>
 
@@ -57,7 +58,7 @@ ngx_http_waha_auth_configured(ngx_http_waha_auth_conf_t *conf)
 char *
 ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char *p = conf;
+    ngx_http_waha_loc_conf_t *wlcf = conf;
 
     ngx_str_t                 *value, material;
     ngx_uint_t                 i;
@@ -65,7 +66,7 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_waha_jwt_key_t   *key;
     ngx_http_waha_jwt_conf_t  *jwt;
 
-    jwt = &((ngx_http_waha_auth_conf_t *) (p + cmd->offset))->jwt;
+    jwt = &wlcf->auth->jwt;
 
     if (jwt->keys == NULL) {
         jwt->keys = ngx_array_create(cf->pool, 2,
@@ -139,12 +140,12 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_waha_auth_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char *p = conf;
+    ngx_http_waha_loc_conf_t *wlcf = conf;
 
     ngx_str_t                 *value;
     ngx_http_waha_jwt_conf_t  *jwt;
 
-    jwt = &((ngx_http_waha_auth_conf_t *) (p + cmd->offset))->jwt;
+    jwt = &wlcf->auth->jwt;
     value = cf->args->elts;
 
     if (cf->args->nelts == 3) {
@@ -207,7 +208,7 @@ ngx_http_waha_auth_operator_claim(ngx_conf_t *cf,
 char *
 ngx_http_waha_auth_variable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char *p = conf;
+    ngx_http_waha_loc_conf_t *wlcf = conf;
 
     ngx_str_t                  *value, name;
     ngx_uint_t                  i;
@@ -224,7 +225,7 @@ ngx_http_waha_auth_variable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_string("proxy_add_x_forwarded_for"), ngx_null_string
     };
 
-    auth = (ngx_http_waha_auth_conf_t *) (p + cmd->offset);
+    auth = wlcf->auth;
     value = cf->args->elts;
 
     if (auth->variable != NGX_CONF_UNSET) {

@@ -13,7 +13,7 @@
 #include <ngx_http_waha_jwt.h>
 
 
-typedef struct {
+typedef struct ngx_http_waha_auth_conf_s {
     ngx_flag_t                  enable;
 
     ngx_http_waha_jwt_conf_t    jwt;
@@ -24,10 +24,7 @@ typedef struct {
 } ngx_http_waha_auth_conf_t;
 
 
-/*
- * Handlers of "waha_jwt_key", "waha_jwt_claim" and "waha_organization", with
- * the configuration at cmd->offset.
- */
+/* Handlers of "waha_jwt_key", "waha_jwt_claim" and "waha_organization". */
 char *ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_waha_auth_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -74,13 +74,13 @@ ngx_http_waha_auth_limit_create_conf(ngx_http_waha_auth_limit_t *limit)
 char *
 ngx_http_waha_auth_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char *p = conf;
+    ngx_http_waha_main_conf_t *wmcf = conf;
 
     ngx_int_t                    n, scale;
     ngx_str_t                   *value, number;
     ngx_http_waha_auth_limit_t  *limit;
 
-    limit = (ngx_http_waha_auth_limit_t *) (p + cmd->offset);
+    limit = wmcf->auth_limit;
 
     if (limit->rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
@@ -273,14 +273,14 @@ ngx_http_waha_auth_limit_get(ngx_http_request_t *r, uint64_t *address)
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
-    if (wmcf->auth_limit.zone == NULL
+    if (wmcf->auth_limit->zone == NULL
         || ngx_http_waha_auth_limit_address(r->connection->sockaddr, address)
            != NGX_OK)
     {
         return NULL;
     }
 
-    return &wmcf->auth_limit;
+    return wmcf->auth_limit;
 }
 
 

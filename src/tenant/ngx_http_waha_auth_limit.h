@@ -13,7 +13,7 @@
 #include <ngx_http.h>
 
 
-typedef struct {
+typedef struct ngx_http_waha_auth_limit_s {
     /* 1 is a thousandth of a guess in a second; 0: there is no limit */
     ngx_uint_t        rate;
 
@@ -24,8 +24,8 @@ typedef struct {
 void ngx_http_waha_auth_limit_create_conf(ngx_http_waha_auth_limit_t *limit);
 
 /*
- * Handler of "waha_auth_limit", with the configuration at cmd->offset: at
- * this rate ten wrong guesses of an address are forgotten again.
+ * Handler of "waha_auth_limit": the rate at which up to ten wrong guesses of
+ * an address are forgotten.
  */
 char *ngx_http_waha_auth_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

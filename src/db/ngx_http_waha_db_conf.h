@@ -1,0 +1,27 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_DB_CONF_H_INCLUDED_
+#define _NGX_HTTP_WAHA_DB_CONF_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_pg.h>
+
+
+/* the pool of the API: webhooks have their own and never wait for it */
+
+typedef struct ngx_http_waha_db_conf_s {
+    ngx_http_waha_pg_conf_t    pg;
+    ngx_int_t                  connections;
+
+    /* of this worker */
+    ngx_http_waha_pg_pool_t   *pool;
+} ngx_http_waha_db_conf_t;
+
+
+#endif /* _NGX_HTTP_WAHA_DB_CONF_H_INCLUDED_ */

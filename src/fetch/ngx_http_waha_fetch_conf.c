@@ -1,0 +1,132 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_fetch_conf.h>
+#include <ngx_http_waha_guard.h>
+#include <ngx_http_waha_string.h>
+
+
+void
+ngx_http_waha_fetch_create_conf(ngx_http_waha_fetch_conf_t *conf)
+{
+    conf->size = NGX_CONF_UNSET_SIZE;
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+}
+
+
+void
+ngx_http_waha_fetch_merge_conf(ngx_http_waha_fetch_conf_t *prev,
+    ngx_http_waha_fetch_conf_t *conf)
+{
+    if (conf->instances == NULL) {
+        conf->instances = prev->instances;
+    }
+
+    ngx_conf_merge_size_value(conf->size, prev->size, 1048576);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
+}
+
+
+char *
+ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_http_waha_instance_t    *instance;
+    ngx_http_waha_fetch_conf_t  *fetch;
+
+    fetch = wlcf->fetch;
+    value = cf->args->elts;
+
+    if (value[1].len == 0 || value[1].len > 50) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\", up to 50 characters are "
+                           "allowed", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (value[2].len == 0 || value[2].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid uri \"%V\", it has to be that of an "
+                           "internal location and begin with \"/\"",
+                           &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (fetch->instances == NULL) {
+        fetch->instances = ngx_array_create(cf->pool, 2,
+                                            sizeof(ngx_http_waha_instance_t));
+        if (fetch->instances == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    instance = fetch->instances->elts;
+
+    for (i = 0; i < fetch->instances->nelts; i++) {
+
+        if (ngx_http_waha_string_is_equal(&instance[i].name, &value[1])) {
+            return "is duplicate";
+        }
+    }
+
+    instance = ngx_array_push(fetch->instances);
+    if (instance == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    instance->name = value[1];
+    instance->uri = value[2];
+
+    while (instance->uri.len
+           && instance->uri.data[instance->uri.len - 1] == '/')
+    {
+        instance->uri.len--;
+    }
+
+    if (instance->uri.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid uri \"%V\", WAHA needs a location of its "
+                           "own", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_waha_guard_location(cf, &instance->uri) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_waha_instance_t *
+ngx_http_waha_fetch_find_instance(ngx_http_waha_fetch_conf_t *conf,
+    ngx_str_t *name)
+{
+    ngx_uint_t                 i;
+    ngx_http_waha_instance_t  *instance;
+
+    if (conf->instances == NULL) {
+        return NULL;
+    }
+
+    instance = conf->instances->elts;
+
+    for (i = 0; i < conf->instances->nelts; i++) {
+
+        if (ngx_http_waha_string_is_equal(&instance[i].name, name)) {
+            return &instance[i];
+        }
+    }
+
+    return NULL;
+}

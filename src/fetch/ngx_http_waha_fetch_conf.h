@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_FETCH_CONF_H_INCLUDED_
+#define _NGX_HTTP_WAHA_FETCH_CONF_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* a WAHA server: its name in the database, and the location that proxies */
+
+typedef struct {
+    ngx_str_t      name;
+    ngx_str_t      uri;             /* without a trailing slash */
+} ngx_http_waha_instance_t;
+
+
+typedef struct ngx_http_waha_fetch_conf_s {
+    ngx_array_t   *instances;       /* ngx_http_waha_instance_t; or NULL */
+    size_t         size;            /* bytes of an answer */
+    ngx_msec_t     timeout;         /* of a whole call */
+} ngx_http_waha_fetch_conf_t;
+
+
+/* Handler of "waha_instance". */
+char *ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+void ngx_http_waha_fetch_create_conf(ngx_http_waha_fetch_conf_t *conf);
+void ngx_http_waha_fetch_merge_conf(ngx_http_waha_fetch_conf_t *prev,
+    ngx_http_waha_fetch_conf_t *conf);
+
+/* An instance by its name; NULL: it is not configured. */
+ngx_http_waha_instance_t *ngx_http_waha_fetch_find_instance(
+    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name);
+
+
+#endif /* _NGX_HTTP_WAHA_FETCH_CONF_H_INCLUDED_ */
