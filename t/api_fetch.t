@@ -2,13 +2,12 @@
 # nothing of what WAHA says, or of what the client sent, goes where it must
 # not go.
 
-use IO::Socket::INET ();
-use Time::HiRes ();
-
 use Waha::Test;
 use Waha::Api;
-use Waha::HTTP;
-use Waha::Process qw(child kill_hard);
+use Waha::Process qw(child descriptors kill_hard memory);
+
+use IO::Socket::INET ();
+use Time::HiRes ();
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;
@@ -34,12 +33,10 @@ my $talker = child(sub {
         local $/ = "\r\n\r\n";
         my $request = <$client>;
 
-        open my $fh, '<', $said or die "$said: $!";
-        local $/;
-        print $client readline $fh;
+        print $client slurp($said);
 
-        open $fh, '<', $endless or next;
-        my ($much, $pause) = split ' ', readline $fh;
+        next if !-e $endless;
+        my ($much, $pause) = split ' ', slurp($endless);
         $client->autoflush;
         select undef, undef, undef, $pause while print $client ' ' x $much;
     }
@@ -51,12 +48,8 @@ sub say_this {
 
     unlink $endless;
 
-    for ([ $said, $bytes ], @more ? [ $endless, "@more" ] : ()) {
-        my ($file, $text) = @$_;
-        open my $fh, '>', $file or die "$file: $!";
-        print $fh $text;
-        close $fh;
-    }
+    spew($said, $bytes);
+    spew($endless, "@more") if @more;
 }
 
 my $raw = 'proxy_pass http://127.0.0.1:' . $server->sockport . '/;';
@@ -132,16 +125,14 @@ EOF_SERVER
 $t->start;
 
 my $path = '/api/whatsapp/sessions/t1?refresh=1';
-my $http2 = `curl --version 2>/dev/null` =~ /HTTP2/;
+my $http2 = $api->has_http2;
 my @seen;
 
 
 sub call {
     my ($way, %headers) = @_;
 
-    my $start = Time::HiRes::time();
     my $r = $api->request('acme', 'GET', "/$way$path", undef, %headers);
-    $r->{time} = Time::HiRes::time() - $start;
 
     push @seen, join "\n", %{ $r->{headers} }, $r->{body};
 
@@ -156,29 +147,11 @@ sub call2 {
 
     return call($way) if !$http2;
 
-    my $token = $api->token('acme');
-    my @curl = ('curl', '-s', '--max-time', 10, '--http2-prior-knowledge',
-                '-w', "\n%{http_code} %{http_version}", '-H',
-                "Authorization: Bearer $token", @more,
-                'http://127.0.0.1:' . $t->port(2) . "/$way$path");
+    my $r = $api->http2('acme', GET => "/$way$path", undef, @more);
 
-    open my $out, '-|', @curl or die "curl: $!";
-    local $/;
-    my ($body, $status, $version) = <$out> =~ /^(.*)\n(\d+) (\S+)\z/s;
-    close $out;
+    push @seen, join "\n", %{ $r->{headers} }, $r->{body};
 
-    push @seen, $body;
-
-    return { status => $status, body => $body, version => $version,
-             json => scalar eval { JSON::PP::decode_json($body) } };
-}
-
-
-sub is_refused {
-    my ($r, $status, $code, $name) = @_;
-
-    is($r->{status}, $status, "$name: $status");
-    is($r->{json}{code}, $code, "$name: $code");
+    return $r;
 }
 
 
@@ -208,11 +181,11 @@ for my $way (qw(plain unbuffered chunked keepalive pages)) {
         for my $with (sort keys %fault) {
             $waha->fail(with => $with, match => '/api/sessions');
             $r = call($way);
-            is_refused($r, @{ $fault{$with} }, $with);
-            cmp_ok($r->{time}, '<', 3, "$with: in time");
+            refused($r, @{ $fault{$with} }, $with);
+            cmp_ok($r->{seconds}, '<', 3, "$with: in time");
             is($r->{headers}{'x-who'}, 'client', "$with: own variables");
 
-            is_refused(call2($way), @{ $fault{$with} }, "$with, HTTP/2")
+            refused(call2($way), @{ $fault{$with} }, "$with, HTTP/2")
                 if $way eq 'plain' || $way eq 'keepalive';
 
             $waha->heal;
@@ -245,9 +218,9 @@ subtest 'too much' => sub {
     for my $way (qw(plain unbuffered chunked keepalive)) {
         $waha->fail(huge => 20_000_000, match => '/api/sessions');
         my $r = call($way);
-        is_refused($r, 502, 'waha_invalid_answer', "$way: 20 MB");
-        cmp_ok($r->{time}, '<', 5, "$way: soon");
-        is_refused(call2($way), 502, 'waha_invalid_answer',
+        refused($r, 502, 'waha_invalid_answer', "$way: 20 MB");
+        cmp_ok($r->{seconds}, '<', 5, "$way: soon");
+        refused(call2($way), 502, 'waha_invalid_answer',
                    "$way: 20 MB, HTTP/2");
         $waha->heal;
     }
@@ -265,7 +238,7 @@ subtest 'too much' => sub {
 
         $waha->fail(status => 200, body => "$good ",
                     match => '/api/sessions');
-        is_refused(call($way), 502, 'waha_invalid_answer',
+        refused(call($way), 502, 'waha_invalid_answer',
                    "$way: one byte more");
         $waha->heal;
     }
@@ -276,12 +249,12 @@ subtest 'too much' => sub {
         $waha->fail(status => 200, match => '/api/sessions',
                     body => '{"name":"t1","status":"WORKING"}'
                             . ' ' x (2 * 1024 * 1024));
-        is_refused(call($way), 502, 'waha_invalid_answer',
+        refused(call($way), 502, 'waha_invalid_answer',
                    "$way: a small object in 2m");
         $waha->heal;
     }
 
-    is_refused(call('small'), 502, 'waha_invalid_answer', 'waha_call_size');
+    refused(call('small'), 502, 'waha_invalid_answer', 'waha_call_size');
 };
 
 
@@ -318,7 +291,7 @@ subtest 'answers with an early end' => sub {
 
             my $r = call($way);
             $want eq '200' ? is($r->{status}, 200, "$way: $name")
-                           : is_refused($r, 502, $want, "$way: $name");
+                           : refused($r, 502, $want, "$way: $name");
         }
     }
 };
@@ -335,17 +308,17 @@ subtest 'answers without an end' => sub {
     my $before = descriptors($pid);
 
     $waha->fail(trickle => 0.3, match => '/api/sessions');
-    is_refused($_, 504, 'waha_timeout', 'the header byte by byte')
+    refused($_, 504, 'waha_timeout', 'the header byte by byte')
         for call('hurried'), call2('hurried');
     $waha->heal;
 
     for my $way (qw(raw flowing modern)) {
         say_this($header, 1, 0.1);
-        is_refused($_, 504, 'waha_timeout', "$way: the body byte by byte")
+        refused($_, 504, 'waha_timeout', "$way: the body byte by byte")
             for call($way), call2($way);
 
         say_this($header, 65536, 0);
-        is_refused($_, 502, 'waha_invalid_answer', "$way: more and more")
+        refused($_, 502, 'waha_invalid_answer', "$way: more and more")
             for call($way), call2($way);
 
         say_this($header);
@@ -371,7 +344,7 @@ subtest 'what JSON may be' => sub {
     {
         $waha->fail(status => 200, body => $body, match => '/api/sessions');
         (my $name = substr $body, 0, 20) =~ s/[^ -~]/?/g;
-        is_refused(call('plain'), 502, 'waha_invalid_answer', $name);
+        refused(call('plain'), 502, 'waha_invalid_answer', $name);
         $waha->heal;
     }
 
@@ -389,12 +362,12 @@ subtest 'what JSON may be' => sub {
 
 
 subtest 'what nginx says itself' => sub {
-    is_refused(call('absent'), 502, 'waha_unavailable', 'a location fails');
-    is_refused(call2('absent'), 502, 'waha_unavailable', 'HTTP/2');
-    is_refused(call('closing'), 502, 'waha_unavailable', 'it hangs up');
+    refused(call('absent'), 502, 'waha_unavailable', 'a location fails');
+    refused(call2('absent'), 502, 'waha_unavailable', 'HTTP/2');
+    refused(call('closing'), 502, 'waha_unavailable', 'it hangs up');
 
     $waha->remove_session('t1');
-    is_refused(call('pages'), 502, 'waha_error',
+    refused(call('pages'), 502, 'waha_error',
                'a 404 that proxy_intercept_errors took away');
     is(call('plain')->{json}{data}{status}, 'NOT_CREATED',
        'and one that it left');
@@ -480,12 +453,8 @@ subtest 'a client that does not wait' => sub {
         $waha->fail(with => $with, match => '/api/sessions');
         $waha->clear_requests;
 
-        my @clients = map { $t->http } 1 .. 20;
-        for my $http (@clients) {
-            $http->connect;
-            $http->send($http->format('GET', "/plain$path", {
-                Authorization => 'Bearer ' . $api->token('acme') }));
-        }
+        my @clients = map { $api->send($t->http, acme => GET =>
+                                       "/plain$path") } 1 .. 20;
 
         ok(wait_for(sub { $waha->requests == 20 }, 5), "$with: 20 calls");
         $_->reset for @clients;
@@ -505,14 +474,8 @@ subtest 'a hundred at the same time' => sub {
         $waha->fail(slow => 0.2, match => '/api/sessions');
 
         my $start = Time::HiRes::time();
-        my @clients = map { $t->http } 1 .. 100;
-
-        for my $http (@clients) {
-            $http->connect;
-            $http->send($http->format('GET', "/$way$path", {
-                Authorization => 'Bearer ' . $api->token('acme') }));
-        }
-
+        my @clients = map { $api->send($t->http, acme => GET =>
+                                       "/$way$path") } 1 .. 100;
         my @answers = map { $_->answer } @clients;
 
         is(scalar(grep { $_->{status} == 200
@@ -525,39 +488,9 @@ subtest 'a hundred at the same time' => sub {
 
 
 subtest 'secrets of WAHA' => sub {
-    my @secrets = grep { length } $waha->secrets;
-    my %where = (answers => join("\n", @seen), 'error.log' => $t->error_log,
-                 'access.log' => $api->log);
-
-    ok(length $where{$_}, "$_: there are some") for sort keys %where;
-
-    for my $secret (@secrets) {
-        for my $where (sort keys %where) {
-            ok(index($where{$where}, $secret) < 0, "$where: no $secret");
-        }
-    }
-
-    unlike($where{'error.log'}, qr/SECRETPAGE/, 'error.log: no page');
+    $api->hides([ $waha->secrets ], answers => join "\n", @seen);
+    unlike($t->error_log, qr/SECRETPAGE/, 'error.log: no page');
 };
-
-
-sub memory {
-    my ($pid) = @_;
-
-    open my $fh, '<', "/proc/$pid/status" or die "$pid: $!";
-    my ($kb) = map { /^VmRSS:\s+(\d+)/ } <$fh>;
-
-    return $kb;
-}
-
-
-sub descriptors {
-    my ($pid) = @_;
-
-    my @fds = glob "/proc/$pid/fd/*";
-
-    return scalar @fds;
-}
 
 
 kill_hard($talker);

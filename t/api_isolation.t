@@ -15,11 +15,9 @@ $pg->organization($_) for 'acme', 'bolt';
 my $api = Waha::Sessions->new($t, wahas => [ $waha ]);
 $t->start;
 
-my $source = Waha::Test::_slurp($INC{'Waha/Test.pm'}
-                                =~ s{t/lib/Waha/Test\.pm$}{}r
-                                . 'src/api/ngx_http_waha_route.c');
-my @routes = routes($source);
-my %arguments = arguments($source);
+my $table = slurp(source('ngx_http_waha_route.c'));
+my @routes = routes($table);
+my %arguments = arguments($table);
 
 
 # what each has; $id is the caller's own for a second session

@@ -1,10 +1,11 @@
 # Files of messages: streamed from WAHA to those who may read the message, and
 # to nobody else; nothing else of WAHA is to be had this way.
 
-use Time::HiRes ();
-
 use Waha::Test;
 use Waha::Api;
+use Waha::Process qw(descriptors memory);
+
+use Time::HiRes ();
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;
@@ -127,15 +128,6 @@ sub get {
 }
 
 
-sub is_refused {
-    my ($r, $status, $code, $name) = @_;
-
-    is($r->{status}, $status, "$name: $status");
-    is($r->{json}{code}, $code, "$name: $code");
-    is($r->{headers}{'cache-control'}, 'no-store', "$name: kept by nobody");
-}
-
-
 sub file {
     my ($session, $name, $bytes, $type) = @_;
 
@@ -190,7 +182,7 @@ subtest 'HEAD' => sub {
 subtest 'other methods' => sub {
     for my $method (qw(POST PUT DELETE)) {
         my $r = $api->request('acme', $method, $photo, '{}');
-        is_refused($r, 405, 'method_not_allowed', $method);
+        refused($r, 405, 'method_not_allowed', $method);
     }
 };
 
@@ -218,7 +210,7 @@ subtest 'parts' => sub {
     is($r->{body}, '', 'and no page of WAHA');
     is(get('acme', $photo)->{status}, 200, 'the connection goes on');
 
-    is_refused(get('acme', "/pages$photo", Range => 'bytes=999999-'), 502,
+    refused(get('acme', "/pages$photo", Range => 'bytes=999999-'), 502,
                'waha_invalid_answer', 'an error page instead');
 };
 
@@ -262,16 +254,16 @@ subtest 'what arrives at WAHA' => sub {
 
 subtest 'tenants' => sub {
     my $r = get('bolt', $photo);
-    is_refused($r, 404, 'unknown_activity', 'of another organization');
+    refused($r, 404, 'unknown_activity', 'of another organization');
 
     $r = get('bolt', '/api/whatsapp/media/999999');
-    is_refused($r, 404, 'unknown_activity', 'of nobody');
+    refused($r, 404, 'unknown_activity', 'of nobody');
 
-    is_refused(get(undef, $photo), 401, 'unauthorized', 'without a key');
-    is_refused(get('bolt', "$photo?org=acme"), 403, 'forbidden', 'named');
+    refused(get(undef, $photo), 401, 'unauthorized', 'without a key');
+    refused(get('bolt', "$photo?org=acme"), 403, 'forbidden', 'named');
 
     for my $id ('0', '-1', 'x', '1.5', '1%20', '99999999999999999999') {
-        is_refused(get('acme', "/api/whatsapp/media/$id"), 400,
+        refused(get('acme', "/api/whatsapp/media/$id"), 400,
                    'invalid_argument', "id $id");
     }
 
@@ -316,7 +308,7 @@ subtest 'urls in messages' => sub {
     {
         (my $name = substr $url, length($url) > 60 ? 20 : 0, 60)
             =~ s/[^ -~]/?/g;
-        is_refused(get('acme', message('t1', $url)), 404, 'no_media', $name);
+        refused(get('acme', message('t1', $url)), 404, 'no_media', $name);
     }
 
     is(scalar(my @none = ($waha->requests, $other->requests)), 0,
@@ -338,7 +330,7 @@ subtest 'urls in messages' => sub {
 
 
 subtest 'instances' => sub {
-    is_refused(get('acme', "/two$photo"), 409, 'session_without_instance',
+    refused(get('acme', "/two$photo"), 409, 'session_without_instance',
                'two, and the session has none');
 
     $pg->psql("update waha.sessions set instance = 'main' where name = 't1'");
@@ -346,8 +338,8 @@ subtest 'instances' => sub {
 
     $pg->psql("update waha.sessions set instance = 'other'
                where name = 't1'");
-    is_refused(get('acme', "/two$photo"), 410, 'media_expired', 'the other');
-    is_refused(get('acme', $photo), 503, 'no_instance', 'not configured');
+    refused(get('acme', "/two$photo"), 410, 'media_expired', 'the other');
+    refused(get('acme', $photo), 503, 'no_instance', 'not configured');
 
     $pg->psql("update waha.sessions set instance = null where name = 't1'");
 };
@@ -452,7 +444,7 @@ for my $way ('', '/pages') {
         for my $with (sort keys %fault) {
             $waha->fail(with => $with, match => '/api/files');
             my $r = get('acme', "$way$photo");
-            is_refused($r, @{ $fault{$with} }, $with);
+            refused($r, @{ $fault{$with} }, $with);
             is($r->{headers}{'content-type'}, 'application/json', 'as JSON');
             unlike($r->{body}, qr/SECRETPAGE|nginx/, "$with: no page");
 
@@ -468,14 +460,14 @@ for my $way ('', '/pages') {
                                      [ 'WWW-Authenticate', 'Basic' ],
                                      [ 'ETag', '"e"' ] ]);
             my $r = get('acme', "$way$photo");
-            is_refused($r, 502, 'waha_error', "status $status");
+            refused($r, 502, 'waha_error', "status $status");
             is_deeply([ grep { /^(location|www-authenticate|etag)$/ }
                         keys %{ $r->{headers} } ], [], 'no header of WAHA');
             $waha->heal;
         }
 
         my $gone = message('t1', 'http://x/api/files/t1/gone.png');
-        is_refused(get('acme', "$way$gone"), 410, 'media_expired',
+        refused(get('acme', "$way$gone"), 410, 'media_expired',
                    'a file that is deleted');
         is(get('acme', "$way$photo")->{status}, 200, 'all is well again');
     };
@@ -498,26 +490,33 @@ subtest 'a redirect of WAHA' => sub {
     $waha->fail(match => '/api/files', status => 200, body => 'x',
                 headers => [ [ 'X-Accel-Redirect', '/fooled' ] ]);
     my $r = get('acme', $photo);
-    is_refused($r, 502, 'waha_invalid_answer', 'is not followed');
+    refused($r, 502, 'waha_invalid_answer', 'is not followed');
     unlike($r->{body}, qr/SECRETPAGE/, 'nor shown');
     $waha->heal;
 };
 
 
 subtest 'HTTP/2' => sub {
-    plan(skip_all => 'curl has no HTTP/2')
-        if `curl --version 2>/dev/null` !~ /HTTP2/;
+    plan(skip_all => 'curl has no HTTP/2') if !$api->has_http2;
 
-    is(http2($photo), "2 200 " . length $png, 'a file');
-    is(http2($photo, '-r', '0-9'), '2 206 10', 'a part');
-    is(http2($photo, '-I'), '2 200 0', 'HEAD');
-    is(http2($photo, '-d', '{}', '-X', 'GET'), "2 200 " . length $png,
-       'with a body');
-    like(http2($photo, '-r', '99999-'), qr/^2 416 0/, 'no such part');
+    # version, status, and bytes of the body
+
+    my $get = sub {
+        my ($method, @more) = @_;
+
+        my $r = $api->http2(acme => $method => $photo, @more);
+        return "$r->{version} $r->{status} " . length $r->{body};
+    };
+
+    is($get->('GET'), '2 200 ' . length $png, 'a file');
+    is($get->(GET => undef, '-r', '0-9'), '2 206 10', 'a part');
+    is($get->('HEAD'), '2 200 0', 'HEAD');
+    is($get->(GET => '{}'), '2 200 ' . length $png, 'with a body');
+    is($get->(GET => undef, '-r', '99999-'), '2 416 0', 'no such part');
 
     for my $with (sort keys %fault) {
         $waha->fail(with => $with, match => '/api/files');
-        like(http2($photo), qr/^2 $fault{$with}[0] /, $with);
+        refused($api->http2(acme => GET => $photo), @{ $fault{$with} }, $with);
         $waha->heal;
     }
 };
@@ -535,8 +534,7 @@ subtest 'a big file' => sub {
     $http->connect;
     setsockopt $http->{socket}, Socket::SOL_SOCKET(), Socket::SO_RCVBUF(),
                pack 'i', 65536;
-    $http->send($http->format('GET', $big, {
-        Authorization => 'Bearer ' . $api->token('acme') }));
+    $api->send($http, acme => GET => $big);
 
     ok(wait_for(sub {
         my $bits = '';
@@ -574,12 +572,8 @@ subtest 'a client that does not wait' => sub {
         $waha->fail(with => $with, match => '/api/files');
         $waha->clear_requests;
 
-        my @clients = map { $t->http } 1 .. 10;
-        for my $http (@clients) {
-            $http->connect;
-            $http->send($http->format('GET', $photo, {
-                Authorization => 'Bearer ' . $api->token('acme') }));
-        }
+        my @clients = map { $api->send($t->http, acme => GET => $photo) }
+                      1 .. 10;
 
         ok(wait_for(sub { $waha->requests == 10 }, 5), "$with: 10 requests");
         $_->reset for @clients;
@@ -592,56 +586,10 @@ subtest 'a client that does not wait' => sub {
 
 
 subtest 'secrets of WAHA' => sub {
-    my %where = (answers => join("\n", @seen), 'error.log' => $t->error_log,
-                 'access.log' => $api->log);
-
-    for my $secret (grep { length } $waha->secrets) {
-        for my $where (sort keys %where) {
-            ok(index($where{$where}, $secret) < 0, "$where: no $secret");
-        }
-    }
-
-    unlike($where{$_}, qr/SECRETOFBOLT|SECRETPAGE|SECRETCOOKIE/,
-           "$_: nothing of others") for sort keys %where;
+    $api->hides([ $waha->secrets,
+                  qw(SECRETOFBOLT SECRETPAGE SECRETCOOKIE) ],
+                answers => join "\n", @seen);
 };
-
-
-# version, status, and bytes of the body
-
-sub http2 {
-    my ($path, @more) = @_;
-
-    my @curl = ('curl', '-s', '--max-time', 10, '--http2-prior-knowledge',
-                '-o', '/dev/null', '-w',
-                '%{http_version} %{http_code} %{size_download}', '-H',
-                'Authorization: Bearer ' . $api->token('acme'), @more,
-                'http://127.0.0.1:' . $t->port(2) . $path);
-
-    open my $out, '-|', @curl or die "curl: $!";
-    my $text = <$out>;
-    close $out;
-
-    return $text;
-}
-
-
-sub memory {
-    my ($pid) = @_;
-
-    open my $fh, '<', "/proc/$pid/status" or die "$pid: $!";
-    my ($kb) = map { /^VmRSS:\s+(\d+)/ } <$fh>;
-
-    return $kb;
-}
-
-
-sub descriptors {
-    my ($pid) = @_;
-
-    my @fds = glob "/proc/$pid/fd/*";
-
-    return scalar @fds;
-}
 
 
 $t->done;

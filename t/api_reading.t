@@ -37,15 +37,12 @@ sub say {
 }
 
 
-# what is there, of the API; a reason to fail when it is none
+# the data of an answer, which has to be 200
 
 sub data {
     my ($path, $who) = @_;
 
-    my $r = $api->get($who // 'acme', $path);
-    is($r->{status}, 200, $path);
-
-    return $r->{json}{data};
+    return $api->ok($who // 'acme', GET => $path)->{data};
 }
 
 
@@ -159,30 +156,18 @@ subtest 'conversations' => sub {
 };
 
 
-# Follows "next" to the end, and lets $between happen on the way; the values
-# of member $key of the list $name.
+# The member $key of each row of the list $name, read page by page; $between
+# is called between two pages.
 
 sub walk {
     my ($path, $name, $key, $between) = @_;
 
-    my (@all, $next);
-    my $sign = $path =~ /\?/ ? '&' : '?';
+    my @lists = map { $_->{$name} } $api->pages('acme', $path, size => 7,
+                                                between => $between);
+    cmp_ok(scalar @$_, '<=', 7, 'a page is no longer than asked for')
+        for @lists;
 
-    do {
-        my $url = $path . $sign . 'size=7'
-                  . (defined $next ? "&after=$next" : '');
-        my $r = $api->get('acme', $url);
-        is($r->{status}, 200, 'a page') or return;
-
-        my $list = $r->{json}{data}{$name};
-        cmp_ok(@$list, '<=', 7, 'of the size that was asked for');
-
-        push @all, map { $_->{$key} } @$list;
-        $next = $r->{json}{data}{next};
-        $between->() if defined $next;
-    } while defined $next;
-
-    return @all;
+    return map { $_->{$key} } map { @$_ } @lists;
 }
 
 

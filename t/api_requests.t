@@ -9,8 +9,7 @@ my $pg = $t->postgres;
 $pg->organization('acme', session => 't1');
 $pg->organization('bolt', session => 't2');
 
-my %id = map { $_ => $pg->value("select id from organizations
-                                 where slug = '$_'") } qw(acme bolt);
+my %id = map { $_ => $pg->organization_id($_) } qw(acme bolt);
 
 my $api = Waha::Api->new($t, server => <<'EOF_CONF');
         location /any/ {
@@ -71,17 +70,6 @@ $t->webhook($t->message(id => 'A1', from => '4915112345678',
 my $contact = $pg->value("select id from contacts
                           where organization_slug = 'acme'");
 my $talk = "/api/whatsapp/conversations/$contact-t1/read";
-
-
-sub refused {
-    my ($r, $status, $code, $name) = @_;
-
-    is($r->{status}, $status, $name);
-    is($r->{json}{code}, $code, "its code is $code");
-    is($r->{json}{success}, JSON::PP::false, 'no success');
-    ok(length($r->{json}{error} // ''), 'with a sentence');
-    is($r->{headers}{'cache-control'}, 'no-store', 'kept by no cache');
-}
 
 
 subtest 'an answer' => sub {
@@ -402,8 +390,7 @@ subtest 'bodies' => sub {
         $http->connect;
         $http->send($http->format('POST', $talk, $headers, $body)
                     . $http->format('GET', '/api/whatsapp/contacts',
-                        { Authorization => 'Bearer '
-                                           . $api->token('acme') }));
+                                    bearer($api->token('acme'))));
 
         is($http->answer('POST')->{status}, 401, 'of a refused request');
         is($http->answer('GET')->{status}, 200, 'it is not the next one');
@@ -443,15 +430,10 @@ subtest 'a client that leaves' => sub {
     $lock->query("begin; select 1 from organizations where slug = 'bolt'
                   for update");
 
-    my $http = $t->http;
-    $http->connect;
-    $http->send($http->format('PUT', '/api/whatsapp/organizations/bolt',
-        { Authorization => 'Bearer ' . $api->token('operator') },
-        '{"name":"Late"}'));
+    my $http = $api->send($t->http, operator => PUT =>
+        '/api/whatsapp/organizations/bolt', { name => 'Late' });
 
-    ok(wait_for(sub { $pg->value("select count(*) from pg_stat_activity
-                                  where wait_event_type = 'Lock'") }, 10),
-       'while the database waits');
+    ok(wait_for(sub { $pg->blocked }, 10), 'while the database waits');
     $http->reset;
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
        'others are answered');
@@ -507,25 +489,19 @@ subtest 'the log' => sub {
 
 
 subtest 'HTTP/2' => sub {
-    my $curl = `curl --version 2>/dev/null`;
-    plan(skip_all => 'curl has no HTTP/2') if $curl !~ /HTTP2/;
+    plan(skip_all => 'curl has no HTTP/2') if !$api->has_http2;
 
-    my $url = 'http://127.0.0.1:' . $t->port(2);
-    my @curl = ('curl', '-s', '--http2-prior-knowledge', '-w',
-                "'%{http_version} %{http_code}'", '-H',
-                "'Authorization: Bearer " . $api->token('acme') . "'");
+    my $r = $api->http2(acme => GET => "/api/whatsapp/contacts/$contact");
+    is("$r->{version} $r->{status}", '2 200', 'reads');
+    is($r->{json}{data}{id}, $contact, 'the contact');
 
-    my $text = `@curl $url/api/whatsapp/contacts/$contact`;
-    like($text, qr/"id" ?: ?$contact\b.*2 200$/s, 'reads');
+    $r = $api->http2(acme => POST => $talk, { org => 'acme' });
+    is("$r->{version} $r->{status}", '2 200', 'writes');
 
-    $text = `@curl -d '{"org":"acme"}' $url$talk`;
-    like($text, qr/2 200$/, 'writes');
-
-    $text = `@curl -d '{"org":"bolt"}' $url$talk`;
-    like($text, qr/"forbidden".*2 403$/s, 'is refused');
-
-    $text = `@curl -X PUT $url$talk`;
-    like($text, qr/2 405$/, 'by its method, too');
+    refused($api->http2(acme => POST => $talk, { org => 'bolt' }),
+            403, 'forbidden', 'another organization');
+    refused($api->http2(acme => PUT => $talk),
+            405, 'method_not_allowed', 'another method');
 };
 
 $t->done;

@@ -1,10 +1,5 @@
-#!/usr/bin/perl
-
 # What workers remember of keys and organizations: not for long, and nothing
 # that the database has told to be over.
-
-use strict;
-use warnings;
 
 use Waha::Test;
 

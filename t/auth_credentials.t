@@ -1,17 +1,12 @@
-#!/usr/bin/perl
-
 # Who may come in where "waha_auth" is on: tokens of an identity provider,
 # API keys, and what nginx itself has found out.
 
-use strict;
-use warnings;
+use Waha::Test;
+use Waha::Token;
 
 use Digest::SHA qw(hmac_sha256);
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64url);
-
-use Waha::Test;
-use Waha::Token;
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;

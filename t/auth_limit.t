@@ -1,15 +1,10 @@
-#!/usr/bin/perl
-
 # Who guesses too often is not listened to for a while, wherever the workers
 # and whatever the configuration that is loaded meanwhile.
 
-use strict;
-use warnings;
-
-use IO::Socket::INET ();
-
 use Waha::Test;
 use Waha::Token;
+
+use IO::Socket::INET ();
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;

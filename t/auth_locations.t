@@ -1,10 +1,5 @@
-#!/usr/bin/perl
-
 # "waha_auth" with the rest of nginx: files, proxies, redirects, other ways to
 # allow and to deny, subrequests, HTTP/2 and mistakes in nginx.conf.
-
-use strict;
-use warnings;
 
 use Waha::Test;
 use Waha::Token;

@@ -1,15 +1,10 @@
-#!/usr/bin/perl
-
 # The configurations of conf.examples are accepted as they stand, once the
 # files that they name are there.
 
-use strict;
-use warnings;
+use Waha::Test;
 
 use Cwd ();
 use File::Basename ();
-
-use Waha::Test;
 
 my $root = Cwd::abs_path(File::Basename::dirname($0) . '/..');
 my $t = Waha::Test->new;

@@ -1,13 +1,9 @@
-#!/usr/bin/perl
-
 # README lists what the code has: directives, variables, routes and codes.
 
-use strict;
-use warnings;
+use Waha::Test;
 
 use Cwd ();
 use File::Basename ();
-use Test::More;
 
 my $root = Cwd::abs_path(File::Basename::dirname($0) . '/..');
 my $readme = text('README.md');

@@ -2,6 +2,7 @@
 
 use Waha::Test;
 use Waha::Fault;
+
 use Time::HiRes ();
 
 my $t = Waha::Test->new(timeout => 3600);

@@ -1,9 +1,4 @@
-#!/usr/bin/perl
-
 # Mistakes in nginx.conf are told with what is wrong and what to do.
-
-use strict;
-use warnings;
 
 use Waha::Test;
 

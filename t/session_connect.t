@@ -1,5 +1,3 @@
-#!/usr/bin/perl
-
 # Connecting a session: once however often and wherever it is asked for,
 # repaired whatever was wrong, one step after the other failing.
 

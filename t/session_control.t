@@ -1,5 +1,3 @@
-#!/usr/bin/perl
-
 # The life of a session: what each operation does at WAHA and tells, in every
 # status, and what becomes of it when WAHA fails.
 

@@ -1,5 +1,3 @@
-#!/usr/bin/perl
-
 # What links a phone to a session: QR codes as a picture, as JSON and as
 # text, pairing codes, passkeys; what is told while there are none.
 

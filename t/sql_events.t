@@ -2,6 +2,7 @@
 
 use Waha::Test;
 use Waha::Ingest;
+
 use JSON::PP ();
 
 my $t = Waha::Test->new;

@@ -3,6 +3,7 @@
 
 use Waha::Test;
 use Waha::Reply;
+
 use Digest::SHA ();
 
 my $t = Waha::Test->new;

@@ -4,6 +4,7 @@
 use Waha::Test;
 use Waha::Ingest;
 use Waha::Reply;
+
 use Time::HiRes ();
 
 my $t = Waha::Test->new;

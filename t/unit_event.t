@@ -1,19 +1,15 @@
-#!/usr/bin/perl
-
 # src/event alone, under ASan and UBSan: what each webhook of WAHA becomes,
 # and what becomes of bytes that WAHA would never send.
 
-use strict;
-use warnings;
-use utf8;
+use Waha::Test;
 
+use utf8;
 use Cwd qw(abs_path);
 use Digest::SHA qw(hmac_sha256_hex hmac_sha512_hex);
 use File::Basename qw(basename dirname);
 use File::Temp ();
 use IPC::Open2;
 use JSON::PP ();
-use Test::More;
 use Time::HiRes ();
 
 my $root = abs_path(dirname(__FILE__) . '/..');

@@ -1,14 +1,10 @@
-#!/usr/bin/perl
-
 # The fuzz targets hold for their corpus and for a moment more; "make fuzz"
 # runs them for longer.
 
-use strict;
-use warnings;
+use Waha::Test;
 
 use File::Basename qw(dirname);
 use File::Temp ();
-use Test::More;
 
 plan(skip_all => 'no clang: see "make fuzz"')
     if system('command -v ${CLANG:-clang} > /dev/null 2>&1') != 0;

@@ -1,10 +1,7 @@
-#!/usr/bin/perl
-
 # The reader of tokens alone, under ASan and UBSan: which keys it takes, which
 # tokens it accepts, and what it makes of those that somebody forged.
 
-use strict;
-use warnings;
+use Waha::Test;
 
 use Cwd qw(abs_path);
 use Digest::SHA qw(hmac_sha256);
@@ -14,7 +11,6 @@ use IPC::Open2;
 use JSON::PP ();
 use MIME::Base64 qw(decode_base64 encode_base64 encode_base64url);
 use Math::BigInt;
-use Test::More;
 
 my $root = abs_path(dirname(__FILE__) . '/..');
 my $json = JSON::PP->new->utf8->canonical;

@@ -1,18 +1,13 @@
-#!/usr/bin/perl
-
 # The stand-in for WAHA does what WAHA does, and fails as it is told to.
 
-use strict;
-use warnings;
+use Waha::Test;
+use Waha::Message ();
+use Waha::Process ();
 
 use IO::Socket::INET ();
 use JSON::PP ();
 use MIME::Base64 ();
 use Time::HiRes ();
-
-use Waha::Message ();
-use Waha::Process ();
-use Waha::Test;
 
 my $t = Waha::Test->new(timeout => 60);
 

@@ -1,9 +1,4 @@
-#!/usr/bin/perl
-
 # What the sender of a webhook is told, and what stands in the database then.
-
-use strict;
-use warnings;
 
 use Waha::Test;
 

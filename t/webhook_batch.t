@@ -1,10 +1,5 @@
-#!/usr/bin/perl
-
 # Events leave alone while the database is idle, together while it is busy,
 # and nobody waits for somebody else's trouble.
-
-use strict;
-use warnings;
 
 use Waha::Test;
 

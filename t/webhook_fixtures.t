@@ -1,17 +1,12 @@
-#!/usr/bin/perl
-
 # Every delivery that WAHA made, over HTTP: in order, backwards and shuffled
 # the same rows stand in the database.
 
-use strict;
-use warnings;
-use utf8;
+use Waha::Test;
 
+use utf8;
 use File::Basename qw(basename dirname);
 use JSON::PP ();
 use List::Util qw(shuffle);
-
-use Waha::Test;
 
 my $t = Waha::Test->new;
 my $json = JSON::PP->new->utf8;

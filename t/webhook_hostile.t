@@ -1,19 +1,14 @@
-#!/usr/bin/perl
-
 # What WAHA would never send, or somebody makes it send: signed bodies that
 # break parsers and databases.  Each has a defined answer, and a text is stored
 # as it was sent or says that it was changed.
 
-use strict;
-use warnings;
-use utf8;
+use Waha::Test;
 
+use utf8;
 use Digest::SHA qw(sha256_hex);
 use File::Basename qw(basename dirname);
 use JSON::PP ();
 use Time::HiRes ();
-
-use Waha::Test;
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;

@@ -1,10 +1,5 @@
-#!/usr/bin/perl
-
 # Groups, statuses, newsletters and broadcasts never make contacts; numbers
 # can be restricted and blocked.
-
-use strict;
-use warnings;
 
 use Waha::Test;
 

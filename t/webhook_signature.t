@@ -1,13 +1,8 @@
-#!/usr/bin/perl
-
 # Only who knows a key is heard, and only for the sessions of that key.
 
-use strict;
-use warnings;
+use Waha::Test;
 
 use Digest::SHA qw(hmac_sha256_hex hmac_sha512_hex);
-
-use Waha::Test;
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;

@@ -1,10 +1,5 @@
-#!/usr/bin/perl
-
 # Which organization an event belongs to: the signed session decides, other
 # sources help where the operator lets them, and two that differ are refused.
-
-use strict;
-use warnings;
 
 use Waha::Test;
 

@@ -16,6 +16,9 @@ use strict;
 use warnings;
 
 use JSON::PP ();
+use Test::More ();
+
+use Waha::HTTP;
 
 my $json = JSON::PP->new->utf8->canonical;
 
@@ -76,19 +79,121 @@ sub token {
 }
 
 
-# body: a hash that is sent as JSON, or bytes
+# A request and its answer.  body: a hash that is sent as JSON, or bytes.
 
 sub request {
-    my ($self, $who, $method, $path, $body, %headers) = @_;
-
-    $body = $json->encode($body) if ref $body;
+    my ($self, @request) = @_;
 
     my $http = $self->{http} //= $self->{t}->http;
 
-    return $http->request($method, $path, {
-        defined $who ? (Authorization => 'Bearer ' . $self->token($who)) : (),
-        defined $body ? ('Content-Type' => 'application/json') : (),
-        %headers }, $body);
+    return $http->request($self->_complete(@request));
+}
+
+
+# the same by a client of its own, whose answer() comes later; the client
+
+sub send {
+    my ($self, $http, @request) = @_;
+
+    $http->connect or die 'no connection to nginx';
+    $http->send($http->format($self->_complete(@request)))
+        or die 'nginx takes no request';
+
+    return $http;
+}
+
+
+# the JSON of an answer that has to be 200
+
+sub ok {
+    my ($self, $who, $method, $path, $body, $name) = @_;
+
+    my $r = $self->request($who, $method, $path, $body);
+    $name //= "$method $path";
+
+    Test::More::is($r->{status}, 200, "$name: status 200")
+        or Test::More::diag($r->{body});
+    Test::More::is($r->{json}{success}, JSON::PP::true,
+                   "$name: success is true");
+
+    return $r->{json};
+}
+
+
+# The data of each page of a list, to its end.  size: of a page; between: is
+# called before each page but the first.
+
+sub pages {
+    my ($self, $who, $path, %o) = @_;
+
+    my @pages;
+    my $url = $path . ($path =~ /\?/ ? '&' : '?') . "size=$o{size}";
+    my $next = '';
+
+    while (defined $next) {
+        $o{between}->() if $o{between} && @pages;
+        push @pages, $self->ok($who, GET => $url . $next)->{data};
+        last if @pages > 1000;
+
+        $next = $pages[-1]{next};
+        $next = "&after=$next" if defined $next;
+    }
+
+    return @pages;
+}
+
+
+# A request over HTTP/2, by curl: status, version, headers, body, json.
+# options: of curl.
+
+sub http2 {
+    my ($self, $who, $method, $path, $body, @options) = @_;
+
+    my @curl = ('curl', '-s', '-i', '--max-time', 10,
+                '--http2-prior-knowledge', '-w',
+                "\n%{http_version} %{http_code}",
+                $method eq 'HEAD' ? '-I' : ('-X', $method),
+                '-H', 'Authorization: Bearer ' . $self->token($who),
+                defined $body ? ('-d', ref $body ? $json->encode($body)
+                                                 : $body) : (),
+                @options, 'http://127.0.0.1:' . $self->{t}->port(2) . $path);
+
+    open my $out, '-|', @curl or die "curl: $!";
+    local $/;
+    my ($answer, $version, $status) = <$out> =~ /^(.*)\n(\S+) (\d+)\z/s;
+    close $out;
+
+    my ($head, $text) = $answer =~ /^(HTTP.*?\r\n)\r\n(.*)\z/s;
+    my %headers = ($head // '') =~ /^([\w-]+):\s*(.*?)\r$/mg;
+
+    return { status => $status, version => $version, headers => \%headers,
+             body => $text // '',
+             json => scalar eval { JSON::PP::decode_json($text) } };
+}
+
+
+# whether curl speaks HTTP/2
+
+sub has_http2 { return `curl --version 2>/dev/null` =~ /HTTP2/ }
+
+
+# Tests that no secret of WAHA, given as a list, is in a log, nor in the texts
+# that are given by name.
+
+sub hides {
+    my ($self, $secrets, %text) = @_;
+
+    $text{'error.log'} = $self->{t}->error_log;
+    $text{'access.log'} = $self->log;
+
+    for my $where (sort keys %text) {
+        Test::More::ok(length $text{$where}, "$where: there is a text");
+
+        for my $secret (grep { length } @$secrets) {
+            Test::More::ok(index($text{$where}, $secret) < 0,
+                           "$where does not show $secret");
+        }
+    }
 }
 
 
@@ -103,21 +208,29 @@ sub delete { my ($self, $who, @r) = @_; $self->request($who, 'DELETE', @r) }
 sub log {
     my ($self) = @_;
 
-    return $self->{t}->nginx->_file('api.log');
+    return $self->{t}->nginx->log('api.log');
+}
+
+
+# what is needed to send a request
+
+sub _complete {
+    my ($self, $who, $method, $path, $body, %headers) = @_;
+
+    $body = $json->encode($body) if ref $body;
+
+    return ($method, $path, {
+        defined $who ? %{ bearer($self->token($who)) } : (),
+        defined $body ? ('Content-Type' => 'application/json') : (),
+        %headers }, $body);
 }
 
 
 sub _token {
     my ($self, $who) = @_;
 
-    return $self->{pg}->value("select waha.create_operator_key('test')")
-        if $who eq 'operator';
-
-    my ($slug, $scopes) = split /:/, $who;
-    my $given = defined $scopes ? "'$scopes'" : 'null';
-
-    return $self->{pg}->value("select data->>'key' from
-        waha.create_api_key('$slug', 'test', $given, null)");
+    return $self->{pg}->operator_key if $who eq 'operator';
+    return $self->{pg}->api_key(split /:/, $who);
 }
 
 

@@ -14,6 +14,7 @@ use warnings;
 use Test::More ();
 use Time::HiRes ();
 
+use Waha::File;
 use Waha::Load;
 use Waha::Process qw(wait_for);
 
@@ -144,17 +145,12 @@ sub _run {
 }
 
 
-# nothing under way, and no transaction left open
+# nothing is under way, and no transaction is left open
 
 sub _quiet {
     my ($self) = @_;
 
-    return wait_for(sub {
-        $self->{pg}->value(<<'EOF_SQL') == 0;
-select count(*) from pg_stat_activity
- where application_name = 'nginx-waha' and state <> 'idle'
-EOF_SQL
-    }, 10);
+    return wait_for(sub { !$self->{pg}->backends(q{state <> 'idle'}) }, 10);
 }
 
 
@@ -163,11 +159,9 @@ EOF_SQL
 sub _count {
     my ($self, $messages, $prefix, $tag) = @_;
 
-    my $file = $self->{test}->dir . "/$tag.sent";
-    open my $fh, '>', $file or die "$file: $!";
-    print $fh join("\t", @$_{qw(organization id phone class digest)}), "\n"
-        for values %$messages;
-    close $fh;
+    my $file = spew($self->{test}->dir . "/$tag.sent", join '', map {
+        join("\t", @$_{qw(organization id phone class digest)}) . "\n"
+    } values %$messages);
 
     my $row = $self->{pg}->rows(<<"EOF_SQL")->[0];
 create temp table sent (organization text, id text, phone text, class text,
@@ -228,20 +222,6 @@ sub moved {
     my ($self, $pg) = @_;
 
     $self->{pg} = $pg;
-}
-
-
-# backends that serve the module
-
-sub backends {
-    my ($self, $condition) = @_;
-
-    $condition = $condition ? "and $condition" : '';
-
-    return map { $_->[0] } @{ $self->{pg}->rows(<<"EOF_SQL") };
-select pid from pg_stat_activity
- where application_name = 'nginx-waha' $condition
-EOF_SQL
 }
 
 

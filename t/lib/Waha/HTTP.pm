@@ -12,8 +12,17 @@ use JSON::PP ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_LINGER);
 use Time::HiRes ();
 
+use Exporter qw(import);
+our @EXPORT = qw(bearer);
 
-# host, port, timeout (seconds for one answer, 10)
+
+# the header that carries a token or an API key
+
+sub bearer { return { Authorization => "Bearer $_[0]" } }
+
+
+# host, port, from (the client's own address), timeout (seconds for one
+# answer, 10)
 
 sub new {
     my ($class, %o) = @_;
@@ -23,12 +32,14 @@ sub new {
 }
 
 
-# A request and its answer: { status, headers, body, json, reused }.  With
-# no answer status is 0 and error is 'connect', 'send', 'timeout' or 'closed'.
+# A request and its answer: { status, headers, body, json, reused, seconds }.
+# Without an answer status is 0 and error is 'connect', 'send', 'timeout' or
+# 'closed'.
 
 sub request {
     my ($self, $method, $path, $headers, $body) = @_;
 
+    my $start = Time::HiRes::time();
     my $reused = $self->{socket} ? 1 : 0;
 
     $self->connect or return $self->_failed('connect');
@@ -37,6 +48,7 @@ sub request {
 
     my $answer = $self->answer($method);
     $answer->{reused} = $reused;
+    $answer->{seconds} = Time::HiRes::time() - $start;
 
     return $answer;
 }
@@ -73,7 +85,9 @@ sub connect {
     return $self->{socket} if $self->{socket};
 
     my $socket = IO::Socket::INET->new(PeerAddr => $self->{host},
-        PeerPort => $self->{port}, Proto => 'tcp') or return;
+        PeerPort => $self->{port}, Proto => 'tcp',
+        defined $self->{from} ? (LocalAddr => $self->{from}) : ())
+        or return;
 
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
     $socket->blocking(0);

@@ -13,7 +13,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT = qw(message status call_sql outcome outcomes empty_sql stored
+our @EXPORT = qw(message new_message status call_sql outcome outcomes empty_sql stored
                  difference quote @arguments);
 
 our @arguments = qw(provider instance session kind direction chat message_id
@@ -25,11 +25,19 @@ our @columns = qw(position action organization tenant_id contact_id
                   activity_id code);
 
 
+my $number = 0;
+
+
 sub message {
     return { provider => 'waha', session => 't1', kind => 'message',
             direction => 'inbound', chat => 'person', type => 'text',
             body => 'hi', sent_at => 1795226560000, metadata => '{}', @_ };
 }
+
+
+# a message with an id that no other one has
+
+sub new_message { return message(message_id => 'A' . ++$number, @_) }
 
 
 sub status {

@@ -9,8 +9,11 @@ use Digest::SHA ();
 use JSON::PP ();
 use Time::HiRes ();
 
+use Waha::File;
+
 use Exporter qw(import);
-our @EXPORT_OK = qw(sign event message session_status encode);
+our @EXPORT_OK = qw(sign event message session_status encode fixtures
+                    fixture);
 
 my $json = JSON::PP->new->utf8->canonical;
 my $sequence = 0;
@@ -95,6 +98,29 @@ sub message {
                  $o{session} // 't1', $payload,
                  map { exists $o{$_} ? ($_ => $o{$_}) : () }
                      qw(metadata me engine));
+}
+
+
+# names of the deliveries that WAHA made, in their order
+
+sub fixtures {
+    my @names = sort map { m{([^/]+)\.body\z} }
+                     glob root() . '/t/fixtures/waha/*.body';
+
+    return @names;
+}
+
+
+# one of them: its body and its headers
+
+sub fixture {
+    my ($name) = @_;
+
+    my $path = root() . "/t/fixtures/waha/$name";
+    my %headers = map { /^([^:]+): (.*?)\r?$/ ? ($1 => $2) : () }
+                  split /\n/, slurp("$path.headers");
+
+    return (slurp("$path.body"), \%headers);
 }
 
 

@@ -5,17 +5,13 @@ package Waha::Nginx;
 use strict;
 use warnings;
 
-use Cwd ();
-use File::Basename ();
-
+use Waha::File;
 use Waha::Process qw(spawn reap alive wait_for free_port children_of);
 
 # nginx frees little of its configuration before it ends
 
 $ENV{ASAN_OPTIONS} //= 'detect_leaks=0';
 $ENV{UBSAN_OPTIONS} //= 'print_stacktrace=1';
-
-my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 
 
 # dir, conf, workers (1), vars ({ NAME => value } for %%NAME%%)
@@ -48,7 +44,7 @@ sub conf {
     my ($self, $text) = @_;
 
     my $module = $ENV{TEST_NGINX_MODULE}
-                 // "$root/build/ngx_http_waha_module.so";
+                 // root() . '/build/ngx_http_waha_module.so';
     my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : 'info';
     my $dir = $self->{dir};
 
@@ -84,11 +80,7 @@ sub conf {
 sub write {
     my ($self, $name, $text) = @_;
 
-    open my $fh, '>', "$self->{dir}/$name" or die "$self->{dir}/$name: $!";
-    print $fh $text;
-    close $fh or die "$self->{dir}/$name: $!";
-
-    return "$self->{dir}/$name";
+    return spew("$self->{dir}/$name", $text);
 }
 
 
@@ -129,7 +121,7 @@ sub start {
 
     return $self if $state eq 'up';
 
-    die "nginx does not start:\n" . $self->_file('stderr.log')
+    die "nginx does not start:\n" . $self->log('stderr.log')
         . $self->error_log;
 }
 
@@ -189,8 +181,17 @@ sub worker_pids {
 }
 
 
-sub error_log  { return $_[0]->_file('error.log') }
-sub access_log { return $_[0]->_file('access.log') }
+# the text of a log in nginx's directory; empty while there is none
+
+sub log {
+    my ($self, $name) = @_;
+
+    return -e "$self->{dir}/$name" ? slurp("$self->{dir}/$name") : '';
+}
+
+
+sub error_log  { return $_[0]->log('error.log') }
+sub access_log { return $_[0]->log('access.log') }
 
 
 # an [alert] that the test itself provokes
@@ -208,7 +209,7 @@ sub complaints {
     my ($self) = @_;
 
     my @bad = grep { /\[alert\]|Sanitizer|runtime error|open socket/ }
-              split /\n/, $self->_file('stderr.log') . $self->error_log;
+              split /\n/, $self->log('stderr.log') . $self->error_log;
 
     for my $pattern (@{ $self->{allowed} }) {
         @bad = grep { $_ !~ $pattern } @bad;
@@ -225,15 +226,6 @@ sub _command {
 
     return ($self->{binary}, '-p', $self->{dir},
             '-c', "$self->{dir}/nginx.conf", '-e', "$self->{dir}/error.log");
-}
-
-
-sub _file {
-    my ($self, $name) = @_;
-
-    open my $fh, '<', "$self->{dir}/$name" or return '';
-    local $/;
-    return <$fh> // '';
 }
 
 

@@ -6,15 +6,12 @@ package Waha::Postgres;
 use strict;
 use warnings;
 
-use Cwd ();
 use Fcntl qw(:flock);
-use File::Basename ();
 use File::Path ();
 use POSIX ();
 
+use Waha::File;
 use Waha::Process qw(spawn reap alive wait_for within free_port);
-
-my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 
 
 # dir, conf (lines of postgresql.conf), install (1: sql/install.sql is run)
@@ -151,14 +148,30 @@ sub reload {
 }
 
 
-sub install {
-    my ($self) = @_;
+# Runs sql/install.sql.  user, dbname; crm_schema: where the tables of the
+# CRM are; file: another version of install.sql.
 
-    $self->_psql([ '-f', "$root/sql/install.sql" ]);
+sub install {
+    my ($self, %o) = @_;
+
+    my $schema = $o{crm_schema};
+
+    return $self->_psql([ defined $schema ? ('-v', "crm_schema=$schema") : (),
+                          '-f', $o{file} // root() . '/sql/install.sql' ],
+                        '', %o);
 }
 
 
-# runs SQL as the administrator; what it prints, trimmed
+# the same, where it may fail: what psql says, nothing when all is well
+
+sub try_install {
+    my ($self, @options) = @_;
+
+    return eval { $self->install(@options) } // $@;
+}
+
+
+# Runs SQL as the administrator; what it prints, trimmed.  user, dbname.
 
 sub psql {
     my ($self, $sql, %o) = @_;
@@ -167,6 +180,15 @@ sub psql {
     $out =~ s/\s+\z//;
 
     return $out;
+}
+
+
+# the error of SQL that has to fail; nothing when it does not
+
+sub error {
+    my ($self, $sql, %o) = @_;
+
+    return eval { $self->psql($sql, %o); 1 } ? '' : $@;
 }
 
 
@@ -228,8 +250,8 @@ sub admin_dsn {
 }
 
 
-# An organization that takes webhooks; slug, then enabled, name, country_code,
-# session (name, or list of names).
+# Makes an organization that takes webhooks: slug, then enabled, name,
+# country_code, session (name, or list of names).
 
 sub organization {
     my ($self, $slug, %o) = @_;
@@ -254,13 +276,84 @@ sub organization {
 }
 
 
-sub log {
+# the number of an organization
+
+sub organization_id {
+    my ($self, $slug) = @_;
+
+    return $self->value('select id from waha.organizations where slug = '
+                        . _quote($slug));
+}
+
+
+# a new API key of an organization: slug, scopes (null: all), expires_in (s)
+
+sub api_key {
+    my ($self, $slug, $scopes, $expires_in) = @_;
+
+    return $self->value("select data->>'key' from waha.create_api_key("
+        . join(', ', map { _quote($_) } $slug, 'test', $scopes, $expires_in)
+        . ')');
+}
+
+
+sub operator_key {
     my ($self) = @_;
 
-    open my $fh, '<', $self->{log} or return '';
-    local $/;
-    return <$fh> // '';
+    return $self->value("select waha.create_operator_key('test')");
 }
+
+
+# pids of the backends that serve the module, those alone that fit an SQL
+# condition on pg_stat_activity
+
+sub backends {
+    my ($self, $condition) = @_;
+
+    $condition //= 'true';
+
+    my @pids = map { $_->[0] } @{ $self->rows(<<"EOF_SQL") };
+select pid from pg_stat_activity
+ where application_name = 'nginx-waha' and ($condition)
+EOF_SQL
+
+    return @pids;
+}
+
+
+# how many of them wait for a lock
+
+sub blocked {
+    my ($self) = @_;
+
+    return scalar $self->backends(q{wait_event_type = 'Lock'});
+}
+
+
+# ends the connections of the module, as an administrator may; they are gone
+# when this returns
+
+sub terminate_backends {
+    my ($self) = @_;
+
+    $self->psql(<<'EOF_SQL');
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+ where application_name = 'nginx-waha'
+EOF_SQL
+}
+
+
+# how many deadlocks there were
+
+sub deadlocks {
+    my ($self) = @_;
+
+    return $self->value('select deadlocks from pg_stat_database '
+                        . 'where datname = current_database()');
+}
+
+
+sub log { return -e $_[0]{log} ? slurp($_[0]{log}) : '' }
 
 
 sub _pids { return within($_[0]{data}) }
@@ -286,7 +379,9 @@ sub _psql {
 
     open my $err, '+>', undef or die $!;
     my @cmd = ("$self->{bin}/psql", '-X', '-q', '-v', 'ON_ERROR_STOP=1',
-               '-d', $self->_conninfo($o{user} // 'postgres'), @$options);
+               '-d', $self->_conninfo($o{user} // 'postgres',
+                   defined $o{dbname} ? (dbname => $o{dbname}) : ()),
+               @$options);
 
     my $pid = open my $out, '-|';
     die "fork: $!" unless defined $pid;
@@ -319,7 +414,7 @@ sub _template {
 
     my ($version) = `$self->{bin}/postgres --version` =~ /(\d+)/;
     my $owner = $self->{user} // getpwuid $>;
-    my $build = "$root/build";
+    my $build = root() . '/build';
     my $template = "$build/postgres-$version-$owner";
 
     File::Path::make_path($build);
@@ -338,10 +433,7 @@ sub _template {
     my $pid = spawn(cmd => [ '/bin/sh', '-c', $sh ], user => $self->{user},
                     dir => $self->{dir}, log => $log);
 
-    if (reap($pid, 120)) {
-        open my $fh, '<', $log;
-        die "initdb failed:\n", <$fh>;
-    }
+    die "initdb failed:\n", slurp($log) if reap($pid, 120);
 
     _run('cp', '-a', $data, "$template.new");
     rename "$template.new", $template or die "rename $template: $!";
@@ -427,8 +519,8 @@ sub new {
 
     $out->blocking(0);
 
-    my $self = bless { in => $in, out => $out, pid => $pid, buffer => '',
-                       number => 0 }, $class;
+    my $self = bless { pg => $pg, in => $in, out => $out, pid => $pid,
+                       buffer => '', number => 0 }, $class;
     $self->{backend} = $self->query('select pg_backend_pid()');
 
     return $self;
@@ -436,6 +528,18 @@ sub new {
 
 
 sub backend { return $_[0]{backend} }
+
+
+# true as soon as what async() started waits for a lock
+
+sub wait_blocked {
+    my ($self) = @_;
+
+    return wait_for(sub {
+        $self->{pg}->value("select 1 from pg_stat_activity "
+            . "where wait_event_type = 'Lock' and pid = $self->{backend}");
+    });
+}
 
 
 # runs SQL and waits for it; dies of its error

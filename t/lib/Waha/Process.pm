@@ -18,7 +18,8 @@ use Time::HiRes ();
 
 use Exporter qw(import);
 our @EXPORT_OK = qw(spawn child reap alive kill_hard wait_for free_port
-                    guard_dir guard_end within children_of);
+                    guard_dir guard_end within children_of memory
+                    descriptors);
 
 my $guard;              # pipe to the guard process
 my $guard_pid;
@@ -194,6 +195,27 @@ sub within {
     }
 
     return grep { $_ != $$ } @pids;
+}
+
+
+# the memory of a process, in KB
+
+sub memory {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/status" or die "/proc/$pid/status: $!";
+    my ($kb) = map { /^VmRSS:\s+(\d+)/ } <$fh>;
+
+    return $kb;
+}
+
+
+# how many files and connections a process has open
+
+sub descriptors {
+    my ($pid) = @_;
+
+    return scalar(my @open = glob "/proc/$pid/fd/*");
 }
 
 

@@ -13,7 +13,7 @@ use Exporter 'import';
 use JSON::PP ();
 use Waha::Ingest ();
 
-our @EXPORT = qw(reply code reply_sql decode);
+our @EXPORT = qw(reply code pages reply_sql decode);
 
 my $json = JSON::PP->new->utf8->allow_nonref;
 
@@ -40,6 +40,24 @@ sub reply {
 
 sub code {
     return reply(@_)->{code} // '';
+}
+
+
+# The data of each page of a list, to its end: the arguments before "after"
+# and those that follow it.
+
+sub pages {
+    my ($pg, $name, $before, $behind) = @_;
+
+    my ($after, @pages);
+
+    do {
+        push @pages, reply($pg, $name, @$before, $after, @$behind)->{data};
+        die "$name has no end" if @pages > 1000;
+        $after = $pages[-1]{next};
+    } while (defined $after);
+
+    return @pages;
 }
 
 

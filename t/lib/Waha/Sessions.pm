@@ -16,8 +16,6 @@ use warnings;
 
 use parent 'Waha::Api';
 
-use JSON::PP ();
-
 use Waha::Process qw(free_port);
 
 
@@ -52,27 +50,6 @@ EOF_CONF
     $self->{url} = $url;
 
     return $self;
-}
-
-
-# a request over HTTP/2, by curl: status, version, body, json; args of curl
-
-sub http2 {
-    my ($self, $who, $method, $path, $body, @args) = @_;
-
-    my @curl = ('curl', '-s', '--max-time', 10, '--http2-prior-knowledge',
-                '-w', "\n%{http_version} %{http_code}", '-X', $method, '-H',
-                'Authorization: Bearer ' . $self->token($who),
-                defined $body ? ('-d', JSON::PP::encode_json($body)) : (),
-                @args, 'http://127.0.0.1:' . $self->{t}->port(2) . $path);
-
-    open my $out, '-|', @curl or die "curl: $!";
-    local $/;
-    my ($answer, $version, $status) = <$out> =~ /^(.*)\n(\S+) (\d+)\z/s;
-    close $out;
-
-    return { status => $status, version => $version, body => $answer,
-             json => scalar eval { JSON::PP::decode_json($answer) } };
 }
 
 

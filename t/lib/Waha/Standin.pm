@@ -152,6 +152,20 @@ sub requests {
 }
 
 
+# What was asked of WAHA since the last call, as "POST /t1/start" (without
+# "/api/sessions"): what changes something, with all => 1 every request.
+
+sub asked {
+    my ($self, %o) = @_;
+
+    my @asked = map { "$_->{method} $_->{uri}" =~ s{/api/sessions}{}r }
+                $self->requests;
+    $self->clear_requests;
+
+    return $o{all} ? @asked : grep { !/^GET / } @asked;
+}
+
+
 sub clear_requests { return $_[0]->_command('clear_requests') }
 
 

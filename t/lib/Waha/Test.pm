@@ -18,11 +18,11 @@ package Waha::Test;
 use strict;
 use warnings;
 
-use Cwd ();
-use File::Basename ();
 use File::Temp ();
+use JSON::PP ();
 use Test::More ();
 
+use Waha::File;
 use Waha::HTTP;
 use Waha::Message ();
 use Waha::Nginx;
@@ -30,7 +30,6 @@ use Waha::Postgres;
 use Waha::Process qw(wait_for);
 use Waha::Standin;
 
-my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 my $current;
 
 
@@ -67,7 +66,8 @@ sub import {
     *{"${caller}::$_"} = \&{"Test::More::$_"}
         for qw(ok is isnt like unlike cmp_ok is_deeply pass fail diag note
                plan done_testing BAIL_OUT subtest explain);
-    *{"${caller}::wait_for"} = \&wait_for;
+    *{"${caller}::$_"} = \&$_
+        for qw(wait_for root source sources slurp spew bearer refused);
 }
 
 
@@ -176,6 +176,25 @@ sub webhook {
 }
 
 
+# The same without waiting: the client, whose answer() comes later.  bytes: so
+# many of the body only.
+
+sub send_webhook {
+    my ($self, $body, %o) = @_;
+
+    my $http = $o{http} // $self->http;
+    my $request = $http->format('POST', $o{path} // '/api/whatsapp/webhook',
+                                $self->headers($body, %o), $body);
+
+    substr($request, $o{bytes} - length $body) = '' if defined $o{bytes};
+
+    $http->connect or die 'no connection to nginx';
+    $http->send($request) or die 'nginx takes no request';
+
+    return $http;
+}
+
+
 # the headers of WAHA's request
 
 sub headers {
@@ -205,16 +224,25 @@ sub session_status {
 }
 
 
-# a delivery as WAHA made it: its body and its headers
+sub fixtures { return Waha::Message::fixtures() }
+sub fixture  { my $self = shift; return Waha::Message::fixture(@_) }
 
-sub fixture {
-    my ($self, $name) = @_;
 
-    my $path = "$root/t/fixtures/waha/$name";
-    my %headers = map { /^([^:]+): (.*?)\r?$/ ? ($1 => $2) : () }
-                  split /\n/, _slurp("$path.headers");
+# tests that an answer of the webhook or of the API refuses with a status and
+# a code
 
-    return (_slurp("$path.body"), \%headers);
+sub refused {
+    my ($r, $status, $code, $name) = @_;
+
+    Test::More::is($r->{status}, $status, "$name: status $status")
+        or Test::More::diag($r->{body});
+    Test::More::is($r->{json}{code}, $code, "$name: code $code");
+    Test::More::is($r->{json}{success}, JSON::PP::false,
+                   "$name: success is false");
+    Test::More::ok(length($r->{json}{error} // ''),
+                   "$name: a sentence says why");
+    Test::More::is($r->{headers}{'cache-control'}, 'no-store',
+                   "$name: no cache may keep it");
 }
 
 
@@ -249,15 +277,6 @@ sub _end {
     $_->stop for @{ $self->{postgres} };
 
     return @bad;
-}
-
-
-sub _slurp {
-    my ($path) = @_;
-
-    open my $fh, '<', $path or die "$path: $!";
-    local $/;
-    return <$fh>;
 }
 
 

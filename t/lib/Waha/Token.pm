@@ -10,8 +10,14 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(hmac_sha256);
+use File::Temp ();
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64url);
+
+use Waha::File;
+
+use Exporter qw(import);
+our @EXPORT_OK = qw(openssl sign);
 
 my $json = JSON::PP->new->utf8->canonical;
 
@@ -41,12 +47,12 @@ sub file {
 
     if ($alg eq 'HS256') {
         $self->{secret} = 'a secret of more than thirty-two bytes';
-        _write($file, $self->{secret});
+        spew($file, $self->{secret});
 
     } else {
         my $key = "$self->{dir}/$alg.key";
-        _openssl("genpkey -algorithm $options{$alg} -out $key");
-        _openssl("pkey -in $key -pubout -out $file");
+        openssl("genpkey -algorithm $options{$alg} -out $key");
+        openssl("pkey -in $key -pubout -out $file");
     }
 
     return $file;
@@ -65,27 +71,34 @@ sub token {
                          ref $claims ? { exp => time + 600, %$claims }
                                      : $claims;
 
-    my $sign = $o{sign} // sub { $self->sign($alg, $_[0]) };
+    my $sign = $o{sign} // sub { $self->_signature($alg, $_[0]) };
 
     return $text . '.' . encode_base64url($sign->($text));
 }
 
 
-sub sign {
+sub _signature {
     my ($self, $alg, $text) = @_;
 
-    my $file = $self->file($alg);
+    $self->file($alg);
 
     return hmac_sha256($text, $self->{secret}) if $alg eq 'HS256';
+    return sign($alg, "$self->{dir}/$alg.key", $text);
+}
 
-    my $key = "$self->{dir}/$alg.key";
-    my $in = "$self->{dir}/text";
-    _write($in, $text);
 
-    return _openssl("pkeyutl -sign -rawin -in $in -inkey $key")
+# signs a text with the file of a private key; options: of "openssl dgst"
+
+sub sign {
+    my ($alg, $key, $text, @options) = @_;
+
+    my $in = spew("$key.text", $text);
+
+    return openssl("pkeyutl -sign -rawin -in $in -inkey $key")
         if $alg eq 'EdDSA';
 
-    my $signature = _openssl("dgst -sha256 -sign $key $in");
+    @options = '-sha256' if !@options;
+    my $signature = openssl("dgst @options -sign $key $in");
     return $signature if $alg eq 'RS256';
 
     # two numbers of 32 bytes, instead of DER
@@ -103,23 +116,17 @@ sub _json {
 }
 
 
-sub _openssl {
+# the output of a command of openssl
+
+sub openssl {
     my ($command) = @_;
 
     local $?;
-    my $output = `openssl $command 2>/dev/null`;
-    $? == 0 or die "openssl $command: failed";
+    my $errors = File::Temp->new;
+    my $output = `openssl $command 2>$errors`;
+    $? == 0 or die "openssl $command: " . slurp("$errors");
 
     return $output;
-}
-
-
-sub _write {
-    my ($file, $bytes) = @_;
-
-    open my $fh, '>:raw', $file or die "$file: $!";
-    print $fh $bytes;
-    close $fh or die "$file: $!";
 }
 
 
