@@ -70,7 +70,7 @@ listening(6, 'every connection listens');
 
 # --- nothing is asked twice --------------------------------------------------
 
-my $key = api_key('acme');
+my $key = $pg->api_key('acme');
 
 is(both($key), '200 200', 'a key is good');
 settled($key);
@@ -109,8 +109,7 @@ $pg->organization('initech');
 wait_for(sub { asked('initech') eq '200 200' }, 1);
 trusted('initech', '200 200', 'it is made, and may come in');
 
-$id = $pg->value("select id from waha.organizations"
-                    . " where slug = 'globex'");
+$id = $pg->organization_id('globex');
 trusted($id, '200 200', 'an organization by its id');
 $pg->psql("delete from waha.organizations where slug = 'globex'");
 wait_for(sub { asked($id) eq '401 401' }, 1);
@@ -149,7 +148,7 @@ for my $http (@waiting) {
     $http->send($http->format('GET', '/trusted', { 'X-Test' => "busy$n" }));
 }
 
-ok(wait_for(sub { waiting() == 6 }, 5), 'every connection waits');
+ok(wait_for(sub { $pg->blocked == 6 }, 5), 'every connection waits');
 $pg->psql('delete from waha.api_keys');
 $busy->query('commit');
 $busy->close;
@@ -172,7 +171,7 @@ $pg->psql('create or replace function waha.slow() returns trigger'
           . ' create trigger slow before update of last_used_at'
           . ' on waha.api_keys for each row execute function waha.slow()');
 
-my $second = api_key('acme');
+my $second = $pg->api_key('acme');
 my $first = $http[0];
 
 $first->send($first->format('GET', '/keys', bearer($second)));
@@ -191,8 +190,7 @@ $pg->psql('drop trigger slow on waha.api_keys');
 # --- connections that are lost -----------------------------------------------
 
 is(both($key), '200 200', 'a key that both workers know');
-$pg->psql('select pg_terminate_backend(pid) from pg_stat_activity'
-          . " where usename = 'waha_gateway'");
+$pg->terminate_backends;
 listening(6, 'new connections listen');
 
 $calls = calls();
@@ -262,14 +260,6 @@ sub listening {
 }
 
 
-# how many statements wait for a lock
-
-sub waiting {
-    return $pg->value("select count(*) from pg_stat_activity"
-                      . " where wait_event_type = 'Lock'");
-}
-
-
 # how often the database was asked
 
 sub calls {
@@ -279,17 +269,6 @@ sub calls {
     my @calls = $pg->log =~ /execute \Q$name\E:/g;
 
     return scalar @calls;
-}
-
-
-sub bearer { return { Authorization => "Bearer $_[0]" } }
-
-
-sub api_key {
-    my ($organization) = @_;
-
-    return $pg->value("select data->>'key' from waha.create_api_key("
-                      . "'$organization', 'test', null, null)");
 }
 
 

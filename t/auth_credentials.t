@@ -16,8 +16,7 @@ my ($true, $false) = (JSON::PP::true, JSON::PP::false);
 $pg->organization('acme');
 $pg->organization('globex', enabled => 0);
 $pg->organization('ünï cöde');
-my %id = map { $_->[0] => $_->[1] }
-         @{ $pg->rows('select slug, id from waha.organizations') };
+my %id = map { $_ => $pg->organization_id($_) } qw(acme globex);
 
 my @algs = qw(HS256 RS256 ES256 EdDSA);
 my %file = map { $_ => $idp->file($_) } @algs;
@@ -133,55 +132,55 @@ accepted('/jwt', bearer($idp->token('HS256', { org => "\x{fc}n\x{ef} "
                                                . "c\x{f6}de" })),
          'ünï cöde', 'an organization by a slug that is not ASCII');
 
-refused('/jwt', bearer($idp->token('HS256', { org => $_ })),
-        'the organization is unknown', "no such organization: \"$_\"")
+denied('/jwt', bearer($idp->token('HS256', { org => $_ })),
+       'the organization is unknown', "no such organization: \"$_\"")
     for 'initech', 'Acme', '99999', 'acme ', "acme' or '1'='1", 'x' x 255;
-refused('/jwt', bearer($idp->token('HS256', { org => $_ })), undef,
-        'what is no name')
+denied('/jwt', bearer($idp->token('HS256', { org => $_ })), undef,
+       'what is no name')
     for "ac\nme", 'x' x 256, '', { slug => 'acme' };
 
-refused('/jwt', {}, 'no bearer token', 'no credentials');
-refused('/jwt', { Authorization => 'Basic YTpi' }, 'no bearer token',
-        'credentials of another scheme');
-refused('/jwt', { Authorization => "Bearer$good" }, 'no bearer token',
-        'a scheme that only begins like it');
-refused('/jwt', { Authorization => $good }, 'no bearer token',
-        'a token without a scheme');
+denied('/jwt', {}, 'no bearer token', 'no credentials');
+denied('/jwt', { Authorization => 'Basic YTpi' }, 'no bearer token',
+       'credentials of another scheme');
+denied('/jwt', { Authorization => "Bearer$good" }, 'no bearer token',
+       'a scheme that only begins like it');
+denied('/jwt', { Authorization => $good }, 'no bearer token',
+       'a token without a scheme');
 
-refused('/jwt', { Authorization => $_->[0] }, 'the token is malformed',
-        "malformed: $_->[1]")
+denied('/jwt', { Authorization => $_->[0] }, 'the token is malformed',
+       "malformed: $_->[1]")
     for [ 'Bearer', 'nothing' ], [ "Bearer $good x", 'two words' ],
         [ "Bearer \"$good\"", 'in quotes' ], [ "Bearer $good,", 'a comma' ],
         [ "Bearer =$good", 'padding before' ], [ "Bearer ==", 'only padding' ],
         [ "Bearer $good\xff", 'not ASCII' ],
         [ "Bearer $good\tx", 'a tab' ];
 
-refused('/jwt', bearer('x' x 8193), 'the token is too long',
-        'a token of more than 8 KB');
+denied('/jwt', bearer('x' x 8193), 'the token is too long',
+       'a token of more than 8 KB');
 
-refused('/jwt', bearer($idp->token('none', { org => 'acme' },
-                                   sign => sub { '' })),
-        undef, 'no algorithm');
-refused('/jwt', bearer($idp->token('HS256', { org => 'acme' },
+denied('/jwt', bearer($idp->token('none', { org => 'acme' },
+                                  sign => sub { '' })),
+       undef, 'no algorithm');
+denied('/jwt', bearer($idp->token('HS256', { org => 'acme' },
     sign => sub { hmac_sha256($_[0], slurp($file{RS256})) })),
     'signature does not match', 'the public key of RS256 as a secret');
-refused('/operator', bearer($idp->token('HS256', { org => 'acme' },
+denied('/operator', bearer($idp->token('HS256', { org => 'acme' },
     sign => sub { hmac_sha256($_[0], slurp($file{RS256})) })),
     undef, 'the same where HS256 is not configured');
-refused('/jwt', bearer($idp->token('HS256', { org => 'acme',
-                                              exp => time - 120 })),
-        undef, 'expired');
-refused('/jwt', bearer($idp->token('HS256', { org => 'acme', exp => undef })),
-        undef, 'without an end');
-refused('/jwt', bearer($idp->token('HS256', { org => 'acme',
-                                              nbf => time + 120 })),
-        undef, 'not valid yet');
-refused('/jwt', bearer($idp->token('HS256', sprintf '{"exp":%d,"org":"globex"'
-                                            . ',"org":"acme"}', time + 60)),
-        undef, 'a claim given twice');
-refused('/jwt', bearer($idp->token('HS256', {})), undef,
-        'a token that names no organization');
-refused('/jwt', bearer($good =~ s/.\z//r), undef, 'a signature cut off');
+denied('/jwt', bearer($idp->token('HS256', { org => 'acme',
+                                             exp => time - 120 })),
+       undef, 'expired');
+denied('/jwt', bearer($idp->token('HS256', { org => 'acme', exp => undef })),
+       undef, 'without an end');
+denied('/jwt', bearer($idp->token('HS256', { org => 'acme',
+                                             nbf => time + 120 })),
+       undef, 'not valid yet');
+denied('/jwt', bearer($idp->token('HS256', sprintf '{"exp":%d,"org":"globex"'
+                                           . ',"org":"acme"}', time + 60)),
+       undef, 'a claim given twice');
+denied('/jwt', bearer($idp->token('HS256', {})), undef,
+       'a token that names no organization');
+denied('/jwt', bearer($good =~ s/.\z//r), undef, 'a signature cut off');
 
 my %strict = (org => 'acme', iss => 'https://idp.example', aud => 'waha');
 
@@ -190,8 +189,8 @@ accepted('/strict', bearer($idp->token('HS256', \%strict)), 'acme',
 accepted('/strict', bearer($idp->token('HS256', { %strict,
                                                   aud => [ 'x', 'waha' ] })),
          'acme', 'an audience of several');
-refused('/strict', bearer($idp->token('HS256', { %strict, @$_ })), undef,
-        "not: @$_[0] " . ($_->[1] // 'missing'))
+denied('/strict', bearer($idp->token('HS256', { %strict, @$_ })), undef,
+       "not: @$_[0] " . ($_->[1] // 'missing'))
     for [ iss => 'https://idp.example/' ], [ iss => undef ],
         [ aud => 'other' ], [ aud => undef ], [ aud => [] ];
 
@@ -200,13 +199,13 @@ accepted('/claim', bearer($idp->token('HS256',
          'acme', 'a claim of another name');
 accepted('/claim', bearer($idp->token('HS256', { role => 'admin' })), '',
          'a claim makes an operator, who has no organization');
-refused('/claim', bearer($idp->token('HS256', { role => 'user' })), undef,
-        'another value of it does not');
+denied('/claim', bearer($idp->token('HS256', { role => 'user' })), undef,
+       'another value of it does not');
 
 accepted('/operator', bearer($idp->token('ES256', { sub => 'o' })), '',
          'a key that signs for operators');
-refused('/operator', bearer($idp->token('RS256', { sub => 'o' })), undef,
-        'another key does not');
+denied('/operator', bearer($idp->token('RS256', { sub => 'o' })), undef,
+       'another key does not');
 accepted('/operator', bearer($idp->token('RS256', { org => 'acme' })),
          'acme', 'it signs for organizations');
 
@@ -226,50 +225,49 @@ for ([ '/jwt', "Bearer $good", "Bearer $good" ],
 
 for my $arg (qw(access_token token api_key apikey x-api-key jwt Access_Token))
 {
-    refused("/jwt?x=1&$arg=$good&y=2", bearer($good), undef,
-            "a token in the query: $arg");
+    denied("/jwt?x=1&$arg=$good&y=2", bearer($good), undef,
+           "a token in the query: $arg");
 }
 
-refused('/jwt?token', bearer($good), undef, 'the name alone');
-refused('/trusted?jwt=1', { 'X-Test' => 'acme' }, undef,
-        'where no token is expected, too');
+denied('/jwt?token', bearer($good), undef, 'the name alone');
+denied('/trusted?jwt=1', { 'X-Test' => 'acme' }, undef,
+       'where no token is expected, too');
 accepted('/jwt?tokens=1&my_token=2&=token&jwt.x=3&&', bearer($good), 'acme',
          'arguments whose names are others');
 
 
 # --- API keys ----------------------------------------------------------------
 
-my $key = api_key('acme');
+my $key = $pg->api_key('acme');
 my ($id, $secret) = $key =~ /^wak_(.{8})_(.{43})\z/;
 
 accepted('/keys', bearer($key), 'acme', 'an API key');
-accepted('/keys', bearer(api_key('acme', 'read')), 'acme',
+accepted('/keys', bearer($pg->api_key('acme', 'read')), 'acme',
          'one that may only read');
-accepted('/keys', bearer($pg->value("select waha.create_operator_key('me')")),
-         '', "an operator's");
+accepted('/keys', bearer($pg->operator_key), '', "an operator's");
 
-refused('/keys', bearer("wak_${id}_" . reverse $secret),
-        'the API key is unknown', 'a wrong secret');
-refused('/keys', bearer("wak_00000000_$secret"), 'the API key is unknown',
-        'a wrong id');
+denied('/keys', bearer("wak_${id}_" . reverse $secret),
+       'the API key is unknown', 'a wrong secret');
+denied('/keys', bearer("wak_00000000_$secret"), 'the API key is unknown',
+       'a wrong id');
 
-refused('/keys', bearer($_), 'the API key is malformed', "malformed: $_")
+denied('/keys', bearer($_), 'the API key is malformed', "malformed: $_")
     for 'wak_', "wak_${id}_", "wak_${id}_${secret}x", "wak_${id}x${secret}",
         'wak_' . uc("${id}a") . "_$secret", "wak_${id}_" . '.' x 43,
         'wak_' . 'A' x 8 . "_$secret", "wak_${id}_" . '~' x 43;
 
-refused('/keys', bearer("WAK_${id}_$secret"), 'the token is not an API key',
-        'the prefix in upper case');
-refused('/keys', bearer($good), 'the token is not an API key',
-        'a JWT where there are only keys');
-refused('/jwt', bearer($key), undef, 'a key where there are only JWTs');
+denied('/keys', bearer("WAK_${id}_$secret"), 'the token is not an API key',
+       'the prefix in upper case');
+denied('/keys', bearer($good), 'the token is not an API key',
+       'a JWT where there are only keys');
+denied('/jwt', bearer($key), undef, 'a key where there are only JWTs');
 
-my $short = api_key('globex', 'read,write', 3600);
+my $short = $pg->api_key('globex', undef, 3600);
 accepted('/keys', bearer($short), 'globex', 'one that ends in an hour');
 $pg->psql("update waha.api_keys set expires_at = now() - interval '1 second'"
           . " where organization_slug = 'globex'");
 wait_for(sub { ask('/keys', bearer($short))->{status} == 401 }, 5);
-refused('/keys', bearer($short), 'the API key is unknown', 'it has ended');
+denied('/keys', bearer($short), 'the API key is unknown', 'it has ended');
 
 
 # --- what nginx has found out ------------------------------------------------
@@ -278,14 +276,14 @@ accepted('/trusted', { 'X-Test' => 'acme' }, 'acme', 'a variable');
 accepted('/trusted', { 'X-Test' => $id{acme} }, 'acme', 'by its id');
 accepted('/trusted', { 'X-Test' => 'acme', %{ bearer('x') } }, 'acme',
          'a token is nothing where none is configured');
-refused('/trusted', {}, 'is empty', 'an empty variable');
-refused('/trusted', { 'X-Test' => $_ }, 'the organization is unknown',
-        "no organization: $_")
+denied('/trusted', {}, 'is empty', 'an empty variable');
+denied('/trusted', { 'X-Test' => $_ }, 'the organization is unknown',
+       "no organization: $_")
     for 'initech', '0', "\xff", "\xf8\x90\x80\x80", 'y' x 300;
 
 accepted('/keys', bearer($key), 'acme', 'a key that is remembered');
-refused('/trusted', { 'X-Test' => $key }, 'the organization is unknown',
-        'is not the name of an organization');
+denied('/trusted', { 'X-Test' => $key }, 'the organization is unknown',
+       'is not the name of an organization');
 
 accepted('/any', { 'X-Test' => 'globex' }, 'globex', 'no token: the variable');
 accepted('/any', { 'X-Test' => 'globex', Authorization => 'Basic x' },
@@ -294,10 +292,10 @@ accepted('/any', { 'X-Test' => 'globex', %{ bearer($key) } }, 'acme',
          'a key counts more than the variable');
 accepted('/any', { 'X-Test' => 'globex', %{ bearer($good) } }, 'acme',
          'and so does a JWT');
-refused('/any', { 'X-Test' => 'globex', %{ bearer("${good}x") } }, undef,
-        'a wrong token is not made good by the variable');
-refused('/any', { 'X-Test' => 'globex', Authorization => 'Bearer' },
-        'the token is malformed', 'nor is a missing one');
+denied('/any', { 'X-Test' => 'globex', %{ bearer("${good}x") } }, undef,
+       'a wrong token is not made good by the variable');
+denied('/any', { 'X-Test' => 'globex', Authorization => 'Bearer' },
+       'the token is malformed', 'nor is a missing one');
 
 
 # --- what is told ------------------------------------------------------------
@@ -307,7 +305,7 @@ like($r->{headers}{'www-authenticate'}, qr/^Bearer realm=/,
      'an answer with 401 asks for a token');
 unlike($r->{headers}{'content-type'}, qr/json/, "the page is nginx's own");
 
-my $log = slurp("$nginx->{dir}/auth.log");
+my $log = $nginx->log('auth.log');
 like($log, qr{^/jwt 200 org=acme action=-$}m, 'the log tells who called');
 like($log, qr{^/jwt 401 org=- action=unauthorized$}m, 'and who was refused');
 
@@ -321,7 +319,7 @@ like($errors, qr/a token in the query is refused, client: 127\.0\.0\.1/,
 # --- without a database ------------------------------------------------------
 
 my $unseen = $idp->token('HS256', { org => $id{globex} });
-my $unseen_key = api_key('ünï cöde');
+my $unseen_key = $pg->api_key('ünï cöde');
 
 $pg->stop;
 
@@ -337,8 +335,8 @@ for my $name (sort keys %down) {
     ok(!$r->{headers}{'www-authenticate'}, 'nobody is asked for a token');
 }
 
-refused('/jwt', bearer("${good}x"), undef,
-        'database stopped: a wrong signature is wrong');
+denied('/jwt', bearer("${good}x"), undef,
+       'database stopped: a wrong signature is wrong');
 accepted('/operator', bearer($idp->token('ES256', {})), '',
          "database stopped: an operator's JWT needs none");
 
@@ -367,20 +365,6 @@ like($nginx->error_log,
 $t->done;
 
 
-sub bearer { return { Authorization => "Bearer $_[0]" } }
-
-
-sub api_key {
-    my ($organization, $scopes, $expires) = @_;
-
-    $scopes //= 'read,write';
-    $expires //= 'null';
-
-    return $pg->value("select data->>'key' from waha.create_api_key("
-                      . "'$organization', 'test', '$scopes', $expires)");
-}
-
-
 sub ask {
     my ($path, $headers) = @_;
 
@@ -398,7 +382,7 @@ sub accepted {
 
 # reason: words of the log, undef: any
 
-sub refused {
+sub denied {
     my ($path, $headers, $reason, $name) = @_;
 
     my $length = length $nginx->error_log;
@@ -409,13 +393,4 @@ sub refused {
 
     ok($r->{status} == 401 && $log =~ /waha: .*$reason/, $name)
         or diag("$r->{status} $log");
-}
-
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $fh, '<:raw', $path or die "$path: $!";
-    local $/;
-    return <$fh>;
 }

@@ -4,15 +4,12 @@
 use Waha::Test;
 use Waha::Token;
 
-use IO::Socket::INET ();
-
 my $t = Waha::Test->new;
 my $pg = $t->postgres;
 my $idp = Waha::Token->new($t->dir);
 
 $pg->organization('acme');
-my $key = $pg->value("select data->>'key' from waha.create_api_key("
-                     . "'acme', 'test', null, null)");
+my $key = $pg->api_key('acme');
 my $token = $idp->token('HS256', { org => 'acme' });
 my $file = $idp->file('HS256');
 
@@ -53,11 +50,10 @@ is(right(client('127.0.0.2')), 200, 'and mix nobody up');
 my @address = map { "127.0.0.$_" } 10 .. 50;
 
 my %guess = (
-    'a JWT with a wrong signature' => { Authorization => "Bearer ${token}x" },
-    'an unknown key' => { Authorization => 'Bearer wak_00000000_'
-                                           . 'x' x 43 },
-    'a malformed key' => { Authorization => 'Bearer wak_x' },
-    'a malformed token' => { Authorization => 'Bearer "' },
+    'a JWT with a wrong signature' => bearer("${token}x"),
+    'an unknown key' => bearer('wak_00000000_' . 'x' x 43),
+    'a malformed key' => bearer('wak_x'),
+    'a malformed token' => bearer('"'),
 );
 
 for my $name (sort keys %guess) {
@@ -72,11 +68,10 @@ my %no_guess = (
     'another scheme' => [ '/all', { Authorization => 'Basic x' } ],
     'a token in the query' => [ '/all?token=x', {} ],
     'a JWT of an organization that is gone' =>
-        [ '/all', { Authorization => 'Bearer '
-                    . $idp->token('HS256', { org => 'gone' }) } ],
+        [ '/all', bearer($idp->token('HS256', { org => 'gone' })) ],
     'a JWT that has expired' =>
-        [ '/all', { Authorization => 'Bearer '
-                    . $idp->token('HS256', { org => 'acme', exp => 1 }) } ],
+        [ '/all', bearer($idp->token('HS256', { org => 'acme',
+                                                exp => 1 })) ],
     'a variable that is wrong' => [ '/trusted', { 'X-Test' => 'gone' } ],
     'a webhook' => [ '/webhook', {} ],
 );
@@ -97,8 +92,7 @@ my $down = client(shift @address);
 $pg->stop;
 is(get_key($down, $_), 503, 'a key while the database is down')
     for 1 .. 3;
-$down->get('/all', { Authorization => 'Bearer wak_11111111_' . 'x' x 43 })
-    for 1 .. 12;
+$down->get('/all', bearer('wak_11111111_' . 'x' x 43)) for 1 .. 12;
 $pg->start;
 ok(wait_for(sub { get_key($down) == 200 }, 10), 'not counted: no answer');
 
@@ -239,39 +233,27 @@ EOF_CONF
 }
 
 
-sub client {
-    my ($address) = @_;
+# a client with an address of its own
 
-    my $http = $t->http;
-
-    if ($address) {
-        $http->{socket} = IO::Socket::INET->new(LocalAddr => $address,
-            PeerAddr => '127.0.0.1', PeerPort => $t->port, Proto => 'tcp')
-            or die "$address: $!";
-        $http->{socket}->blocking(0);
-    }
-
-    return $http;
-}
+sub client { return $t->http(from => $_[0]) }
 
 
 sub guess {
     my ($http, $n, $path) = @_;
 
-    return $http->get($path // '/all', { Authorization => "Bearer $token$n" })
-           ->{status};
+    return $http->get($path // '/all', bearer("$token$n"))->{status};
 }
 
 
 sub right {
     my ($http) = @_;
 
-    return $http->get('/all', { Authorization => "Bearer $token" })->{status};
+    return $http->get('/all', bearer($token))->{status};
 }
 
 
 sub get_key {
     my ($http) = @_;
 
-    return $http->get('/all', { Authorization => "Bearer $key" })->{status};
+    return $http->get('/all', bearer($key))->{status};
 }

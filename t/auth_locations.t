@@ -2,6 +2,7 @@
 # allow and to deny, subrequests, HTTP/2 and mistakes in nginx.conf.
 
 use Waha::Test;
+use Waha::Conf;
 use Waha::Token;
 
 my $t = Waha::Test->new;
@@ -12,8 +13,8 @@ $pg->organization('acme');
 $pg->organization('globex');
 my $token = $idp->token('HS256', { org => 'acme' });
 my $file = $idp->file('HS256');
-my $right = { Authorization => "Bearer $token" };
-my $wrong = { Authorization => "Bearer ${token}x" };
+my $right = bearer($token);
+my $wrong = bearer("${token}x");
 
 my $nginx = $t->nginx(conf => <<"EOF_CONF");
 %%GLOBALS%%
@@ -253,10 +254,7 @@ is_answer('/asked/a.html', { 'X-Want' => 'umbrella' }, '401',
 is_answer('/either/a.html', $right, '200 either', 'any: a token');
 is_answer('/either/a.html', {}, '401', 'any: neither');
 
-my $other = $t->http;
-$other->{socket} = IO::Socket::INET->new(LocalAddr => '127.0.0.9',
-    PeerAddr => '127.0.0.1', PeerPort => $t->port) or die $!;
-$other->{socket}->blocking(0);
+my $other = $t->http(from => '127.0.0.9');
 is($other->get('/either/a.html')->{status}, 200, 'any: an address');
 is($other->get('/both/a.html', $right)->{status}, 403, 'all: no address');
 is_answer('/both/a.html', $right, '200 both', 'all: both');
@@ -275,7 +273,7 @@ is_answer('/protected/a.html', $right, '404', 'an internal location');
 is_answer('/accel/x', $right, '200 protected', 'X-Accel-Redirect to it');
 is_answer('/accel/x', {}, '401', 'is looked at there');
 
-my $log = slurp("$nginx->{dir}/auth.log");
+my $log = $nginx->log('auth.log');
 like($log, qr{^/files/a\.html 200 org=acme$}m, 'the log tells who called');
 like($log, qr{^/files/index\.html 200 org=acme$}m, 'after a redirect, too');
 like($log, qr{^/files/a\.html 401 org=-$}m, 'and nobody who was refused');
@@ -287,13 +285,11 @@ $pg->organization('initech');
 my $lock = $pg->session;
 $lock->query('begin; lock table waha.organizations');
 
-my $unseen = { Authorization => 'Bearer '
-               . $idp->token('HS256', { org => 'initech' }) };
+my $unseen = bearer($idp->token('HS256', { org => 'initech' }));
 my $gone = $t->http;
 $gone->connect;
 $gone->send($gone->format('GET', '/files/a.html', $unseen));
-wait_for(sub { $pg->value("select count(*) from pg_stat_activity"
-                          . " where wait_event_type = 'Lock'") }, 5);
+wait_for(sub { $pg->blocked }, 5);
 $gone->reset;
 
 is($t->http->get('/files/a.html', $unseen)->{status}, 503,
@@ -306,78 +302,68 @@ is_answer('/files/a.html', $unseen, '200 files', 'the next one is');
 
 # --- mistakes ----------------------------------------------------------------
 
-my ($status, $text);
+my $conf = Waha::Conf->new($t);
 my $database = 'waha_database "host=127.0.0.1 user=waha_gateway";';
 my $key = "waha_jwt_key HS256 $file;";
+my $variables = 'set $other $ssl_client_s_dn; set $a x; set $b x;';
 
-accepted('a limit', $database, 'waha_auth on; waha_api_keys on;', $_)
+$conf->accepted("a limit: \"$_\"", "$database $_", '',
+                'waha_auth on; waha_api_keys on;')
     for '', 'waha_auth_limit off;', 'waha_auth_limit 1r/m;',
         'waha_auth_limit 10000r/s;';
 
-accepted('a variable', $database,
-         "waha_auth on; waha_organization $_;", '')
+$conf->accepted("a variable: $_", $database, $variables,
+                "waha_auth on; waha_organization $_;")
     for '$ssl_client_s_dn', '$remote_user', '$other';
 
-($status, $text) = $t->nginx(conf => <<"EOF_CONF")->test;
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP_GLOBALS%%
-    $database
-    server {
-        listen 127.0.0.1:%%PORT%%;
-        waha_auth on;
-        location /x {
-            $key
-        }
-        location /open {
-            waha_auth off;
-        }
-    }
-}
-EOF_CONF
-is($status, 0, 'a server whose locations know how') or diag($text);
+$conf->accepted('a server whose locations know how', $database,
+                'waha_auth on; location /open { waha_auth off; }', $key);
 
-refused('no way to prove who one is', qr/nothing that tells who calls/,
-        $database, 'waha_auth on;', '');
-refused('keys that are off', qr/nothing that tells who calls/,
-        $database, 'waha_auth on; waha_api_keys off;', '');
-refused('no database', qr/"waha_auth" needs "waha_database"/,
-        '', "waha_auth on; $key", '');
-refused('a webhook that asks for tokens', qr/WAHA has no token/,
-        $database, "waha_auth on; $key waha_webhook;"
-        . ' waha_hmac_key %%KEY%%;', '');
+$conf->refused('no way to prove who one is', qr/nothing that tells who calls/,
+               $database, '', 'waha_auth on;');
+$conf->refused('keys that are off', qr/nothing that tells who calls/,
+               $database, '', 'waha_auth on; waha_api_keys off;');
+$conf->refused('no database', qr/"waha_auth" needs "waha_database"/,
+               '', '', "waha_auth on; $key");
+$conf->refused('a webhook that asks for tokens', qr/WAHA has no token/,
+               $database, '', "waha_auth on; $key waha_webhook;"
+                              . ' waha_hmac_key %%KEY%%;');
 
-refused("a variable of the client: $_", qr/is what the client says/,
-        $database, "waha_auth on; waha_organization $_;", '')
+$conf->refused("a variable of the client: $_", qr/is what the client says/,
+               $database, '', "waha_auth on; waha_organization $_;")
     for qw($http_x $arg_x $cookie_x $args $uri $host $HTTP_X $request_uri
            $query_string $request_body $content_type $request_filename
            $ssl_server_name $proxy_add_x_forwarded_for);
-refused('no variable', qr/invalid variable name "org"/,
-        $database, 'waha_auth on; waha_organization org;', '');
-refused('two variables', qr/is duplicate/, $database,
-        'waha_auth on; waha_organization $a; waha_organization $b;', '');
+$conf->refused('no variable', qr/invalid variable name "org"/,
+               $database, '', 'waha_auth on; waha_organization org;');
+$conf->refused('two variables', qr/is duplicate/, $database, $variables,
+               'waha_auth on; waha_organization $a; waha_organization $b;');
 
-refused("no rate: $_", qr/invalid rate .*can only be "off" or as "10r\/m"/,
-        $database, "waha_auth on; $key", "waha_auth_limit $_;")
+$conf->refused("no rate: $_",
+               qr/invalid rate .*can only be "off" or as "10r\/m"/,
+               "$database waha_auth_limit $_;", '', "waha_auth on; $key")
     for qw(10 0r/m -1r/m 10r/h r/m 10001r/s 1.5r/s on 10r/mm);
-refused('two rates', qr/is duplicate/, $database, "waha_auth on; $key",
-        'waha_auth_limit off; waha_auth_limit 1r/s;');
-refused('a rate in a location', qr/not allowed here/, $database,
-        "waha_auth on; $key waha_auth_limit off;", '');
+$conf->refused('two rates', qr/is duplicate/,
+               "$database waha_auth_limit off; waha_auth_limit 1r/s;", '',
+               "waha_auth on; $key");
+$conf->refused('a rate in a location', qr/not allowed here/, $database, '',
+               "waha_auth on; $key waha_auth_limit off;");
 
-refused('another algorithm', qr/HS256, RS256, ES256 or EdDSA/, $database,
-        "waha_auth on; waha_jwt_key HS512 $file;", '');
-refused('a key that is not there', qr/No such file/, $database,
-        'waha_auth on; waha_jwt_key HS256 none.key;', '');
-refused('a key with words behind', qr/"kid=<id>" or "role=operator"/,
-        $database, "waha_auth on; waha_jwt_key HS256 $file role=admin;", '');
-refused('a key id that no token may have', qr/invalid key id "a b"/, $database,
-        "waha_auth on; waha_jwt_key HS256 $file 'kid=a b';", '');
-refused('a claim without a value', qr/"<claim>=<value>"/, $database,
-        "waha_auth on; $key waha_jwt_claim role role=operator;", '');
-refused('two claims', qr/is duplicate/, $database,
-        "waha_auth on; $key waha_jwt_claim a; waha_jwt_claim b;", '');
+$conf->refused('another algorithm', qr/HS256, RS256, ES256 or EdDSA/,
+               $database, '', "waha_auth on; waha_jwt_key HS512 $file;");
+$conf->refused('a key that is not there', qr/No such file/,
+               $database, '', 'waha_auth on; waha_jwt_key HS256 none.key;');
+$conf->refused('a key with words behind', qr/"kid=<id>" or "role=operator"/,
+               $database, '',
+               "waha_auth on; waha_jwt_key HS256 $file role=admin;");
+$conf->refused('a key id that no token may have', qr/invalid key id "a b"/,
+               $database, '',
+               "waha_auth on; waha_jwt_key HS256 $file 'kid=a b';");
+$conf->refused('a claim without a value', qr/"<claim>=<value>"/,
+               $database, '',
+               "waha_auth on; $key waha_jwt_claim role role=operator;");
+$conf->refused('two claims', qr/is duplicate/, $database, '',
+               "waha_auth on; $key waha_jwt_claim a; waha_jwt_claim b;");
 
 $t->done;
 
@@ -389,53 +375,4 @@ sub is_answer {
     my $body = $r->{status} == 200 ? " $r->{body}" : '';
 
     is("$r->{status}$body", $expected, $name);
-}
-
-
-sub configured {
-    my ($database, $location, $limit) = @_;
-
-    return $t->nginx(conf => <<"EOF_CONF")->test;
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP_GLOBALS%%
-    $database
-    $limit
-    server {
-        listen 127.0.0.1:%%PORT%%;
-        set \$other \$ssl_client_s_dn;
-        set \$a x;
-        set \$b x;
-        location /x {
-            $location
-        }
-    }
-}
-EOF_CONF
-}
-
-
-sub accepted {
-    my ($name, @conf) = @_;
-
-    my ($status, $text) = configured(@conf);
-    is($status, 0, "$name: $conf[1] $conf[2]") or diag($text);
-}
-
-
-sub refused {
-    my ($name, $why, @conf) = @_;
-
-    my ($status, $text) = configured(@conf);
-    ok($status && $text =~ $why, "refused: $name") or diag($text);
-}
-
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $fh, '<', $path or die "$path: $!";
-    local $/;
-    return <$fh>;
 }

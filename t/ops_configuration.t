@@ -1,78 +1,36 @@
 # Mistakes in nginx.conf are told with what is wrong and what to do.
 
 use Waha::Test;
+use Waha::Conf;
 
 my $t = Waha::Test->new;
 
 
-# directives of http, of the server and of the location
-
-sub configured {
-    my ($http, $server, $location) = @_;
-
-    my $nginx = $t->nginx(conf => <<"EOF_CONF");
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP_GLOBALS%%
-    $http
-    server {
-        listen 127.0.0.1:%%PORT%%;
-        $server
-        location = /hook {
-            $location
-        }
-    }
-}
-EOF_CONF
-
-    $nginx->write('empty.key', "\n");
-    $nginx->write('long.key', 'x' x 5000);
-    $nginx->write('crlf.key', "hmackey\r\n");
-    $nginx->write('bytes.key', "hmac\xffkey");
-    $nginx->write('controls.key', "hmac\0key");
-    $nginx->write('umlaut.key', "hmac\xc3\xa4key");
-
-    return $nginx->test;
-}
-
-
-sub accepted {
-    my ($name, @conf) = @_;
-
-    my ($status, $text) = configured(@conf);
-    is($status, 0, $name) or diag($text);
-}
-
-
-sub refused {
-    my ($name, $why, @conf) = @_;
-
-    my ($status, $text) = configured(@conf);
-    subtest $name => sub {
-        isnt($status, 0, 'nginx -t fails');
-        like($text, $why, 'and says why');
-    };
-}
-
+my $conf = Waha::Conf->new($t, files => {
+    'empty.key'    => "\n",
+    'long.key'     => 'x' x 5000,
+    'crlf.key'     => "hmackey\r\n",
+    'bytes.key'    => "hmac\xffkey",
+    'controls.key' => "hmac\0key",
+    'umlaut.key'   => "hmac\xc3\xa4key",
+});
 
 my $database = 'waha_database "host=127.0.0.1 dbname=crm user=waha_gateway";';
-my $dir = $t->nginx(conf => "events { }\n")->{dir};
-my $key = "waha_hmac_key $dir/hmac.key;";
+my $key = 'waha_hmac_key hmac.key;';
 
 
-accepted('a key, a database and a webhook',
+$conf->accepted('a key, a database and a webhook',
     $database, '', "waha_webhook; $key");
 
-accepted('keys for all of a server, two at a time and bound to an instance',
+$conf->accepted('keys for all of a server, two at a time and bound to an instance',
     $database,
     "$key waha_hmac_key hmac.key instance=waha-1;",
     'waha_webhook;');
 
-accepted('signatures switched off on purpose',
+$conf->accepted('signatures switched off on purpose',
     $database, '', 'waha_webhook; waha_hmac_key off;');
 
-accepted('all that can be said of a webhook', $database, '', <<"EOF_CONF");
+$conf->accepted('all that can be said of a webhook', $database, '', <<"EOF_CONF");
 waha_webhook;
 waha_hmac_key crlf.key;
 waha_hmac_legacy on;
@@ -83,101 +41,101 @@ waha_phone_pattern "^[1-9][0-9]{9,14}\$";
 waha_blocked_numbers "+49 (151) 234-56" 79222222222;
 EOF_CONF
 
-refused('no key', qr/has "waha_webhook" but no "waha_hmac_key".*off/,
+$conf->refused('no key', qr/has "waha_webhook" but no "waha_hmac_key".*off/,
     $database, '', 'waha_webhook;');
 
-refused('no database', qr/"waha_webhook" needs "waha_database"/,
+$conf->refused('no database', qr/"waha_webhook" needs "waha_database"/,
     '', '', "waha_webhook; $key");
 
-refused('a key file that is not there', qr/nowhere\.key" failed.*No such file/,
+$conf->refused('a key file that is not there', qr/nowhere\.key" failed.*No such file/,
     $database, '', 'waha_webhook; waha_hmac_key nowhere.key;');
 
-refused('an empty key file', qr/empty\.key" is empty/,
+$conf->refused('an empty key file', qr/empty\.key" is empty/,
     $database, '', 'waha_webhook; waha_hmac_key empty.key;');
 
-refused('a file that is no key', qr/long\.key" is longer than 4096 bytes/,
+$conf->refused('a file that is no key', qr/long\.key" is longer than 4096 bytes/,
     $database, '', 'waha_webhook; waha_hmac_key long.key;');
 
-refused('a word that is no parameter of a key',
+$conf->refused('a word that is no parameter of a key',
     qr/invalid parameter "host=a".*instance=<name>/,
     $database, '', 'waha_webhook; waha_hmac_key hmac.key host=a;');
 
-refused('an instance without a name', qr/invalid parameter "instance="/,
+$conf->refused('an instance without a name', qr/invalid parameter "instance="/,
     $database, '', 'waha_webhook; waha_hmac_key hmac.key instance=;');
 
-refused('a key and no key', qr/contradicts "waha_hmac_key off"/,
+$conf->refused('a key and no key', qr/contradicts "waha_hmac_key off"/,
     $database, '', 'waha_webhook; waha_hmac_key off; waha_hmac_key hmac.key;');
 
-refused('no key and a key', qr/off contradicts/,
+$conf->refused('no key and a key', qr/off contradicts/,
     $database, '', 'waha_webhook; waha_hmac_key hmac.key; waha_hmac_key off;');
 
-refused('a source of tenants that does not exist', qr/invalid value "header"/,
+$conf->refused('a source of tenants that does not exist', qr/invalid value "header"/,
     $database, '', "waha_webhook; $key waha_tenant_from session header;");
 
-refused('tenants not from the session', qr/must name "session"/,
+$conf->refused('tenants not from the session', qr/must name "session"/,
     $database, '', "waha_webhook; $key waha_tenant_from metadata;");
 
-refused('a default organization that cannot be one',
+$conf->refused('a default organization that cannot be one',
     qr/"waha_default_organization" is not a slug/,
     $database, '', "waha_webhook; $key waha_default_organization \"a\xff\";");
 
-refused('nothing and something ignored', qr/allows no other value/,
+$conf->refused('nothing and something ignored', qr/allows no other value/,
     $database, '', "waha_webhook; $key waha_ignore none groups;");
 
-refused('a pattern that is none', qr/pcre2?_compile\(\) failed/,
+$conf->refused('a pattern that is none', qr/pcre2?_compile\(\) failed/,
     $database, '', "waha_webhook; $key waha_phone_pattern '([';");
 
-refused('a number with letters', qr/invalid number "12ab"/,
+$conf->refused('a number with letters', qr/invalid number "12ab"/,
     $database, '', "waha_webhook; $key waha_blocked_numbers 12ab;");
 
-refused('a number without digits', qr/no digits in number "\+"/,
+$conf->refused('a number without digits', qr/no digits in number "\+"/,
     $database, '', "waha_webhook; $key waha_blocked_numbers +;");
 
-refused('two webhooks in a location', qr/"waha_webhook" directive is duplicate/,
+$conf->refused('two webhooks in a location', qr/"waha_webhook" directive is duplicate/,
     $database, '', "waha_webhook; waha_webhook; $key");
 
-refused('a webhook that is an API', qr/"waha_webhook" and "waha_api"/,
+$conf->refused('a webhook that is an API', qr/"waha_webhook" and "waha_api"/,
     $database, 'waha_api_keys on;', "waha_webhook; waha_api; $key");
 
 my $sessions = 'waha_api_keys on; waha_instance waha-1 /waha-1; '
                . 'waha_webhook_url http://127.0.0.1/hook;';
 
 for my $file (qw(bytes.key controls.key)) {
-    refused("sessions with a key that JSON cannot tell: $file",
+    $conf->refused("sessions with a key that JSON cannot tell: $file",
         qr/makes sessions at WAHA, which takes "waha_hmac_key" only as UTF-8/,
         $database, $sessions, "waha_api; waha_hmac_key $file;");
 
-    accepted("a webhook with that key: $file", $database, '',
+    $conf->accepted("a webhook with that key: $file", $database, '',
         "waha_webhook; waha_hmac_key $file;");
 }
 
-refused('a WAHA server without a location of its own',
+$conf->refused('a WAHA server without a location of its own',
     qr/invalid uri "\/", WAHA needs a location/,
     $database, 'waha_instance waha-1 /;', "waha_webhook; $key");
 
-accepted('sessions with a key in UTF-8', $database, $sessions,
+$conf->accepted('sessions with a key in UTF-8', $database, $sessions,
     'waha_api; waha_hmac_key umlaut.key;');
 
-refused('two databases', qr/"waha_database" directive is duplicate/,
+$conf->refused('two databases', qr/"waha_database" directive is duplicate/,
     "$database $database", '', "waha_webhook; $key");
 
-refused('a database that cannot be parsed', qr/waha_database|"hots"/,
+$conf->refused('a database that cannot be parsed', qr/waha_database|"hots"/,
     'waha_database "hots=1";', '', "waha_webhook; $key");
 
-refused('a parameter that the database has not',
+$conf->refused('a parameter that the database has not',
     qr/invalid parameter "conections=4"/,
     'waha_database "host=127.0.0.1" conections=4;', '',
     "waha_webhook; $key");
 
-refused('no connections', qr/connections=0/,
+$conf->refused('no connections', qr/connections=0/,
     'waha_database "host=127.0.0.1" connections=0;', '',
     "waha_webhook; $key");
 
-refused('a timeout that is none', qr/timeout=soon/,
+$conf->refused('a timeout that is none', qr/timeout=soon/,
     'waha_database "host=127.0.0.1" timeout=soon;', '',
     "waha_webhook; $key");
 
-refused('a host without an address', qr/nowhere\.invalid/,
+$conf->refused('a host without an address', qr/nowhere\.invalid/,
     'waha_database "host=nowhere.invalid dbname=crm";', '',
     "waha_webhook; $key");
 
