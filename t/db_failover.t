@@ -36,7 +36,7 @@ for (1 .. $runs) {
         $pg->thaw;
     }, bites => sub { 1 });
 
-    ok(wait_for(sub { backends($pg, q{wait_event <> 'SyncRep'}) == 0 }),
+    ok(wait_for(sub { $pg->backends(q{wait_event <> 'SyncRep'}) == 0 }),
        'nothing is left there but commits that wait for the standby');
 
     pair();
@@ -52,14 +52,14 @@ for (1 .. $runs) {
         my $told = $load->count('fail') + 72;
         wait_for(sub { $load->count('fail') > $told }, 20)
             or die 'nobody was refused';
-        $most = backends($pg);
+        $most = $pg->backends;
 
         $standby->start;
         $standby->wait_synchronous or die 'the standby does not follow';
     });
 
     cmp_ok($most, '<=', 16, 'retries do not fill the server');
-    ok(wait_for(sub { backends($pg) == 8 }), 'and leave nothing behind');
+    ok(wait_for(sub { $pg->backends == 8 }), 'and leave nothing behind');
 }
 
 
@@ -73,11 +73,7 @@ like($t->error_log, qr/the server is a standby/,
 $standby->crash;
 
 my $body = $t->message(id => 'UNCONFIRMED');
-my $http = $t->http;
-
-$http->connect or die 'connect';
-$http->send($http->format('POST', '/api/whatsapp/webhook',
-                          $t->headers($body), $body));
+my $http = $t->send_webhook($body);
 
 ok(wait_for(sub {
     $pg->value(<<'EOF_SQL');
@@ -87,17 +83,11 @@ EOF_SQL
 }), 'an administrator ends a commit that waits for the standby');
 
 is($http->answer->{status}, 503, 'which is no promise');
-is($pg->value(<<'EOF_SQL'), 1, 'though the row is there');
-select count(*) from waha.contact_activities where message_id = 'UNCONFIRMED'
-EOF_SQL
+is($pg->messages('UNCONFIRMED'), 1, 'though the row is there');
 
 # the row alone is not what the standby has
 
-$http->connect or die 'connect';
-$http->send($http->format('POST', '/api/whatsapp/webhook',
-                          $t->headers($body), $body));
-
-is($http->answer->{status}, 503, 'nor is it one when it is a duplicate');
+is($t->webhook($body)->{status}, 503, 'nor is it one when it is a duplicate');
 
 $standby->start;
 $standby->wait_synchronous or die 'the standby does not follow';
@@ -108,9 +98,7 @@ my $again = wait_for(sub {
 });
 
 is($again->{json}{data}{action}, 'duplicate', 'with the standby back it is');
-is($standby->value(<<'EOF_SQL'), 1, 'and the standby has it');
-select count(*) from waha.contact_activities where message_id = 'UNCONFIRMED'
-EOF_SQL
+is($standby->messages('UNCONFIRMED'), 1, 'and the standby has it');
 
 $t->done;
 
@@ -133,16 +121,4 @@ sub pair {
     $t->nginx(workers => 2, vars => { DSN => $dsn })->start;
 
     $fault = Waha::Fault->new($t, $pg);
-}
-
-
-sub backends {
-    my ($server, $condition) = @_;
-
-    $condition //= 'true';
-
-    return $server->value(<<"EOF_SQL");
-select count(*) from pg_stat_activity
- where application_name = 'nginx-waha' and ($condition)
-EOF_SQL
 }

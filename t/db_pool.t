@@ -38,7 +38,7 @@ my $pg = $t->postgres(install => 0);
 # a database that is not ready for the module
 
 serve();
-refused('before the installation', qr/role "waha_gateway" does not exist/);
+not_taken('before the installation', qr/role "waha_gateway" does not exist/);
 $pg->psql('create role waha_gateway login');
 logged('which the log then asks for',
        qr/schema "waha" does not exist; .*install\.sql/);
@@ -48,24 +48,24 @@ heals('the installation');
 
 $pg->psql('update waha.version set contract = 0, contract_min = 0');
 serve();
-refused('an old contract', qr/serves contract 0 to 0, the module needs 1/);
+not_taken('an old contract', qr/serves contract 0 to 0, the module needs 1/);
 $pg->psql('update waha.version set contract = 1, contract_min = 1');
 heals('an upgrade');
 
 $pg->psql('alter function waha.quarantine rename to quarantine_');
 serve();
-refused('a function that is missing', qr/42883: function waha.quarantine/);
+not_taken('a function that is missing', qr/42883: function waha.quarantine/);
 $pg->psql('alter function waha.quarantine_ rename to quarantine');
 heals('making the function');
 
 $pg->psql('revoke usage on schema waha from waha_gateway');
 serve();
-refused('a missing grant', qr/42501: permission denied for schema waha/);
+not_taken('a missing grant', qr/42501: permission denied for schema waha/);
 $pg->psql('grant usage on schema waha to waha_gateway');
 heals('the grant');
 
 serve(dbname => 'nowhere');
-refused('a missing database', qr/3D000: database "nowhere" does not exist/);
+not_taken('a missing database', qr/3D000: database "nowhere" does not exist/);
 $pg->psql('create database nowhere');
 logged('making an empty database is not enough', qr/schema "waha" does not/);
 
@@ -73,7 +73,7 @@ logged('making an empty database is not enough', qr/schema "waha" does not/);
 # a role that must not serve
 
 serve(user => 'postgres');
-refused('a superuser', qr/role "postgres" is or can become superuser/);
+not_taken('a superuser', qr/role "postgres" is or can become superuser/);
 
 $pg->psql(<<'EOF_SQL');
 create role boss nologin superuser;
@@ -84,21 +84,22 @@ create role stranger login;
 EOF_SQL
 
 serve(user => 'deputy');
-refused('one that can become superuser', qr/role "deputy" is or can become/);
+not_taken('one that can become superuser', qr/role "deputy" is or can become/);
 
 serve(user => 'blind');
-refused('one that row-level security does not bind', qr/role "blind" can byp/);
+not_taken('one that row-level security does not bind',
+          qr/role "blind" can byp/);
 
 serve(user => 'owner');
-refused('one that owns the tables', qr/role "owner" owns tables/);
+not_taken('one that owns the tables', qr/role "owner" owns tables/);
 
 serve(user => 'stranger');
-refused('one that was given nothing', qr/42501: permission denied/);
+not_taken('one that was given nothing', qr/42501: permission denied/);
 
 $pg->psql("alter role waha_gateway password 'right'");
 access('scram-sha-256');
 serve(password => 'wrong');
-refused('a wrong password', qr/28P01: password authentication failed/);
+not_taken('a wrong password', qr/28P01: password authentication failed/);
 unlike($t->error_log, qr/wrong/, 'the password is not in the log');
 ok(wait_for(sub { (() = $pg->log =~ /password authentication f/g) >= 3 }),
    'it is tried again');
@@ -111,11 +112,12 @@ access('trust');
 # settings with which a commit could be lost, or a statement never end
 
 serve(options => "'-c synchronous_commit=off'");
-refused('commits that are not waited for',
-        qr/\[crit\].*synchronous_commit is "off".*take it out of "options"/);
+not_taken('commits that are not waited for',
+          qr/\[crit\].*synchronous_commit is "off".*take it out of "options"/);
 
 serve(options => "'-c synchronous_commit=local'");
-refused('commits that no standby confirms', qr/synchronous_commit is "local"/);
+not_taken('commits that no standby confirms',
+          qr/synchronous_commit is "local"/);
 
 serve(options => "'-c synchronous_commit=remote_apply'");
 is(taken(), 200, 'commits that the standby even shows');
@@ -125,8 +127,8 @@ serve();
 is(taken(), 200, 'what the role is set to does not count');
 
 serve(host => '127.0.0.1', port => pooler());
-refused('a pooler that drops options, with that role',
-        qr/synchronous_commit is "off".*alter role "waha_gateway" set sync/);
+not_taken('a pooler that drops options, with that role',
+          qr/synchronous_commit is "off".*alter role "waha_gateway" set sync/);
 $pg->psql('alter role waha_gateway reset synchronous_commit');
 logged('and without', qr/\[crit\].*statement_timeout is 0.*alter role "waha_g/);
 $pg->psql("alter role waha_gateway set statement_timeout = '1s'");
@@ -144,10 +146,7 @@ like(configured('dbname=crm user=waha_gateway'), qr/test is successful/,
 serve();
 is(taken(), 200, 'a message before anything happens');
 
-$pg->psql(<<'EOF_SQL');
-select pg_terminate_backend(pid, 5000) from pg_stat_activity
- where application_name = 'nginx-waha'
-EOF_SQL
+$pg->terminate_backends;
 is(taken(), 200, 'the first after an administrator ended all connections');
 
 # the worker sees the message before it sees that its connections are gone
@@ -157,12 +156,8 @@ my $text = $t->message;
 is($t->webhook($text, http => $kept)->{status}, 200, 'a kept connection');
 kill 'STOP', $t->worker_pids;
 $text = $t->message;
-$kept->send($kept->format('POST', '/api/whatsapp/webhook',
-                          $t->headers($text), $text));
-$pg->psql(<<'EOF_SQL');
-select pg_terminate_backend(pid, 5000) from pg_stat_activity
- where application_name = 'nginx-waha'
-EOF_SQL
+$t->send_webhook($text, http => $kept);
+$pg->terminate_backends;
 kill 'CONT', $t->worker_pids;
 is($kept->answer->{status}, 200, 'a message is not sent to a dead server');
 
@@ -170,17 +165,17 @@ $pg->restart($_), is(taken(), 200, "the first after a restart ($_)")
     for qw(fast immediate);
 
 $pg->stop;
-my ($r, $seconds) = timed();
+my $r = $t->webhook($t->message);
 is($r->{status}, 503, 'while the server is down it is not taken');
 ok($r->{headers}{'retry-after'}, 'and is to be sent again');
-cmp_ok($seconds, '<', 2, 'which is told within two seconds');
+cmp_ok($r->{seconds}, '<', 2, 'which is told within two seconds');
 is($r->{json}{success}, JSON::PP::false(), 'in JSON');
 $pg->start;
 heals('a start');
 
 $pg->reload('alter system set default_transaction_read_only = on');
-refused('a server that became read-only', qr/25006|is read-only/,
-        'database_unavailable');
+not_taken('a server that became read-only', qr/25006|is read-only/,
+          'database_unavailable');
 $pg->reload(<<'EOF_SQL');
 set default_transaction_read_only = off;
 alter system reset default_transaction_read_only
@@ -197,16 +192,16 @@ my $lock = $pg->session;
 $lock->query('begin');
 $lock->query('lock table contact_activities in access exclusive mode');
 
-($r, $seconds) = timed();
+$r = $t->webhook($t->message);
 is($r->{status}, 503, 'behind a lock it is not taken');
 ok($r->{headers}{'retry-after'}, 'and is to be sent again');
-cmp_ok($seconds, '<', 1.5, 'which is told in time');
+cmp_ok($r->{seconds}, '<', 1.5, 'which is told in time');
 
 is(taken(), 503, 'nor is the next');
 is(scalar(() = $t->error_log =~ /\[warn\].* 55P03: /g), 1,
    'which the log tells, but not each time');
 
-my @many = map { begin() } 1 .. 12;
+my @many = map { $t->send_webhook($t->message) } 1 .. 12;
 my $start = time;
 my %status;
 for my $n (4 .. 11) {
@@ -221,20 +216,21 @@ $status{ $_->answer->{status} }++ for @many[0 .. 3];
 is_deeply(\%status, { 200 => 4, 503 => 8 },
           'those under way and in the queue are taken');
 
-my ($backend) = backends();
+my ($backend) = $pg->backends;
 kill 'STOP', $backend;
 my $body = $t->message(id => 'LATE');
-($r, $seconds) = timed($body);
+$r = $t->webhook($body);
 is($r->{status}, 503, 'a backend that stands still: not taken');
-cmp_ok($seconds, '<', 1.5, 'which is told in time');
+cmp_ok($r->{seconds}, '<', 1.5, 'which is told in time');
 is(taken(), 200, 'the next gets another connection');
-cmp_ok(scalar backends(), '==', 2, 'while the first is left to end');
+cmp_ok(scalar $pg->backends, '==', 2, 'while the first is left to end');
 
 kill 'CONT', $backend;
-ok(wait_for(sub { stored('LATE') == 1 }), 'what it had got it stores late');
+ok(wait_for(sub { $pg->messages('LATE') == 1 }),
+   'what it had got it stores late');
 is($t->webhook($body)->{json}{data}{action}, 'duplicate',
    'sent again, that is a duplicate');
-ok(wait_for(sub { backends() == 1 }), 'the spare connection is closed');
+ok(wait_for(sub { $pg->backends == 1 }), 'the spare connection is closed');
 
 
 # the way to the server
@@ -292,7 +288,7 @@ is($t->webhook($t->message(text => 'forget'))->{status}, 200,
 $pg->psql('alter function waha.ingest cost 101');
 $lock->query('begin');
 $lock->query('lock table pg_catalog.pg_proc in access exclusive mode');
-my $unprepared = begin();
+my $unprepared = $t->send_webhook($t->message);
 ok(wait_for(sub { $lock->query(<<'EOF_SQL') }), 'a statement is prepared');
 select pg_stat_clear_snapshot();
 select 1 from pg_stat_activity
@@ -351,19 +347,20 @@ is(taken(), 200, 'before it is told to');
 
 $lock->query('begin');
 $lock->query('lock table contact_activities in access exclusive mode');
-my $last = begin($t->message(text => 'retry'));
-ok(wait_for(sub { waiting() }), 'a message waits for a lock');
+my $last = $t->send_webhook($t->message(text => 'retry'));
+ok(wait_for(sub { $pg->blocked }), 'a message waits for a lock');
 my $half = $t->message;
-my $sender = begin($half, 10);
+my $sender = $t->send_webhook($half, bytes => 10);
 my ($leaving) = $t->worker_pids;
 kill 'QUIT', $leaving;
-ok(wait_for(sub { backends() == 1 }), 'nginx lets go of the idle connections');
+ok(wait_for(sub { $pg->backends == 1 }),
+   'nginx closes the idle connections');
 $lock->query('rollback');
 is($last->answer->{status}, 200, 'but answers what it has taken in');
 my @tried = $pg->log =~ /\[(\d+)\] nginx-waha \S+ LOG:  tried$/mg;
 is(scalar @tried, 2, 'at the second try');
 is($tried[0], $tried[1], 'on the same connection');
-ok(wait_for(sub { backends() == 0 }), 'which it then lets go of');
+ok(wait_for(sub { $pg->backends == 0 }), 'which it then lets go of');
 ok(kill(0, $leaving), 'though it has to wait for the rest of another');
 $sender->send(substr $half, 10);
 is($sender->answer->{status}, 200, 'that it takes as well');
@@ -387,36 +384,7 @@ sub serve {
 }
 
 
-sub timed {
-    my ($body) = @_;
-
-    my $start = time;
-    my $r = $t->webhook($body // $t->message);
-
-    return ($r, time - $start);
-}
-
-
 sub taken { return $t->webhook($t->message)->{status} }
-
-
-# sends a message, or some bytes of it, without waiting for the answer
-
-sub begin {
-    my ($body, $bytes) = @_;
-
-    $body //= $t->message;
-    my $http = $t->http;
-    my $request = $http->format('POST', '/api/whatsapp/webhook',
-                                $t->headers($body), $body);
-
-    substr($request, $bytes - length $body) = '' if defined $bytes;
-
-    $http->connect or die 'connect';
-    $http->send($request) or die 'send';
-
-    return $http;
-}
 
 
 # what nginx -t says about a connection string
@@ -473,7 +441,7 @@ sub pooler {
 }
 
 
-sub refused {
+sub not_taken {
     my ($name, $pattern, $code) = @_;
 
     my $r = $t->webhook($t->message);
@@ -503,33 +471,8 @@ sub logged {
 sub access {
     my ($method) = @_;
 
-    open my $fh, '>', "$pg->{data}/pg_hba.conf" or die $!;
-    print $fh "local all postgres trust\nlocal all all $method\n";
-    print $fh "host all all 127.0.0.1/32 $method\n";
-    close $fh;
-
+    spew("$pg->{data}/pg_hba.conf",
+         "local all postgres trust\nlocal all all $method\n"
+         . "host all all 127.0.0.1/32 $method\n");
     $pg->psql('select pg_reload_conf()');
-}
-
-
-sub backends {
-    return map { $_->[0] } @{ $pg->rows(<<'EOF_SQL') };
-select pid from pg_stat_activity where application_name = 'nginx-waha'
-EOF_SQL
-}
-
-
-sub waiting {
-    return $pg->value(<<'EOF_SQL');
-select count(*) from pg_stat_activity
- where application_name = 'nginx-waha' and wait_event_type = 'Lock'
-EOF_SQL
-}
-
-
-sub stored {
-    my ($id) = @_;
-
-    return $pg->value('select count(*) from waha.contact_activities '
-                      . "where message_id = '$id'");
 }

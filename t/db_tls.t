@@ -1,6 +1,7 @@
 # PostgreSQL over TLS, and over its unix socket.
 
 use Waha::Test;
+use Waha::Token qw(openssl);
 
 my $t = Waha::Test->new;
 my $dir = $t->dir;
@@ -28,18 +29,19 @@ taken('a URI',
 taken('verify-ca does not look at the name',
       "host=127.0.0.1 sslmode=verify-ca sslrootcert=$dir/ca.pem");
 
-refused('verify-full does', qr/does not match host name "127\.0\.0\.1"/,
-        "host=127.0.0.1 sslmode=verify-full sslrootcert=$dir/ca.pem");
+not_taken('verify-full does', qr/does not match host name "127\.0\.0\.1"/,
+          "host=127.0.0.1 sslmode=verify-full sslrootcert=$dir/ca.pem");
 
-refused('a certificate of another authority', qr/certificate verify failed/,
-        "host=localhost sslmode=verify-full sslrootcert=$dir/other.pem");
+not_taken('a certificate of another authority', qr/certificate verify failed/,
+          "host=localhost sslmode=verify-full sslrootcert=$dir/other.pem");
 
 # libpq's failures must not confuse nginx, which asks OpenSSL too
 
 is(https(), 503, 'nginx itself goes on to speak TLS');
 
-refused('no TLS where the server demands it', qr/28000: no pg_hba\.conf entry/,
-        'host=localhost sslmode=disable');
+not_taken('no TLS where the server demands it',
+          qr/28000: no pg_hba\.conf entry/,
+          'host=localhost sslmode=disable');
 
 taken('the unix socket', 'host=' . $pg->socket_dir);
 
@@ -50,25 +52,22 @@ EOF_SQL
 
 $pg->psql('alter system set ssl = off; select pg_reload_conf()');
 
-refused('no way back to plain text', qr/does not support SSL, but SSL was req/,
-        'host=localhost sslmode=require');
+not_taken('no way back to plain text',
+          qr/does not support SSL, but SSL was req/,
+          'host=localhost sslmode=require');
 
 $t->done;
 
 
 sub certified {
-    authority('ca');
-    authority('other');
-
-    local $?;
-    system(<<"EOF_SH") == 0 or die 'openssl failed';
-cd $dir && exec > openssl.log 2>&1 &&
-openssl req -newkey rsa:2048 -nodes -subj /CN=localhost \\
-    -keyout server.key -out server.csr &&
-echo subjectAltName=DNS:localhost > server.ext &&
-openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial \\
-    -days 2 -extfile server.ext -out server.pem
-EOF_SH
+    openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=$_"
+            . " -keyout $dir/$_.key -out $dir/$_.pem") for 'ca', 'other';
+    openssl('req -newkey rsa:2048 -nodes -subj /CN=localhost'
+            . " -keyout $dir/server.key -out $dir/server.csr");
+    spew("$dir/server.ext", "subjectAltName=DNS:localhost\n");
+    openssl("x509 -req -in $dir/server.csr -CA $dir/ca.pem"
+            . " -CAkey $dir/ca.key -CAcreateserial -days 2"
+            . " -extfile $dir/server.ext -out $dir/server.pem");
 
     my $pg = $t->postgres(install => 0);
 
@@ -76,26 +75,13 @@ EOF_SH
            "$dir/server.key", "$dir/server.pem", $pg->{data}) == 0
         or die 'install failed';
 
-    open my $hba, '>', "$pg->{data}/pg_hba.conf" or die $!;
-    print $hba "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
-    close $hba;
-
+    spew("$pg->{data}/pg_hba.conf",
+         "local all all trust\nhostssl all all 127.0.0.1/32 trust\n");
     $pg->psql("alter system set ssl_cert_file = 'server.pem';"
               . 'alter system set ssl = on; select pg_reload_conf()');
     $pg->install;
 
     return $pg;
-}
-
-
-sub authority {
-    my ($name) = @_;
-
-    local $?;
-    system(<<"EOF_SH") == 0 or die 'openssl failed';
-cd $dir && openssl req -x509 -newkey rsa:2048 -nodes -days 2 \\
-    -subj /CN=$name -keyout $name.key -out $name.pem > openssl.log 2>&1
-EOF_SH
 }
 
 
@@ -144,7 +130,7 @@ sub taken {
 }
 
 
-sub refused {
+sub not_taken {
     my ($name, $pattern, @database) = @_;
 
     serve(@database);
@@ -160,9 +146,7 @@ sub https {
     my $headers = $t->headers($body);
     my $port = $t->port(1);
 
-    open my $file, '>', "$dir/body" or die $!;
-    print $file $body;
-    close $file;
+    spew("$dir/body", $body);
 
     my @headers = map { ('-H', "$_: $headers->{$_}") } keys %$headers;
 

@@ -12,10 +12,9 @@ $t->nginx->start;
 Waha::Fault->new($t, $pg)->runs('a backend is killed with SIGKILL', sub {
     my ($load) = @_;
 
-    my ($backend) = $pg->value(<<'EOF_SQL') or die 'no backend';
-select pid from pg_stat_activity where application_name = 'nginx-waha'
- order by state <> 'active', random() limit 1
-EOF_SQL
+    my @backends = $pg->backends(q{state = 'active'});
+    @backends = $pg->backends if !@backends;
+    my $backend = $backends[ rand @backends ] // die 'no backend';
 
     my $starts = starts();
     kill 'KILL', $backend;

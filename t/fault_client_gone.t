@@ -2,6 +2,7 @@
 # everybody else is served.
 
 use Waha::Test;
+use Waha::Process qw(descriptors);
 
 my $t = Waha::Test->new(timeout => 3600);
 my $pg = $t->postgres;
@@ -12,10 +13,8 @@ $pg->organization('acme', session => 't1');
 is(whole()->{status}, 200, 'warm up') for 1 .. 2;
 
 my ($worker) = $nginx->worker_pids;
-wait_for(sub { $pg->value(<<'EOF_SQL') > 0 }, 5);
-select count(*) from pg_stat_activity where application_name = 'nginx-waha'
-EOF_SQL
-my $descriptors = descriptors();
+wait_for(sub { $pg->backends > 0 }, 5);
+my $descriptors = descriptors($worker);
 
 for my $run (1 .. $ENV{RUNS} // 3) {
     for my $how ('close', 'reset') {
@@ -42,7 +41,7 @@ for my $run (1 .. $ENV{RUNS} // 3) {
 
         my @waiting = map { [ request() ] } 1 .. 20;
         $_->[0]->send($_->[1]) for @waiting;
-        ok(wait_for(\&blocked, 5), 'messages wait for a lock');
+        ok(wait_for(sub { $pg->blocked }, 5), 'messages wait for a lock');
 
         $waiting[$_][0]->$how for grep { $_ % 2 } 0 .. $#waiting;
         $other->query('rollback');
@@ -72,19 +71,13 @@ for my $run (1 .. $ENV{RUNS} // 3) {
 
 is(($nginx->worker_pids)[0], $worker, 'the worker is still the same');
 
-ok(wait_for(sub { descriptors() <= $descriptors }, 10),
+ok(wait_for(sub { descriptors($worker) <= $descriptors }, 10),
    'no connection is left open')
-    or diag(descriptors() . " descriptors, $descriptors at first");
+    or diag(descriptors($worker) . " descriptors, $descriptors at first");
 
-ok(wait_for(sub { $pg->value(<<'EOF_SQL') == 0 }, 10), 'nothing is under way');
-select count(*) from pg_stat_activity
- where application_name = 'nginx-waha' and state <> 'idle'
-EOF_SQL
-
-is($pg->value(<<'EOF_SQL'), 0, 'no message is there twice');
-select count(*) from (select 1 from waha.contact_activities
- group by message_id having count(*) > 1) t
-EOF_SQL
+ok(wait_for(sub { !$pg->backends(q{state <> 'idle'}) }, 10),
+   'nothing is under way');
+is($pg->doubled, 0, 'no message is there twice');
 
 $t->done;
 
@@ -106,18 +99,4 @@ sub whole {
 
     $http->send($request);
     return $http->answer;
-}
-
-
-sub blocked {
-    return $pg->value(<<'EOF_SQL') > 0;
-select count(*) from pg_stat_activity
- where application_name = 'nginx-waha' and wait_event_type = 'Lock'
-EOF_SQL
-}
-
-
-sub descriptors {
-    my @fds = glob "/proc/$worker/fd/*";
-    return scalar @fds;
 }

@@ -25,41 +25,24 @@ EOF_SQL
 my $body = $t->message(id => 'COMMIT1', text => 'refuse this');
 
 is($t->webhook($body)->{status}, 503, 'one that cannot commit is refused');
-is(stored('COMMIT1'), 0, 'and not stored');
+is($pg->messages('COMMIT1'), 0, 'and not stored');
 
 # the same in a batch, of more rows than PostgreSQL keeps back until the end
 
 my @many = map { $t->message(id => "COMMITMANY$_", text => "refuse $_") }
            1 .. 300;
 
-my @clients;
-
-for my $one (@many) {
-    my $http = $t->http;
-    $http->connect or die 'connect';
-    $http->send($http->format('POST', '/api/whatsapp/webhook',
-                              $t->headers($one), $one));
-    push @clients, $http;
-}
-
+my @clients = map { $t->send_webhook($_) } @many;
 my @status = map { $_->answer->{status} } @clients;
 my @bad = grep { $_ != 503 } @status;
 
 is(scalar @status, 300, 'all are answered');
 is_deeply(\@bad, [], 'a batch that cannot commit is refused');
-is(stored('COMMITMANY%'), 0, 'and not stored');
+is($pg->messages('COMMITMANY%'), 0, 'and not stored');
 
 $pg->psql('drop trigger refuse on contact_activities');
 
 is($t->webhook($body)->{status}, 200, 'sent again, it is taken');
-is(stored('COMMIT1'), 1, 'and stored');
+is($pg->messages('COMMIT1'), 1, 'and stored');
 
 $t->done;
-
-
-sub stored {
-    my ($id) = @_;
-
-    return $pg->value('select count(*) from waha.contact_activities '
-                      . "where message_id like '$id'");
-}

@@ -28,9 +28,7 @@ sub interrupt {
 
     $pg->stop($mode);
 
-    my $refused = $load->count('fail') + $load->count('info');
-    wait_for(sub { $load->count('fail') + $load->count('info') > $refused },
-             5) or die 'no message was refused';
+    $load->refused('fail', 'info') or die 'no message was refused';
 
     $pg->start;
 }

@@ -77,6 +77,20 @@ sub progress {
 }
 
 
+# waits for one more answer that is no 2xx; what: the lines that count (fail)
+
+sub refused {
+    my ($self, @what) = @_;
+
+    @what = 'fail' if !@what;
+
+    my $count = sub { my $n = 0; $n += $self->count($_) for @what; $n };
+    my $before = $count->();
+
+    return wait_for(sub { $count->() > $before }, 5);
+}
+
+
 sub count {
     my ($self, $what) = @_;
 
@@ -84,7 +98,7 @@ sub count {
 
     for my $log (@{ $self->{logs} }) {
         open my $fh, '<', $log or next;
-        while (<$fh>) { $count++ if index($_, "$what ") == 0 }
+        while (my $line = <$fh>) { $count++ if index($line, "$what ") == 0 }
     }
 
     return $count;

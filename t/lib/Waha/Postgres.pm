@@ -343,6 +343,28 @@ EOF_SQL
 }
 
 
+# how many messages are stored whose id is like a pattern ('%')
+
+sub messages {
+    my ($self, $pattern) = @_;
+
+    return $self->value('select count(*) from waha.contact_activities '
+                        . 'where message_id like ' . _quote($pattern // '%'));
+}
+
+
+# how many messages are stored more than once
+
+sub doubled {
+    my ($self) = @_;
+
+    return $self->value(<<'EOF_SQL');
+select count(*) from (select 1 from waha.contact_activities
+ group by message_id having count(*) > 1) t
+EOF_SQL
+}
+
+
 # how many deadlocks there were
 
 sub deadlocks {
