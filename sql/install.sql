@@ -48,7 +48,7 @@ $$;
 
 select pg_advisory_xact_lock(7761686100) \g /dev/null
 
-\ir 001-roles.sql
+\ir migrations/001-roles.sql
 
 select to_regclass('waha.version') is not null as installed \gset
 
@@ -84,39 +84,43 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
 \if :crm_needed
-    \ir 002-crm.sql
+    \ir migrations/002-crm.sql
 \endif
 
 \if :sessions_needed
-    \ir 004-crm.sql
+    \ir migrations/004-crm.sql
 \endif
 
 set local role waha_owner;
 
 \if :tables_needed
-    \ir 003-tables.sql
+    \ir migrations/003-tables.sql
 \endif
 
 \if :sessions_needed
-    \ir 004-sessions.sql
+    \ir migrations/004-sessions.sql
 \endif
 
 \ir views.sql
-\ir identity.sql
-\ir contacts.sql
-\ir organization.sql
-\ir states.sql
-\ir conversations.sql
-\ir batch.sql
-\ir ingest.sql
-\ir quarantine.sql
-\ir maintenance.sql
-\ir reading.sql
-\ir answers.sql
-\ir sessions.sql
-\ir keys.sql
-\ir operator.sql
-\ir privacy.sql
+
+\ir ingest/identity.sql
+\ir ingest/contacts.sql
+\ir ingest/organization.sql
+\ir ingest/states.sql
+\ir ingest/conversations.sql
+\ir ingest/batch.sql
+\ir ingest/ingest.sql
+\ir ingest/quarantine.sql
+
+\ir ops/maintenance.sql
+
+\ir access.sql
+
+\ir api/answers.sql
+\ir api/sessions.sql
+\ir api/keys.sql
+\ir api/organizations.sql
+\ir api/erasure.sql
 
 -- its owner is bound by row-level security; makes nothing at other times
 
@@ -124,8 +128,8 @@ grant create on schema waha to waha_api;
 
 set local role waha_api;
 
-\ir api.sql
-\ir export.sql
+\ir api/reading.sql
+\ir api/export.sql
 
 set local role waha_owner;
 
