@@ -106,12 +106,14 @@ set local role waha_owner;
 \ir ingest/identity.sql
 \ir ingest/contacts.sql
 \ir ingest/organization.sql
+\ir ingest/session_state.sql
 \ir ingest/states.sql
 \ir ingest/conversations.sql
 \ir ingest/batch.sql
 \ir ingest/ingest.sql
 \ir ingest/quarantine.sql
 
+\ir ops/check.sql
 \ir ops/maintenance.sql
 
 \ir access.sql
@@ -120,6 +122,7 @@ set local role waha_owner;
 \ir api/sessions.sql
 \ir api/keys.sql
 \ir api/organizations.sql
+\ir api/inbox.sql
 \ir api/erasure.sql
 
 -- its owner is bound by row-level security; makes nothing at other times

@@ -1,38 +1,4 @@
--- Organizations, for operators; and what an inbox writes.
-
-create or replace function waha.read_conversation(organization text,
-    conversation text) returns waha.reply
-language plpgsql security definer
-set search_path = waha, pg_temp
-set enable_seqscan = off
-set jit = off
-as $$
-#variable_conflict use_column
-declare
-    r  waha.reply := waha.find_conversation(organization, conversation);
-begin
-    if r.code is not null then
-        return r;
-    end if;
-
-    -- what comes later, though it was sent before, is unread
-
-    update waha.conversations v
-       set unread_count = 0,
-           unread_since = null,
-           read_at = coalesce(greatest(v.read_at, v.last_inbound_at),
-                              v.last_message_at)
-     where v.organization_slug = organization
-       and v.contact_id = (r.data->>'contact_id')::bigint
-       and v.session_name = r.data->>'session'
-       and v.unread_count <> 0;
-
-    return waha.find_conversation(organization, conversation);
-end
-$$;
-
-comment on function waha.read_conversation(text, text) is 'an agent has read a conversation; codes: unknown_conversation';
-
+-- Organizations, for operators.
 
 create or replace function waha.organization_object(o waha.organizations)
 returns json
@@ -183,8 +149,8 @@ $$;
 
 comment on function waha.put_organization(text, text, text, boolean) is 'makes or changes an organization; null leaves what is there, an empty country_code none; a new one takes webhooks unless told otherwise; codes: invalid_argument';
 
-grant execute on function waha.read_conversation(text, text),
-    waha.list_organizations(text, int), waha.show_organization(text),
+grant execute on function waha.list_organizations(text, int),
+    waha.show_organization(text),
     waha.put_organization(text, text, text, boolean)
     to waha_gateway;
 

@@ -384,6 +384,38 @@ grant execute on function
     to waha_gateway;
 
 
+-- for administrators, in psql
+
+create or replace function waha.add_session(organization text, session text,
+    instance text default null) returns void
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    insert into waha.sessions as s (name, organization_slug, instance)
+        values (add_session.session, add_session.organization,
+                add_session.instance)
+        on conflict (name) do update
+           set instance = coalesce(excluded.instance, s.instance),
+               deleted_at = null
+         where s.organization_slug = excluded.organization_slug;
+
+    if not found then
+        raise exception 'session "%" belongs to organization "%"', session, (
+            select s.organization_slug
+              from waha.sessions s
+             where s.name = add_session.session)
+            using errcode = 'unique_violation';
+    end if;
+end
+$$;
+
+comment on function waha.add_session(text, text, text) is 'gives an organization a session of WAHA; again: another instance of it';
+
+grant execute on function waha.add_session to waha_admin;
+
+
 create or replace function waha.session_changed() returns trigger
 language plpgsql security definer
 set search_path = waha, pg_temp

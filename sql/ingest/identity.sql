@@ -377,3 +377,28 @@ as $$
 $$;
 
 comment on function waha.learn_all(text) is 'identities for the numbers of contacts that are there, of one organization or of all';
+
+
+create or replace function waha.country_changed() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    delete from waha.contact_identities i
+     where i.organization_slug = new.slug
+       and i.kind = 'phone'
+       and not i.proved;
+
+    perform waha.learn_all(new.slug);
+
+    return null;
+
+exception
+    when others then
+        raise log 'waha: no identities for the numbers of "%": %', new.slug,
+            sqlerrm;
+        return null;
+end
+$$;
+
+comment on function waha.country_changed() is 'reads nationally written numbers anew when organizations.country_code changes';

@@ -313,3 +313,32 @@ as $$
 $$;
 
 comment on function waha.milliseconds(timestamptz) is 'a time as milliseconds since the epoch';
+
+
+create or replace function waha.activities_deleted() returns trigger
+language plpgsql security definer
+set search_path = waha, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+begin
+    delete from waha.message_states s
+     using were o
+     where s.organization_slug = o.organization_slug collate "C"
+       and s.session_name = o.session_name
+       and s.message_id = o.message_id;
+
+    return null;
+
+exception
+    when others then
+        raise log 'waha: no states were deleted: %', sqlerrm;
+        return null;
+end
+$$;
+
+comment on function waha.activities_deleted() is 'deletes the states of deleted messages; never makes the CRM''s write fail';
