@@ -986,9 +986,10 @@ sub start_unit {
     my $binary = "$dir/$name";
 
     system("$cc $options -W -Wall -Wextra -Werror -Wno-unused-parameter"
-           . " $headers -I$root/src/base -I$root/src/event -I$root/t/fuzz"
+           . " $headers -I$root/src/base -I$root/src/event"
+           . " -I$root/src/event/waha -I$root/t/fuzz"
            . " -o $binary $root/t/unit/event.c $root/t/fuzz/ngx_shim*.c"
-           . " $root/src/event/*.c"
+           . " $root/src/event/*.c $root/src/event/waha/*.c"
            . " $root/src/base/ngx_http_waha_json.c"
            . " $root/src/base/ngx_http_waha_string.c"
            . " $root/src/base/ngx_http_waha_value.c -lcjson -lcrypto") == 0

@@ -484,7 +484,7 @@ ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api)
 
     if (!ngx_http_waha_session_called(api)
         || code.len > NGX_HTTP_WAHA_QR_PAIRING_LEN
-        || ngx_http_waha_printable(&code) != NGX_OK)
+        || !ngx_http_waha_string_is_printable(&code))
     {
         ngx_str_null(&code);
     }

@@ -30,6 +30,9 @@ ngx_http_waha_string_is(const ngx_str_t *text, const char *word)
 }
 
 
+/* Whether a text is printable ASCII without spaces, and not empty. */
+ngx_uint_t ngx_http_waha_string_is_printable(const ngx_str_t *text);
+
 /* Shortens UTF-8 to at most max bytes of whole characters. */
 ngx_str_t ngx_http_waha_string_cut(const ngx_str_t *text, size_t max);
 

@@ -31,9 +31,10 @@ typedef struct {
 } ngx_http_waha_jid_server_t;
 
 
-static ngx_int_t ngx_http_waha_jid_person(ngx_str_t *user,
+static ngx_int_t ngx_http_waha_identity_person(ngx_str_t *user,
     ngx_http_waha_jid_e form, ngx_http_waha_jid_t *out);
-static void ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out);
+static void ngx_http_waha_identity_message_tail(
+    ngx_http_waha_message_id_t *out);
 
 
 static ngx_http_waha_jid_server_t  ngx_http_waha_jid_servers[] = {
@@ -67,7 +68,7 @@ static ngx_http_waha_jid_server_t  ngx_http_waha_jid_servers[] = {
 
 
 ngx_int_t
-ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
+ngx_http_waha_identity_parse_jid(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 {
     u_char                      *at, *last;
     ngx_str_t                    user, host;
@@ -101,7 +102,7 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
         out->chat = server->chat;
 
         if (server->form != NGX_HTTP_WAHA_JID_ROOM) {
-            return ngx_http_waha_jid_person(&user, server->form, out);
+            return ngx_http_waha_identity_person(&user, server->form, out);
         }
 
         if (out->chat == NGX_HTTP_WAHA_BROADCAST
@@ -110,7 +111,7 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
             out->chat = NGX_HTTP_WAHA_STORY;
         }
 
-        return ngx_http_waha_printable(&user);
+        return ngx_http_waha_string_is_printable(&user) ? NGX_OK : NGX_DECLINED;
     }
 
     return NGX_DECLINED;
@@ -118,7 +119,7 @@ ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 
 
 static ngx_int_t
-ngx_http_waha_jid_person(ngx_str_t *user, ngx_http_waha_jid_e form,
+ngx_http_waha_identity_person(ngx_str_t *user, ngx_http_waha_jid_e form,
     ngx_http_waha_jid_t *out)
 {
     u_char  *colon;
@@ -168,7 +169,7 @@ ngx_http_waha_jid_person(ngx_str_t *user, ngx_http_waha_jid_e form,
 
 
 ngx_int_t
-ngx_http_waha_message_id_parse(ngx_str_t *id,
+ngx_http_waha_identity_parse_message_id(ngx_str_t *id,
     ngx_http_waha_message_id_t *out)
 {
     u_char  *p, *last;
@@ -208,7 +209,7 @@ ngx_http_waha_message_id_parse(ngx_str_t *id,
     out->id.data = p + 1;
     out->id.len = last - out->id.data;
 
-    ngx_http_waha_message_id_tail(out);
+    ngx_http_waha_identity_message_tail(out);
 
     return NGX_OK;
 
@@ -224,7 +225,7 @@ invalid:
 /* what is no participant and no direction stays, lest two ids become one */
 
 static void
-ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out)
+ngx_http_waha_identity_message_tail(ngx_http_waha_message_id_t *out)
 {
     u_char     *p;
     ngx_str_t   tail;
@@ -252,20 +253,4 @@ ngx_http_waha_message_id_tail(ngx_http_waha_message_id_t *out)
     }
 
     out->id.len = p - out->id.data;
-}
-
-
-ngx_int_t
-ngx_http_waha_printable(ngx_str_t *text)
-{
-    size_t  i;
-
-    for (i = 0; i < text->len; i++) {
-
-        if (text->data[i] <= ' ' || text->data[i] >= 0x7f) {
-            return NGX_DECLINED;
-        }
-    }
-
-    return text->len ? NGX_OK : NGX_DECLINED;
 }

@@ -35,14 +35,12 @@ typedef struct {
  * "555@lid", "1203...@g.us", "status@broadcast", ...  Strings point into
  * jid.  NGX_DECLINED: it is none.
  */
-ngx_int_t ngx_http_waha_jid_parse(ngx_str_t *jid, ngx_http_waha_jid_t *out);
+ngx_int_t ngx_http_waha_identity_parse_jid(ngx_str_t *jid,
+    ngx_http_waha_jid_t *out);
 
 /* NGX_DECLINED: not of that form; out->id is then the whole string. */
-ngx_int_t ngx_http_waha_message_id_parse(ngx_str_t *id,
+ngx_int_t ngx_http_waha_identity_parse_message_id(ngx_str_t *id,
     ngx_http_waha_message_id_t *out);
-
-/* NGX_DECLINED: empty, or not printable ASCII without spaces. */
-ngx_int_t ngx_http_waha_printable(ngx_str_t *text);
 
 
 #endif /* _NGX_HTTP_WAHA_IDENTITY_H_INCLUDED_ */

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the ngx_http_waha_module authors
  *
- * ngx_http_waha_jid_parse() and _message_id_parse(): parts lie within what
+ * ngx_http_waha_identity_parse_*(): parts lie within what
  * was given, and nothing of a message id gets lost.
  */
 
@@ -39,7 +39,7 @@ fuzz_jid(ngx_str_t *given)
 {
     ngx_http_waha_jid_t  jid;
 
-    if (ngx_http_waha_jid_parse(given, &jid) != NGX_OK) {
+    if (ngx_http_waha_identity_parse_jid(given, &jid) != NGX_OK) {
         return;
     }
 
@@ -71,7 +71,7 @@ fuzz_message_id(ngx_str_t *given)
     ngx_str_t                    tail;
     ngx_http_waha_message_id_t   id;
 
-    if (ngx_http_waha_message_id_parse(given, &id) != NGX_OK) {
+    if (ngx_http_waha_identity_parse_message_id(given, &id) != NGX_OK) {
         fuzz_check(id.id.data == given->data && id.id.len == given->len);
         fuzz_check(id.chat.data == NULL && id.participant.data == NULL);
         fuzz_check(id.outbound == 0);

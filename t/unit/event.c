@@ -235,7 +235,7 @@ unit_jid(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     ngx_int_t            rc;
     ngx_http_waha_jid_t  jid;
 
-    rc = ngx_http_waha_jid_parse(arg, &jid);
+    rc = ngx_http_waha_identity_parse_jid(arg, &jid);
 
     unit_rc(out, rc);
 
@@ -252,7 +252,7 @@ unit_id(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
 {
     ngx_http_waha_message_id_t  id;
 
-    unit_rc(out, ngx_http_waha_message_id_parse(arg, &id));
+    unit_rc(out, ngx_http_waha_identity_parse_message_id(arg, &id));
 
     ngx_http_waha_json_put(out, "chat", &id.chat);
     ngx_http_waha_json_put(out, "id", &id.id);

@@ -117,7 +117,7 @@ ngx_http_waha_session_info_phone(const cJSON *me)
 
     id = ngx_http_waha_json_string(me, "id");
 
-    if (id.data == NULL || ngx_http_waha_jid_parse(&id, &jid) != NGX_OK) {
+    if (ngx_http_waha_identity_parse_jid(&id, &jid) != NGX_OK) {
         ngx_str_null(&id);
         return id;
     }

@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_waha_envelope_reader.h>
+#include <ngx_http_waha_metadata.h>
 #include <ngx_http_waha_string.h>
 
 
@@ -50,7 +50,7 @@ static void ngx_http_waha_metadata_reply(ngx_http_waha_metadata_t *metadata,
 
 
 ngx_int_t
-ngx_http_waha_envelope_message_metadata(ngx_http_waha_reader_t *reader)
+ngx_http_waha_metadata_of_message(ngx_http_waha_reader_t *reader)
 {
     cJSON                     *message, *ack;
     ngx_str_t                  source;
@@ -89,7 +89,7 @@ ngx_http_waha_envelope_message_metadata(ngx_http_waha_reader_t *reader)
 
 
 ngx_int_t
-ngx_http_waha_envelope_call_metadata(ngx_http_waha_reader_t *reader)
+ngx_http_waha_metadata_of_call(ngx_http_waha_reader_t *reader)
 {
     ngx_http_waha_metadata_t  metadata;
 
@@ -124,7 +124,7 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_metadata_string(metadata, "engine", &engine,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
-    ms = ngx_http_waha_envelope_time(
+    ms = ngx_http_waha_reader_time(
              ngx_http_waha_json_get(reader->payload, "timestamp"), 1000);
 
     if (ms) {

@@ -1,0 +1,336 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_change.h>
+#include <ngx_http_waha_envelope.h>
+#include <ngx_http_waha_message.h>
+#include <ngx_http_waha_metadata.h>
+#include <ngx_http_waha_reader.h>
+#include <ngx_http_waha_string.h>
+#include <ngx_http_waha_value.h>
+
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_http_waha_kind_e        kind;
+    ngx_http_waha_reader_pt     read;
+} ngx_http_waha_envelope_event_t;
+
+
+static ngx_int_t ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_organization(
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_label(ngx_pool_t *pool,
+    const cJSON *metadata, const char *name, ngx_str_t *label);
+static ngx_int_t ngx_http_waha_envelope_session(
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader);
+
+
+static ngx_http_waha_envelope_event_t  ngx_http_waha_envelope_events[] = {
+
+    { ngx_string("message"),
+      NGX_HTTP_WAHA_MESSAGE, ngx_http_waha_message_read },
+
+    { ngx_string("message.any"),
+      NGX_HTTP_WAHA_MESSAGE, ngx_http_waha_message_read },
+
+    { ngx_string("message.ack"),
+      NGX_HTTP_WAHA_STATUS, ngx_http_waha_change_status },
+
+    { ngx_string("message.ack.group"),
+      NGX_HTTP_WAHA_STATUS, ngx_http_waha_change_status },
+
+    { ngx_string("message.reaction"),
+      NGX_HTTP_WAHA_REACTION, ngx_http_waha_change_reaction },
+
+    { ngx_string("message.edited"),
+      NGX_HTTP_WAHA_EDIT, ngx_http_waha_change_edit },
+
+    { ngx_string("message.revoked"),
+      NGX_HTTP_WAHA_REVOKE, ngx_http_waha_change_revoke },
+
+    { ngx_string("session.status"),
+      NGX_HTTP_WAHA_SESSION, ngx_http_waha_envelope_session },
+
+    { ngx_string("call.received"),
+      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_call },
+
+    { ngx_string("call.accepted"),
+      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_call },
+
+    { ngx_string("call.rejected"),
+      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_call },
+
+    { ngx_null_string, NGX_HTTP_WAHA_OTHER, NULL }
+};
+
+
+ngx_int_t
+ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
+    ngx_http_waha_event_t *event)
+{
+    cJSON                   *json;
+    ngx_int_t                rc;
+    ngx_str_t                text;
+    ngx_uint_t               replaced;
+    ngx_http_waha_reader_t   reader;
+
+    ngx_memzero(event, sizeof(ngx_http_waha_event_t));
+
+    text = *body;
+
+    rc = ngx_http_waha_json_clean(pool, &text, &replaced);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_ABORT : rc;
+    }
+
+    rc = ngx_http_waha_json_parse(pool, &text, &json);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    event->sanitised = replaced ? 1 : 0;
+    event->event = ngx_http_waha_json_string(json, "event");
+    event->session = ngx_http_waha_json_string(json, "session");
+
+    if (!ngx_http_waha_reader_is_id(&event->event)
+        || !ngx_http_waha_value_is_session(&event->session))
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&reader, sizeof(ngx_http_waha_reader_t));
+
+    reader.pool = pool;
+    reader.envelope = json;
+    reader.event = event;
+
+    if (ngx_http_waha_envelope_organization(&reader) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_waha_envelope_read(&reader);
+}
+
+
+static ngx_int_t
+ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
+{
+    ngx_int_t                        rc;
+    ngx_http_waha_event_t           *event, plain;
+    ngx_http_waha_envelope_event_t  *known;
+
+    event = reader->event;
+    event->kind = NGX_HTTP_WAHA_OTHER;
+
+    for (known = ngx_http_waha_envelope_events; known->read; known++) {
+
+        if (ngx_http_waha_string_is_equal(&event->event, &known->name)) {
+            break;
+        }
+    }
+
+    if (known->read == NULL) {
+        return NGX_OK;
+    }
+
+    reader->payload = ngx_http_waha_json_get(reader->envelope, "payload");
+
+    if (!cJSON_IsObject(reader->payload)) {
+        return NGX_DECLINED;
+    }
+
+    plain = *event;
+    event->kind = known->kind;
+
+    rc = known->read(reader);
+
+    if (rc == NGX_DONE) {
+        *event = plain;
+        return NGX_OK;
+    }
+
+    /* messages and calls say it among other things */
+
+    if (event->sanitised && event->metadata.data == NULL) {
+        ngx_str_set(&event->metadata, "{\"sanitised\":true}");
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_waha_envelope_organization(ngx_http_waha_reader_t *reader)
+{
+    cJSON                  *metadata;
+    ngx_pool_t             *pool;
+    ngx_http_waha_event_t  *event;
+
+    pool = reader->pool;
+    event = reader->event;
+
+    metadata = ngx_http_waha_json_get(reader->envelope, "metadata");
+
+    if (ngx_http_waha_envelope_label(pool, metadata, "organization_slug",
+                                     &event->organization_slug)
+            != NGX_OK
+        || ngx_http_waha_envelope_label(pool, metadata, "organization_id",
+                                        &event->organization_id)
+            != NGX_OK
+        || ngx_http_waha_envelope_label(pool, metadata, "tenant.id",
+                                        &event->tenant)
+            != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (event->tenant.data) {
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_envelope_label(pool, metadata, "tenant_id",
+                                        &event->tenant);
+}
+
+
+/* a string or number that can name an organization; else it names none */
+
+static ngx_int_t
+ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
+    const char *name, ngx_str_t *label)
+{
+    cJSON  *item;
+
+    *label = ngx_http_waha_json_string(metadata, name);
+
+    if (ngx_http_waha_reader_is_id(label)) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(label);
+
+    item = ngx_http_waha_json_get(metadata, name);
+
+    /* doubles are exact up to here */
+
+    if (!cJSON_IsNumber(item)
+        || !(item->valuedouble >= 0 && item->valuedouble < 1e15)
+        || item->valuedouble != (double) (int64_t) item->valuedouble)
+    {
+        return NGX_OK;
+    }
+
+    label->data = ngx_pnalloc(pool, NGX_INT64_LEN + 1);
+    if (label->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    label->len = snprintf((char *) label->data, NGX_INT64_LEN + 1, "%.0f",
+                          item->valuedouble);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_envelope_session(ngx_http_waha_reader_t *reader)
+{
+    cJSON                  *me, *last;
+    ngx_str_t               jid;
+    ngx_http_waha_jid_t     own;
+    ngx_http_waha_event_t  *event;
+
+    event = reader->event;
+
+    event->status = ngx_http_waha_json_string(reader->payload, "status");
+
+    if (!ngx_http_waha_reader_is_id(&event->status)) {
+        return NGX_DECLINED;
+    }
+
+    last = ngx_http_waha_json_get(reader->payload, "statuses");
+
+    /* cJSON keeps the last element as "prev" of the first */
+
+    if (cJSON_IsArray(last) && last->child) {
+        event->sent_at = ngx_http_waha_reader_time(
+                             ngx_http_waha_json_get(last->child->prev,
+                                                    "timestamp"),
+                             1);
+    }
+
+    if (event->sent_at == 0) {
+        event->sent_at = ngx_http_waha_reader_event_time(reader);
+    }
+
+    me = ngx_http_waha_json_get(reader->envelope, "me");
+
+    jid = ngx_http_waha_json_string(me, "id");
+
+    if (ngx_http_waha_identity_parse_jid(&jid, &own) == NGX_OK) {
+        event->phone = own.phone;
+    }
+
+    jid = ngx_http_waha_json_string(me, "pushName");
+    event->name = ngx_http_waha_reader_display_name(&jid);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader)
+{
+    ngx_int_t               rc;
+    ngx_str_t               none;
+    ngx_http_waha_event_t  *event;
+
+    event = reader->event;
+
+    reader->id = ngx_http_waha_json_string(reader->payload, "id");
+    reader->chat = ngx_http_waha_json_string(reader->payload, "from");
+
+    if (!ngx_http_waha_reader_is_id(&reader->id)
+        || !ngx_http_waha_reader_is_id(&reader->chat))
+    {
+        return NGX_DECLINED;
+    }
+
+    event->message_id = reader->id;
+
+    /* "call.received" */
+    event->status.data = event->event.data + sizeof("call.") - 1;
+    event->status.len = event->event.len - (sizeof("call.") - 1);
+
+    ngx_str_null(&none);
+
+    rc = ngx_http_waha_reader_person(reader, &reader->chat, &none);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (cJSON_IsTrue(ngx_http_waha_json_get(reader->payload, "isGroup"))) {
+        event->chat = NGX_HTTP_WAHA_GROUP;
+    }
+
+    if (cJSON_IsTrue(ngx_http_waha_json_get(reader->payload, "isVideo"))) {
+        ngx_str_set(&event->type, "video");
+
+    } else {
+        ngx_str_set(&event->type, "audio");
+    }
+
+    event->sent_at = ngx_http_waha_reader_message_time(reader, reader->payload);
+
+    return ngx_http_waha_metadata_of_call(reader);
+}
