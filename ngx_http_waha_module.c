@@ -429,9 +429,6 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
     conf->pg.hint = "its administrator has to run "
                     "\"psql -f sql/install.sql\" on this database";
 
-    conf->pg.statements = ngx_http_waha_ingest_statements;
-    conf->pg.nstatements = ngx_http_waha_ingest_nstatements;
-
     conf->db.connections = NGX_CONF_UNSET;
 
     ngx_http_waha_auth_limit_create_conf(&conf->auth_limit);
@@ -446,6 +443,10 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_waha_global_conf_t *global = conf;
 
     ngx_http_waha_pg_conf_t  *pg;
+
+    if (ngx_http_waha_ingest_statements(cf, &global->pg) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     ngx_conf_init_value(global->db.connections, 2);
 

@@ -117,7 +117,7 @@ ngx_http_waha_request_body_file(ngx_http_request_t *r, ngx_buf_t *b,
 
 
 ngx_int_t
-ngx_http_waha_request_header(ngx_http_request_t *r, ngx_str_t *name,
+ngx_http_waha_request_header(ngx_http_request_t *r, const ngx_str_t *name,
     ngx_str_t *value)
 {
     ngx_int_t         rc;

@@ -28,8 +28,8 @@ ngx_int_t ngx_http_waha_request_body(ngx_http_request_t *r, ngx_str_t *body);
  * A header by its name in lower case.  NGX_DECLINED: it is not there;
  * NGX_ERROR: it is given twice.
  */
-ngx_int_t ngx_http_waha_request_header(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value);
+ngx_int_t ngx_http_waha_request_header(ngx_http_request_t *r,
+    const ngx_str_t *name, ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_WAHA_REQUEST_H_INCLUDED_ */

@@ -35,10 +35,9 @@ typedef enum {
 
 
 /*
- * What one webhook says, in words of no provider.  A string whose data is
- * NULL is missing; none contains NUL, all are valid UTF-8.  All memory is
- * of the pool that the event was parsed with, of the body itself, or
- * constant.
+ * One event of a delivery, in terms that all providers share.  A string whose
+ * data is NULL is missing; none contains NUL, all are valid UTF-8.  Memory is
+ * of the pool that the delivery was parsed with, of its body, or constant.
  */
 
 typedef struct {
@@ -66,9 +65,20 @@ typedef struct {
 
     int64_t                 sent_at;        /* ms since the epoch */
 
+    /* set by intake: who sent the delivery, and how tenants may be found */
+    ngx_str_t               provider;
+    ngx_str_t               instance;       /* that the key is bound to */
+    ngx_str_t               sources;        /* JSON object */
+
     unsigned                outbound:1;
     unsigned                sanitised:1;    /* bytes had to be replaced */
 } ngx_http_waha_event_t;
+
+
+/* the names of kinds and chats in the database, indexed by the enums */
+
+extern ngx_str_t  ngx_http_waha_event_kinds[];
+extern ngx_str_t  ngx_http_waha_event_chats[];
 
 
 #endif /* _NGX_HTTP_WAHA_EVENT_H_INCLUDED_ */

@@ -7,7 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_ingest.h>
-#include <ngx_http_waha_params.h>
+#include <ngx_http_waha_ingest_params.h>
+#include <ngx_http_waha_string.h>
 
 
 /* records and bytes that leave together at most */
@@ -20,22 +21,21 @@
 #define NGX_HTTP_WAHA_INGEST_ENOUGH  16
 #define NGX_HTTP_WAHA_INGEST_LINGER  10
 
-#define NGX_HTTP_WAHA_20_PARAMS                                               \
-    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20)"
-
-#define NGX_HTTP_WAHA_23_PARAMS                                               \
-    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,"    \
-    "$20,$21,$22,$23)"
-
-
-/* as ngx_http_waha_ingest_statements[] counts */
+/* how a batch is sent */
 
 typedef enum {
     NGX_HTTP_WAHA_INGEST_ONE = 0,
     NGX_HTTP_WAHA_INGEST_TOGETHER,
     NGX_HTTP_WAHA_INGEST_EACH,
-    NGX_HTTP_WAHA_INGEST_QUARANTINE
+    NGX_HTTP_WAHA_INGEST_QUARANTINE,
+    NGX_HTTP_WAHA_INGEST_VARIANTS
 } ngx_http_waha_ingest_variant_e;
+
+
+typedef struct {
+    const char                      *function;
+    ngx_http_waha_ingest_form_e      form;
+} ngx_http_waha_ingest_function_t;
 
 
 struct ngx_http_waha_batch_s {
@@ -53,8 +53,7 @@ struct ngx_http_waha_batch_s {
     ngx_uint_t                       nsent;
 
     /* of a quarantine */
-    ngx_str_t                        reason;
-    ngx_str_t                        sqlstate;
+    ngx_http_waha_ingest_aside_t     aside;
 
     unsigned                         submitted:1;
     unsigned                         left:1;        /* does not wait */
@@ -109,32 +108,18 @@ static void ngx_http_waha_ingest_finish_all(ngx_http_waha_batch_t *batch,
     ngx_uint_t status);
 
 
-const ngx_http_waha_pg_statement_t  ngx_http_waha_ingest_statements[] = {
-
-    { "ingest",
-      "select * from waha.ingest" NGX_HTTP_WAHA_20_PARAMS,
-      NGX_HTTP_WAHA_INGEST_ARGS,
-      ngx_http_waha_params_values_types },
-
-    { "ingest_batch",
-      "select * from waha.ingest_batch" NGX_HTTP_WAHA_20_PARAMS,
-      NGX_HTTP_WAHA_INGEST_ARGS,
-      ngx_http_waha_params_arrays_types },
-
-    { "ingest_each",
-      "select * from waha.ingest_each" NGX_HTTP_WAHA_20_PARAMS,
-      NGX_HTTP_WAHA_INGEST_ARGS,
-      ngx_http_waha_params_arrays_types },
-
-    { "quarantine",
-      "select waha.quarantine" NGX_HTTP_WAHA_23_PARAMS,
-      NGX_HTTP_WAHA_QUARANTINE_ARGS,
-      ngx_http_waha_params_quarantine_types }
+static const ngx_http_waha_ingest_function_t
+    ngx_http_waha_ingest_functions[] =
+{
+    [NGX_HTTP_WAHA_INGEST_ONE] =
+        { "ingest", NGX_HTTP_WAHA_INGEST_VALUES },
+    [NGX_HTTP_WAHA_INGEST_TOGETHER] =
+        { "ingest_batch", NGX_HTTP_WAHA_INGEST_ARRAYS },
+    [NGX_HTTP_WAHA_INGEST_EACH] =
+        { "ingest_each", NGX_HTTP_WAHA_INGEST_ARRAYS },
+    [NGX_HTTP_WAHA_INGEST_QUARANTINE] =
+        { "quarantine", NGX_HTTP_WAHA_INGEST_ASIDE }
 };
-
-const ngx_uint_t  ngx_http_waha_ingest_nstatements =
-    sizeof(ngx_http_waha_ingest_statements)
-    / sizeof(ngx_http_waha_ingest_statements[0]);
 
 
 /* the columns of a result behind the position */
@@ -150,6 +135,37 @@ static const size_t  ngx_http_waha_ingest_fields[] = {
 
 #define NGX_HTTP_WAHA_INGEST_NFIELDS                                          \
     (int) (sizeof(ngx_http_waha_ingest_fields) / sizeof(size_t))
+
+
+ngx_int_t
+ngx_http_waha_ingest_statements(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
+{
+    ngx_uint_t                     i;
+    ngx_http_waha_pg_statement_t  *statements;
+
+    statements = ngx_palloc(cf->pool, NGX_HTTP_WAHA_INGEST_VARIANTS
+                                     * sizeof(ngx_http_waha_pg_statement_t));
+    if (statements == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_WAHA_INGEST_VARIANTS; i++) {
+
+        if (ngx_http_waha_ingest_params_statement(cf->pool,
+                                ngx_http_waha_ingest_functions[i].function,
+                                ngx_http_waha_ingest_functions[i].form,
+                                &statements[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    conf->statements = statements;
+    conf->nstatements = NGX_HTTP_WAHA_INGEST_VARIANTS;
+
+    return NGX_OK;
+}
 
 
 ngx_http_waha_ingest_t *
@@ -198,7 +214,6 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
         ingest->open = batch;
     }
 
-    ngx_http_waha_params_event(entry);
     ngx_http_waha_ingest_join(batch, entry);
 
     if (!batch->submitted && ngx_http_waha_ingest_enough(batch)) {
@@ -243,10 +258,9 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
         return NGX_ERROR;
     }
 
-    batch->reason = *reason;
+    batch->aside.reason = *reason;
 
     ngx_str_set(&entry->action, "quarantined");
-    ngx_http_waha_params_event(entry);
     ngx_http_waha_ingest_join(batch, entry);
 
     rc = ngx_http_waha_ingest_submit(batch);
@@ -423,11 +437,11 @@ ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest)
 static ngx_int_t
 ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
 {
-    ngx_str_t                args[NGX_HTTP_WAHA_QUARANTINE_ARGS];
     ngx_uint_t               i;
     ngx_queue_t             *q;
     ngx_http_waha_batch_t   *batch;
     ngx_http_waha_entry_t   *entry;
+    ngx_http_waha_event_t  **events;
     ngx_http_waha_ingest_t  *ingest;
 
     batch = job->data;
@@ -443,7 +457,10 @@ ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
 
     batch->sent = ngx_palloc(batch->pool,
                              batch->nentries * sizeof(ngx_http_waha_entry_t *));
-    if (batch->sent == NULL) {
+    events = ngx_palloc(batch->pool,
+                        batch->nentries * sizeof(ngx_http_waha_event_t *));
+
+    if (batch->sent == NULL || events == NULL) {
         return NGX_ERROR;
     }
 
@@ -455,6 +472,7 @@ ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
     {
         entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
         entry->position = i;
+        events[i] = entry->event;
         batch->sent[i++] = entry;
     }
 
@@ -466,26 +484,19 @@ ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
 
     job->statement = batch->variant;
 
-    switch (batch->variant) {
+    switch (ngx_http_waha_ingest_functions[batch->variant].form) {
 
-    case NGX_HTTP_WAHA_INGEST_ONE:
-        return ngx_http_waha_params_values(job, batch->pool,
-                                           batch->sent[0]->args,
-                                           NGX_HTTP_WAHA_INGEST_ARGS);
+    case NGX_HTTP_WAHA_INGEST_VALUES:
+        return ngx_http_waha_ingest_params_values(job, batch->pool, events[0]);
 
-    case NGX_HTTP_WAHA_INGEST_QUARANTINE:
-        args[0] = batch->reason;
-        args[1] = batch->sqlstate;
-        args[2] = batch->sent[0]->raw;
+    case NGX_HTTP_WAHA_INGEST_ASIDE:
+        batch->aside.raw = batch->sent[0]->raw;
 
-        ngx_memcpy(&args[NGX_HTTP_WAHA_QUARANTINE_EXTRA],
-                   batch->sent[0]->args, sizeof(batch->sent[0]->args));
+        return ngx_http_waha_ingest_params_aside(job, batch->pool, events[0],
+                                                 &batch->aside);
 
-        return ngx_http_waha_params_values(job, batch->pool, args,
-                                           NGX_HTTP_WAHA_QUARANTINE_ARGS);
-
-    default:
-        return ngx_http_waha_params_arrays(job, batch->pool, batch->sent, i);
+    default: /* NGX_HTTP_WAHA_INGEST_ARRAYS */
+        return ngx_http_waha_ingest_params_arrays(job, batch->pool, events, i);
     }
 }
 
@@ -663,7 +674,7 @@ ngx_http_waha_ingest_results(ngx_http_waha_batch_t *batch)
     if (PQnfields(result) != NGX_HTTP_WAHA_INGEST_NFIELDS + 1) {
         ngx_log_error(NGX_LOG_CRIT, batch->job.log, 0,
                       "waha: the result of \"%s\" has %d columns, not %d",
-                      ngx_http_waha_ingest_statements[batch->variant].name,
+                      ngx_http_waha_ingest_functions[batch->variant].function,
                       PQnfields(result), NGX_HTTP_WAHA_INGEST_NFIELDS + 1);
         return;
     }
@@ -700,13 +711,13 @@ ngx_http_waha_ingest_result(ngx_http_waha_batch_t *batch,
         return;
     }
 
-    if (ngx_strcmp(entry->action.data, "unknown_organization") == 0) {
+    if (ngx_http_waha_string_is(&entry->action, "unknown_organization")) {
         ngx_http_waha_ingest_set_aside(batch, entry, &entry->action,
                                        &entry->code);
         return;
     }
 
-    if (ngx_strcmp(entry->action.data, "failed") == 0) {
+    if (ngx_http_waha_string_is(&entry->action, "failed")) {
         ngx_http_waha_ingest_failed(batch, entry, &entry->code);
         return;
     }
@@ -791,17 +802,17 @@ ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
     }
 
     batch->job.deadline = failed->job.deadline;
-    batch->reason = *reason;
+    batch->aside.reason = *reason;
 
     ngx_http_waha_ingest_join(batch, entry);
 
     /* it is null where PostgreSQL had no error */
 
     if (sqlstate->len) {
-        batch->sqlstate.len = sqlstate->len;
-        batch->sqlstate.data = ngx_pstrdup(batch->pool, sqlstate);
+        batch->aside.sqlstate.len = sqlstate->len;
+        batch->aside.sqlstate.data = ngx_pstrdup(batch->pool, sqlstate);
 
-        if (batch->sqlstate.data == NULL) {
+        if (batch->aside.sqlstate.data == NULL) {
             goto failed;
         }
     }

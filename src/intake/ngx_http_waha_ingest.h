@@ -14,34 +14,27 @@
 #include <ngx_http_waha_event.h>
 
 
-/* the arguments of an event in the functions of schema "waha" */
-
-#define NGX_HTTP_WAHA_INGEST_ARGS   20
-
-
 typedef struct ngx_http_waha_ingest_s  ngx_http_waha_ingest_t;
 typedef struct ngx_http_waha_batch_s   ngx_http_waha_batch_t;
 typedef struct ngx_http_waha_entry_s   ngx_http_waha_entry_t;
 
 
-/* one event on its way into the database, and what became of it */
+/* one event on its way into the database, and the outcome */
 
 struct ngx_http_waha_entry_s {
     ngx_queue_t                 queue;
     ngx_http_waha_batch_t      *batch;
     ngx_uint_t                  position;
 
-    /* filled in by the caller; event is NULL when it could not be read */
+    /*
+     * filled in by the caller; event is NULL when the delivery could not be
+     * read; raw are the bytes of the delivery
+     */
     ngx_http_waha_event_t      *event;
-    ngx_str_t                   instance;
-    ngx_str_t                   claims;
     ngx_str_t                   raw;
     ngx_pool_t                 *pool;
     void                      (*handler)(ngx_http_waha_entry_t *entry);
     void                       *data;
-
-    ngx_str_t                   args[NGX_HTTP_WAHA_INGEST_ARGS];
-    u_char                      sent_at[8];
 
     /* NGX_HTTP_WAHA_PG_OK: all below is committed; strings are of pool */
     ngx_uint_t                  status;
@@ -79,9 +72,12 @@ ngx_int_t ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
 /* Forgets an entry whose owner goes away; its handler is not called. */
 void ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry);
 
-
-extern const ngx_http_waha_pg_statement_t  ngx_http_waha_ingest_statements[];
-extern const ngx_uint_t                    ngx_http_waha_ingest_nstatements;
+/*
+ * Sets the statements of the pool that ngx_http_waha_ingest_create() gets.
+ * Memory is of cf->pool.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_ingest_statements(ngx_conf_t *cf,
+    ngx_http_waha_pg_conf_t *conf);
 
 
 #endif /* _NGX_HTTP_WAHA_INGEST_H_INCLUDED_ */

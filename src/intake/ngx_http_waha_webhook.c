@@ -10,13 +10,12 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_error.h>
-#include <ngx_http_waha_request.h>
-#include <ngx_http_waha_envelope.h>
-#include <ngx_http_waha_signature.h>
-#include <ngx_http_waha_claims.h>
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_provider.h>
+#include <ngx_http_waha_request.h>
+#include <ngx_http_waha_sources.h>
 #include <ngx_http_waha_string.h>
 #include <ngx_http_waha_webhook.h>
 
@@ -27,47 +26,57 @@
 
 
 typedef struct ngx_http_waha_delivery_s {
-    ngx_http_waha_ctx_t    *ctx;
+    ngx_http_waha_ctx_t     *ctx;
+    ngx_str_t                provider;
+    ngx_str_t                instance;
+    ngx_str_t                body;
 
-    ngx_str_t               body;
-    ngx_http_waha_event_t   event;
-    ngx_http_waha_entry_t   entry;
+    ngx_array_t              events;        /* ngx_http_waha_event_t */
+    ngx_http_waha_entry_t   *entries;       /* of each event */
+    ngx_uint_t               nentries;
+
+    /* entries that are not in the database yet */
+    ngx_uint_t               waiting;
 } ngx_http_waha_delivery_t;
 
 
 static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
-static ngx_int_t ngx_http_waha_webhook_verify(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_webhook_read(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider,
     ngx_http_waha_delivery_t *delivery);
-static ngx_int_t ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_str_t *name,
-    ngx_http_waha_hmac_e algorithm, ngx_http_waha_hmac_key_t **signer);
-static const char *ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_webhook_add_entries(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_uint_t n);
+static ngx_int_t ngx_http_waha_webhook_store(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery);
+static ngx_int_t ngx_http_waha_webhook_store_event(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
+    ngx_http_waha_entry_t *entry);
+static ngx_int_t ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery);
+static ngx_int_t ngx_http_waha_webhook_error(ngx_http_request_t *r,
+    ngx_int_t rc);
+static const char *ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
     ngx_http_waha_event_t *event);
-static const char *ngx_http_waha_webhook_person(ngx_http_request_t *r,
+static const char *ngx_http_waha_webhook_person_reason(ngx_http_request_t *r,
     ngx_http_waha_event_t *event);
-static ngx_uint_t ngx_http_waha_webhook_blocked(
+static ngx_uint_t ngx_http_waha_webhook_is_blocked(
     ngx_http_waha_intake_conf_t *conf, ngx_str_t *phone);
-static ngx_int_t ngx_http_waha_webhook_submit(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_uint_t readable);
 static void ngx_http_waha_webhook_cleanup(void *data);
 static void ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry);
+static ngx_http_waha_entry_t *ngx_http_waha_webhook_worst(
+    ngx_http_waha_delivery_t *delivery);
+static ngx_http_waha_error_e ngx_http_waha_webhook_entry_error(
+    ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_webhook_answer(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_success(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery);
+    ngx_http_waha_entry_t *entry);
 static void ngx_http_waha_webhook_member(ngx_http_waha_json_out_t *out,
     const char *name, ngx_str_t *value);
 static void ngx_http_waha_webhook_id(ngx_http_waha_json_out_t *out,
     const char *name, ngx_str_t *value);
-
-
-static ngx_str_t  ngx_http_waha_webhook_hmac =
-    ngx_string("x-webhook-hmac");
-
-static ngx_str_t  ngx_http_waha_webhook_hmac_legacy =
-    ngx_string("x-webhook-hmac-signature");
 
 
 ngx_int_t
@@ -124,7 +133,7 @@ ngx_http_waha_webhook_body_handler(ngx_http_request_t *r)
 
     rc = ngx_http_waha_webhook_process(r, ctx->delivery);
 
-    /* NGX_DONE: the answer comes with ngx_http_waha_webhook_done() */
+    /* NGX_DONE: ngx_http_waha_webhook_done() will answer */
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
@@ -136,31 +145,42 @@ static ngx_int_t
 ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    ngx_int_t    rc;
-    const char  *reason;
+    ngx_pool_cleanup_t              *cln;
+    const ngx_http_waha_provider_t  *provider;
 
-    if (ngx_http_waha_request_body(r, &delivery->body) != NGX_OK) {
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (cln == NULL
+        || ngx_array_init(&delivery->events, r->pool, 1,
+                          sizeof(ngx_http_waha_event_t))
+           != NGX_OK
+        || ngx_http_waha_request_body(r, &delivery->body) != NGX_OK)
+    {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    if (ngx_http_waha_webhook_verify(r, delivery) != NGX_OK) {
+    cln->handler = ngx_http_waha_webhook_cleanup;
+    cln->data = delivery;
+
+    provider = ngx_http_waha_provider_find(r);
+
+    delivery->provider = provider->name;
+
+    if (ngx_http_waha_provider_verify(r, provider, &delivery->body,
+                                      &delivery->instance)
+        != NGX_OK)
+    {
         return ngx_http_waha_error_send(r,
                                         NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE);
     }
 
-    rc = ngx_http_waha_envelope_parse(r->pool, &delivery->body,
-                                      &delivery->event);
-
-    delivery->ctx->session = delivery->event.session;
-    delivery->ctx->event = delivery->event.event;
-
-    switch (rc) {
+    switch (ngx_http_waha_webhook_read(r, provider, delivery)) {
 
     case NGX_OK:
-        break;
+        return ngx_http_waha_webhook_store(r, delivery);
 
     case NGX_ABORT:
-        return ngx_http_waha_webhook_submit(r, delivery, 0);
+        return ngx_http_waha_webhook_quarantine(r, delivery);
 
     case NGX_DECLINED:
         return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_INVALID_EVENT);
@@ -168,93 +188,178 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
     default:
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
+}
 
-    reason = ngx_http_waha_webhook_ignored(r, &delivery->event);
 
-    if (reason) {
-        ngx_str_set(&delivery->entry.action, "ignored");
-        delivery->entry.code.data = (u_char *) reason;
-        delivery->entry.code.len = ngx_strlen(reason);
+/* the first event stands for the delivery in the access log */
 
-        return ngx_http_waha_webhook_success(r, delivery);
+static ngx_int_t
+ngx_http_waha_webhook_read(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider,
+    ngx_http_waha_delivery_t *delivery)
+{
+    ngx_int_t               rc;
+    ngx_http_waha_event_t  *event;
+
+    rc = provider->parse(r->pool, &delivery->body, &delivery->events);
+
+    if (delivery->events.nelts) {
+        event = delivery->events.elts;
+
+        delivery->ctx->session = event->session;
+        delivery->ctx->event = event->event;
     }
 
-    return ngx_http_waha_webhook_submit(r, delivery, 1);
+    return rc;
 }
 
 
 static ngx_int_t
-ngx_http_waha_webhook_verify(ngx_http_request_t *r,
+ngx_http_waha_webhook_add_entries(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_uint_t n)
+{
+    ngx_uint_t              i;
+    ngx_http_waha_entry_t  *entry;
+
+    entry = ngx_pcalloc(r->pool, n * sizeof(ngx_http_waha_entry_t));
+    if (entry == NULL) {
+        return NGX_ERROR;
+    }
+
+    delivery->entries = entry;
+    delivery->nentries = n;
+
+    for (i = 0; i < n; i++) {
+        entry[i].raw = delivery->body;
+        entry[i].pool = r->pool;
+        entry[i].handler = ngx_http_waha_webhook_done;
+        entry[i].data = r;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    ngx_int_t                  rc, legacy;
-    ngx_http_waha_loc_conf_t  *wlcf;
-    ngx_http_waha_hmac_key_t  *signer;
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    ngx_http_waha_event_t  *event;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+    if (ngx_http_waha_webhook_add_entries(r, delivery, delivery->events.nelts)
+        != NGX_OK)
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
 
-    if (wlcf->hmac_keys->nelts == 0) {
+    event = delivery->events.elts;
+
+    for (i = 0; i < delivery->nentries; i++) {
+        rc = ngx_http_waha_webhook_store_event(r, delivery, &event[i],
+                                               &delivery->entries[i]);
+
+        if (rc != NGX_OK) {
+            /* the provider repeats the delivery, its stored events included */
+            ngx_http_waha_webhook_cleanup(delivery);
+            return ngx_http_waha_webhook_error(r, rc);
+        }
+    }
+
+    if (delivery->waiting == 0) {
+        return ngx_http_waha_webhook_answer(r, delivery);
+    }
+
+    r->connection->log->action = "storing a WhatsApp event";
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_store_event(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
+    ngx_http_waha_entry_t *entry)
+{
+    ngx_int_t                   rc;
+    const char                 *reason;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    reason = ngx_http_waha_webhook_ignore_reason(r, event);
+
+    if (reason) {
+        ngx_str_set(&entry->action, "ignored");
+        entry->code.data = (u_char *) reason;
+        entry->code.len = ngx_strlen(reason);
+
         return NGX_OK;
     }
 
-    signer = NULL;
-    legacy = NGX_DECLINED;
+    event->provider = delivery->provider;
+    event->instance = delivery->instance;
 
-    rc = ngx_http_waha_webhook_verify_header(r, delivery,
-                                             &ngx_http_waha_webhook_hmac,
-                                             NGX_HTTP_WAHA_HMAC_SHA512,
-                                             &signer);
-
-    if (wlcf->intake->hmac_legacy) {
-        legacy = ngx_http_waha_webhook_verify_header(r, delivery,
-                                        &ngx_http_waha_webhook_hmac_legacy,
-                                        NGX_HTTP_WAHA_HMAC_SHA256, &signer);
-    }
-
-    if (rc == NGX_ERROR || legacy == NGX_ERROR || signer == NULL) {
+    if (ngx_http_waha_sources_collect(r, event) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    delivery->entry.instance = signer->instance;
+    entry->event = event;
 
-    return NGX_OK;
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    rc = ngx_http_waha_ingest(wmcf->ingest, entry);
+
+    if (rc == NGX_OK) {
+        delivery->waiting++;
+    }
+
+    return rc;
 }
 
 
-/* NGX_DECLINED: the header is not there */
+static ngx_int_t
+ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   reason;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    if (ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    ngx_str_set(&reason, "too_complex");
+
+    rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, delivery->entries,
+                                         &reason);
+    if (rc != NGX_OK) {
+        return ngx_http_waha_webhook_error(r, rc);
+    }
+
+    delivery->waiting = 1;
+
+    r->connection->log->action = "storing a WhatsApp event";
+
+    return NGX_DONE;
+}
+
+
+/* rc: why an event was not taken */
 
 static ngx_int_t
-ngx_http_waha_webhook_verify_header(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_str_t *name,
-    ngx_http_waha_hmac_e algorithm, ngx_http_waha_hmac_key_t **signer)
+ngx_http_waha_webhook_error(ngx_http_request_t *r, ngx_int_t rc)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  hex;
-    ngx_http_waha_hmac_key_t  *key;
-    ngx_http_waha_loc_conf_t  *wlcf;
-
-    rc = ngx_http_waha_request_header(r, name, &hex);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
-
-    key = ngx_http_waha_signature_verify(wlcf->hmac_keys, algorithm, &hex,
-                                         &delivery->body);
-
-    if (key == NULL || (*signer && *signer != key)) {
-        return NGX_ERROR;
-    }
-
-    *signer = key;
-
-    return NGX_OK;
+    return ngx_http_waha_error_send(r,
+                           (rc == NGX_ABORT) ? NGX_HTTP_WAHA_ERR_DATABASE_SETUP
+                                             : NGX_HTTP_WAHA_ERR_OVERLOADED);
 }
 
 
 static const char *
-ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
+ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
     ngx_http_waha_event_t *event)
 {
     ngx_uint_t                 ignore;
@@ -291,13 +396,13 @@ ngx_http_waha_webhook_ignored(ngx_http_request_t *r,
         return "bot";
 
     default:
-        return ngx_http_waha_webhook_person(r, event);
+        return ngx_http_waha_webhook_person_reason(r, event);
     }
 }
 
 
 static const char *
-ngx_http_waha_webhook_person(ngx_http_request_t *r,
+ngx_http_waha_webhook_person_reason(ngx_http_request_t *r,
     ngx_http_waha_event_t *event)
 {
     ngx_int_t                  rc;
@@ -309,7 +414,7 @@ ngx_http_waha_webhook_person(ngx_http_request_t *r,
         return NULL;
     }
 
-    if (ngx_http_waha_webhook_blocked(wlcf->intake, &event->phone)) {
+    if (ngx_http_waha_webhook_is_blocked(wlcf->intake, &event->phone)) {
         return "blocked";
     }
 
@@ -320,14 +425,14 @@ ngx_http_waha_webhook_person(ngx_http_request_t *r,
     }
 
     if (rc != NGX_REGEX_NO_MATCHED) {
-        /* nothing is lost for a pattern that is too much for PCRE */
+        /* PCRE gave up: the message is stored rather than lost */
 
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
                       ngx_regex_exec_n " failed: %i on a phone number", rc);
         return NULL;
     }
 
-    /* a person may still be known by the LID; a change needs no person */
+    /* the LID may still name the person; a change of a message needs none */
 
     ngx_str_null(&event->phone);
 
@@ -338,7 +443,7 @@ ngx_http_waha_webhook_person(ngx_http_request_t *r,
 
 
 static ngx_uint_t
-ngx_http_waha_webhook_blocked(ngx_http_waha_intake_conf_t *conf,
+ngx_http_waha_webhook_is_blocked(ngx_http_waha_intake_conf_t *conf,
     ngx_str_t *phone)
 {
     ngx_str_t   *number;
@@ -361,90 +466,40 @@ ngx_http_waha_webhook_blocked(ngx_http_waha_intake_conf_t *conf,
 }
 
 
-static ngx_int_t
-ngx_http_waha_webhook_submit(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_uint_t readable)
-{
-    ngx_int_t                   rc;
-    ngx_str_t                   reason;
-    ngx_pool_cleanup_t         *cln;
-    ngx_http_waha_entry_t      *entry;
-    ngx_http_waha_main_conf_t  *wmcf;
-
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    entry = &delivery->entry;
-
-    entry->raw = delivery->body;
-    entry->pool = r->pool;
-    entry->handler = ngx_http_waha_webhook_done;
-    entry->data = r;
-
-    if (readable) {
-        entry->event = &delivery->event;
-
-        if (ngx_http_waha_claims(r, &delivery->event, &entry->claims)
-            != NGX_OK)
-        {
-            return NGX_HTTP_SERVICE_UNAVAILABLE;
-        }
-
-        rc = ngx_http_waha_ingest(wmcf->ingest, entry);
-
-    } else {
-        ngx_str_set(&reason, "too_complex");
-        rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, entry, &reason);
-    }
-
-    if (rc != NGX_OK) {
-        return ngx_http_waha_error_send(r,
-                           (rc == NGX_ABORT) ? NGX_HTTP_WAHA_ERR_DATABASE_SETUP
-                                             : NGX_HTTP_WAHA_ERR_OVERLOADED);
-    }
-
-    cln->handler = ngx_http_waha_webhook_cleanup;
-    cln->data = entry;
-
-    r->connection->log->action = "storing a WhatsApp event";
-
-    return NGX_DONE;
-}
-
-
 static void
 ngx_http_waha_webhook_cleanup(void *data)
 {
-    ngx_http_waha_entry_t  *entry = data;
+    ngx_http_waha_delivery_t *delivery = data;
 
-    ngx_http_waha_ingest_cancel(entry);
+    ngx_uint_t  i;
+
+    for (i = 0; i < delivery->nentries; i++) {
+        ngx_http_waha_ingest_cancel(&delivery->entries[i]);
+    }
 }
 
 
 static void
 ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry)
 {
-    ngx_connection_t     *c;
-    ngx_http_request_t   *r;
-    ngx_http_waha_ctx_t  *ctx;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_waha_ctx_t       *ctx;
+    ngx_http_waha_delivery_t  *delivery;
 
     r = entry->data;
     c = r->connection;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+    delivery = ctx->delivery;
+
+    if (--delivery->waiting) {
+        return;
+    }
+
     ngx_http_set_log_request(c->log, r);
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
-
-    ctx->organization = entry->organization;
-    ctx->records = entry->records;
-    ctx->db_time = entry->db_time;
-
-    ngx_http_finalize_request(r, ngx_http_waha_webhook_answer(r,
-                                                              ctx->delivery));
+    ngx_http_finalize_request(r, ngx_http_waha_webhook_answer(r, delivery));
 
     ngx_http_run_posted_requests(c);
 }
@@ -454,45 +509,87 @@ static ngx_int_t
 ngx_http_waha_webhook_answer(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
+    ngx_http_waha_ctx_t    *ctx;
     ngx_http_waha_entry_t  *entry;
     ngx_http_waha_error_e   error;
 
-    entry = &delivery->entry;
+    ctx = delivery->ctx;
+    entry = ngx_http_waha_webhook_worst(delivery);
 
+    ctx->organization = entry->organization;
+    ctx->records = entry->records;
+    ctx->db_time = entry->db_time;
+
+    error = ngx_http_waha_webhook_entry_error(entry);
+
+    if (error != NGX_HTTP_WAHA_ERR_NONE) {
+        return ngx_http_waha_error_send(r, error);
+    }
+
+    ctx->action = entry->action;
+
+    return ngx_http_waha_webhook_success(r, entry);
+}
+
+
+/*
+ * the entry that decides the answer: one that is not stored, so that the
+ * provider repeats the delivery, else one in error, else the first
+ */
+
+static ngx_http_waha_entry_t *
+ngx_http_waha_webhook_worst(ngx_http_waha_delivery_t *delivery)
+{
+    ngx_uint_t              i;
+    ngx_http_waha_entry_t  *entry, *worst;
+
+    entry = delivery->entries;
+    worst = entry;
+
+    for (i = 0; i < delivery->nentries; i++) {
+
+        if (entry[i].status != NGX_HTTP_WAHA_PG_OK) {
+            return &entry[i];
+        }
+
+        if (ngx_http_waha_webhook_entry_error(worst) == NGX_HTTP_WAHA_ERR_NONE
+            && ngx_http_waha_webhook_entry_error(&entry[i])
+               != NGX_HTTP_WAHA_ERR_NONE)
+        {
+            worst = &entry[i];
+        }
+    }
+
+    return worst;
+}
+
+
+static ngx_http_waha_error_e
+ngx_http_waha_webhook_entry_error(ngx_http_waha_entry_t *entry)
+{
     switch (entry->status) {
 
     case NGX_HTTP_WAHA_PG_OK:
-
-        error = ngx_http_waha_error_find(&entry->action);
-
-        return (error == NGX_HTTP_WAHA_ERR_NONE)
-               ? ngx_http_waha_webhook_success(r, delivery)
-               : ngx_http_waha_error_send(r, error);
+        return ngx_http_waha_error_find(&entry->action);
 
     case NGX_HTTP_WAHA_PG_BUSY:
-        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_DATABASE_BUSY);
+        return NGX_HTTP_WAHA_ERR_DATABASE_BUSY;
 
     case NGX_HTTP_WAHA_PG_SETUP:
-        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_DATABASE_SETUP);
+        return NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
 
     default:
-        return ngx_http_waha_error_send(r,
-                                     NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE);
+        return NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE;
     }
 }
 
 
 static ngx_int_t
 ngx_http_waha_webhook_success(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery)
+    ngx_http_waha_entry_t *entry)
 {
-    ngx_str_t                  json;
-    ngx_http_waha_entry_t     *entry;
-    ngx_http_waha_json_out_t   out;
-
-    entry = &delivery->entry;
-
-    delivery->ctx->action = entry->action;
+    ngx_str_t                 json;
+    ngx_http_waha_json_out_t  out;
 
     ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_WEBHOOK_ANSWER);
 

@@ -139,6 +139,26 @@ fuzz_same(ngx_str_t *one, ngx_str_t *two)
 }
 
 
+static ngx_int_t
+fuzz_parse(ngx_pool_t *pool, ngx_str_t *body, ngx_http_waha_event_t *event)
+{
+    ngx_int_t    rc;
+    ngx_array_t  events;
+
+    events.elts = event;
+    events.nelts = 0;
+    events.size = sizeof(ngx_http_waha_event_t);
+    events.nalloc = 1;
+    events.pool = pool;
+
+    rc = ngx_http_waha_envelope_parse(pool, body, &events);
+
+    fuzz_check(rc != NGX_OK || events.nelts == 1);
+
+    return rc;
+}
+
+
 /* the record again, without memory from some point on */
 
 static void
@@ -153,7 +173,7 @@ fuzz_memory(ngx_str_t *body, ngx_int_t wanted, ngx_http_waha_event_t *event,
 
     ngx_shim_fail = fail;
 
-    rc = ngx_http_waha_envelope_parse(pool, body, &again);
+    rc = fuzz_parse(pool, body, &again);
 
     ngx_shim_fail = 0;
 
@@ -192,7 +212,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     pool = ngx_create_pool(4096, NULL);
 
-    rc = ngx_http_waha_envelope_parse(pool, &body, &event);
+    rc = fuzz_parse(pool, &body, &event);
 
     fuzz_check(ngx_shim_allocated
                <= 80 * ngx_min(size + 1, NGX_HTTP_WAHA_JSON_NODES)

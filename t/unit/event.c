@@ -66,15 +66,6 @@ static unit_command_t  unit_commands[] = {
 };
 
 
-static const char  *unit_kinds[] = {
-    "message", "status", "reaction", "edit", "revoke", "session", "call",
-    "other"
-};
-
-static const char  *unit_chats[] = {
-    "person", "group", "status", "newsletter", "broadcast", "bot"
-};
-
 static ngx_http_waha_hmac_key_t  unit_key_list[8];
 static ngx_array_t  unit_keys = { unit_key_list, 0,
                                   sizeof(ngx_http_waha_hmac_key_t), 8, NULL };
@@ -108,12 +99,19 @@ static void
 unit_envelope(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
 {
     ngx_int_t              rc;
+    ngx_array_t            events;
     ngx_http_waha_event_t  event;
+
+    events.elts = &event;
+    events.nelts = 0;
+    events.size = sizeof(ngx_http_waha_event_t);
+    events.nalloc = 1;
+    events.pool = pool;
 
     ngx_shim_allocated = 0;
     ngx_shim_fail = unit_fail_next;
 
-    rc = ngx_http_waha_envelope_parse(pool, arg, &event);
+    rc = ngx_http_waha_envelope_parse(pool, arg, &events);
 
     ngx_shim_fail = 0;
     unit_fail_next = 0;
@@ -125,8 +123,10 @@ unit_envelope(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
         return;
     }
 
-    unit_put(out, "kind", unit_kinds[event.kind]);
-    unit_put(out, "chat", unit_chats[event.chat]);
+    ngx_http_waha_json_put(out, "kind",
+                           &ngx_http_waha_event_kinds[event.kind]);
+    ngx_http_waha_json_put(out, "chat",
+                           &ngx_http_waha_event_chats[event.chat]);
     unit_put(out, "direction", event.outbound ? "outbound" : "inbound");
     ngx_http_waha_json_flag(out, "sanitised", event.sanitised);
     ngx_http_waha_json_number(out, "sent_at", event.sent_at);
@@ -240,7 +240,8 @@ unit_jid(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     unit_rc(out, rc);
 
     if (rc == NGX_OK) {
-        unit_put(out, "chat", unit_chats[jid.chat]);
+        ngx_http_waha_json_put(out, "chat",
+                               &ngx_http_waha_event_chats[jid.chat]);
         ngx_http_waha_json_put(out, "phone", &jid.phone);
         ngx_http_waha_json_put(out, "lid", &jid.lid);
     }

@@ -73,15 +73,14 @@ static ngx_http_waha_envelope_event_t  ngx_http_waha_envelope_events[] = {
 
 ngx_int_t
 ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
-    ngx_http_waha_event_t *event)
+    ngx_array_t *events)
 {
     cJSON                   *json;
     ngx_int_t                rc;
     ngx_str_t                text;
     ngx_uint_t               replaced;
+    ngx_http_waha_event_t   *event;
     ngx_http_waha_reader_t   reader;
-
-    ngx_memzero(event, sizeof(ngx_http_waha_event_t));
 
     text = *body;
 
@@ -96,6 +95,13 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     if (rc != NGX_OK) {
         return rc;
     }
+
+    event = ngx_array_push(events);
+    if (event == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(event, sizeof(ngx_http_waha_event_t));
 
     event->sanitised = replaced ? 1 : 0;
     event->event = ngx_http_waha_json_string(json, "event");

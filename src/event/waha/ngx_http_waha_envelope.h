@@ -14,13 +14,12 @@
 
 
 /*
- * Reads WAHA's webhook.  NGX_OK: event is filled (kind OTHER for an event
- * that is of no concern here).  NGX_DECLINED: not a WAHA envelope.
- * NGX_ABORT: beyond the bounds of ngx_http_waha_json_clean().  NGX_ERROR:
- * no memory.
+ * Reads a webhook of WAHA, which has one event, as parse() of
+ * ngx_http_waha_provider_t; the kind is NGX_HTTP_WAHA_OTHER for an event that
+ * concerns nobody here.
  */
 ngx_int_t ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
-    ngx_http_waha_event_t *event);
+    ngx_array_t *events);
 
 
 #endif /* _NGX_HTTP_WAHA_ENVELOPE_H_INCLUDED_ */

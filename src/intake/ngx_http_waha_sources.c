@@ -8,13 +8,13 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
-#include <ngx_http_waha_claims.h>
+#include <ngx_http_waha_sources.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_value.h>
 
 
-#define NGX_HTTP_WAHA_CLAIMS_SIZE  256
+#define NGX_HTTP_WAHA_SOURCES_SIZE  256
 
 
 typedef struct {
@@ -23,71 +23,71 @@ typedef struct {
     ngx_str_t    query;
     ngx_str_t    organization;
     ngx_uint_t   from;
-} ngx_http_waha_claims_t;
+} ngx_http_waha_sources_t;
 
 
-static void ngx_http_waha_claims_pattern(ngx_str_t *session,
-    ngx_http_waha_claims_t *claims);
-static ngx_int_t ngx_http_waha_claims_query(ngx_http_request_t *r,
+static void ngx_http_waha_sources_pattern(ngx_str_t *session,
+    ngx_http_waha_sources_t *sources);
+static ngx_int_t ngx_http_waha_sources_query(ngx_http_request_t *r,
     ngx_str_t *query);
-static ngx_str_t *ngx_http_waha_claims_arg(ngx_array_t *args,
+static ngx_str_t *ngx_http_waha_sources_arg(ngx_array_t *args,
     const char *name);
-static ngx_int_t ngx_http_waha_claims_print(ngx_http_request_t *r,
-    ngx_http_waha_claims_t *claims, ngx_str_t *json);
-static void ngx_http_waha_claims_member(ngx_http_waha_json_out_t *out,
+static ngx_int_t ngx_http_waha_sources_print(ngx_http_request_t *r,
+    ngx_http_waha_sources_t *sources, ngx_str_t *json);
+static void ngx_http_waha_sources_member(ngx_http_waha_json_out_t *out,
     const char *name, ngx_str_t *value);
 
 
 ngx_int_t
-ngx_http_waha_claims(ngx_http_request_t *r, ngx_http_waha_event_t *event,
-    ngx_str_t *json)
+ngx_http_waha_sources_collect(ngx_http_request_t *r,
+    ngx_http_waha_event_t *event)
 {
-    ngx_http_waha_claims_t     claims;
+    ngx_http_waha_sources_t    sources;
     ngx_http_waha_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
-    ngx_memzero(&claims, sizeof(ngx_http_waha_claims_t));
+    ngx_memzero(&sources, sizeof(ngx_http_waha_sources_t));
 
-    claims.from = wlcf->intake->tenant_from;
-    claims.organization = wlcf->intake->default_organization;
+    sources.from = wlcf->intake->tenant_from;
+    sources.organization = wlcf->intake->default_organization;
 
-    if (!(claims.from & NGX_HTTP_WAHA_FROM_METADATA)) {
+    if (!(sources.from & NGX_HTTP_WAHA_FROM_METADATA)) {
         ngx_str_null(&event->organization_slug);
         ngx_str_null(&event->organization_id);
         ngx_str_null(&event->tenant);
     }
 
-    if (claims.from & NGX_HTTP_WAHA_FROM_PATTERN) {
-        ngx_http_waha_claims_pattern(&event->session, &claims);
+    if (sources.from & NGX_HTTP_WAHA_FROM_PATTERN) {
+        ngx_http_waha_sources_pattern(&event->session, &sources);
     }
 
     if (r->args.len
-        && ngx_http_waha_claims_query(r, &claims.query) != NGX_OK)
+        && ngx_http_waha_sources_query(r, &sources.query) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ngx_str_null(json);
+    ngx_str_null(&event->sources);
 
-    if (claims.pattern_slug.len == 0
-        && claims.pattern_id.len == 0
-        && claims.query.len == 0
-        && claims.organization.len == 0
-        && !(claims.from & NGX_HTTP_WAHA_FROM_SENDER))
+    if (sources.pattern_slug.len == 0
+        && sources.pattern_id.len == 0
+        && sources.query.len == 0
+        && sources.organization.len == 0
+        && !(sources.from & NGX_HTTP_WAHA_FROM_SENDER))
     {
         return NGX_OK;
     }
 
-    return ngx_http_waha_claims_print(r, &claims, json);
+    return ngx_http_waha_sources_print(r, &sources, &event->sources);
 }
 
 
 /* "tenant-<slug>" and "tenant_<id>" */
 
 static void
-ngx_http_waha_claims_pattern(ngx_str_t *session,
-    ngx_http_waha_claims_t *claims)
+ngx_http_waha_sources_pattern(ngx_str_t *session,
+    ngx_http_waha_sources_t *sources)
 {
     ngx_str_t  rest;
 
@@ -103,18 +103,18 @@ ngx_http_waha_claims_pattern(ngx_str_t *session,
     switch (session->data[sizeof("tenant") - 1]) {
 
     case '-':
-        claims->pattern_slug = rest;
+        sources->pattern_slug = rest;
         break;
 
     case '_':
-        claims->pattern_id = rest;
+        sources->pattern_id = rest;
         break;
     }
 }
 
 
 static ngx_int_t
-ngx_http_waha_claims_query(ngx_http_request_t *r, ngx_str_t *query)
+ngx_http_waha_sources_query(ngx_http_request_t *r, ngx_str_t *query)
 {
     ngx_str_t    *value;
     ngx_array_t  *args;
@@ -123,10 +123,10 @@ ngx_http_waha_claims_query(ngx_http_request_t *r, ngx_str_t *query)
         return NGX_ERROR;
     }
 
-    value = ngx_http_waha_claims_arg(args, "org");
+    value = ngx_http_waha_sources_arg(args, "org");
 
     if (value == NULL) {
-        value = ngx_http_waha_claims_arg(args, "tenant_id");
+        value = ngx_http_waha_sources_arg(args, "tenant_id");
     }
 
     if (value == NULL || value->len == 0) {
@@ -148,7 +148,7 @@ ngx_http_waha_claims_query(ngx_http_request_t *r, ngx_str_t *query)
 /* the first argument of that name, in any case; NULL: there is none */
 
 static ngx_str_t *
-ngx_http_waha_claims_arg(ngx_array_t *args, const char *name)
+ngx_http_waha_sources_arg(ngx_array_t *args, const char *name)
 {
     size_t         len;
     ngx_uint_t     i;
@@ -172,25 +172,25 @@ ngx_http_waha_claims_arg(ngx_array_t *args, const char *name)
 
 
 static ngx_int_t
-ngx_http_waha_claims_print(ngx_http_request_t *r,
-    ngx_http_waha_claims_t *claims, ngx_str_t *json)
+ngx_http_waha_sources_print(ngx_http_request_t *r,
+    ngx_http_waha_sources_t *sources, ngx_str_t *json)
 {
     ngx_http_waha_json_out_t  out;
 
-    ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_CLAIMS_SIZE);
+    ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_SOURCES_SIZE);
 
     ngx_http_waha_json_open(&out, NULL, '{');
 
-    ngx_http_waha_claims_member(&out, "pattern_slug", &claims->pattern_slug);
-    ngx_http_waha_claims_member(&out, "pattern_id", &claims->pattern_id);
-    ngx_http_waha_claims_member(&out, "query", &claims->query);
-    ngx_http_waha_claims_member(&out, "default", &claims->organization);
+    ngx_http_waha_sources_member(&out, "pattern_slug", &sources->pattern_slug);
+    ngx_http_waha_sources_member(&out, "pattern_id", &sources->pattern_id);
+    ngx_http_waha_sources_member(&out, "query", &sources->query);
+    ngx_http_waha_sources_member(&out, "default", &sources->organization);
 
-    if (claims->from & NGX_HTTP_WAHA_FROM_QUERY) {
+    if (sources->from & NGX_HTTP_WAHA_FROM_QUERY) {
         ngx_http_waha_json_flag(&out, "query_trusted", 1);
     }
 
-    if (claims->from & NGX_HTTP_WAHA_FROM_SENDER) {
+    if (sources->from & NGX_HTTP_WAHA_FROM_SENDER) {
         ngx_http_waha_json_flag(&out, "sender", 1);
     }
 
@@ -201,7 +201,7 @@ ngx_http_waha_claims_print(ngx_http_request_t *r,
 
 
 static void
-ngx_http_waha_claims_member(ngx_http_waha_json_out_t *out, const char *name,
+ngx_http_waha_sources_member(ngx_http_waha_json_out_t *out, const char *name,
     ngx_str_t *value)
 {
     if (value->len) {

@@ -1,0 +1,62 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_PROVIDER_H_INCLUDED_
+#define _NGX_HTTP_WAHA_PROVIDER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha_signature.h>
+
+
+/* a header that signs the body, in hex */
+
+typedef struct {
+    ngx_str_t                                   header;     /* lower case */
+    ngx_http_waha_hmac_e                        algorithm;
+    unsigned                                    legacy:1;
+} ngx_http_waha_provider_signature_t;
+
+
+/* who sends webhooks, and in which form; its functions are pure */
+
+typedef struct {
+    ngx_str_t                                   name;   /* in the database */
+
+    /* the last one has no header */
+    const ngx_http_waha_provider_signature_t   *signatures;
+
+    /*
+     * Reads a delivery into events, an array of ngx_http_waha_event_t.
+     * NGX_OK: there is at least one.  NGX_DECLINED: the provider does not
+     * send such a body; NGX_ABORT: it is beyond the bounds of
+     * ngx_http_waha_json_clean(); NGX_ERROR: no memory.  After a failure the
+     * events have what was read so far, for the log.
+     */
+    ngx_int_t                                 (*parse)(ngx_pool_t *pool,
+                                                       ngx_str_t *body,
+                                                       ngx_array_t *events);
+} ngx_http_waha_provider_t;
+
+
+/* The provider whose signature a request has; without any, the first. */
+const ngx_http_waha_provider_t *ngx_http_waha_provider_find(
+    ngx_http_request_t *r);
+
+/*
+ * Verifies all signatures of a body with the keys of the location; legacy
+ * ones count where "waha_hmac_legacy" allows them.  NGX_OK: *instance is the
+ * one that the key is bound to, empty for none.  NGX_DECLINED: a signature
+ * is missing, wrong, given twice, or another key made it.
+ */
+ngx_int_t ngx_http_waha_provider_verify(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider, ngx_str_t *body,
+    ngx_str_t *instance);
+
+
+#endif /* _NGX_HTTP_WAHA_PROVIDER_H_INCLUDED_ */
