@@ -126,17 +126,12 @@ $t->start;
 
 my $path = '/api/whatsapp/sessions/t1?refresh=1';
 my $http2 = $api->has_http2;
-my @seen;
 
 
 sub call {
     my ($way, %headers) = @_;
 
-    my $r = $api->request('acme', 'GET', "/$way$path", undef, %headers);
-
-    push @seen, join "\n", %{ $r->{headers} }, $r->{body};
-
-    return $r;
+    return $api->request('acme', 'GET', "/$way$path", undef, %headers);
 }
 
 
@@ -147,11 +142,7 @@ sub call2 {
 
     return call($way) if !$http2;
 
-    my $r = $api->http2('acme', GET => "/$way$path", undef, @more);
-
-    push @seen, join "\n", %{ $r->{headers} }, $r->{body};
-
-    return $r;
+    return $api->http2('acme', GET => "/$way$path", undef, @more);
 }
 
 
@@ -488,7 +479,7 @@ subtest 'a hundred at the same time' => sub {
 
 
 subtest 'secrets of WAHA' => sub {
-    $api->hides([ $waha->secrets ], answers => join "\n", @seen);
+    $api->hides($waha->secrets);
     unlike($t->error_log, qr/SECRETPAGE/, 'error.log: no page');
 };
 

@@ -271,7 +271,7 @@ subtest 'an operator' => sub {
 };
 
 
-subtest 'nothing of WAHA is told' => sub { $api->hides([ $waha->secrets ]) };
+subtest 'nothing of WAHA is told' => sub { $api->hides($waha->secrets) };
 
 
 $t->done;

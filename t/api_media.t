@@ -92,7 +92,6 @@ EOF_SERVER
 $t->start;
 
 my $png = "\x89PNG\r\n\x1a\n" . join '', map { chr($_ % 256) } 1 .. 5000;
-my @seen;
 
 
 # a message with a file; the path of our route
@@ -121,10 +120,7 @@ sub message {
 sub get {
     my ($who, $path, %headers) = @_;
 
-    my $r = $api->request($who, 'GET', $path, undef, %headers);
-    push @seen, join "\n", %{ $r->{headers} }, substr $r->{body}, 0, 10_000;
-
-    return $r;
+    return $api->request($who, 'GET', $path, undef, %headers);
 }
 
 
@@ -586,9 +582,7 @@ subtest 'a client that does not wait' => sub {
 
 
 subtest 'secrets of WAHA' => sub {
-    $api->hides([ $waha->secrets,
-                  qw(SECRETOFBOLT SECRETPAGE SECRETCOOKIE) ],
-                answers => join "\n", @seen);
+    $api->hides($waha->secrets, qw(SECRETOFBOLT SECRETPAGE SECRETCOOKIE));
 };
 
 

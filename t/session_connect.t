@@ -15,10 +15,7 @@ my $api = Waha::Sessions->new($t, wahas => \@wahas, timeout => '1s',
     workers => 2, http => 'waha_hmac_key ' . $t->dir
                           . '/waha-2.key instance=waha-2;');
 
-open my $key, '>', $t->dir . '/waha-2.key' or die $!;
-print $key 'the key of waha-2';
-close $key;
-
+spew($t->dir . '/waha-2.key', 'the key of waha-2');
 $t->start;
 
 my $sessions = '/api/whatsapp/sessions';
@@ -39,34 +36,14 @@ sub home {
 sub settled { ok($_->delivered, 'all webhooks arrive') for @wahas }
 
 
-sub asked {
-    my ($waha) = @_;
-
-    my @asked = map { "$_->{method} $_->{uri}" =~ s{/api/sessions}{}r }
-                grep { $_->{method} ne 'GET' } $waha->requests;
-    $waha->clear_requests;
-
-    return @asked;
-}
-
-
 # sends a request over as many connections at once, then reads all answers
 
 sub at_once {
     my ($n, @requests) = @_;
 
-    my @http = map { $t->http(timeout => 30) } 1 .. $n;
-
-    for my $i (0 .. $n - 1) {
-        my ($who, $method, $path, $body)
-            = @{ $requests[ $i % @requests ] };
-        my $http = $http[$i];
-
-        $http->connect or die 'no connection';
-        $http->send($http->format($method, $path,
-            { Authorization => 'Bearer ' . $api->token($who),
-              'Content-Type' => 'application/json' }, $body // '{}'));
-    }
+    my @http = map { $api->send($t->http(timeout => 30),
+                                @{ $requests[ $_ % @requests ] }) }
+               0 .. $n - 1;
 
     return map { $_->answer('POST') } @http;
 }
@@ -164,7 +141,7 @@ subtest 'twelve organizations' => sub {
 
 
 subtest 'no more than an organization may have' => sub {
-    my @requests = map { [ many => POST => $sessions, qq({"id":"n$_"}) ] }
+    my @requests = map { [ many => POST => $sessions, { id => "n$_" } ] }
                    1 .. 8;
     my @r = at_once(8, @requests);
 
@@ -271,7 +248,7 @@ for (@wrong) {
 
         my $r = $api->post('acme', $sessions);
         is($r->{status}, 200, 'it connects') or diag $r->{body};
-        is_deeply([ asked($waha) ], [ 'PUT /tenant-acme' ],
+        is_deeply([ $waha->asked ], [ 'PUT /tenant-acme' ],
                   'by what is missing only');
 
         my %expected = (%$ours, %$kept);
@@ -288,7 +265,7 @@ for (@wrong) {
                   'all is as it should be, the rest as it was');
 
         is($api->post('acme', $sessions)->{status}, 200, 'once more');
-        is_deeply([ asked($waha) ], [], 'nothing is left to be done');
+        is_deeply([ $waha->asked ], [], 'nothing is left to be done');
 
         ok($waha->reaches('tenant-acme', 'WORKING'), 'and it works');
         $waha->delivered;
@@ -313,7 +290,7 @@ for ([ 'more events', { %$ours, webhooks => [ { %$hook,
         $waha->clear_requests;
 
         is($api->post('acme', $sessions)->{status}, 200, 'it connects');
-        is_deeply([ asked($waha) ], [], 'nothing is done');
+        is_deeply([ $waha->asked ], [], 'nothing is done');
     };
 }
 
@@ -407,7 +384,7 @@ subtest 'others are at it, too' => sub {
 
     is($api->post('acme', $sessions)->{status}, 200,
        'it was made between question and making');
-    is_deeply([ asked($waha) ], [ 'POST ', 'POST /tenant-acme/start' ],
+    is_deeply([ $waha->asked ], [ 'POST ', 'POST /tenant-acme/start' ],
               'what was to be done still was done');
 
     $waha->fail(match => '^GET /api/sessions/', with => 'status',
@@ -449,10 +426,7 @@ subtest 'a client that goes away' => sub {
     $waha->fail(match => '^POST /api/sessions$', with => 'slow',
                 slow => 0.3, times => 1);
 
-    my $http = $t->http;
-    $http->connect;
-    $http->send($http->format(POST => $sessions,
-        { Authorization => 'Bearer ' . $api->token('acme') }, '{}'));
+    my $http = $api->send($t->http, acme => POST => $sessions, {});
     ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 5),
        'WAHA is asked to make it');
     $http->close;
@@ -472,10 +446,7 @@ subtest 'a reload in the middle' => sub {
                 slow => 0.5, times => 1);
 
     my @old = $t->worker_pids;
-    my $http = $t->http;
-    $http->connect;
-    $http->send($http->format(POST => $sessions,
-        { Authorization => 'Bearer ' . $api->token('acme') }, '{}'));
+    my $http = $api->send($t->http, acme => POST => $sessions, {});
     ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 5),
        'WAHA is asked to make it');
 
@@ -495,8 +466,7 @@ subtest 'a reload in the middle' => sub {
 
 
 subtest 'over HTTP/2 one that waits leaves' => sub {
-    plan(skip_all => 'curl has no HTTP/2')
-        if `curl --version 2>/dev/null` !~ /HTTP2/;
+    plan(skip_all => 'curl has no HTTP/2') if !$api->has_http2;
 
     $waha->delivered;
     $waha->remove_session('tenant-acme');
@@ -504,10 +474,7 @@ subtest 'over HTTP/2 one that waits leaves' => sub {
     $waha->clear_requests;
     $waha->fail(match => '^PUT ', with => 'slow', slow => 0.7);
 
-    my $http = $t->http;
-    $http->connect;
-    $http->send($http->format(POST => $sessions,
-        { Authorization => 'Bearer ' . $api->token('acme') }, '{}'));
+    my $http = $api->send($t->http, acme => POST => $sessions, {});
     ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
        'WAHA is asked to repair it');
 
@@ -555,20 +522,12 @@ for ([ 'the first leaves', 0 ], [ 'one that waits leaves', 1 ],
         $waha->clear_requests;
         $waha->fail(match => '^PUT ', with => 'slow', slow => 0.4);
 
-        my @http = map { $t->http } 0 .. 4;
-        my $request = $http[0]->format(POST => $sessions,
-            { Authorization => 'Bearer ' . $api->token('acme') }, '{}');
-
-        $http[0]->connect;
-        $http[0]->send($request);
+        my @request = (acme => POST => $sessions, {});
+        my @http = $api->send($t->http, @request);
         ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
            'WAHA is asked to repair it');
 
-        for (@http[1 .. 4]) {
-            $_->connect;
-            $_->send($request);
-        }
-
+        push @http, map { $api->send($t->http, @request) } 1 .. 4;
         $http[$_]->close for @leave;
 
         my %left = map { $_ => 1 } @leave;

@@ -86,7 +86,7 @@ sub request {
 
     my $http = $self->{http} //= $self->{t}->http;
 
-    return $http->request($self->_complete(@request));
+    return $self->_seen($http->request($self->_complete(@request)));
 }
 
 
@@ -166,9 +166,9 @@ sub http2 {
     my ($head, $text) = $answer =~ /^(HTTP.*?\r\n)\r\n(.*)\z/s;
     my %headers = ($head // '') =~ /^([\w-]+):\s*(.*?)\r$/mg;
 
-    return { status => $status, version => $version, headers => \%headers,
-             body => $text // '',
-             json => scalar eval { JSON::PP::decode_json($text) } };
+    return $self->_seen({ status => $status, version => $version,
+        headers => \%headers, body => $text // '',
+        json => scalar eval { JSON::PP::decode_json($text) } });
 }
 
 
@@ -177,21 +177,20 @@ sub http2 {
 sub has_http2 { return `curl --version 2>/dev/null` =~ /HTTP2/ }
 
 
-# Tests that no secret of WAHA, given as a list, is in a log, nor in the texts
-# that are given by name.
+# Tests that no answer so far and no log shows one of the secrets.
 
 sub hides {
-    my ($self, $secrets, %text) = @_;
+    my ($self, @secrets) = @_;
 
-    $text{'error.log'} = $self->{t}->error_log;
-    $text{'access.log'} = $self->log;
+    my %text = ('an answer' => $self->{answers}, 'access.log' => $self->log,
+                'error.log' => $self->{t}->error_log);
 
     for my $where (sort keys %text) {
-        Test::More::ok(length $text{$where}, "$where: there is a text");
+        Test::More::ok(length $text{$where}, "$where is there to be searched");
 
-        for my $secret (grep { length } @$secrets) {
+        for my $secret (grep { length } @secrets) {
             Test::More::ok(index($text{$where}, $secret) < 0,
-                           "$where does not show $secret");
+                           "$where does not show \"$secret\"");
         }
     }
 }
@@ -223,6 +222,18 @@ sub _complete {
         defined $who ? %{ bearer($self->token($who)) } : (),
         defined $body ? ('Content-Type' => 'application/json') : (),
         %headers }, $body);
+}
+
+
+# remembers what a client could read
+
+sub _seen {
+    my ($self, $r) = @_;
+
+    $self->{answers} .= join "\n", %{ $r->{headers} },
+                             substr($r->{body}, 0, 10_000), '';
+
+    return $r;
 }
 
 
