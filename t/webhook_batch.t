@@ -36,37 +36,22 @@ $t->nginx(conf => configure('connections=1 timeout=10s'));
 $t->start;
 
 
-sub begin {
-    my (%message) = @_;
+# sends a message without waiting for the answer
 
-    my $body = $t->message(%message);
-    my $http = $t->http;
+sub begin { return $t->send_webhook($t->message(@_)) }
 
-    $http->connect or die 'connect';
-    $http->send($http->format('POST', '/api/whatsapp/webhook',
-                              $t->headers($body), $body)) or die 'send';
 
-    return $http;
-}
-
+# the size of the batch of each webhook so far
 
 sub batches {
-    open my $fh, '<', $t->nginx->{dir} . '/batch.log' or return;
-    return map { chomp; $_ } <$fh>;
+    my @sizes = split /\n/, $t->nginx->log('batch.log');
+    return @sizes;
 }
 
 
-# who waits: backends of the gateway that stand before a lock
+# true when a statement of the module waits for a lock
 
-sub stuck {
-    my ($n) = @_;
-
-    return wait_for(sub {
-        return $pg->value(q{select count(*) from pg_stat_activity
-            where application_name = 'nginx-waha'
-              and wait_event_type = 'Lock'}) >= $n;
-    }, 5);
-}
+sub stuck { return wait_for(sub { $pg->blocked }, 5) }
 
 
 is($t->webhook($t->message(id => 'B0'))->{status}, 200, 'an event');
@@ -81,7 +66,7 @@ $lock->query('begin');
 $lock->query('lock table contact_activities in access exclusive mode');
 
 my @waiting = begin(id => 'B1');
-ok(stuck(1), 'a statement that takes its time');
+ok(stuck(), 'a statement that takes its time');
 push @waiting, map { begin(id => "B$_", from => 4915100000000 + $_) } 2 .. 10;
 
 # the worker has read them when it answers what came later
@@ -102,7 +87,7 @@ $lock->query('begin');
 $lock->query('lock table contact_activities in access exclusive mode');
 
 @waiting = begin(id => 'C0');
-ok(stuck(1), 'a statement that takes its time');
+ok(stuck(), 'a statement that takes its time');
 push @waiting, map { begin(id => "C$_", text => 'x' x 400_000) } 1 .. 6;
 is($t->http->get('/nothing')->{status}, 404, 'all were read');
 
@@ -128,11 +113,11 @@ $lock->query(q{select from contacts where phone_1 = '+4915100000100'
                for update});
 
 my $locked = begin(id => 'D1', from => '4915100000100');
-ok(stuck(1), 'a contact that somebody else has locked');
+ok(stuck(), 'a contact that somebody else has locked');
 
 my $r = $t->webhook($t->message(id => 'D2', from => '4915100000101'));
 is($r->{status}, 200, 'another is stored');
-ok(stuck(1), 'while the first still waits');
+ok(stuck(), 'while the first still waits');
 
 $lock->query('rollback');
 like($locked->answer->{status}, qr/^(?:200|503)$/, 'the first has its answer');

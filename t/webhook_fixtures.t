@@ -4,7 +4,6 @@
 use Waha::Test;
 
 use utf8;
-use File::Basename qw(basename dirname);
 use JSON::PP ();
 use List::Util qw(shuffle);
 
@@ -12,12 +11,9 @@ my $t = Waha::Test->new;
 my $json = JSON::PP->new->utf8;
 my ($true, $false) = (JSON::PP::true, JSON::PP::false);
 
-my $seed = $ENV{TEST_SEED} // time ^ $$;
-srand $seed;
-note("TEST_SEED=$seed shuffles alike");
+seed();
 
-my @names = sort map { basename($_, '.body') }
-                 glob dirname(__FILE__) . '/fixtures/waha/*.body';
+my @names = $t->fixtures;
 
 is(scalar @names, 48, 'all deliveries are there');
 
@@ -214,9 +210,7 @@ for my $order ('in order', 'backwards', 'shuffled') {
 
     is($pg->value('select count(*) from waha.quarantine'), 0,
        "$order: nothing in quarantine");
-    is($pg->value('select deadlocks from pg_stat_database
-                   where datname = current_database()'), 0,
-       "$order: no deadlock");
+    is($pg->deadlocks, 0, "$order: no deadlock");
 }
 
 

@@ -10,8 +10,7 @@ $pg->organization('acme', session => 't1');
 $pg->organization('bolt', session => 't2');
 $pg->organization('solo');
 
-my %id = map { $_ => $pg->value("select id from organizations
-                                 where slug = '$_'") } qw(acme bolt solo);
+my %id = map { $_ => $pg->organization_id($_) } qw(acme bolt);
 
 $t->nginx(conf => <<'EOF_CONF');
 %%GLOBALS%%
@@ -119,7 +118,8 @@ goes('the session before the default', '/default', 'acme', session => 't1');
 
 my $r = $t->webhook($t->session_status('fresh', 'WORKING',
     metadata => { organization_slug => 'bolt' }), path => '/usual');
-is($r->{json}{data}{action}, 'session_updated', 'the first status of a session');
+is($r->{json}{data}{action}, 'session_updated',
+   'the first status of a session');
 
 goes('the session is known now', '/usual', 'bolt', session => 'fresh');
 
@@ -129,7 +129,6 @@ goes('the session is known now', '/usual', 'bolt', session => 'fresh');
 $pg->psql(q{update waha.sessions set instance = 'waha-1' where name = 't1';
             update waha.sessions set instance = 'waha-2' where name = 't2'});
 
-my $dir = $t->nginx->{dir};
 $t->nginx->write('one.key', 'key-of-one');
 $t->nginx->conf(<<"EOF_CONF");
 %%GLOBALS%%

@@ -225,10 +225,16 @@ sub _complete {
 }
 
 
-# remembers what a client could read
+# Remembers what a client could read.  No cache may keep what the API says,
+# be it an error.
 
 sub _seen {
     my ($self, $r) = @_;
+
+    my ($type, $cache) = @{ $r->{headers} }{qw(content-type cache-control)};
+
+    Test::More::is($cache, 'no-store', 'no cache may keep an answer')
+        if ($type // '') =~ /json/ && ($cache // '') ne 'no-store';
 
     $self->{answers} .= join "\n", %{ $r->{headers} },
                              substr($r->{body}, 0, 10_000), '';

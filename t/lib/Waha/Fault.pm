@@ -6,7 +6,7 @@ package Waha::Fault;
 #   my $fault = Waha::Fault->new($t, $pg);
 #   $fault->runs('a backend is killed', sub { kill 'KILL', ... });
 #
-# RUNS sets how many runs (3), SEED the random moments.
+# RUNS sets how many runs (3), TEST_SEED the random moments.
 
 use strict;
 use warnings;
@@ -17,6 +17,7 @@ use Time::HiRes ();
 use Waha::File;
 use Waha::Load;
 use Waha::Process qw(wait_for);
+use Waha::Test ();
 
 
 # What goes to the senders may be given too: retry, senders, ...
@@ -26,11 +27,10 @@ sub new {
 
     my $self = bless {
         test => $t, pg => $pg, organizations => 4, warm => 60,
-        runs => $ENV{RUNS} || 3, seed => $ENV{SEED} // time, load => \%o,
+        runs => $ENV{RUNS} || 3, load => \%o,
     }, $class;
 
-    Test::More::note("SEED=$self->{seed}");
-    srand $self->{seed};
+    $self->{seed} = Waha::Test::seed();
 
     return $self;
 }
