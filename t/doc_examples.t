@@ -2,11 +2,8 @@
 # files that they name are there.
 
 use Waha::Test;
+use Waha::Token qw(openssl);
 
-use Cwd ();
-use File::Basename ();
-
-my $root = Cwd::abs_path(File::Basename::dirname($0) . '/..');
 my $t = Waha::Test->new;
 my $dir = $t->dir;
 
@@ -25,7 +22,7 @@ put('pg-root.pem', slurp("$dir/crm.pem"));
 openssl("ecparam -name prime256v1 -genkey -noout -out $dir/login.key");
 openssl("ec -in $dir/login.key -pubout -out $dir/login.pem");
 
-my @examples = glob "$root/conf.examples/*.conf";
+my @examples = glob root() . '/conf.examples/*.conf';
 cmp_ok(scalar @examples, '>=', 3, 'there are examples');
 
 for my $example (@examples) {
@@ -40,7 +37,7 @@ for my $example (@examples) {
 
     my ($status, $text) = $t->nginx(conf => $conf)->test;
 
-    is($status, 0, File::Basename::basename($example)) or diag($text);
+    is($status, 0, $example =~ s{.*/}{}r) or diag($text);
 }
 
 $t->done;
@@ -49,25 +46,5 @@ $t->done;
 sub put {
     my ($name, $text) = @_;
 
-    open my $fh, '>', "$dir/$name" or die "$name: $!";
-    print $fh $text;
-    close $fh or die "$name: $!";
-    chmod 0600, "$dir/$name";
-}
-
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $fh, '<', $path or die "$path: $!";
-    local $/;
-    return <$fh>;
-}
-
-
-sub openssl {
-    my ($arguments) = @_;
-
-    system("openssl $arguments 2>$dir/openssl.log") == 0
-        or die slurp("$dir/openssl.log");
+    chmod 0600, spew("$dir/$name", $text);
 }

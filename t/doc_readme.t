@@ -2,20 +2,7 @@
 
 use Waha::Test;
 
-use Cwd ();
-use File::Basename ();
-
-my $root = Cwd::abs_path(File::Basename::dirname($0) . '/..');
-my $readme = text('README.md');
-
-
-sub text {
-    my ($path) = @_;
-
-    open my $fh, '<', "$root/$path" or die "$path: $!";
-    local $/;
-    return <$fh>;
-}
+my $readme = slurp(root() . '/README.md');
 
 
 sub section {
@@ -34,10 +21,10 @@ sub same {
 }
 
 
-my $module = text('ngx_http_waha_module.c');
+my $module = slurp(root() . '/ngx_http_waha_module.c');
 
 my ($commands) = $module =~ /ngx_http_waha_commands\[\] = \{(.*?)\n\};/s;
-my ($variables) = text('src/base/ngx_http_waha_variables.c')
+my ($variables) = slurp(source('ngx_http_waha_variables.c'))
     =~ /ngx_http_waha_variables\[\] = \{(.*?)\n\};/s;
 
 same('every directive has its place, and there is no other',
@@ -48,7 +35,7 @@ same('every variable', [ $variables =~ /ngx_string\("(\w+)"\)/g ],
      [ section('Variables') =~ /^\| `\$(\w+)`/mg ]);
 
 
-my $routes = text('src/api/ngx_http_waha_route.c');
+my $routes = slurp(source('ngx_http_waha_route.c'));
 
 same('every route',
      [ map { s/ngx_http_waha_//ir; }
@@ -57,7 +44,7 @@ same('every route',
      [ section('Tenant API') =~ m{`((?:GET|POST|PUT|DELETE) /[^`\s]+)`}g ]);
 
 
-my ($errors) = text('src/base/ngx_http_waha_error.c')
+my ($errors) = slurp(source('ngx_http_waha_error.c'))
     =~ /ngx_http_waha_errors\[\] = \{(.*?)\n\};/s;
 
 same('every code', [ $errors =~ /\{ "(\w+)"/g ],

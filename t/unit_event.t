@@ -2,29 +2,21 @@
 # and what becomes of bytes that WAHA would never send.
 
 use Waha::Test;
+use Waha::Message qw(fixture fixtures);
+use Waha::Unit;
 
 use utf8;
-use Cwd qw(abs_path);
 use Digest::SHA qw(hmac_sha256_hex hmac_sha512_hex);
-use File::Basename qw(basename dirname);
-use File::Temp ();
-use IPC::Open2;
 use JSON::PP ();
 use Time::HiRes ();
 
-my $root = abs_path(dirname(__FILE__) . '/..');
 my $json = JSON::PP->new->utf8->allow_nonref;
 my ($true, $false) = (JSON::PP::true, JSON::PP::false);
 my $fffd = "\xef\xbf\xbd";
 my $created = 1795226560123;
 
-my $dir = File::Temp->newdir('waha-event-XXXXXX', TMPDIR => 1);
-
-alarm 300;
-
-my ($to, $from);
-my $unit = start_unit('event', '-O1 -g -fno-omit-frame-pointer'
-    . ' -fsanitize=address,undefined -fno-sanitize-recover=all');
+my $unit = Waha::Unit->new('event', sources('event'),
+    map { source("ngx_http_waha_$_.c") } qw(json string value));
 
 
 # --- what WAHA sends ---------------------------------------------------------
@@ -191,17 +183,18 @@ my @expected = (
 
 );
 
-my %files = map { m{/(\d+)-\w+-([\w.]+)\.body$} ? ($1 + 0 => [ $_, $2 ]) : () }
-            glob "$root/t/fixtures/waha/*.body";
+my %deliveries = map { /^(\d+)-\w+-([\w.]+)$/ ? ($1 + 0 => [ $_, $2 ]) : () }
+                 fixtures();
 
-is(scalar keys %files, 48, 'all deliveries of WAHA are there');
+is(scalar keys %deliveries, 48, 'all deliveries of WAHA are there');
 
 for my $row (@expected) {
     my ($numbers, $record, @metadata) = @$row;
 
     for my $n (@$numbers) {
-        my ($file, $name) = @{ delete $files{$n} };
-        my %want = (%{ $n < 40 ? \%noweb : \%gows }, event => $name, %$record);
+        my ($delivery, $event) = @{ delete $deliveries{$n} };
+        my %want = (%{ $n < 40 ? \%noweb : \%gows }, event => $event,
+                    %$record);
 
         if (@metadata) {
             my %given = ref $metadata[0] ? %{ $metadata[0] } : @metadata;
@@ -218,11 +211,11 @@ for my $row (@expected) {
 
         delete_undefined(\%want);
 
-        is_deeply(record(slurp($file)), \%want, basename($file));
+        is_deeply(record(body($delivery)), \%want, $delivery);
     }
 }
 
-is_deeply([sort keys %files], [], 'each delivery of WAHA was expected');
+is_deeply([ sort keys %deliveries ], [], 'each delivery of WAHA was expected');
 
 
 # --- the person --------------------------------------------------------------
@@ -643,34 +636,34 @@ is(record(message({ id => 'false_79222222222@c.us_' . 'A' x 232 }))
 
 # --- H4: bounds --------------------------------------------------------------
 
-is(call('json', '[' x 64 . ']' x 64)->{rc}, 'ok', 'nested 64 deep');
-is(call('json', '[' x 65 . ']' x 65)->{rc}, 'abort', 'nested 65 deep');
-is(call('json', '{"a":' x 64 . '1' . '}' x 64)->{rc}, 'ok', 'objects too');
-is(call('json', '{"a":' x 65 . '1' . '}' x 65)->{rc}, 'abort', 'and not 65');
-is(call('json', '["' . '[' x 1000 . '"]')->{rc}, 'ok',
+is(ask('json', '[' x 64 . ']' x 64)->{rc}, 'ok', 'nested 64 deep');
+is(ask('json', '[' x 65 . ']' x 65)->{rc}, 'abort', 'nested 65 deep');
+is(ask('json', '{"a":' x 64 . '1' . '}' x 64)->{rc}, 'ok', 'objects too');
+is(ask('json', '{"a":' x 65 . '1' . '}' x 65)->{rc}, 'abort', 'and not 65');
+is(ask('json', '["' . '[' x 1000 . '"]')->{rc}, 'ok',
    'brackets in a string do not count');
-is(call('json', '["\"' . '[' x 1000 . '"]')->{rc}, 'ok',
+is(ask('json', '["\"' . '[' x 1000 . '"]')->{rc}, 'ok',
    'nor behind an escaped quote');
-is(call('json', '[' . '[],' x 1000 . '1]')->{rc}, 'ok',
+is(ask('json', '[' . '[],' x 1000 . '1]')->{rc}, 'ok',
    'siblings are not deep');
 
-is(call('json', '[' . join(',', (0) x 19999) . ']')->{rc}, 'ok',
+is(ask('json', '[' . join(',', (0) x 19999) . ']')->{rc}, 'ok',
    '20,000 values in an array');
-is(call('json', '[' . join(',', (0) x 20000) . ']')->{rc}, 'abort',
+is(ask('json', '[' . join(',', (0) x 20000) . ']')->{rc}, 'abort',
    '20,001 values');
-is(call('json', '{' . join(',', map { "\"k$_\": \"v\"" } 1 .. 19999) . '}')
+is(ask('json', '{' . join(',', map { "\"k$_\": \"v\"" } 1 .. 19999) . '}')
      ->{rc}, 'ok', '20,000 values in an object');
-is(call('json', '{' . join(',', map { "\"k$_\" : {}" } 1 .. 20000) . '}')
+is(ask('json', '{' . join(',', map { "\"k$_\" : {}" } 1 .. 20000) . '}')
      ->{rc}, 'abort', 'and not 20,001');
-is(call('json', '[' . join(' , ', ('[ ]') x 19999) . ']')->{rc}, 'ok',
+is(ask('json', '[' . join(' , ', ('[ ]') x 19999) . ']')->{rc}, 'ok',
    'empty arrays are one value each');
-is(call('json', '[' . '{"a":"' . ',' x 100000 . '"}]')->{rc}, 'ok',
+is(ask('json', '[' . '{"a":"' . ',' x 100000 . '"}]')->{rc}, 'ok',
    'commas in a string do not count');
 
 my $flood = event('message', { id => 'false_79222222222@c.us_A' })
             =~ s/"payload":\{/'"payload":{"x":[' . '0,' x 1e6 . '0],'/er;
 is(timed($flood), 'abort', 'a million zeros');
-is(call('envelope', $flood)->{allocated}, 0, 'take no memory');
+is(ask('envelope', $flood)->{allocated}, 0, 'take no memory');
 
 my $keys = '{' . join(',', map { "\"k$_\":0" } 1 .. 1e6) . '}';
 is(timed($keys), 'abort', 'a million keys');
@@ -686,13 +679,13 @@ my $wide = event('message', { id => 'false_79222222222@c.us_A',
            =~ s/"payload":\{/'"payload":{"x":['
                              . join(',', ('""') x 19000) . '],'/er;
 is(rc($wide), 'ok', '19,000 values that nobody asked for');
-cmp_ok(call('envelope', $wide)->{allocated}, '<',
+cmp_ok(ask('envelope', $wide)->{allocated}, '<',
        100 * 19000 + 2 * length $wide, 'take memory as the bounds allow');
 
 my $picture = message({ body => 'x', _data => { type => 'image',
                         thumbnail => 'A' x 2e6 } });
 is(timed($picture), 'ok', 'a thumbnail of 2 MB');
-my $taken = call('envelope', $picture);
+my $taken = ask('envelope', $picture);
 cmp_ok($taken->{allocated}, '<', 2.1e6, 'is copied once');
 unlike($taken->{metadata}, qr/AAA/, 'and not kept');
 
@@ -747,22 +740,22 @@ for my $case (
     # the place decides which bytes are looked at together
     for my $before (0 .. 8) {
         my $text = '{"k":"' . 'p' x $before . $given . '"}';
-        my $r = call('clean', $text);
+        my $r = ask('clean', $text);
         my $clean = '{"k":"' . 'p' x $before . $want . '"}';
 
         is(pack('H*', $r->{hex}), $clean, "$what, after $before");
         is(!!$r->{replaced}, $text ne $clean, 'and says whether it changed');
         is(!!$r->{copied}, $text ne $clean, 'no copy without need');
-        is(call('clean', $clean)->{hex}, $r->{hex}, 'the same when done twice');
+        is(ask('clean', $clean)->{hex}, $r->{hex}, 'the same when done twice');
     }
 
-    my $value = call('get', '{"k":"' . $given . '"}')->{value};
+    my $value = ask('get', '{"k":"' . $given . '"}')->{value};
     is($value, $json->decode("[\"$want\"]")->[0],
        "$what: the parser reads the same");
 }
 
-is(call('clean', '"\\')->{hex}, unpack('H*', '"\\'), 'a backslash at the end');
-is(call('json', "{\"k\":\"a\\\0\"}")->{rc}, 'declined',
+is(ask('clean', '"\\')->{hex}, unpack('H*', '"\\'), 'a backslash at the end');
+is(ask('json', "{\"k\":\"a\\\0\"}")->{rc}, 'declined',
    'a NUL behind a backslash');
 
 my $repaired = record(message({ body => 'TEXT' }) =~ s/TEXT/a\xc0\\u0000b/r);
@@ -771,7 +764,7 @@ ok($repaired->{sanitised}, 'is flagged');
 ok($repaired->{metadata}{sanitised}, 'in its metadata too');
 
 for my $n (4094 .. 4100) {
-    my $r = call('clean', '"' . 'x' x $n . "\xff\"");
+    my $r = ask('clean', '"' . 'x' x $n . "\xff\"");
     is(pack('H*', $r->{hex}), '"' . 'x' x $n . "$fffd\"",
        "a flaw after $n bytes");
 }
@@ -790,13 +783,13 @@ for my $number ('1e400', '-1e400', '1e131000', '-0', '9223372036854775808',
 
 is(rc(message({}) =~ s/"ack":2/"ack":NaN/r), 'declined', 'NaN is not JSON');
 
-is(call('get', '{"k":"first","k":"last"}')->{value}, 'first',
+is(ask('get', '{"k":"first","k":"last"}')->{value}, 'first',
    'of two members the first counts');
-is(call('get', '{"k":null,"k":"last"}')->{value}, undef,
+is(ask('get', '{"k":null,"k":"last"}')->{value}, undef,
    'also when it is null');
-is(call('get', '{"K":"x"}')->{value}, undef, 'names are case-sensitive');
-is(call('get', '{"__proto__":{"k":"x"},"k":"y"}')->{value}, 'y', '__proto__');
-is(call('get', '{"k\u0000":"x","k":"y"}')->{value}, 'y',
+is(ask('get', '{"K":"x"}')->{value}, undef, 'names are case-sensitive');
+is(ask('get', '{"__proto__":{"k":"x"},"k":"y"}')->{value}, 'y', '__proto__');
+is(ask('get', '{"k\u0000":"x","k":"y"}')->{value}, 'y',
    'a name does not end at a NUL');
 
 my $twice = record(message({})
@@ -833,7 +826,7 @@ for my $case (
     my ($jid, $want) = @$case;
     (my $shown = $jid) =~ s/[^ -~]/?/g;
 
-    is_deeply(call('jid', $jid),
+    is_deeply(ask('jid', $jid),
               $want ? { rc => 'ok', %$want } : { rc => 'declined' },
               "chat id '$shown'");
 }
@@ -854,7 +847,7 @@ for my $case (
 {
     my ($id, $chat, $bare, $participant, $outbound) = @$case;
 
-    is_deeply(call('id', $id),
+    is_deeply(ask('id', $id),
               { rc => 'ok', chat => $chat, id => $bare,
                 outbound => $outbound ? $true : $false,
                 defined $participant ? (participant => $participant) : () },
@@ -864,7 +857,7 @@ for my $case (
 for my $id ('', '3EB0', 'true', 'true_', 'false_', 'false_7@c.us', 'false__A',
             'false_7@c.us_', 'True_7@c.us_A', 'false_7_A', 'wamid.x_y')
 {
-    is_deeply(call('id', $id),
+    is_deeply(ask('id', $id),
               { rc => 'declined', id => $id, outbound => $false },
               "a bare id '$id'");
 }
@@ -918,16 +911,16 @@ signature($vector, $body, undef, 'no key at all');
 
 keys_are('k');
 ask('hex', hmac_sha256_hex('body', 'k'));
-is(call('sha256', 'body')->{key}, 'k', 'SHA-256');
+is(ask('sha256', 'body')->{key}, 'k', 'SHA-256');
 ask('hex', hmac_sha512_hex('body', 'k'));
-is(call('sha256', 'body')->{key}, undef, 'SHA-512 given for SHA-256');
+is(ask('sha256', 'body')->{key}, undef, 'SHA-512 given for SHA-256');
 
 
 # --- no memory ---------------------------------------------------------------
 
 my %starved = (
-    'an image' => slurp("$root/t/fixtures/waha/13-noweb-message.body"),
-    'a call' => slurp("$root/t/fixtures/waha/35-noweb-call.received.body"),
+    'an image' => body('13-noweb-message'),
+    'a call' => body('35-noweb-call.received'),
     'a repaired text' => message({ body => 'A' }) =~ s/"A"/"\xff"/r,
     'a long card' => message({ vCards => [ 'c' x 5000 ] }),
     'numbers as names' => event('unheard.of', {}, { organization_id => 42,
@@ -957,20 +950,17 @@ for my $name (sort keys %starved) {
 # far from what is measured, so that a busy machine does not fail the test;
 # only a copy or a second look at each byte would
 
-close $to;
-waitpid $unit, 0;
-is($?, 0, 'no sanitizer had to say anything');
+$unit->end;
+$unit->start_fast;
 
-start_unit('fast', '-O2');
-
-my $usual = slurp("$root/t/fixtures/waha/24-noweb-message.body");
-my $fast = call('time', $usual)->{ns};
+my $usual = body('24-noweb-message');
+my $fast = ask('time', $usual)->{ns};
 cmp_ok($fast, '<', 20, sprintf 'a usual body: %.2f ns per byte', $fast);
 
-$fast = call('time', message({ body => 'x' x 2e6 }))->{ns};
+$fast = ask('time', message({ body => 'x' x 2e6 }))->{ns};
 cmp_ok($fast, '<', 5, sprintf 'a long string: %.2f ns per byte', $fast);
 
-$fast = call('time', '["' . "\xd0\x96" x 5e5 . '"]')->{ns};
+$fast = ask('time', '["' . "\xd0\x96" x 5e5 . '"]')->{ns};
 cmp_ok($fast, '<', 40, sprintf 'a Russian text: %.2f ns per byte', $fast);
 
 done_testing();
@@ -978,43 +968,12 @@ done_testing();
 
 # --- helpers -----------------------------------------------------------------
 
-sub start_unit {
-    my ($name, $options) = @_;
-
-    my $cc = $ENV{CC} || 'cc';
-    my $headers = join ' ', split ' ', `$root/t/unit/headers`;
-    my $binary = "$dir/$name";
-
-    system("$cc $options -W -Wall -Wextra -Werror -Wno-unused-parameter"
-           . " $headers -I$root/src/base -I$root/src/event"
-           . " -I$root/src/event/waha -I$root/t/fuzz"
-           . " -o $binary $root/t/unit/event.c $root/t/fuzz/ngx_shim*.c"
-           . " $root/src/event/*.c $root/src/event/waha/*.c"
-           . " $root/src/base/ngx_http_waha_json.c"
-           . " $root/src/base/ngx_http_waha_string.c"
-           . " $root/src/base/ngx_http_waha_value.c -lcjson -lcrypto") == 0
-        or BAIL_OUT('src/event does not compile');
-
-    my $pid = open2($from, $to, $binary);
-    binmode $to;
-
-    return $pid;
-}
+sub ask { return $unit->ask(@_) }
 
 
-sub ask {
-    my ($command, $bytes) = @_;
+# the bytes of a delivery that WAHA made
 
-    print $to "$command " . length($bytes) . "\n$bytes";
-    $to->flush;
-
-    my $line = <$from> // die "no answer to $command";
-
-    return $json->decode($line);
-}
-
-
-sub call { return ask(@_) }
+sub body { return (fixture($_[0]))[0] }
 
 
 sub rc { return ask('envelope', $_[0])->{rc} }
@@ -1128,13 +1087,4 @@ sub delete_undefined {
     my ($hash) = @_;
 
     delete @$hash{ grep { !defined $hash->{$_} } keys %$hash };
-}
-
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $fh, '<:raw', $path or die "$path: $!";
-    local $/;
-    return <$fh>;
 }

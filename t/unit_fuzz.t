@@ -3,7 +3,6 @@
 
 use Waha::Test;
 
-use File::Basename qw(dirname);
 use File::Temp ();
 
 plan(skip_all => 'no clang: see "make fuzz"')
@@ -16,7 +15,7 @@ alarm 300;
 for my $target (qw(clean signature identity envelope jwt session bearer
                    argument))
 {
-    my $run = "DIR=$dir TARGETS=$target " . dirname(__FILE__) . '/fuzz/run';
+    my $run = "DIR=$dir TARGETS=$target " . root() . '/t/fuzz/run';
     my $text = `$run -runs=5000 2>&1`;
 
     is($?, 0, "$target breaks no rule") or diag $text;

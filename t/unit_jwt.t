@@ -2,17 +2,14 @@
 # tokens it accepts, and what it makes of those that somebody forged.
 
 use Waha::Test;
+use Waha::Token qw(openssl sign);
+use Waha::Unit;
 
-use Cwd qw(abs_path);
 use Digest::SHA qw(hmac_sha256);
-use File::Basename qw(dirname);
-use File::Temp ();
-use IPC::Open2;
 use JSON::PP ();
 use MIME::Base64 qw(decode_base64 encode_base64 encode_base64url);
 use Math::BigInt;
 
-my $root = abs_path(dirname(__FILE__) . '/..');
 my $json = JSON::PP->new->utf8->canonical;
 my ($true, $false) = (JSON::PP::true, JSON::PP::false);
 
@@ -22,13 +19,9 @@ my $order = Math::BigInt->from_hex('ffffffff00000000ffffffffffffffff'
 my $order_25519 = Math::BigInt->new(2)->bpow(252)
                   ->badd('27742317777372353535851937790883648493');
 
-my $dir = File::Temp->newdir('waha-jwt-XXXXXX', TMPDIR => 1);
-
-alarm 300;
-
-my ($to, $from);
-my $unit = start_unit('jwt', '-O1 -g -fno-omit-frame-pointer'
-    . ' -fsanitize=address,undefined -fno-sanitize-recover=all');
+my $unit = Waha::Unit->new('jwt',
+    map { source("ngx_http_waha_$_.c") } qw(json string jwt jwt_key));
+my $dir = $unit->dir;
 
 my $secret = 'a secret of more than thirty-two bytes';
 my $another = 'another secret of thirty-two bytes, too';
@@ -137,9 +130,9 @@ for my $kid ('', 'k' x 129, 'a b', '../key', "a\n", "a\0", "\xc3\xa9", 'a/b') {
 
 my %sign = (
     HS256 => $hs256,
-    RS256 => sub { sign_rsa($_[0], 'rsa') },
-    ES256 => sub { sign_ec($_[0], 'ec') },
-    EdDSA => sub { sign_ed25519($_[0], 'ed25519') },
+    RS256 => sub { sign(RS256 => "$dir/rsa.key", $_[0]) },
+    ES256 => sub { sign(ES256 => "$dir/ec.key", $_[0]) },
+    EdDSA => sub { sign(EdDSA => "$dir/ed25519.key", $_[0]) },
 );
 
 my %material = (HS256 => $secret, RS256 => $pem{rsa}, ES256 => $pem{ec},
@@ -265,20 +258,20 @@ my $second = Math::BigInt->from_bytes(scalar reverse $scalar) + $order_25519;
 accepted(signed($text, $first . $scalar), 'acme', 'EdDSA as it is');
 declined(signed($text, $first . reverse number($second)),
          'signature does not match', 'EdDSA: the order added to S');
-declined(signed($text, sign_ed25519($text, 'ed25519_other')),
+declined(signed($text, sign(EdDSA => "$dir/ed25519_other.key", $text)),
          'signature does not match', 'EdDSA: of another key');
 
 use_keys([ 'RS256', $pem{rsa} ]);
 
 $text = unsigned({ alg => 'RS256' }, {});
 
-declined(signed($text, sign_rsa($text, 'rsa', @$_)),
+declined(signed($text, sign(RS256 => "$dir/rsa.key", $text, @$_)),
          'signature does not match', "RS256: @$_")
     for [ '-sha512' ], [ '-sha1' ],
         [ '-sha256', '-sigopt', 'rsa_padding_mode:pss' ],
         [ '-sha256', '-sigopt', 'rsa_padding_mode:x931' ];
 
-declined(signed($text, sign_rsa($text, 'rsa_other')),
+declined(signed($text, sign(RS256 => "$dir/rsa_other.key", $text)),
          'signature does not match', 'RS256: of another key');
 
 
@@ -602,13 +595,11 @@ ask('fail', 1);
 ask('alg', 'RS256');
 is(ask('key', $pem{rsa})->{rc}, 'error', 'no memory for a key');
 
-close $to;
-waitpid $unit, 0;
-is($?, 0, 'no sanitizer had to say anything');
+$unit->end;
 
 # far from what is measured, so that a busy machine does not fail the test
 
-$unit = start_unit('fast', '-O2');
+$unit->start_fast;
 
 for my $alg (@algs) {
     use_keys([ $alg, $material{$alg} ]);
@@ -641,40 +632,7 @@ done_testing();
 
 # --- helpers -----------------------------------------------------------------
 
-sub start_unit {
-    my ($name, $options) = @_;
-
-    my $cc = $ENV{CC} || 'cc';
-    my $headers = join ' ', split ' ', `$root/t/unit/headers`;
-    my $binary = "$dir/$name";
-    my $tenant = "$root/src/tenant";
-
-    system("$cc $options -W -Wall -Wextra -Werror -Wno-unused-parameter"
-           . " $headers -I$root/src/base -I$tenant -I$root/t/fuzz"
-           . " -o $binary $root/t/unit/jwt.c $root/t/fuzz/ngx_shim*.c"
-           . " $root/src/base/ngx_http_waha_json.c"
-           . " $root/src/base/ngx_http_waha_string.c"
-           . " $tenant/ngx_http_waha_jwt.c"
-           . " $tenant/ngx_http_waha_jwt_key.c -lcjson -lcrypto") == 0
-        or BAIL_OUT('the reader of tokens does not compile');
-
-    my $pid = open2($from, $to, $binary);
-    binmode $to;
-
-    return $pid;
-}
-
-
-sub ask {
-    my ($command, $bytes) = @_;
-
-    print $to "$command " . length($bytes) . "\n$bytes";
-    $to->flush;
-
-    my $line = <$from> // die "no answer to $command";
-
-    return $json->decode($line);
-}
+sub ask { return $unit->ask(@_) }
 
 
 # [ algorithm, material, key id, is it an operator's ], ...
@@ -850,49 +808,6 @@ sub make_keys {
 }
 
 
-sub openssl {
-    my ($command) = @_;
-
-    my $output = `openssl $command 2>$dir/openssl.log`;
-
-    $? == 0 or die "openssl $command: " . slurp("$dir/openssl.log");
-
-    return $output;
-}
-
-
-sub sign_rsa {
-    my ($text, $name, @options) = @_;
-
-    @options = '-sha256' if !@options;
-    spew("$dir/text", $text);
-
-    return openssl("dgst @options -sign $dir/$name.key $dir/text");
-}
-
-
-sub sign_ec {
-    my ($text, $name) = @_;
-
-    spew("$dir/text", $text);
-
-    my $der = openssl("dgst -sha256 -sign $dir/$name.key $dir/text");
-    my ($r, $s) = unpack 'x2 x C/a x C/a', $der;
-
-    return join '', map { substr "\0" x 32 . $_, -32 } $r, $s;
-}
-
-
-sub sign_ed25519 {
-    my ($text, $name) = @_;
-
-    spew("$dir/text", $text);
-
-    return openssl("pkeyutl -sign -rawin -in $dir/text"
-                   . " -inkey $dir/$name.key");
-}
-
-
 sub number {
     return substr "\0" x 32 . Math::BigInt->new($_[0])->to_bytes, -32;
 }
@@ -950,22 +865,4 @@ sub rsa_pem {
     openssl("asn1parse -genconf $dir/asn1 -noout -out $dir/asn1.der");
 
     return pem('PUBLIC KEY', slurp("$dir/asn1.der"));
-}
-
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $fh, '<:raw', $path or die "$path: $!";
-    local $/;
-    return <$fh>;
-}
-
-
-sub spew {
-    my ($path, $text) = @_;
-
-    open my $fh, '>:raw', $path or die "$path: $!";
-    print $fh $text;
-    close $fh or die "$path: $!";
 }

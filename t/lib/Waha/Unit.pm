@@ -89,7 +89,7 @@ sub _start {
 
     system("$cc $options -W -Wall -Wextra -Werror -Wno-unused-parameter"
            . " $headers $rooms -I$root/t/fuzz -o $binary"
-           . " $root/t/unit/$self->{name}.c $root/t/fuzz/ngx_shim.c"
+           . " $root/t/unit/$self->{name}.c $root/t/fuzz/ngx_shim*.c"
            . " @{ $self->{sources} } -lcjson -lcrypto") == 0
         or Test::More::BAIL_OUT("t/unit/$self->{name}.c does not compile");
 
