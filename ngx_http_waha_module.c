@@ -13,7 +13,7 @@
 #include <ngx_http_waha_auth_cache.h>
 #include <ngx_http_waha_auth_conf.h>
 #include <ngx_http_waha_auth_limit.h>
-#include <ngx_http_waha_call.h>
+#include <ngx_http_waha_fetch.h>
 #include <ngx_http_waha_db_conf.h>
 #include <ngx_http_waha_dispatch.h>
 #include <ngx_http_waha_fetch_conf.h>
@@ -339,7 +339,7 @@ ngx_http_waha_init(ngx_conf_t *cf)
     }
 
     if (wmcf->guards) {
-        ngx_http_waha_call_filter_init();
+        ngx_http_waha_fetch_filter_init();
         ngx_http_waha_media_filter_init();
     }
 

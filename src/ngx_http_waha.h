@@ -58,7 +58,7 @@ typedef struct {
 
     struct ngx_http_waha_delivery_s       *delivery;
     struct ngx_http_waha_auth_s           *auth;
-    struct ngx_http_waha_call_s           *call;
+    struct ngx_http_waha_fetch_s          *fetch;
     struct ngx_http_waha_api_s            *api;
 } ngx_http_waha_ctx_t;
 

@@ -16,8 +16,7 @@
 static void ngx_http_waha_api_query_done(ngx_http_request_t *r,
     ngx_http_waha_query_t *query);
 static ngx_uint_t ngx_http_waha_api_missing(ngx_http_waha_error_e error);
-static void ngx_http_waha_api_call_done(ngx_http_request_t *r,
-    ngx_http_waha_call_t *call);
+static void ngx_http_waha_api_fetch_done(ngx_http_waha_fetch_t *fetch);
 
 
 ngx_int_t
@@ -86,40 +85,29 @@ ngx_http_waha_api_call(ngx_http_waha_api_t *api,
     ngx_http_waha_instance_t *instance, ngx_uint_t method, ngx_str_t *path,
     ngx_str_t *body, ngx_int_t (*next)(ngx_http_waha_api_t *api))
 {
-    u_char                    *p;
-    ngx_http_waha_call_t      *call;
-    ngx_http_waha_loc_conf_t  *wlcf;
+    ngx_http_waha_fetch_request_t  *request;
 
-    wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
+    request = &api->outgoing;
 
-    call = &api->call;
-
-    call->uri.len = instance->uri.len + path->len;
-
-    call->uri.data = ngx_pnalloc(api->request->pool, call->uri.len);
-    if (call->uri.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_cpymem(call->uri.data, instance->uri.data, instance->uri.len);
-    ngx_memcpy(p, path->data, path->len);
-
-    call->method = method;
-    call->limit = wlcf->fetch->size;
-    call->timeout = wlcf->fetch->timeout;
-    call->handler = ngx_http_waha_api_call_done;
-    call->data = api;
+    request->method = method;
+    request->path = *path;
 
     if (body) {
-        call->body = *body;
+        request->body = *body;
 
     } else {
-        ngx_str_null(&call->body);
+        ngx_str_null(&request->body);
     }
 
     api->next = next;
 
-    if (ngx_http_waha_call(api->request, call) != NGX_OK) {
+    api->fetch.handler = ngx_http_waha_api_fetch_done;
+    api->fetch.data = api;
+
+    if (ngx_http_waha_fetch_start(api->request, &api->fetch, instance,
+                                  request)
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -128,25 +116,26 @@ ngx_http_waha_api_call(ngx_http_waha_api_t *api,
 
 
 static void
-ngx_http_waha_api_call_done(ngx_http_request_t *r, ngx_http_waha_call_t *call)
+ngx_http_waha_api_fetch_done(ngx_http_waha_fetch_t *fetch)
 {
     ngx_int_t             rc;
     ngx_uint_t            tolerant;
     ngx_http_waha_api_t  *api;
 
-    api = call->data;
+    api = fetch->data;
 
     tolerant = api->tolerant;
 
     api->tolerant = 0;
-    ngx_str_null(&call->args);
-    ngx_str_null(&call->accept);
+    ngx_str_null(&api->outgoing.args);
+    ngx_str_null(&api->outgoing.accept);
 
-    rc = (call->error && !tolerant)
-         ? ngx_http_waha_error_send(r, call->error) : api->next(api);
+    rc = (fetch->error && !tolerant)
+         ? ngx_http_waha_error_send(api->request, fetch->error)
+         : api->next(api);
 
     if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
+        ngx_http_finalize_request(api->request, rc);
     }
 }
 

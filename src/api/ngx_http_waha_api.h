@@ -14,7 +14,7 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_auth.h>
 #include <ngx_http_waha_query.h>
-#include <ngx_http_waha_call.h>
+#include <ngx_http_waha_fetch.h>
 #include <ngx_http_waha_fetch_conf.h>
 
 
@@ -100,11 +100,12 @@ struct ngx_http_waha_api_s {
     cJSON                          *body;
 
     /*
-     * the step under way, and the one after it; query.args, call.args and
-     * call.accept are for the next step only
+     * the step under way, and the one after it; query.args, outgoing.args
+     * and outgoing.accept are for the next step only
      */
     ngx_http_waha_query_t           query;
-    ngx_http_waha_call_t            call;
+    ngx_http_waha_fetch_t           fetch;
+    ngx_http_waha_fetch_request_t   outgoing;
     ngx_int_t                     (*next)(ngx_http_waha_api_t *api);
 
     /* of an operation on a session, see ngx_http_waha_sessions.h */
@@ -112,7 +113,7 @@ struct ngx_http_waha_api_s {
 
     /*
      * the next call may fail, the next query find nothing: next() looks at
-     * call.error or query.error itself
+     * fetch.error or query.error itself
      */
     unsigned                        tolerant:1;
 

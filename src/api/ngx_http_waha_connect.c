@@ -376,7 +376,7 @@ ngx_http_waha_connect_failed(ngx_http_waha_api_t *api)
 {
     ngx_uint_t  status;
 
-    status = api->call.status;
+    status = api->fetch.status;
 
     if (!ngx_http_waha_session_called(api)
         && status != NGX_HTTP_NOT_FOUND
@@ -421,7 +421,7 @@ static ngx_int_t
 ngx_http_waha_connect_paired(ngx_http_waha_api_t *api)
 {
     if (!ngx_http_waha_session_called(api)
-        && api->call.status != NGX_HTTP_WAHA_UNPROCESSABLE)
+        && api->fetch.status != NGX_HTTP_WAHA_UNPROCESSABLE)
     {
         return ngx_http_waha_session_error(api);
     }

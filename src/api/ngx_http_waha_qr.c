@@ -267,10 +267,10 @@ ngx_http_waha_qr_looked(ngx_http_waha_api_t *api)
     }
 
     if (request == &ngx_http_waha_qr_png) {
-        api->call.accept = ngx_http_waha_qr_png_type;
+        api->outgoing.accept = ngx_http_waha_qr_png_type;
 
     } else if (request == &ngx_http_waha_qr_raw) {
-        ngx_str_set(&api->call.args, "format=raw");
+        ngx_str_set(&api->outgoing.args, "format=raw");
     }
 
     if (request->method != NGX_HTTP_POST || api->body == NULL) {
@@ -318,11 +318,11 @@ ngx_http_waha_qr_failed(ngx_http_waha_api_t *api)
 {
     ngx_str_t  status;
 
-    if (api->call.status != NGX_HTTP_WAHA_UNPROCESSABLE) {
+    if (api->fetch.status != NGX_HTTP_WAHA_UNPROCESSABLE) {
         return ngx_http_waha_session_error(api);
     }
 
-    status = ngx_http_waha_session_info_status(api->call.json);
+    status = ngx_http_waha_session_info_status(api->fetch.json);
 
     if (status.data == NULL) {
         ngx_str_set(&status, "NOT_CREATED");
@@ -342,7 +342,7 @@ ngx_http_waha_qr_got_raw(ngx_http_waha_api_t *api)
         return ngx_http_waha_qr_failed(api);
     }
 
-    value = ngx_http_waha_json_string(api->call.json, "value");
+    value = ngx_http_waha_json_string(api->fetch.json, "value");
 
     if (value.len == 0) {
         return ngx_http_waha_session_error(api);
@@ -399,8 +399,8 @@ ngx_http_waha_qr_url(ngx_http_waha_api_t *api, ngx_str_t *url)
     size_t     i;
     ngx_str_t  type, data;
 
-    type = ngx_http_waha_json_string(api->call.json, "mimetype");
-    data = ngx_http_waha_json_string(api->call.json, "data");
+    type = ngx_http_waha_json_string(api->fetch.json, "mimetype");
+    data = ngx_http_waha_json_string(api->fetch.json, "data");
 
     if (!ngx_http_waha_string_is_equal(&type, &ngx_http_waha_qr_png_type)
         || data.len == 0)
@@ -442,7 +442,7 @@ ngx_http_waha_qr_got_png(ngx_http_waha_api_t *api)
         return ngx_http_waha_qr_failed(api);
     }
 
-    png = &api->call.answer;
+    png = &api->fetch.answer;
 
     if (png->len < 8 || ngx_memcmp(png->data, "\x89PNG\r\n\x1a\n", 8) != 0) {
         return ngx_http_waha_session_error(api);
@@ -480,7 +480,7 @@ ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api)
 {
     ngx_str_t  code;
 
-    code = ngx_http_waha_json_string(api->call.json, "code");
+    code = ngx_http_waha_json_string(api->fetch.json, "code");
 
     if (!ngx_http_waha_session_called(api)
         || code.len > NGX_HTTP_WAHA_QR_PAIRING_LEN
@@ -531,12 +531,12 @@ ngx_http_waha_qr_pass(ngx_http_waha_api_t *api)
 
     /* a session as WAHA tells it has its keys in it */
 
-    if (api->call.json == NULL || ngx_http_waha_session_told(api) == NGX_OK) {
+    if (api->fetch.json == NULL || ngx_http_waha_session_told(api) == NGX_OK) {
         return ngx_http_waha_session_look(api, ngx_http_waha_session_answer);
     }
 
     ngx_http_waha_json_start(&out, api->request->pool, 1024);
-    ngx_http_waha_json_item(&out, NULL, api->call.json);
+    ngx_http_waha_json_item(&out, NULL, api->fetch.json);
 
     return ngx_http_waha_qr_answer(api, &out);
 }

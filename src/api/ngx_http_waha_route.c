@@ -10,7 +10,7 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_connect.h>
-#include <ngx_http_waha_media.h>
+#include <ngx_http_waha_activity_media.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_route.h>
 #include <ngx_http_waha_sessions.h>
@@ -328,7 +328,7 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       NGX_HTTP_WAHA_READ_CONVERSATION, ngx_http_waha_args_conversation, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/media/{activity}",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_media,
+      NGX_HTTP_WAHA_READ, ngx_http_waha_activity_media,
       0, NULL, 0 },
 
     /* operators */

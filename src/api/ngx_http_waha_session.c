@@ -205,10 +205,11 @@ ngx_http_waha_session_instances(ngx_http_waha_api_t *api, ngx_str_t *array)
 ngx_int_t
 ngx_http_waha_session_read(ngx_http_waha_api_t *api)
 {
-    cJSON                    *json, *item;
-    ngx_str_t                 instance;
-    ngx_http_waha_ctx_t      *ctx;
-    ngx_http_waha_session_t  *s;
+    cJSON                     *json, *item;
+    ngx_str_t                  instance;
+    ngx_http_waha_ctx_t       *ctx;
+    ngx_http_waha_session_t   *s;
+    ngx_http_waha_loc_conf_t  *wlcf;
 
     s = api->session;
 
@@ -249,40 +250,12 @@ ngx_http_waha_session_read(ngx_http_waha_api_t *api)
 
     instance = ngx_http_waha_json_string(json, "instance");
 
-    s->error = ngx_http_waha_session_instance(api, &instance, &s->instance);
-
-    return NGX_OK;
-}
-
-
-ngx_http_waha_error_e
-ngx_http_waha_session_instance(ngx_http_waha_api_t *api, ngx_str_t *name,
-    ngx_http_waha_instance_t **instance)
-{
-    ngx_http_waha_loc_conf_t  *wlcf;
-
     wlcf = ngx_http_get_module_loc_conf(api->request, ngx_http_waha_module);
 
-    *instance = NULL;
+    s->error = ngx_http_waha_fetch_find_instance(wlcf->fetch, &instance,
+                                                 &s->instance);
 
-    if (wlcf->fetch->instances == NULL) {
-        return NGX_HTTP_WAHA_ERR_NO_INSTANCE;
-    }
-
-    if (name->data) {
-        *instance = ngx_http_waha_fetch_find_instance(wlcf->fetch, name);
-
-        return *instance ? NGX_HTTP_WAHA_ERR_NONE
-                         : NGX_HTTP_WAHA_ERR_NO_INSTANCE;
-    }
-
-    if (wlcf->fetch->instances->nelts > 1) {
-        return NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE;
-    }
-
-    *instance = wlcf->fetch->instances->elts;
-
-    return NGX_HTTP_WAHA_ERR_NONE;
+    return NGX_OK;
 }
 
 
@@ -315,23 +288,23 @@ ngx_http_waha_session_call(ngx_http_waha_api_t *api, ngx_uint_t method,
 ngx_uint_t
 ngx_http_waha_session_called(ngx_http_waha_api_t *api)
 {
-    return api->call.status >= NGX_HTTP_OK
-           && api->call.status < NGX_HTTP_SPECIAL_RESPONSE;
+    return api->fetch.status >= NGX_HTTP_OK
+           && api->fetch.status < NGX_HTTP_SPECIAL_RESPONSE;
 }
 
 
 ngx_uint_t
 ngx_http_waha_session_missing(ngx_http_waha_api_t *api)
 {
-    return api->call.status == NGX_HTTP_NOT_FOUND
-           && ngx_http_waha_session_info_missing(api->call.json);
+    return api->fetch.status == NGX_HTTP_NOT_FOUND
+           && ngx_http_waha_session_info_missing(api->fetch.json);
 }
 
 
 ngx_int_t
 ngx_http_waha_session_told(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_session_info(api->call.json, &api->session->name,
+    return ngx_http_waha_session_info(api->fetch.json, &api->session->name,
                                       &api->session->info);
 }
 
@@ -341,7 +314,7 @@ ngx_http_waha_session_error(ngx_http_waha_api_t *api)
 {
     ngx_uint_t  status;
 
-    status = api->call.status;
+    status = api->fetch.status;
 
     if (ngx_http_waha_session_called(api)) {
         return ngx_http_waha_error_send(api->request,
@@ -350,12 +323,13 @@ ngx_http_waha_session_error(ngx_http_waha_api_t *api)
 
     if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
         ngx_log_error(NGX_LOG_ERR, api->request->connection->log, 0,
-                      "WAHA refuses the API key of instance \"%V\" with %ui",
+                      "waha: WAHA refuses the API key of instance "
+                      "\"%V\" with %ui",
                       &api->session->instance->name, status);
 
     } else {
         ngx_log_error(NGX_LOG_ERR, api->request->connection->log, 0,
-                      "WAHA, instance \"%V\", answers %ui",
+                      "waha: WAHA, instance \"%V\", answers %ui",
                       &api->session->instance->name, status);
     }
 
@@ -384,7 +358,7 @@ ngx_http_waha_session_looked(ngx_http_waha_api_t *api)
 
     s = api->session;
 
-    if (api->call.error) {
+    if (api->fetch.error) {
         s->stale = 1;
         return s->then(api);
     }

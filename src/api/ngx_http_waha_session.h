@@ -124,13 +124,6 @@ ngx_int_t ngx_http_waha_session_told(ngx_http_waha_api_t *api);
 /* Refuses, as WAHA does not what it was called for. */
 ngx_int_t ngx_http_waha_session_error(ngx_http_waha_api_t *api);
 
-/*
- * The instance that a session is at, by the name the database has; data NULL:
- * none, which does where only one is configured.
- */
-ngx_http_waha_error_e ngx_http_waha_session_instance(ngx_http_waha_api_t *api,
-    ngx_str_t *name, ngx_http_waha_instance_t **instance);
-
 /* Reads the session out of the reply of a query.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_waha_session_read(ngx_http_waha_api_t *api);
 

@@ -159,7 +159,7 @@ ngx_http_waha_sessions_started(ngx_http_waha_api_t *api)
 {
     /* it has been started already */
 
-    if (api->call.status == NGX_HTTP_WAHA_UNPROCESSABLE) {
+    if (api->fetch.status == NGX_HTTP_WAHA_UNPROCESSABLE) {
         return ngx_http_waha_session_look(api,
                                           ngx_http_waha_sessions_looked);
     }

@@ -108,25 +108,39 @@ ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-ngx_http_waha_instance_t *
+ngx_http_waha_error_e
 ngx_http_waha_fetch_find_instance(ngx_http_waha_fetch_conf_t *conf,
-    ngx_str_t *name)
+    ngx_str_t *name, ngx_http_waha_instance_t **instance)
 {
     ngx_uint_t                 i;
-    ngx_http_waha_instance_t  *instance;
+    ngx_http_waha_instance_t  *instances;
+
+    *instance = NULL;
 
     if (conf->instances == NULL) {
-        return NULL;
+        return NGX_HTTP_WAHA_ERR_NO_INSTANCE;
     }
 
-    instance = conf->instances->elts;
+    instances = conf->instances->elts;
+
+    if (name->data == NULL) {
+
+        if (conf->instances->nelts > 1) {
+            return NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE;
+        }
+
+        *instance = instances;
+
+        return NGX_HTTP_WAHA_ERR_NONE;
+    }
 
     for (i = 0; i < conf->instances->nelts; i++) {
 
-        if (ngx_http_waha_string_is_equal(&instance[i].name, name)) {
-            return &instance[i];
+        if (ngx_http_waha_string_is_equal(&instances[i].name, name)) {
+            *instance = &instances[i];
+            return NGX_HTTP_WAHA_ERR_NONE;
         }
     }
 
-    return NULL;
+    return NGX_HTTP_WAHA_ERR_NO_INSTANCE;
 }

@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http_waha_error.h>
 
 
 /* a WAHA server: its name in the database, and the location that proxies */
@@ -35,9 +36,14 @@ void ngx_http_waha_fetch_create_conf(ngx_http_waha_fetch_conf_t *conf);
 void ngx_http_waha_fetch_merge_conf(ngx_http_waha_fetch_conf_t *prev,
     ngx_http_waha_fetch_conf_t *conf);
 
-/* An instance by its name; NULL: it is not configured. */
-ngx_http_waha_instance_t *ngx_http_waha_fetch_find_instance(
-    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name);
+/*
+ * The instance with the name that the database has for a session; where it
+ * has none (data is NULL), the only one that is configured.  Else *instance
+ * is NULL and the result says why.
+ */
+ngx_http_waha_error_e ngx_http_waha_fetch_find_instance(
+    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name,
+    ngx_http_waha_instance_t **instance);
 
 
 #endif /* _NGX_HTTP_WAHA_FETCH_CONF_H_INCLUDED_ */

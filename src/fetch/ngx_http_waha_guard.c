@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
-#include <ngx_http_waha_call.h>
+#include <ngx_http_waha_fetch.h>
 #include <ngx_http_waha_guard.h>
 #include <ngx_http_waha_media.h>
 
@@ -64,14 +64,14 @@ ngx_http_waha_guard_handler(ngx_http_request_t *r)
 
     if (r->upstream == NULL
         || r->upstream->headers_in.x_accel_redirect == NULL
-        || (!ngx_http_waha_call_made(r)
+        || (!ngx_http_waha_fetch_is_subrequest(r)
             && !ngx_http_waha_media_redirected(r)))
     {
         return NGX_DECLINED;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "WAHA's answer has \"X-Accel-Redirect\"");
+                  "waha: WAHA's answer has \"X-Accel-Redirect\"");
 
     return NGX_HTTP_BAD_GATEWAY;
 }

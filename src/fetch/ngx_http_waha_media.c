@@ -9,26 +9,22 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_json.h>
-#include <ngx_http_waha_api.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_media.h>
-#include <ngx_http_waha_session.h>
 #include <ngx_http_waha_string.h>
 
 
 #define NGX_HTTP_WAHA_MEDIA_HEADERS   2
 #define NGX_HTTP_WAHA_MEDIA_FILENAME  255
 
-#define NGX_HTTP_WAHA_MEDIA_PATH      "/api/files/"
 
-
-/* what a request is after its redirect; its ctx does not outlive one */
+/* of a request after the redirect, which clears its ctx */
 
 typedef struct {
     ngx_http_waha_ctx_t  *ctx;
     ngx_str_t             filename;
 
-    /* headers of the response that are ours, the first ones */
+    /* so many headers of the response are ours; those of WAHA follow */
     ngx_uint_t            own;
 
     ngx_uint_t            http_version;
@@ -37,11 +33,7 @@ typedef struct {
 } ngx_http_waha_media_t;
 
 
-static ngx_int_t ngx_http_waha_media_redirect(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_media_file(cJSON *reply, ngx_str_t *session,
-    ngx_str_t *file);
-static ngx_uint_t ngx_http_waha_media_safe(ngx_str_t *name);
-static ngx_int_t ngx_http_waha_media_start(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_media_mark(ngx_http_request_t *r,
     ngx_str_t *filename);
 static ngx_int_t ngx_http_waha_media_headers_in(ngx_http_request_t *r);
 static void ngx_http_waha_media_cleanup(void *data);
@@ -71,7 +63,7 @@ static const char  *ngx_http_waha_media_headers[] = {
 };
 
 
-/* SVG runs scripts, and what else is an image may be looked at */
+/* prefixes of types that a browser may show; SVG, which runs scripts, not */
 
 static const char  *ngx_http_waha_media_inline_types[] = {
     "image/",
@@ -89,79 +81,14 @@ static ngx_http_output_header_filter_pt  ngx_http_waha_media_next_filter;
 
 
 ngx_int_t
-ngx_http_waha_media(ngx_http_waha_api_t *api)
+ngx_http_waha_media_send(ngx_http_request_t *r, ngx_str_t *uri,
+    ngx_str_t *filename)
 {
-    ngx_int_t   rc;
-    ngx_str_t  *activity;
-
-    activity = &api->query.args[1];
-
-    rc = ngx_http_waha_api_argument(api, "activity", NGX_HTTP_WAHA_ARG_ID,
-                                    activity);
-
-    if (rc == NGX_DECLINED) {
-        return ngx_http_waha_api_invalid(api, "activity");
-    }
-
-    if (rc != NGX_OK) {
+    if (ngx_http_waha_media_mark(r, filename) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    api->query.args[0] = api->organization.slug;
-
-    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_MEDIA,
-                                   ngx_http_waha_media_redirect);
-}
-
-
-static ngx_int_t
-ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
-{
-    cJSON                     *reply;
-    ngx_str_t                  session, file, filename, name, uri;
-    ngx_http_request_t        *r;
-    ngx_http_waha_error_e      error;
-    ngx_http_waha_instance_t  *instance;
-
-    r = api->request;
-
-    if (ngx_http_waha_json_parse(r->pool, &api->query.reply, &reply)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_waha_media_file(reply, &session, &file) != NGX_OK) {
-        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_NO_MEDIA);
-    }
-
-    name = ngx_http_waha_json_string(reply, "instance");
-    error = ngx_http_waha_session_instance(api, &name, &instance);
-
-    if (error) {
-        return ngx_http_waha_error_send(r, error);
-    }
-
-    uri.len = instance->uri.len + sizeof(NGX_HTTP_WAHA_MEDIA_PATH "/") - 1
-              + session.len + file.len;
-
-    uri.data = ngx_pnalloc(r->pool, uri.len);
-    if (uri.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_sprintf(uri.data, "%V" NGX_HTTP_WAHA_MEDIA_PATH "%V/%V",
-                &instance->uri, &session, &file);
-
-    filename = ngx_http_waha_json_string(reply, "filename");
-
-    if (ngx_http_waha_media_start(r, filename.len ? &filename : &file)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    (void) ngx_http_internal_redirect(r, &uri, NULL);
+    (void) ngx_http_internal_redirect(r, uri, NULL);
 
     /* the redirect has taken a count of its own */
 
@@ -171,87 +98,8 @@ ngx_http_waha_media_redirect(ngx_http_waha_api_t *api)
 }
 
 
-/* only names are taken of an URL that came with a message */
-
 static ngx_int_t
-ngx_http_waha_media_file(cJSON *reply, ngx_str_t *session, ngx_str_t *file)
-{
-    size_t      len;
-    u_char     *p, *last;
-    ngx_str_t   url;
-
-    url = ngx_http_waha_json_string(reply, "url");
-    *session = ngx_http_waha_json_string(reply, "session");
-
-    p = url.data;
-    last = p + url.len;
-
-    if (url.len == 0 || !ngx_http_waha_media_safe(session)) {
-        return NGX_DECLINED;
-    }
-
-    if (*p != '/') {
-        p = ngx_strlcasestrn(p, last, (u_char *) "://", 3 - 1);
-        if (p == NULL) {
-            return NGX_DECLINED;
-        }
-
-        p = ngx_strlchr(p + 3, last, '/');
-        if (p == NULL) {
-            return NGX_DECLINED;
-        }
-    }
-
-    len = sizeof(NGX_HTTP_WAHA_MEDIA_PATH) - 1;
-
-    if ((size_t) (last - p) <= len + session->len
-        || ngx_strncmp(p, NGX_HTTP_WAHA_MEDIA_PATH, len) != 0
-        || ngx_strncmp(p + len, session->data, session->len) != 0
-        || p[len + session->len] != '/')
-    {
-        return NGX_DECLINED;
-    }
-
-    file->data = p + len + session->len + 1;
-    file->len = last - file->data;
-
-    return ngx_http_waha_media_safe(file) ? NGX_OK : NGX_DECLINED;
-}
-
-
-static ngx_uint_t
-ngx_http_waha_media_safe(ngx_str_t *name)
-{
-    u_char      ch;
-    ngx_uint_t  i;
-
-    if (name->len == 0 || name->data[0] == '.') {
-        return 0;
-    }
-
-    for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-
-        /* ids of messages may hold ids of chats */
-
-        if ((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z')
-            || (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '-'
-            || ch == '@')
-        {
-            continue;
-        }
-
-        if (ch != '.' || name->data[i - 1] == '.') {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_int_t
-ngx_http_waha_media_start(ngx_http_request_t *r, ngx_str_t *filename)
+ngx_http_waha_media_mark(ngx_http_request_t *r, ngx_str_t *filename)
 {
     ngx_list_part_t        *part;
     ngx_pool_cleanup_t     *cln;
@@ -284,7 +132,7 @@ ngx_http_waha_media_start(ngx_http_request_t *r, ngx_str_t *filename)
 }
 
 
-/* the rest of the structure is what a proxy or a log looks at */
+/* of the client's request WAHA gets the range; logs need the rest */
 
 static ngx_int_t
 ngx_http_waha_media_headers_in(ngx_http_request_t *r)
@@ -332,7 +180,7 @@ ngx_http_waha_media_headers_in(ngx_http_request_t *r)
 }
 
 
-/* nothing is to be done: the handler is what a request is known by */
+/* void: the handler marks a request */
 
 static void
 ngx_http_waha_media_cleanup(void *data)
@@ -411,7 +259,7 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 }
 
 
-/* the status that WAHA gave counts, not that of an error page */
+/* an error page of the location may have another status than WAHA's answer */
 
 static ngx_http_waha_error_e
 ngx_http_waha_media_error(ngx_http_request_t *r)
@@ -469,7 +317,7 @@ ngx_http_waha_media_refuse(ngx_http_request_t *r,
 
     rc = ngx_http_waha_error_send(r, error);
 
-    /* the body that belongs to the header is not wanted any more */
+    /* WAHA's body must not follow our header */
 
     r->header_only = 1;
 
@@ -505,7 +353,7 @@ ngx_http_waha_media_headers_out(ngx_http_request_t *r,
 
     if (!u->cacheable && !u->store) {
 
-        /* what people send each other is not written to disk */
+        /* private files are not written to nginx's disk */
 
         u->buffering = 0;
     }
@@ -599,7 +447,7 @@ ngx_http_waha_media_allowed(ngx_table_elt_t *h)
 }
 
 
-/* cuts parameters off; what may run as a page is not shown as one */
+/* also cuts the parameters off; a browser must not run a file as a page */
 
 static ngx_uint_t
 ngx_http_waha_media_inline(ngx_str_t *type)
@@ -621,7 +469,7 @@ ngx_http_waha_media_inline(ngx_str_t *type)
             break;
         }
 
-        /* "+" of "image/svg+xml" too */
+        /* as the "+" of "image/svg+xml" */
 
         return 0;
     }

@@ -1,0 +1,95 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_FETCH_H_INCLUDED_
+#define _NGX_HTTP_WAHA_FETCH_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <cjson/cJSON.h>
+#include <ngx_http_waha_error.h>
+#include <ngx_http_waha_fetch_conf.h>
+
+
+typedef struct ngx_http_waha_fetch_s  ngx_http_waha_fetch_t;
+
+
+/* what WAHA is sent; nothing else of the client's request goes along */
+
+typedef struct {
+    ngx_uint_t             method;      /* NGX_HTTP_GET, POST, PUT, DELETE */
+    ngx_str_t              path;        /* below the uri of the instance */
+    ngx_str_t              args;
+    ngx_str_t              accept;      /* empty: application/json */
+    ngx_str_t              body;        /* JSON; empty: none */
+} ngx_http_waha_fetch_request_t;
+
+
+/* a call of WAHA by a subrequest, and its answer */
+
+struct ngx_http_waha_fetch_s {
+
+    /*
+     * filled in by the caller; called once, from the event loop, when the
+     * answer is there; ends the request or goes on
+     */
+    void                 (*handler)(ngx_http_waha_fetch_t *fetch);
+    void                  *data;
+
+    /*
+     * NGX_HTTP_WAHA_ERR_NONE: WAHA has answered, with any status; else
+     * ..._WAHA_UNAVAILABLE, ..._WAHA_TIMEOUT or ..._WAHA_INVALID_ANSWER
+     */
+    ngx_http_waha_error_e  error;
+
+    ngx_uint_t             status;
+    ngx_str_t              type;        /* without parameters */
+    ngx_str_t              answer;
+
+    /* a JSON answer, parsed; NULL for an empty one; of r->pool */
+    cJSON                 *json;
+
+    /* private */
+    ngx_http_request_t    *request;
+    ngx_http_request_t    *subrequest;
+    ngx_str_t              uri;
+    ngx_str_t              args;
+    ngx_str_t              accept;
+    size_t                 size;
+    ngx_event_t            event;
+    ngx_int_t              outcome;
+    u_char                *last;
+    u_char                *end;
+
+    unsigned               done:1;
+    unsigned               complete:1;
+    unsigned               too_big:1;
+};
+
+
+/*
+ * Calls WAHA through the location of an instance, by a subrequest in memory
+ * of r, the main request, which may have one call at a time.  The fetch must
+ * live as long as r; what request points at must stay until the handler is
+ * called.  "waha_call_size" and "waha_call_timeout" of the location of r
+ * bound the answer.  NGX_OK: the handler will be called, unless the client
+ * closes the connection before; NGX_ERROR: no memory.  The content handler
+ * must hold a count of r->main.
+ */
+ngx_int_t ngx_http_waha_fetch_start(ngx_http_request_t *r,
+    ngx_http_waha_fetch_t *fetch, ngx_http_waha_instance_t *instance,
+    const ngx_http_waha_fetch_request_t *request);
+
+/* Whether r is the subrequest of a call, also after a redirect within it. */
+ngx_uint_t ngx_http_waha_fetch_is_subrequest(ngx_http_request_t *r);
+
+/* Installs the body filter that keeps answers, in postconfiguration. */
+void ngx_http_waha_fetch_filter_init(void);
+
+
+#endif /* _NGX_HTTP_WAHA_FETCH_H_INCLUDED_ */
