@@ -21,8 +21,8 @@
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_media.h>
-#include <ngx_http_waha_query.h>
 #include <ngx_http_waha_session_conf.h>
+#include <ngx_http_waha_statements.h>
 #include <ngx_http_waha_variables.h>
 #include <ngx_http_waha_webhook.h>
 
@@ -456,8 +456,8 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
 
     pg->connections = global->db.connections;
     pg->check = NGX_HTTP_WAHA_CHECK(NGX_HTTP_WAHA_CONTRACT_API);
-    pg->statements = ngx_http_waha_query_statements;
-    pg->nstatements = ngx_http_waha_query_nstatements;
+    pg->statements = ngx_http_waha_statements;
+    pg->nstatements = NGX_HTTP_WAHA_NSTATEMENTS;
     pg->channel = "waha_tenant";
     pg->notified = ngx_http_waha_auth_cache_drop;
 

@@ -30,7 +30,7 @@ ngx_http_waha_activity_media(ngx_http_waha_api_t *api)
     ngx_int_t   rc;
     ngx_str_t  *activity;
 
-    activity = &api->query.args[1];
+    activity = &api->args[1];
 
     rc = ngx_http_waha_api_argument(api, "activity", NGX_HTTP_WAHA_ARG_ID,
                                     activity);
@@ -43,7 +43,7 @@ ngx_http_waha_activity_media(ngx_http_waha_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    api->query.args[0] = api->organization.slug;
+    api->args[0] = api->organization.slug;
 
     return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_MEDIA,
                                    ngx_http_waha_activity_media_on_found);

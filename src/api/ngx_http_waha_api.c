@@ -9,12 +9,12 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_string.h>
+#include <ngx_http_waha_request.h>
 #include <ngx_http_waha_api.h>
 
 
-static void ngx_http_waha_api_query_done(ngx_http_request_t *r,
-    ngx_http_waha_query_t *query);
+static void ngx_http_waha_api_query_done(ngx_http_waha_query_t *query);
+static ngx_int_t ngx_http_waha_api_resume(void *data);
 static ngx_uint_t ngx_http_waha_api_missing(ngx_http_waha_error_e error);
 static void ngx_http_waha_api_fetch_done(ngx_http_waha_fetch_t *fetch);
 
@@ -24,17 +24,22 @@ ngx_http_waha_api_query(ngx_http_waha_api_t *api,
     ngx_http_waha_statement_e statement,
     ngx_int_t (*next)(ngx_http_waha_api_t *api))
 {
-    ngx_int_t  rc;
+    ngx_int_t                   rc;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(api->request, ngx_http_waha_module);
 
     api->next = next;
 
-    api->query.statement = statement;
+    api->query.pool = api->request->pool;
+    api->query.log = api->request->connection->log;
     api->query.handler = ngx_http_waha_api_query_done;
     api->query.data = api;
 
-    rc = ngx_http_waha_query(api->request, &api->query);
+    rc = ngx_http_waha_query_start(wmcf->db, &api->query, statement,
+                                   api->args);
 
-    ngx_memzero(api->query.args, sizeof(api->query.args));
+    ngx_memzero(api->args, sizeof(api->args));
 
     switch (rc) {
 
@@ -51,25 +56,29 @@ ngx_http_waha_api_query(ngx_http_waha_api_t *api,
 
 
 static void
-ngx_http_waha_api_query_done(ngx_http_request_t *r,
-    ngx_http_waha_query_t *query)
+ngx_http_waha_api_query_done(ngx_http_waha_query_t *query)
 {
-    ngx_int_t             rc;
-    ngx_uint_t            tolerant;
-    ngx_http_waha_api_t  *api;
+    ngx_http_waha_api_t *api = query->data;
 
-    api = query->data;
+    ngx_http_waha_request_resume(api->request, ngx_http_waha_api_resume, api);
+}
 
-    tolerant = api->tolerant && ngx_http_waha_api_missing(query->error);
+
+static ngx_int_t
+ngx_http_waha_api_resume(void *data)
+{
+    ngx_http_waha_api_t *api = data;
+
+    ngx_uint_t             tolerant;
+    ngx_http_waha_error_e  error;
+
+    error = api->query.error;
+    tolerant = api->tolerant && ngx_http_waha_api_missing(error);
 
     api->tolerant = 0;
 
-    rc = (query->error && !tolerant)
-         ? ngx_http_waha_error_send(r, query->error) : api->next(api);
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
+    return (error && !tolerant) ? ngx_http_waha_error_send(api->request, error)
+                                : api->next(api);
 }
 
 
@@ -159,7 +168,7 @@ ngx_http_waha_api_statement(ngx_http_waha_api_t *api)
     const ngx_http_waha_argument_t  *arg;
 
     route = api->route;
-    value = api->query.args;
+    value = api->args;
 
     if (!(route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL)) {
         *value++ = api->organization.slug;

@@ -100,9 +100,10 @@ struct ngx_http_waha_api_s {
     cJSON                          *body;
 
     /*
-     * the step under way, and the one after it; query.args, outgoing.args
+     * the step under way, and the one after it; args, outgoing.args
      * and outgoing.accept are for the next step only
      */
+    ngx_str_t                       args[NGX_HTTP_WAHA_STATEMENT_ARGS];
     ngx_http_waha_query_t           query;
     ngx_http_waha_fetch_t           fetch;
     ngx_http_waha_fetch_request_t   outgoing;

@@ -536,7 +536,7 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api, ngx_str_t *name)
 {
-    api->query.args[0] = *name;
+    api->args[0] = *name;
 
     return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_ORGANIZATION,
                                    ngx_http_waha_dispatch_found);

@@ -72,8 +72,8 @@ ngx_http_waha_session_find(ngx_http_waha_api_t *api,
 
     api->session->then = then;
 
-    api->query.args[0] = api->organization.slug;
-    api->query.args[1] = name;
+    api->args[0] = api->organization.slug;
+    api->args[1] = name;
 
     return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_SESSION,
                                    ngx_http_waha_session_found);
@@ -121,7 +121,7 @@ ngx_http_waha_session_reserve(ngx_http_waha_api_t *api, ngx_str_t *id,
                                         NGX_HTTP_WAHA_ERR_NO_INSTANCE);
     }
 
-    args = api->query.args;
+    args = api->args;
 
     args[0] = api->organization.slug;
     args[1] = *id;
@@ -442,7 +442,7 @@ ngx_http_waha_session_record(ngx_http_waha_api_t *api,
 
     s->then = then;
 
-    args = api->query.args;
+    args = api->args;
 
     args[0] = api->organization.slug;
     args[1] = s->name;

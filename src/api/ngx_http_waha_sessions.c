@@ -39,7 +39,7 @@ static ngx_int_t ngx_http_waha_sessions_deleted(ngx_http_waha_api_t *api);
 ngx_int_t
 ngx_http_waha_sessions_list(ngx_http_waha_api_t *api)
 {
-    api->query.args[0] = api->organization.slug;
+    api->args[0] = api->organization.slug;
 
     return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_LIST_SESSIONS,
                                    ngx_http_waha_sessions_listed);
@@ -289,8 +289,8 @@ ngx_http_waha_sessions_ended(ngx_http_waha_api_t *api)
         return ngx_http_waha_session_error(api);
     }
 
-    api->query.args[0] = api->organization.slug;
-    api->query.args[1] = api->session->name;
+    api->args[0] = api->organization.slug;
+    api->args[1] = api->session->name;
 
     return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_DISCONNECT_SESSION,
                                    ngx_http_waha_sessions_disconnected);
@@ -331,8 +331,8 @@ ngx_http_waha_sessions_deleted(ngx_http_waha_api_t *api)
         return ngx_http_waha_session_error(api);
     }
 
-    api->query.args[0] = api->organization.slug;
-    api->query.args[1] = api->session->name;
+    api->args[0] = api->organization.slug;
+    api->args[1] = api->session->name;
 
     return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_DELETE_SESSION,
                                    ngx_http_waha_api_reply);

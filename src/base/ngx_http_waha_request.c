@@ -156,3 +156,26 @@ ngx_http_waha_request_header(ngx_http_request_t *r, const ngx_str_t *name,
         rc = NGX_OK;
     }
 }
+
+
+void
+ngx_http_waha_request_resume(ngx_http_request_t *r,
+    ngx_int_t (*handler)(void *data), void *data)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    /* the handler may end, thus free, the request */
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = handler(data);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}

@@ -31,5 +31,13 @@ ngx_int_t ngx_http_waha_request_body(ngx_http_request_t *r, ngx_str_t *body);
 ngx_int_t ngx_http_waha_request_header(ngx_http_request_t *r,
     const ngx_str_t *name, ngx_str_t *value);
 
+/*
+ * Goes on with a request from an event of the module's own: calls handler
+ * with data, ends the request with its result, unless that is NGX_DONE, and
+ * runs the posted requests of the connection.
+ */
+void ngx_http_waha_request_resume(ngx_http_request_t *r,
+    ngx_int_t (*handler)(void *data), void *data);
+
 
 #endif /* _NGX_HTTP_WAHA_REQUEST_H_INCLUDED_ */

@@ -69,8 +69,7 @@ static ngx_http_waha_entry_t *ngx_http_waha_webhook_worst(
     ngx_http_waha_delivery_t *delivery);
 static ngx_http_waha_error_e ngx_http_waha_webhook_entry_error(
     ngx_http_waha_entry_t *entry);
-static ngx_int_t ngx_http_waha_webhook_answer(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery);
+static ngx_int_t ngx_http_waha_webhook_answer(void *data);
 static ngx_int_t ngx_http_waha_webhook_success(ngx_http_request_t *r,
     ngx_http_waha_entry_t *entry);
 static void ngx_http_waha_webhook_member(ngx_http_waha_json_out_t *out,
@@ -268,7 +267,7 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
     }
 
     if (delivery->waiting == 0) {
-        return ngx_http_waha_webhook_answer(r, delivery);
+        return ngx_http_waha_webhook_answer(r);
     }
 
     r->connection->log->action = "storing a WhatsApp event";
@@ -482,13 +481,11 @@ ngx_http_waha_webhook_cleanup(void *data)
 static void
 ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry)
 {
-    ngx_connection_t          *c;
     ngx_http_request_t        *r;
     ngx_http_waha_ctx_t       *ctx;
     ngx_http_waha_delivery_t  *delivery;
 
     r = entry->data;
-    c = r->connection;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
     delivery = ctx->delivery;
@@ -497,24 +494,21 @@ ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry)
         return;
     }
 
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_http_finalize_request(r, ngx_http_waha_webhook_answer(r, delivery));
-
-    ngx_http_run_posted_requests(c);
+    ngx_http_waha_request_resume(r, ngx_http_waha_webhook_answer, r);
 }
 
 
 static ngx_int_t
-ngx_http_waha_webhook_answer(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery)
+ngx_http_waha_webhook_answer(void *data)
 {
+    ngx_http_request_t *r = data;
+
     ngx_http_waha_ctx_t    *ctx;
     ngx_http_waha_entry_t  *entry;
     ngx_http_waha_error_e   error;
 
-    ctx = delivery->ctx;
-    entry = ngx_http_waha_webhook_worst(delivery);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+    entry = ngx_http_waha_webhook_worst(ctx->delivery);
 
     ctx->organization = entry->organization;
     ctx->records = entry->records;

@@ -11,6 +11,10 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_bearer.h>
+#include <ngx_http_waha_request.h>
+
+
+#define NGX_HTTP_WAHA_AUTH_LOOKUP_ARGS  2
 
 
 static ngx_int_t ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
@@ -18,9 +22,9 @@ static ngx_int_t ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
 static ngx_int_t ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text);
 static ngx_int_t ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
-    ngx_http_waha_query_t *query, ngx_str_t *text);
-static void ngx_http_waha_auth_lookup_done(ngx_http_request_t *r,
-    ngx_http_waha_query_t *query);
+    ngx_http_waha_statement_e statement, ngx_str_t *text, ngx_str_t *args);
+static void ngx_http_waha_auth_lookup_done(ngx_http_waha_query_t *query);
+static ngx_int_t ngx_http_waha_auth_lookup_resume(void *data);
 static void ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t *lookup);
 static ngx_int_t ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
@@ -60,7 +64,8 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
 
     ngx_memcpy(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
 
-    l->query.statement = statement;
+    l->request = r;
+    l->statement = statement;
 
     l->next = *lookups;
     *lookups = l;
@@ -108,15 +113,25 @@ static ngx_int_t
 ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text)
 {
-    if (ngx_http_waha_auth_lookup_args(r, &lookup->query, text) != NGX_OK) {
+    ngx_str_t                   args[NGX_HTTP_WAHA_AUTH_LOOKUP_ARGS];
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    if (ngx_http_waha_auth_lookup_args(r, lookup->statement, text, args)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    lookup->query.pool = r->pool;
+    lookup->query.log = r->connection->log;
     lookup->query.handler = ngx_http_waha_auth_lookup_done;
     lookup->query.data = lookup;
 
-    switch (ngx_http_waha_query(r, &lookup->query)) {
-
+    switch (ngx_http_waha_query_start(wmcf->db, &lookup->query,
+                                      lookup->statement, args))
+    {
     case NGX_OK:
         lookup->waiting = 1;
         return NGX_AGAIN;
@@ -133,13 +148,13 @@ ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
-    ngx_http_waha_query_t *query, ngx_str_t *text)
+    ngx_http_waha_statement_e statement, ngx_str_t *text, ngx_str_t *args)
 {
     u_char                      *p, hash[EVP_MAX_MD_SIZE];
     ngx_http_waha_bearer_key_t   key;
 
-    if (query->statement == NGX_HTTP_WAHA_FIND_ORGANIZATION) {
-        query->args[0] = *text;
+    if (statement == NGX_HTTP_WAHA_FIND_ORGANIZATION) {
+        args[0] = *text;
         return NGX_OK;
     }
 
@@ -151,15 +166,15 @@ ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    query->args[0] = key.id;
+    args[0] = key.id;
 
     p = ngx_pnalloc(r->pool, 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    query->args[1].len = 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY;
-    query->args[1].data = p;
+    args[1].len = 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY;
+    args[1].data = p;
 
     (void) ngx_hex_dump(p, hash, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
 
@@ -168,16 +183,31 @@ ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
 
 
 static void
-ngx_http_waha_auth_lookup_done(ngx_http_request_t *r,
-    ngx_http_waha_query_t *query)
+ngx_http_waha_auth_lookup_done(ngx_http_waha_query_t *query)
 {
     ngx_http_waha_auth_lookup_t *lookup = query->data;
+
+    ngx_http_waha_request_resume(lookup->request,
+                                 ngx_http_waha_auth_lookup_resume, lookup);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_resume(void *data)
+{
+    ngx_http_waha_auth_lookup_t *lookup = data;
+
+    ngx_http_request_t  *r;
+
+    r = lookup->request;
 
     lookup->waiting = 0;
 
     ngx_http_waha_auth_lookup_answer(r, lookup);
 
     ngx_http_core_run_phases(r);
+
+    return NGX_DONE;
 }
 
 
@@ -228,7 +258,7 @@ ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
 
     record = &lookup->record;
 
-    if (lookup->query.statement == NGX_HTTP_WAHA_AUTHENTICATE) {
+    if (lookup->statement == NGX_HTTP_WAHA_AUTHENTICATE) {
         ngx_http_waha_auth_lookup_rights(json, record);
 
     } else {

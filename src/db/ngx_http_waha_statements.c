@@ -1,0 +1,27 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_statements.h>
+
+
+#define NGX_HTTP_WAHA_ARGS_1  "$1"
+#define NGX_HTTP_WAHA_ARGS_2  "$1,$2"
+#define NGX_HTTP_WAHA_ARGS_3  "$1,$2,$3"
+#define NGX_HTTP_WAHA_ARGS_4  "$1,$2,$3,$4"
+#define NGX_HTTP_WAHA_ARGS_5  "$1,$2,$3,$4,$5"
+#define NGX_HTTP_WAHA_ARGS_7  "$1,$2,$3,$4,$5,$6,$7"
+
+#define ngx_http_waha_statement(id, name, nargs)                              \
+    { #name,                                                                  \
+      "select code, data from waha." #name "(" NGX_HTTP_WAHA_ARGS_##nargs ")",\
+      nargs, NULL },
+
+
+const ngx_http_waha_pg_statement_t  ngx_http_waha_statements[] = {
+    NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement)
+};

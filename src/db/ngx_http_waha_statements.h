@@ -1,0 +1,69 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_STATEMENTS_H_INCLUDED_
+#define _NGX_HTTP_WAHA_STATEMENTS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_pg.h>
+
+
+/*
+ * The functions of schema "waha" that the API calls: NGX_HTTP_WAHA_<id>, the
+ * name, the number of arguments.  Each returns one row: the code of an error
+ * or null, and JSON.
+ */
+
+#define NGX_HTTP_WAHA_STATEMENTS(statement)                                   \
+    statement(AUTHENTICATE, authenticate, 2)                                  \
+    statement(FIND_ORGANIZATION, find_organization, 1)                        \
+                                                                              \
+    statement(LIST_SESSIONS, list_sessions, 1)                                \
+    statement(FIND_SESSION, find_session, 2)                                  \
+    statement(RESERVE_SESSION, reserve_session, 5)                            \
+    statement(RECORD_SESSION_CHECK, record_session_check, 5)                  \
+    statement(DISCONNECT_SESSION, disconnect_session, 2)                      \
+    statement(DELETE_SESSION, delete_session, 2)                              \
+                                                                              \
+    statement(LIST_CONTACTS, list_contacts, 4)                                \
+    statement(FIND_CONTACT, find_contact, 2)                                  \
+    statement(LIST_ACTIVITIES, list_activities, 7)                            \
+    statement(LIST_CONVERSATIONS, list_conversations, 5)                      \
+    statement(LIST_MESSAGES, list_messages, 4)                                \
+    statement(READ_CONVERSATION, read_conversation, 2)                        \
+    statement(FIND_MEDIA, find_media, 2)                                      \
+                                                                              \
+    statement(LIST_ORGANIZATIONS, list_organizations, 2)                      \
+    statement(SHOW_ORGANIZATION, show_organization, 1)                        \
+    statement(PUT_ORGANIZATION, put_organization, 4)                          \
+    statement(DELETE_ORGANIZATION, delete_organization, 1)                    \
+    statement(CREATE_API_KEY, create_api_key, 4)                              \
+    statement(LIST_API_KEYS, list_api_keys, 1)                                \
+    statement(DELETE_API_KEY, delete_api_key, 2)                              \
+    statement(ERASE_CONTACT, erase_contact, 2)                                \
+    statement(EXPORT_CONTACT, export_contact, 4)                              \
+    statement(EXPORT_ORGANIZATION, export_organization, 3)
+
+
+#define NGX_HTTP_WAHA_STATEMENT_ARGS  7     /* the most that one has */
+
+
+#define ngx_http_waha_statement_id(id, name, nargs)  NGX_HTTP_WAHA_##id,
+
+typedef enum {
+    NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement_id)
+    NGX_HTTP_WAHA_NSTATEMENTS
+} ngx_http_waha_statement_e;
+
+
+/* indexed by the enum */
+
+extern const ngx_http_waha_pg_statement_t  ngx_http_waha_statements[];
+
+
+#endif /* _NGX_HTTP_WAHA_STATEMENTS_H_INCLUDED_ */
