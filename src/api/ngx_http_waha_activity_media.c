@@ -9,7 +9,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_activity_media.h>
-#include <ngx_http_waha_error.h>
+#include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_media.h>
 
@@ -18,7 +18,7 @@
 
 
 static ngx_int_t ngx_http_waha_activity_media_on_found(
-    ngx_http_waha_api_t *api);
+    ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_activity_media_file(cJSON *reply,
     ngx_str_t *session, ngx_str_t *file);
 static ngx_uint_t ngx_http_waha_activity_media_is_safe(ngx_str_t *name);
@@ -27,31 +27,33 @@ static ngx_uint_t ngx_http_waha_activity_media_is_safe(ngx_str_t *name);
 ngx_int_t
 ngx_http_waha_activity_media(ngx_http_waha_api_t *api)
 {
-    ngx_int_t   rc;
-    ngx_str_t  *activity;
+    ngx_str_t  args[2];
 
-    activity = &api->args[1];
+    args[0] = api->step.organization.slug;
 
-    rc = ngx_http_waha_api_argument(api, "activity", NGX_HTTP_WAHA_ARG_ID,
-                                    activity);
+    switch (ngx_http_waha_argument_get(api, "activity", NGX_HTTP_WAHA_ARG_ID,
+                                       &args[1]))
+    {
+    case NGX_OK:
+        break;
 
-    if (rc == NGX_DECLINED) {
-        return ngx_http_waha_api_invalid(api, "activity");
-    }
+    case NGX_DECLINED:
+        return ngx_http_waha_argument_refuse(api, "activity");
 
-    if (rc != NGX_OK) {
+    default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    api->args[0] = api->organization.slug;
+    api->step.done = ngx_http_waha_api_reply;
 
-    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_MEDIA,
-                                   ngx_http_waha_activity_media_on_found);
+    return ngx_http_waha_step_query(&api->step, NGX_HTTP_WAHA_FIND_MEDIA,
+                                    args,
+                                    ngx_http_waha_activity_media_on_found);
 }
 
 
 static ngx_int_t
-ngx_http_waha_activity_media_on_found(ngx_http_waha_api_t *api)
+ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
 {
     cJSON                     *reply;
     ngx_str_t                  session, file, filename, name, uri;
@@ -60,24 +62,24 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_api_t *api)
     ngx_http_waha_loc_conf_t  *wlcf;
     ngx_http_waha_instance_t  *instance;
 
-    r = api->request;
+    r = step->request;
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
-    if (ngx_http_waha_json_parse(r->pool, &api->query.reply, &reply)
+    if (ngx_http_waha_json_parse(r->pool, &step->query.reply, &reply)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ngx_http_waha_activity_media_file(reply, &session, &file) != NGX_OK) {
-        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_NO_MEDIA);
+        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_MEDIA);
     }
 
     name = ngx_http_waha_json_string(reply, "instance");
     error = ngx_http_waha_fetch_find_instance(wlcf->fetch, &name, &instance);
 
     if (error) {
-        return ngx_http_waha_error_send(r, error);
+        return ngx_http_waha_step_end(step, error);
     }
 
     uri.len = instance->uri.len + sizeof(NGX_HTTP_WAHA_FILES "/") - 1

@@ -26,16 +26,16 @@ static ngx_int_t ngx_http_waha_argument_find(ngx_http_waha_api_t *api,
     const char *name, ngx_http_waha_argument_e kind, ngx_str_t *value);
 static ngx_int_t ngx_http_waha_argument_words(ngx_pool_t *pool, cJSON *list,
     ngx_str_t *value);
-static ngx_int_t ngx_http_waha_argument_found(ngx_str_t *value,
+static ngx_int_t ngx_http_waha_argument_set(ngx_str_t *value,
     ngx_str_t *another);
 
 
 ngx_int_t
-ngx_http_waha_argument_query(ngx_http_waha_api_t *api)
+ngx_http_waha_argument_read_query(ngx_http_waha_api_t *api)
 {
     ngx_http_request_t  *r;
 
-    r = api->request;
+    r = api->step.request;
 
     return ngx_http_waha_value_parse_query(r->pool, &r->args,
                                            &api->query_args);
@@ -43,7 +43,7 @@ ngx_http_waha_argument_query(ngx_http_waha_api_t *api)
 
 
 ngx_int_t
-ngx_http_waha_api_argument(ngx_http_waha_api_t *api, const char *name,
+ngx_http_waha_argument_get(ngx_http_waha_api_t *api, const char *name,
     ngx_http_waha_argument_e kind, ngx_str_t *value)
 {
     ngx_int_t  rc;
@@ -54,12 +54,12 @@ ngx_http_waha_api_argument(ngx_http_waha_api_t *api, const char *name,
         return rc;
     }
 
-    return ngx_http_waha_argument_check(api->request->pool, kind, value);
+    return ngx_http_waha_argument_check(api->step.request->pool, kind, value);
 }
 
 
 ngx_str_t
-ngx_http_waha_api_param(ngx_http_waha_api_t *api, const char *name)
+ngx_http_waha_argument_param(ngx_http_waha_api_t *api, const char *name)
 {
     size_t       len;
     ngx_str_t   *param, none;
@@ -85,12 +85,12 @@ ngx_http_waha_api_param(ngx_http_waha_api_t *api, const char *name)
 
 
 ngx_int_t
-ngx_http_waha_api_invalid(ngx_http_waha_api_t *api, const char *name)
+ngx_http_waha_argument_refuse(ngx_http_waha_api_t *api, const char *name)
 {
     ngx_str_t                 json;
     ngx_http_waha_json_out_t  out;
 
-    ngx_http_waha_json_start(&out, api->request->pool, 64);
+    ngx_http_waha_json_start(&out, api->step.request->pool, 64);
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_text(&out, "argument", name);
     ngx_http_waha_json_close(&out, '}');
@@ -99,7 +99,7 @@ ngx_http_waha_api_invalid(ngx_http_waha_api_t *api, const char *name)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_error_send_data(api->request,
+    return ngx_http_waha_error_send_data(api->step.request,
                                          NGX_HTTP_WAHA_ERR_INVALID_ARGUMENT,
                                          &json);
 }
@@ -113,9 +113,12 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
     ngx_int_t      rc;
     ngx_str_t      member;
     ngx_uint_t     i;
+    ngx_pool_t    *pool;
     ngx_keyval_t  *arg;
 
-    *value = ngx_http_waha_api_param(api, name);
+    pool = api->step.request->pool;
+
+    *value = ngx_http_waha_argument_param(api, name);
 
     arg = api->query_args->elts;
 
@@ -128,7 +131,7 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
             continue;
         }
 
-        if (ngx_http_waha_argument_found(value, &arg[i].value) != NGX_OK) {
+        if (ngx_http_waha_argument_set(value, &arg[i].value) != NGX_OK) {
             return NGX_DECLINED;
         }
     }
@@ -140,14 +143,14 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
         }
 
         rc = (kind == NGX_HTTP_WAHA_ARG_WORDS && cJSON_IsArray(item))
-             ? ngx_http_waha_argument_words(api->request->pool, item, &member)
-             : ngx_http_waha_argument_member(api->request->pool, item,
-                                             &member);
+             ? ngx_http_waha_argument_words(pool, item, &member)
+             : ngx_http_waha_argument_member(pool, item, &member);
+
         if (rc != NGX_OK) {
             return rc;
         }
 
-        if (ngx_http_waha_argument_found(value, &member) != NGX_OK) {
+        if (ngx_http_waha_argument_set(value, &member) != NGX_OK) {
             return NGX_DECLINED;
         }
     }
@@ -157,7 +160,7 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
 
 
 static ngx_int_t
-ngx_http_waha_argument_found(ngx_str_t *value, ngx_str_t *another)
+ngx_http_waha_argument_set(ngx_str_t *value, ngx_str_t *another)
 {
     if (value->data) {
         return NGX_DECLINED;
@@ -211,7 +214,7 @@ ngx_http_waha_argument_member(ngx_pool_t *pool, cJSON *item,
 }
 
 
-/* with commas between them, so none has a comma */
+/* the words are joined by commas, so none may have one */
 
 static ngx_int_t
 ngx_http_waha_argument_words(ngx_pool_t *pool, cJSON *list, ngx_str_t *value)

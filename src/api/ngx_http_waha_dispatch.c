@@ -29,10 +29,10 @@ static ngx_uint_t ngx_http_waha_dispatch_is_forbidden(
     ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
     ngx_http_waha_error_e *error);
-static ngx_uint_t ngx_http_waha_dispatch_named(u_char *name, size_t len);
-static ngx_int_t ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api,
+static ngx_uint_t ngx_http_waha_dispatch_is_name(u_char *name, size_t len);
+static ngx_int_t ngx_http_waha_dispatch_check_name(ngx_http_waha_api_t *api,
     ngx_str_t *name, ngx_http_waha_error_e *error);
-static ngx_int_t ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api,
+static ngx_int_t ngx_http_waha_dispatch_error(ngx_http_waha_api_t *api,
     ngx_http_waha_error_e error);
 static ngx_int_t ngx_http_waha_dispatch_allow(ngx_http_waha_api_t *api);
 
@@ -42,7 +42,7 @@ static ngx_int_t ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api,
     ngx_str_t *name);
-static ngx_int_t ngx_http_waha_dispatch_found(ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step);
 
 
 /* how the guides name an organization in a query or a body */
@@ -71,7 +71,7 @@ ngx_http_waha_dispatch_access(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* it is called again when the database has answered */
+    /* the phase runs again when the database has answered */
 
     if (ctx->api == NULL) {
 
@@ -106,7 +106,7 @@ ngx_http_waha_dispatch_access(ngx_http_request_t *r)
     rc = ngx_http_discard_request_body(r);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_waha_dispatch_refuse(ctx->api, error);
+        rc = ngx_http_waha_dispatch_error(ctx->api, error);
     }
 
     ngx_http_finalize_request(r, rc);
@@ -126,9 +126,10 @@ ngx_http_waha_dispatch_create(ngx_http_request_t *r)
         return NULL;
     }
 
-    api->request = r;
+    api->step.request = r;
+    api->step.data = api;
 
-    if (ngx_http_waha_argument_query(api) != NGX_OK
+    if (ngx_http_waha_argument_read_query(api) != NGX_OK
         || ngx_http_waha_answer_header(r, "Cache-Control", "no-store")
            == NULL
         || ngx_http_waha_cors(r) != NGX_OK)
@@ -158,9 +159,9 @@ ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
 {
     ngx_int_t  rc;
 
-    /* what routes there are is told to those who may call only */
+    /* only those who may call learn which routes there are */
 
-    rc = ngx_http_waha_auth(api->request, &api->principal, error);
+    rc = ngx_http_waha_auth(api->step.request, &api->step.principal, error);
 
     if (rc != NGX_OK) {
         return rc;
@@ -178,7 +179,7 @@ ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
         return NGX_DECLINED;
     }
 
-    if (api->route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL) {
+    if (api->route->flags & NGX_HTTP_WAHA_ROUTE_GLOBAL) {
         return NGX_OK;
     }
 
@@ -189,26 +190,26 @@ ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
 static ngx_uint_t
 ngx_http_waha_dispatch_is_forbidden(ngx_http_waha_api_t *api)
 {
-    ngx_uint_t                  access;
+    ngx_uint_t                  flags;
     ngx_http_waha_principal_t  *principal;
 
-    access = api->route->access;
-    principal = api->principal;
+    flags = api->route->flags;
+    principal = api->step.principal;
 
-    if (((access & NGX_HTTP_WAHA_ROUTE_READ) && !principal->read)
-        || ((access & NGX_HTTP_WAHA_ROUTE_WRITE) && !principal->write)
-        || ((access & NGX_HTTP_WAHA_ROUTE_OPERATOR) && !principal->operator))
+    if (((flags & NGX_HTTP_WAHA_ROUTE_READ) && !principal->read)
+        || ((flags & NGX_HTTP_WAHA_ROUTE_WRITE) && !principal->write)
+        || ((flags & NGX_HTTP_WAHA_ROUTE_OPERATOR) && !principal->operator))
     {
         return 1;
     }
 
-    return (access & NGX_HTTP_WAHA_ROUTE_WRITE)
+    return (flags & NGX_HTTP_WAHA_ROUTE_WRITE)
            && principal->ambient
-           && ngx_http_waha_cors_foreign(api->request);
+           && ngx_http_waha_cors_foreign(api->step.request);
 }
 
 
-/* all that name an organization have to mean the same */
+/* path, query and body may each name the organization, but the same one */
 
 static ngx_int_t
 ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
@@ -219,14 +220,14 @@ ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
     ngx_uint_t     i;
     ngx_keyval_t  *arg;
 
-    if (!api->principal->operator) {
-        api->organization = api->principal->organization;
+    if (!api->step.principal->operator) {
+        api->step.organization = api->step.principal->organization;
     }
 
-    name = ngx_http_waha_api_param(api, "organization");
+    name = ngx_http_waha_argument_param(api, "organization");
 
     if (name.data) {
-        rc = ngx_http_waha_dispatch_own(api, &name, error);
+        rc = ngx_http_waha_dispatch_check_name(api, &name, error);
 
         if (rc != NGX_OK) {
             return rc;
@@ -238,12 +239,12 @@ ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
     for (i = 0; i < api->query_args->nelts; i++) {
 
         if (arg[i].value.data == NULL
-            || !ngx_http_waha_dispatch_named(arg[i].key.data, arg[i].key.len))
+            || !ngx_http_waha_dispatch_is_name(arg[i].key.data, arg[i].key.len))
         {
             continue;
         }
 
-        rc = ngx_http_waha_dispatch_own(api, &arg[i].value, error);
+        rc = ngx_http_waha_dispatch_check_name(api, &arg[i].value, error);
 
         if (rc != NGX_OK) {
             return rc;
@@ -255,7 +256,7 @@ ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
 
 
 static ngx_uint_t
-ngx_http_waha_dispatch_named(u_char *name, size_t len)
+ngx_http_waha_dispatch_is_name(u_char *name, size_t len)
 {
     ngx_str_t  *known;
 
@@ -273,16 +274,16 @@ ngx_http_waha_dispatch_named(u_char *name, size_t len)
 
 
 static ngx_int_t
-ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api, ngx_str_t *name,
+ngx_http_waha_dispatch_check_name(ngx_http_waha_api_t *api, ngx_str_t *name,
     ngx_http_waha_error_e *error)
 {
     ngx_int_t             rc;
     ngx_http_waha_ctx_t  *ctx;
 
-    if (api->organization.slug.data) {
+    if (api->step.organization.slug.data) {
 
-        if (ngx_http_waha_string_is_equal(name, &api->organization.slug)
-            || ngx_http_waha_string_is_equal(name, &api->organization.id))
+        if (ngx_http_waha_string_is_equal(name, &api->step.organization.slug)
+            || ngx_http_waha_string_is_equal(name, &api->step.organization.id))
         {
             return NGX_OK;
         }
@@ -291,12 +292,12 @@ ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api, ngx_str_t *name,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_waha_auth_organization(api->request, name,
-                                         &api->organization, error);
+    rc = ngx_http_waha_auth_organization(api->step.request, name,
+                                         &api->step.organization, error);
 
     if (rc == NGX_OK) {
-        ctx = ngx_http_get_module_ctx(api->request, ngx_http_waha_module);
-        ctx->organization = api->organization.slug;
+        ctx = ngx_http_get_module_ctx(api->step.request, ngx_http_waha_module);
+        ctx->organization = api->step.organization.slug;
     }
 
     return rc;
@@ -304,7 +305,7 @@ ngx_http_waha_dispatch_own(ngx_http_waha_api_t *api, ngx_str_t *name,
 
 
 static ngx_int_t
-ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api,
+ngx_http_waha_dispatch_error(ngx_http_waha_api_t *api,
     ngx_http_waha_error_e error)
 {
     ngx_uint_t  status;
@@ -312,7 +313,7 @@ ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api,
     status = ngx_http_waha_error_status(error);
 
     if (status == NGX_HTTP_UNAUTHORIZED
-        && ngx_http_waha_auth_challenge(api->request) != NGX_OK)
+        && ngx_http_waha_auth_challenge(api->step.request) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -323,7 +324,7 @@ ngx_http_waha_dispatch_refuse(ngx_http_waha_api_t *api,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_error_send(api->request, error);
+    return ngx_http_waha_error_send(api->step.request, error);
 }
 
 
@@ -332,7 +333,7 @@ ngx_http_waha_dispatch_allow(ngx_http_waha_api_t *api)
 {
     u_char  *p, *allow;
 
-    allow = ngx_pnalloc(api->request->pool,
+    allow = ngx_pnalloc(api->step.request->pool,
                         sizeof(", GET, HEAD, POST, PUT, DELETE"));
     if (allow == NULL) {
         return NGX_ERROR;
@@ -346,7 +347,7 @@ ngx_http_waha_dispatch_allow(ngx_http_waha_api_t *api)
 
     p = allow + sizeof(", ") - 1;
 
-    return ngx_http_waha_answer_header(api->request, "Allow", (char *) p)
+    return ngx_http_waha_answer_header(api->step.request, "Allow", (char *) p)
            ? NGX_OK : NGX_ERROR;
 }
 
@@ -366,7 +367,7 @@ ngx_http_waha_dispatch_handler(ngx_http_request_t *r)
         return ngx_http_waha_cors_answer(r);
     }
 
-    /* "satisfy any" and subrequests come here without access */
+    /* the access phase was skipped: "satisfy any", or a subrequest */
 
     if (ctx->api == NULL || !ctx->api->admitted) {
 
@@ -423,7 +424,7 @@ ngx_http_waha_dispatch_process(ngx_http_waha_api_t *api)
         return ngx_http_waha_dispatch_run(api);
 
     case NGX_DECLINED:
-        return ngx_http_waha_error_send(api->request,
+        return ngx_http_waha_error_send(api->step.request,
                                         NGX_HTTP_WAHA_ERR_INVALID_REQUEST);
 
     default:
@@ -442,7 +443,7 @@ ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
     ngx_uint_t           replaced;
     ngx_http_request_t  *r;
 
-    r = api->request;
+    r = api->step.request;
 
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         return NGX_OK;
@@ -478,7 +479,7 @@ ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
 }
 
 
-/* what the body says of the organization is checked, then it is done */
+/* the operation runs once the body names no other organization */
 
 static ngx_int_t
 ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
@@ -486,26 +487,29 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
     cJSON                  *item;
     ngx_int_t               rc;
     ngx_str_t               name;
+    ngx_pool_t             *pool;
     ngx_http_waha_error_e   error;
 
-    if (api->route->access & NGX_HTTP_WAHA_ROUTE_GLOBAL) {
+    pool = api->step.request->pool;
+
+    if (api->route->flags & NGX_HTTP_WAHA_ROUTE_GLOBAL) {
         return api->route->handler(api);
     }
 
     for (item = api->body ? api->body->child : NULL; item; item = item->next) {
 
         if (cJSON_IsNull(item)
-            || !ngx_http_waha_dispatch_named((u_char *) item->string,
-                                             ngx_strlen(item->string)))
+            || !ngx_http_waha_dispatch_is_name((u_char *) item->string,
+                                               ngx_strlen(item->string)))
         {
             continue;
         }
 
-        rc = ngx_http_waha_argument_member(api->request->pool, item, &name);
+        rc = ngx_http_waha_argument_member(pool, item, &name);
 
-        if (rc == NGX_OK && api->organization.slug.data == NULL) {
-            rc = ngx_http_waha_argument_check(api->request->pool,
-                                              NGX_HTTP_WAHA_ARG_SLUG, &name);
+        if (rc == NGX_OK && api->step.organization.slug.data == NULL) {
+            rc = ngx_http_waha_argument_check(pool, NGX_HTTP_WAHA_ARG_SLUG,
+                                              &name);
 
             if (rc == NGX_OK) {
                 return ngx_http_waha_dispatch_find(api, &name);
@@ -513,20 +517,20 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
         }
 
         if (rc == NGX_DECLINED) {
-            return ngx_http_waha_api_invalid(api, item->string);
+            return ngx_http_waha_argument_refuse(api, item->string);
         }
 
         if (rc != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (ngx_http_waha_dispatch_own(api, &name, &error) != NGX_OK) {
-            return ngx_http_waha_dispatch_refuse(api, error);
+        if (ngx_http_waha_dispatch_check_name(api, &name, &error) != NGX_OK) {
+            return ngx_http_waha_dispatch_error(api, error);
         }
     }
 
-    if (api->organization.slug.data == NULL) {
-        return ngx_http_waha_api_invalid(api, "organization");
+    if (api->step.organization.slug.data == NULL) {
+        return ngx_http_waha_argument_refuse(api, "organization");
     }
 
     return api->route->handler(api);
@@ -536,35 +540,35 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api, ngx_str_t *name)
 {
-    api->args[0] = *name;
+    api->step.done = ngx_http_waha_api_reply;
 
-    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_FIND_ORGANIZATION,
-                                   ngx_http_waha_dispatch_found);
+    return ngx_http_waha_step_query(&api->step,
+                                    NGX_HTTP_WAHA_FIND_ORGANIZATION, name,
+                                    ngx_http_waha_dispatch_on_found);
 }
 
 
 static ngx_int_t
-ngx_http_waha_dispatch_found(ngx_http_waha_api_t *api)
+ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step)
 {
     cJSON                *json;
     ngx_pool_t           *pool;
     ngx_http_waha_ctx_t  *ctx;
 
-    pool = api->request->pool;
+    pool = step->request->pool;
 
-    if (ngx_http_waha_json_parse(pool, &api->query.reply, &json) != NGX_OK
+    if (ngx_http_waha_json_parse(pool, &step->query.reply, &json) != NGX_OK
         || ngx_http_waha_auth_lookup_organization(pool, json,
-                                                  &api->organization)
+                                                  &step->organization)
            != NGX_OK)
     {
-        return ngx_http_waha_error_send(api->request,
-                                        NGX_HTTP_WAHA_ERR_DATABASE_SETUP);
+        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_DATABASE_SETUP);
     }
 
-    ctx = ngx_http_get_module_ctx(api->request, ngx_http_waha_module);
-    ctx->organization = api->organization.slug;
+    ctx = ngx_http_get_module_ctx(step->request, ngx_http_waha_module);
+    ctx->organization = step->organization.slug;
 
-    /* the body may name it more than once */
+    /* the body may name an organization more than once */
 
-    return ngx_http_waha_dispatch_run(api);
+    return ngx_http_waha_dispatch_run(step->data);
 }

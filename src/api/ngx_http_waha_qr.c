@@ -9,89 +9,46 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_identity.h>
+#include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_link.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_session.h>
+#include <ngx_http_waha_sessions.h>
 #include <ngx_http_waha_string.h>
 
 
-/* seconds that a code is shown, but for the first one, which lasts longer */
+/* seconds that a QR code is shown; WhatsApp shows the first one for longer */
 
-#define NGX_HTTP_WAHA_QR_LIFETIME      20
-
-#define NGX_HTTP_WAHA_QR_PAIRING_LEN   32
+#define NGX_HTTP_WAHA_QR_LIFETIME  20
 
 
-/* something that WAHA is asked while the session has a status */
-
-typedef struct {
-    ngx_uint_t     method;
-    const char    *path;
-    const char    *status;
-    ngx_int_t    (*done)(ngx_http_waha_api_t *api);
-} ngx_http_waha_qr_request_t;
-
-
-static ngx_int_t ngx_http_waha_qr_start(ngx_http_waha_api_t *api,
-    const ngx_http_waha_qr_request_t *request);
-static ngx_int_t ngx_http_waha_qr_found(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_looked(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_none(ngx_http_waha_api_t *api,
-    ngx_str_t *status);
-static ngx_int_t ngx_http_waha_qr_failed(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_got_raw(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_got_json(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_got_png(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_url(ngx_http_waha_api_t *api,
-    ngx_str_t *url);
 static ngx_uint_t ngx_http_waha_qr_wants_png(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_paired(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_pass(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_answer(ngx_http_waha_api_t *api,
+static ngx_int_t ngx_http_waha_qr_get_json(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_get_text(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_get_png(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_get_code(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_get_challenge(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_post_passkey(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_get_confirmation(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_post_confirm(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_post(ngx_http_waha_step_t *step,
+    ngx_http_waha_link_e what);
+static ngx_int_t ngx_http_waha_qr_link(ngx_http_waha_step_t *step,
+    ngx_http_waha_link_e what, ngx_str_t *body, ngx_http_waha_step_pt done);
+static ngx_int_t ngx_http_waha_qr_answer_json(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_make_url(ngx_http_waha_step_t *step,
+    ngx_str_t *url);
+static ngx_int_t ngx_http_waha_qr_answer_text(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_answer_png(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_answer_code(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_answer_waha(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_answer_session(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_error(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_answer(ngx_http_waha_step_t *step,
     ngx_http_waha_json_out_t *out);
-
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_raw = {
-    NGX_HTTP_GET, "/api/%V/auth/qr", "SCAN_QR_CODE",
-    ngx_http_waha_qr_got_raw
-};
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_json = {
-    NGX_HTTP_GET, "/api/%V/auth/qr", "SCAN_QR_CODE",
-    ngx_http_waha_qr_got_json
-};
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_png = {
-    NGX_HTTP_GET, "/api/%V/auth/qr", "SCAN_QR_CODE",
-    ngx_http_waha_qr_got_png
-};
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_code = {
-    NGX_HTTP_POST, "/api/%V/auth/request-code", "SCAN_QR_CODE",
-    ngx_http_waha_qr_paired
-};
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_get_challenge = {
-    NGX_HTTP_GET, "/api/%V/auth/passkey/challenge", "PASSKEY_REQUIRED",
-    ngx_http_waha_qr_pass
-};
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_post_passkey = {
-    NGX_HTTP_POST, "/api/%V/auth/passkey", "PASSKEY_REQUIRED",
-    ngx_http_waha_qr_pass
-};
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_get_confirmation = {
-    NGX_HTTP_GET, "/api/%V/auth/passkey/confirmation",
-    "PASSKEY_CONFIRMATION_REQUIRED", ngx_http_waha_qr_pass
-};
-
-static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_post_confirm = {
-    NGX_HTTP_POST, "/api/%V/auth/passkey/confirm",
-    "PASSKEY_CONFIRMATION_REQUIRED", ngx_http_waha_qr_pass
-};
 
 
 static ngx_str_t  ngx_http_waha_qr_png_type = ngx_string("image/png");
@@ -102,34 +59,35 @@ ngx_http_waha_qr(ngx_http_waha_api_t *api)
 {
     ngx_str_t  format;
 
-    switch (ngx_http_waha_api_argument(api, "format", NGX_HTTP_WAHA_ARG_TEXT,
+    switch (ngx_http_waha_argument_get(api, "format", NGX_HTTP_WAHA_ARG_TEXT,
                                        &format))
     {
     case NGX_OK:
         break;
 
     case NGX_DECLINED:
-        return ngx_http_waha_api_invalid(api, "format");
+        return ngx_http_waha_argument_refuse(api, "format");
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (format.data == NULL) {
-        return ngx_http_waha_qr_start(api, ngx_http_waha_qr_wants_png(api)
-                                           ? &ngx_http_waha_qr_png
-                                           : &ngx_http_waha_qr_json);
+        return ngx_http_waha_sessions_find(api,
+                                           ngx_http_waha_qr_wants_png(api)
+                                           ? ngx_http_waha_qr_get_png
+                                           : ngx_http_waha_qr_get_json);
     }
 
-    if (format.len != 3 || ngx_strncmp(format.data, "raw", 3) != 0) {
-        return ngx_http_waha_api_invalid(api, "format");
+    if (!ngx_http_waha_string_is(&format, "raw")) {
+        return ngx_http_waha_argument_refuse(api, "format");
     }
 
-    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_raw);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_get_text);
 }
 
 
-/* as <img> does, whose list of types begins with pictures */
+/* <img> lists the types of pictures first */
 
 static ngx_uint_t
 ngx_http_waha_qr_wants_png(ngx_http_waha_api_t *api)
@@ -138,7 +96,9 @@ ngx_http_waha_qr_wants_png(ngx_http_waha_api_t *api)
     ngx_str_t          accept;
     static ngx_str_t   name = ngx_string("accept");
 
-    if (ngx_http_waha_request_header(api->request, &name, &accept) != NGX_OK) {
+    if (ngx_http_waha_request_header(api->step.request, &name, &accept)
+        != NGX_OK)
+    {
         return 0;
     }
 
@@ -159,11 +119,11 @@ ngx_http_waha_qr_wants_png(ngx_http_waha_api_t *api)
 
 
 ngx_int_t
-ngx_http_waha_qr_pair(ngx_http_waha_api_t *api)
+ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api)
 {
     ngx_str_t  phone;
 
-    switch (ngx_http_waha_api_argument(api, "phoneNumber",
+    switch (ngx_http_waha_argument_get(api, "phoneNumber",
                                        NGX_HTTP_WAHA_ARG_PHONE, &phone))
     {
     case NGX_OK:
@@ -175,26 +135,26 @@ ngx_http_waha_qr_pair(ngx_http_waha_api_t *api)
         /* fall through */
 
     case NGX_DECLINED:
-        return ngx_http_waha_api_invalid(api, "phoneNumber");
+        return ngx_http_waha_argument_refuse(api, "phoneNumber");
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_waha_session_create(api) != NGX_OK) {
+    if (ngx_http_waha_session_create(&api->step) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    api->session->phone = phone;
+    api->step.session->phone = phone;
 
-    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_code);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_get_code);
 }
 
 
 ngx_int_t
 ngx_http_waha_qr_challenge(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_get_challenge);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_get_challenge);
 }
 
 
@@ -202,209 +162,174 @@ ngx_int_t
 ngx_http_waha_qr_passkey(ngx_http_waha_api_t *api)
 {
     if (api->body == NULL) {
-        return ngx_http_waha_error_send(api->request,
+        return ngx_http_waha_error_send(api->step.request,
                                         NGX_HTTP_WAHA_ERR_INVALID_REQUEST);
     }
 
-    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_post_passkey);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_post_passkey);
 }
 
 
 ngx_int_t
 ngx_http_waha_qr_confirmation(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_get_confirmation);
+    return ngx_http_waha_sessions_find(api,
+                                       ngx_http_waha_qr_get_confirmation);
 }
 
 
 ngx_int_t
 ngx_http_waha_qr_confirm(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_post_confirm);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_post_confirm);
 }
 
 
 static ngx_int_t
-ngx_http_waha_qr_start(ngx_http_waha_api_t *api,
-    const ngx_http_waha_qr_request_t *request)
+ngx_http_waha_qr_get_json(ngx_http_waha_step_t *step)
 {
-    if (ngx_http_waha_session_create(api) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    api->session->data = request;
-
-    return ngx_http_waha_session_find(api, ngx_http_waha_qr_found);
-}
-
-
-/* WAHA would wait for seconds before it says no */
-
-static ngx_int_t
-ngx_http_waha_qr_found(ngx_http_waha_api_t *api)
-{
-    return ngx_http_waha_session_look(api, ngx_http_waha_qr_looked);
+    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_QR, NULL,
+                                 ngx_http_waha_qr_answer_json);
 }
 
 
 static ngx_int_t
-ngx_http_waha_qr_looked(ngx_http_waha_api_t *api)
+ngx_http_waha_qr_get_text(ngx_http_waha_step_t *step)
 {
-    ngx_str_t                          body;
-    ngx_http_waha_session_t           *s;
-    ngx_http_waha_json_out_t           out;
-    const ngx_http_waha_qr_request_t  *request;
+    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_QR_TEXT, NULL,
+                                 ngx_http_waha_qr_answer_text);
+}
 
-    s = api->session;
-    request = s->data;
 
-    if (!ngx_http_waha_string_is(&s->info.status, request->status)) {
-        return ngx_http_waha_qr_none(api, &s->info.status);
+static ngx_int_t
+ngx_http_waha_qr_get_png(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_QR_PNG, NULL,
+                                 ngx_http_waha_qr_answer_png);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_get_code(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_CODE, NULL,
+                                 ngx_http_waha_qr_answer_code);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_get_challenge(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_CHALLENGE, NULL,
+                                 ngx_http_waha_qr_answer_waha);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_post_passkey(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_qr_post(step, NGX_HTTP_WAHA_LINK_PASSKEY);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_get_confirmation(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_CONFIRMATION, NULL,
+                                 ngx_http_waha_qr_answer_waha);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_post_confirm(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_qr_post(step, NGX_HTTP_WAHA_LINK_CONFIRM);
+}
+
+
+/* the body of the client's request goes to WAHA */
+
+static ngx_int_t
+ngx_http_waha_qr_post(ngx_http_waha_step_t *step, ngx_http_waha_link_e what)
+{
+    ngx_str_t                 body;
+    ngx_http_waha_api_t      *api;
+    ngx_http_waha_json_out_t  out;
+
+    api = step->data;
+
+    if (api->body == NULL) {
+        return ngx_http_waha_qr_link(step, what, NULL,
+                                     ngx_http_waha_qr_answer_waha);
     }
 
-    if (request == &ngx_http_waha_qr_code) {
-        return ngx_http_waha_qr_request_code(api, request->done);
-    }
-
-    if (request == &ngx_http_waha_qr_png) {
-        api->outgoing.accept = ngx_http_waha_qr_png_type;
-
-    } else if (request == &ngx_http_waha_qr_raw) {
-        ngx_str_set(&api->outgoing.args, "format=raw");
-    }
-
-    if (request->method != NGX_HTTP_POST || api->body == NULL) {
-        return ngx_http_waha_session_call(api, request->method,
-                                          request->path, NULL,
-                                          request->done);
-    }
-
-    ngx_http_waha_json_start(&out, api->request->pool, 1024);
+    ngx_http_waha_json_start(&out, step->request->pool, 1024);
     ngx_http_waha_json_item(&out, NULL, api->body);
 
     if (ngx_http_waha_json_end(&out, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_session_call(api, request->method, request->path,
-                                      &body, request->done);
+    return ngx_http_waha_qr_link(step, what, &body,
+                                 ngx_http_waha_qr_answer_waha);
 }
 
 
 static ngx_int_t
-ngx_http_waha_qr_none(ngx_http_waha_api_t *api, ngx_str_t *status)
+ngx_http_waha_qr_link(ngx_http_waha_step_t *step, ngx_http_waha_link_e what,
+    ngx_str_t *body, ngx_http_waha_step_pt done)
 {
-    ngx_str_t                 json;
-    ngx_http_waha_json_out_t  out;
+    step->done = done;
 
-    ngx_http_waha_json_start(&out, api->request->pool, 128);
-    ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_put(&out, "status", status);
-    ngx_http_waha_json_close(&out, '}');
-
-    if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_waha_error_send_data(api->request,
-                                         NGX_HTTP_WAHA_ERR_NO_QR, &json);
-}
-
-
-/* the status has changed since it was looked at */
-
-static ngx_int_t
-ngx_http_waha_qr_failed(ngx_http_waha_api_t *api)
-{
-    ngx_str_t  status;
-
-    if (api->fetch.status != NGX_HTTP_WAHA_UNPROCESSABLE) {
-        return ngx_http_waha_session_error(api);
-    }
-
-    status = ngx_http_waha_session_info_status(api->fetch.json);
-
-    if (status.data == NULL) {
-        ngx_str_set(&status, "NOT_CREATED");
-    }
-
-    return ngx_http_waha_qr_none(api, &status);
+    return ngx_http_waha_link(step, what, body);
 }
 
 
 static ngx_int_t
-ngx_http_waha_qr_got_raw(ngx_http_waha_api_t *api)
-{
-    ngx_str_t                 value;
-    ngx_http_waha_json_out_t  out;
-
-    if (!ngx_http_waha_session_called(api)) {
-        return ngx_http_waha_qr_failed(api);
-    }
-
-    value = ngx_http_waha_json_string(api->fetch.json, "value");
-
-    if (value.len == 0) {
-        return ngx_http_waha_session_error(api);
-    }
-
-    ngx_http_waha_json_start(&out, api->request->pool, 512);
-    ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_put(&out, "value", &value);
-    ngx_http_waha_json_number(&out, "expires_in", NGX_HTTP_WAHA_QR_LIFETIME);
-    ngx_http_waha_json_close(&out, '}');
-
-    return ngx_http_waha_qr_answer(api, &out);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_got_json(ngx_http_waha_api_t *api)
+ngx_http_waha_qr_answer_json(ngx_http_waha_step_t *step)
 {
     ngx_str_t                 url;
     ngx_http_waha_json_out_t  out;
 
-    if (!ngx_http_waha_session_called(api)) {
-        return ngx_http_waha_qr_failed(api);
+    if (step->error) {
+        return ngx_http_waha_qr_error(step);
     }
 
-    switch (ngx_http_waha_qr_url(api, &url)) {
+    switch (ngx_http_waha_qr_make_url(step, &url)) {
 
     case NGX_OK:
         break;
 
     case NGX_DECLINED:
-        return ngx_http_waha_session_error(api);
+        return ngx_http_waha_session_fail(step);
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_waha_json_start(&out, api->request->pool, url.len + 128);
+    ngx_http_waha_json_start(&out, step->request->pool, url.len + 128);
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_put(&out, "qr", &url);
     ngx_http_waha_json_put(&out, "mimetype", &ngx_http_waha_qr_png_type);
     ngx_http_waha_json_number(&out, "expires_in", NGX_HTTP_WAHA_QR_LIFETIME);
     ngx_http_waha_json_close(&out, '}');
 
-    return ngx_http_waha_qr_answer(api, &out);
+    return ngx_http_waha_qr_answer(step, &out);
 }
 
 
 /* NGX_DECLINED: WAHA has given no picture */
 
 static ngx_int_t
-ngx_http_waha_qr_url(ngx_http_waha_api_t *api, ngx_str_t *url)
+ngx_http_waha_qr_make_url(ngx_http_waha_step_t *step, ngx_str_t *url)
 {
     size_t     i;
     ngx_str_t  type, data;
 
-    type = ngx_http_waha_json_string(api->fetch.json, "mimetype");
-    data = ngx_http_waha_json_string(api->fetch.json, "data");
+    type = ngx_http_waha_json_string(step->fetch.json, "mimetype");
+    data = ngx_http_waha_json_string(step->fetch.json, "data");
 
-    if (!ngx_http_waha_string_is_equal(&type, &ngx_http_waha_qr_png_type)
-        || data.len == 0)
-    {
+    if (!ngx_http_waha_string_is(&type, "image/png") || data.len == 0) {
         return NGX_DECLINED;
     }
 
@@ -422,7 +347,7 @@ ngx_http_waha_qr_url(ngx_http_waha_api_t *api, ngx_str_t *url)
 
     url->len = sizeof("data:image/png;base64,") - 1 + data.len;
 
-    url->data = ngx_pnalloc(api->request->pool, url->len);
+    url->data = ngx_pnalloc(step->request->pool, url->len);
     if (url->data == NULL) {
         return NGX_ERROR;
     }
@@ -434,116 +359,138 @@ ngx_http_waha_qr_url(ngx_http_waha_api_t *api, ngx_str_t *url)
 
 
 static ngx_int_t
-ngx_http_waha_qr_got_png(ngx_http_waha_api_t *api)
+ngx_http_waha_qr_answer_text(ngx_http_waha_step_t *step)
+{
+    ngx_str_t                 value;
+    ngx_http_waha_json_out_t  out;
+
+    if (step->error) {
+        return ngx_http_waha_qr_error(step);
+    }
+
+    value = ngx_http_waha_json_string(step->fetch.json, "value");
+
+    if (value.len == 0) {
+        return ngx_http_waha_session_fail(step);
+    }
+
+    ngx_http_waha_json_start(&out, step->request->pool, 512);
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_put(&out, "value", &value);
+    ngx_http_waha_json_number(&out, "expires_in", NGX_HTTP_WAHA_QR_LIFETIME);
+    ngx_http_waha_json_close(&out, '}');
+
+    return ngx_http_waha_qr_answer(step, &out);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_answer_png(ngx_http_waha_step_t *step)
 {
     ngx_str_t  *png;
 
-    if (!ngx_http_waha_session_called(api)) {
-        return ngx_http_waha_qr_failed(api);
+    if (step->error) {
+        return ngx_http_waha_qr_error(step);
     }
 
-    png = &api->fetch.answer;
+    png = &step->fetch.answer;
 
     if (png->len < 8 || ngx_memcmp(png->data, "\x89PNG\r\n\x1a\n", 8) != 0) {
-        return ngx_http_waha_session_error(api);
+        return ngx_http_waha_session_fail(step);
     }
 
-    return ngx_http_waha_answer_bytes(api->request, NGX_HTTP_OK,
+    return ngx_http_waha_answer_bytes(step->request, NGX_HTTP_OK,
                                       &ngx_http_waha_qr_png_type, png);
 }
 
 
-ngx_int_t
-ngx_http_waha_qr_request_code(ngx_http_waha_api_t *api,
-    ngx_int_t (*next)(ngx_http_waha_api_t *api))
-{
-    ngx_str_t                 body;
-    ngx_http_waha_json_out_t  out;
-
-    ngx_http_waha_json_start(&out, api->request->pool, 64);
-    ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_put(&out, "phoneNumber", &api->session->phone);
-    ngx_http_waha_json_close(&out, '}');
-
-    if (ngx_http_waha_json_end(&out, &body) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_waha_session_call(api, NGX_HTTP_POST,
-                                      ngx_http_waha_qr_code.path, &body,
-                                      next);
-}
-
-
-ngx_str_t
-ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api)
-{
-    ngx_str_t  code;
-
-    code = ngx_http_waha_json_string(api->fetch.json, "code");
-
-    if (!ngx_http_waha_session_called(api)
-        || code.len > NGX_HTTP_WAHA_QR_PAIRING_LEN
-        || !ngx_http_waha_string_is_printable(&code))
-    {
-        ngx_str_null(&code);
-    }
-
-    return code;
-}
-
-
 static ngx_int_t
-ngx_http_waha_qr_paired(ngx_http_waha_api_t *api)
+ngx_http_waha_qr_answer_code(ngx_http_waha_step_t *step)
 {
     ngx_str_t                 code;
     ngx_http_waha_json_out_t  out;
 
-    if (!ngx_http_waha_session_called(api)) {
-        return ngx_http_waha_qr_failed(api);
+    if (step->error) {
+        return ngx_http_waha_qr_error(step);
     }
 
-    code = ngx_http_waha_qr_pairing_code(api);
+    code = ngx_http_waha_link_pairing_code(step);
 
     if (code.data == NULL) {
-        return ngx_http_waha_session_error(api);
+        return ngx_http_waha_session_fail(step);
     }
 
-    ngx_http_waha_json_start(&out, api->request->pool, 64);
+    ngx_http_waha_json_start(&out, step->request->pool, 64);
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_put(&out, "code", &code);
     ngx_http_waha_json_close(&out, '}');
 
-    return ngx_http_waha_qr_answer(api, &out);
+    return ngx_http_waha_qr_answer(step, &out);
 }
 
 
-/* where WAHA says nothing else the session tells what has come of it */
+/* where WAHA says nothing, the status of the session shows the outcome */
 
 static ngx_int_t
-ngx_http_waha_qr_pass(ngx_http_waha_api_t *api)
+ngx_http_waha_qr_answer_waha(ngx_http_waha_step_t *step)
 {
     ngx_http_waha_json_out_t  out;
 
-    if (!ngx_http_waha_session_called(api)) {
-        return ngx_http_waha_qr_failed(api);
+    if (step->error) {
+        return ngx_http_waha_qr_error(step);
     }
 
-    /* a session as WAHA tells it has its keys in it */
+    /* WAHA's own session object holds keys: it is never passed on */
 
-    if (api->fetch.json == NULL || ngx_http_waha_session_told(api) == NGX_OK) {
-        return ngx_http_waha_session_look(api, ngx_http_waha_session_answer);
+    if (step->fetch.json == NULL
+        || ngx_http_waha_session_read_answer(step) == NGX_OK)
+    {
+        step->done = ngx_http_waha_sessions_answer;
+
+        return ngx_http_waha_session_look(step,
+                                          ngx_http_waha_qr_answer_session);
     }
 
-    ngx_http_waha_json_start(&out, api->request->pool, 1024);
-    ngx_http_waha_json_item(&out, NULL, api->fetch.json);
+    ngx_http_waha_json_start(&out, step->request->pool, 1024);
+    ngx_http_waha_json_item(&out, NULL, step->fetch.json);
 
-    return ngx_http_waha_qr_answer(api, &out);
+    return ngx_http_waha_qr_answer(step, &out);
 }
 
 
 static ngx_int_t
-ngx_http_waha_qr_answer(ngx_http_waha_api_t *api,
+ngx_http_waha_qr_answer_session(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NONE);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_error(ngx_http_waha_step_t *step)
+{
+    ngx_str_t                 json;
+    ngx_http_waha_json_out_t  out;
+
+    if (step->error != NGX_HTTP_WAHA_ERR_NO_QR) {
+        return ngx_http_waha_error_send(step->request, step->error);
+    }
+
+    ngx_http_waha_json_start(&out, step->request->pool, 128);
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_put(&out, "status", &step->session->info.status);
+    ngx_http_waha_json_close(&out, '}');
+
+    if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_error_send_data(step->request,
+                                         NGX_HTTP_WAHA_ERR_NO_QR, &json);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_answer(ngx_http_waha_step_t *step,
     ngx_http_waha_json_out_t *out)
 {
     ngx_str_t  json;
@@ -552,5 +499,5 @@ ngx_http_waha_qr_answer(ngx_http_waha_api_t *api,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_answer_data(api->request, &json);
+    return ngx_http_waha_answer_data(step->request, &json);
 }

@@ -14,28 +14,21 @@
 
 
 /*
- * Operations that link a phone to a session, for the route table.  Where its
- * status does not allow them they are refused at once with "no_qr".
+ * Operations that link a phone to a session, for the route table.  Where the
+ * status of the session does not allow them they end with "no_qr" at once.
  */
 
 /* the picture as JSON or, by "Accept", as it is; "format=raw": the text */
 ngx_int_t ngx_http_waha_qr(ngx_http_waha_api_t *api);
 
 /* the code to type in at the phone that "phoneNumber" names */
-ngx_int_t ngx_http_waha_qr_pair(ngx_http_waha_api_t *api);
+ngx_int_t ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api);
 
 /* what the phone asks for, and what the browser answers; WAHA's JSON */
 ngx_int_t ngx_http_waha_qr_challenge(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_qr_passkey(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_qr_confirmation(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_qr_confirm(ngx_http_waha_api_t *api);
-
-/* A step: asks WAHA for a pairing code, for api->session->phone. */
-ngx_int_t ngx_http_waha_qr_request_code(ngx_http_waha_api_t *api,
-    ngx_int_t (*next)(ngx_http_waha_api_t *api));
-
-/* The code that WAHA has given; data is NULL: none. */
-ngx_str_t ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api);
 
 
 #endif /* _NGX_HTTP_WAHA_QR_H_INCLUDED_ */

@@ -9,12 +9,10 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_api.h>
-#include <ngx_http_waha_connect.h>
 #include <ngx_http_waha_activity_media.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_route.h>
 #include <ngx_http_waha_sessions.h>
-#include <ngx_http_waha_shape.h>
 
 
 #define NGX_HTTP_WAHA_READ                                                    \
@@ -181,121 +179,129 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
 
     { NGX_HTTP_GET, "/api/whatsapp/sessions",
       NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_list,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, NULL, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_connect,
-      0, ngx_http_waha_args_new_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_connect,
+      0, ngx_http_waha_args_new_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_GET, "/api/whatsapp/sessions/{session}",
       NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_show,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_DELETE, "/api/whatsapp/sessions/{session}",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_delete,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/connect",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_connect_again,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_connect_found,
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/start",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_start,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/stop",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_stop,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/restart",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_restart,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/logout",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_logout,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     /* linking a phone is more than reading */
 
     { NGX_HTTP_GET, "/api/whatsapp/sessions/{session}/qr",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/pairing-code",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr_pair,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr_pairing_code,
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_GET, "/api/whatsapp/sessions/{session}/passkey/challenge",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr_challenge,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/passkey",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr_passkey,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_GET, "/api/whatsapp/sessions/{session}/passkey/confirmation",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr_confirmation,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{session}/passkey/confirm",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr_confirm,
-      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_SHAPE_DATA },
+      0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     /* the only session of an organization, or its primary one */
 
     { NGX_HTTP_GET, "/api/whatsapp/session",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_show,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_WAHA },
+      NGX_HTTP_WAHA_READ|NGX_HTTP_WAHA_ROUTE_OPTIONAL,
+      ngx_http_waha_sessions_show,
+      0, NULL, NGX_HTTP_WAHA_VIEW_WAHA },
 
     { NGX_HTTP_POST, "/api/whatsapp/session",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_connect,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_WAHA },
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_connect,
+      0, NULL, NGX_HTTP_WAHA_VIEW_WAHA },
 
     { NGX_HTTP_DELETE, "/api/whatsapp/session",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_logout,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_WAHA },
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_OPTIONAL,
+      ngx_http_waha_sessions_logout,
+      0, NULL, NGX_HTTP_WAHA_VIEW_WAHA },
 
     { NGX_HTTP_GET, "/api/whatsapp/qr",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_WAHA },
+      0, NULL, NGX_HTTP_WAHA_VIEW_WAHA },
 
     { NGX_HTTP_POST, "/api/tenants/{organization}/whatsapp/connect",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_connect,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_FLAT },
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      ngx_http_waha_sessions_connect,
+      0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_GET, "/api/tenants/{organization}/whatsapp/status",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_show,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_FLAT },
+      NGX_HTTP_WAHA_READ|NGX_HTTP_WAHA_ROUTE_OPTIONAL,
+      ngx_http_waha_sessions_show,
+      0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_POST, "/api/tenants/{organization}/whatsapp/disconnect",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_logout,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_FLAT },
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_OPTIONAL,
+      ngx_http_waha_sessions_logout,
+      0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{organization}/initialize",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_connect,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_FLAT },
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      ngx_http_waha_sessions_connect,
+      0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
     /* sessions under ids of the caller */
 
     { NGX_HTTP_POST, "/connect",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_connect,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_SHAPE_FLAT },
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      ngx_http_waha_sessions_connect,
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_POST, "/disconnect",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_logout,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_SHAPE_FLAT },
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_POST, "/reconnect",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_connect_anew,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_SHAPE_FLAT },
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      ngx_http_waha_sessions_reconnect,
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_GET, "/session-status/{sessionId}",
       NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_show,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_SHAPE_FLAT },
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_GET, "/sessions",
       NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_list,
-      0, NULL, NGX_HTTP_WAHA_SHAPE_FLAT },
+      0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
     /* reading */
 

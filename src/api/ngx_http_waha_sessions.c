@@ -9,61 +9,61 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_argument.h>
+#include <ngx_http_waha_connect.h>
+#include <ngx_http_waha_control.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_sessions.h>
-#include <ngx_http_waha_shape.h>
-#include <ngx_http_waha_string.h>
 
 
-static ngx_int_t ngx_http_waha_sessions_listed(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
-    ngx_int_t (*next)(ngx_http_waha_api_t *api));
-static ngx_int_t ngx_http_waha_sessions_found(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_do_start(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_do_stop(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_do_restart(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_started(ngx_http_waha_api_t *api);
-static ngx_uint_t ngx_http_waha_sessions_failed(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_done(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_looked(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_do_logout(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_logged_out(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_ended(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_disconnected(
+static ngx_int_t ngx_http_waha_sessions_on_list(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_show_found(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_refresh_found(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_logout_found(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_delete_found(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_on_found(ngx_http_waha_step_t *step);
+static const char *ngx_http_waha_sessions_read_names(
+    ngx_http_waha_api_t *api, ngx_str_t *id, ngx_str_t *label);
+static const char *ngx_http_waha_sessions_read_phone(
     ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_do_delete(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_sessions_deleted(ngx_http_waha_api_t *api);
 
 
 ngx_int_t
 ngx_http_waha_sessions_list(ngx_http_waha_api_t *api)
 {
-    api->args[0] = api->organization.slug;
+    api->step.done = ngx_http_waha_api_reply;
 
-    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_LIST_SESSIONS,
-                                   ngx_http_waha_sessions_listed);
+    return ngx_http_waha_step_query(&api->step, NGX_HTTP_WAHA_LIST_SESSIONS,
+                                    &api->step.organization.slug,
+                                    ngx_http_waha_sessions_on_list);
 }
 
 
 static ngx_int_t
-ngx_http_waha_sessions_listed(ngx_http_waha_api_t *api)
+ngx_http_waha_sessions_on_list(ngx_http_waha_step_t *step)
 {
-    cJSON                  *json;
-    ngx_str_t               text;
-    ngx_http_request_t     *r;
-    ngx_http_waha_shape_t   view;
+    cJSON                 *json;
+    ngx_str_t              text;
+    ngx_http_request_t    *r;
+    ngx_http_waha_api_t   *api;
+    ngx_http_waha_view_t   view;
 
-    r = api->request;
+    r = step->request;
+    api = step->data;
 
-    ngx_memzero(&view, sizeof(ngx_http_waha_shape_t));
+    ngx_memzero(&view, sizeof(ngx_http_waha_view_t));
 
-    if (api->principal->operator) {
-        view.organization = api->organization.slug;
+    if (step->principal->operator) {
+        view.organization = step->organization.slug;
     }
 
-    if (ngx_http_waha_json_parse(r->pool, &api->query.reply, &json) != NGX_OK
-        || ngx_http_waha_shape_sessions(r->pool, api->route->shape, &view,
+    if (ngx_http_waha_json_parse(r->pool, &step->query.reply, &json) != NGX_OK
+        || ngx_http_waha_view_sessions(r->pool, api->route->view, &view,
                                     ngx_http_waha_json_get(json, "sessions"),
                                     &text)
            != NGX_OK)
@@ -80,260 +80,281 @@ ngx_http_waha_sessions_show(ngx_http_waha_api_t *api)
 {
     ngx_str_t  refresh;
 
-    switch (ngx_http_waha_api_argument(api, "refresh",
-                                       NGX_HTTP_WAHA_ARG_FLAG, &refresh))
+    switch (ngx_http_waha_argument_get(api, "refresh", NGX_HTTP_WAHA_ARG_FLAG,
+                                       &refresh))
     {
     case NGX_OK:
         break;
 
     case NGX_DECLINED:
-        return ngx_http_waha_api_invalid(api, "refresh");
+        return ngx_http_waha_argument_refuse(api, "refresh");
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_waha_session_create(api) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    api->session->refresh = (refresh.data && refresh.data[0] == 't');
-    api->session->lenient = !api->session->refresh;
-
-    return ngx_http_waha_sessions_find(api, ngx_http_waha_sessions_found);
-}
-
-
-/* the guides' clients ask before there is a session */
-
-static ngx_int_t
-ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
-    ngx_int_t (*next)(ngx_http_waha_api_t *api))
-{
-    return (api->route->args || api->route->shape == NGX_HTTP_WAHA_SHAPE_DATA)
-           ? ngx_http_waha_session_find(api, next)
-           : ngx_http_waha_session_find_any(api, next);
+    return ngx_http_waha_sessions_find(api,
+                                       (refresh.data && refresh.data[0] == 't')
+                                       ? ngx_http_waha_sessions_refresh_found
+                                       : ngx_http_waha_sessions_show_found);
 }
 
 
 static ngx_int_t
-ngx_http_waha_sessions_found(ngx_http_waha_api_t *api)
+ngx_http_waha_sessions_show_found(ngx_http_waha_step_t *step)
 {
-    ngx_http_waha_session_t  *s;
+    return step->session->row ? ngx_http_waha_control_show(step)
+                              : ngx_http_waha_sessions_answer(step);
+}
 
-    s = api->session;
 
-    if (s->object == NULL
-        || (!s->refresh && !ngx_http_waha_session_old(api)))
-    {
-        return ngx_http_waha_session_answer(api);
-    }
-
-    if (s->instance == NULL && s->lenient) {
-        s->stale = 1;
-        return ngx_http_waha_session_answer(api);
-    }
-
-    return ngx_http_waha_session_look(api, ngx_http_waha_session_answer);
+static ngx_int_t
+ngx_http_waha_sessions_refresh_found(ngx_http_waha_step_t *step)
+{
+    return step->session->row ? ngx_http_waha_control_refresh(step)
+                              : ngx_http_waha_sessions_answer(step);
 }
 
 
 ngx_int_t
 ngx_http_waha_sessions_start(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_session_find(api, ngx_http_waha_sessions_do_start);
-}
-
-
-static ngx_int_t
-ngx_http_waha_sessions_do_start(ngx_http_waha_api_t *api)
-{
-    return ngx_http_waha_session_call(api, NGX_HTTP_POST,
-                                      "/api/sessions/%V/start", NULL,
-                                      ngx_http_waha_sessions_started);
-}
-
-
-static ngx_int_t
-ngx_http_waha_sessions_started(ngx_http_waha_api_t *api)
-{
-    /* it has been started already */
-
-    if (api->fetch.status == NGX_HTTP_WAHA_UNPROCESSABLE) {
-        return ngx_http_waha_session_look(api,
-                                          ngx_http_waha_sessions_looked);
-    }
-
-    return ngx_http_waha_sessions_done(api);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_control_start);
 }
 
 
 ngx_int_t
 ngx_http_waha_sessions_stop(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_session_find(api, ngx_http_waha_sessions_do_stop);
-}
-
-
-static ngx_int_t
-ngx_http_waha_sessions_do_stop(ngx_http_waha_api_t *api)
-{
-    return ngx_http_waha_session_call(api, NGX_HTTP_POST,
-                                      "/api/sessions/%V/stop", NULL,
-                                      ngx_http_waha_sessions_done);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_control_stop);
 }
 
 
 ngx_int_t
 ngx_http_waha_sessions_restart(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_session_find(api, ngx_http_waha_sessions_do_restart);
-}
-
-
-static ngx_int_t
-ngx_http_waha_sessions_do_restart(ngx_http_waha_api_t *api)
-{
-    return ngx_http_waha_session_call(api, NGX_HTTP_POST,
-                                      "/api/sessions/%V/restart", NULL,
-                                      ngx_http_waha_sessions_done);
-}
-
-
-/* it was not done, though WAHA has a session to do it with */
-
-static ngx_uint_t
-ngx_http_waha_sessions_failed(ngx_http_waha_api_t *api)
-{
-    return !ngx_http_waha_session_called(api)
-           && !ngx_http_waha_session_missing(api);
-}
-
-
-static ngx_int_t
-ngx_http_waha_sessions_done(ngx_http_waha_api_t *api)
-{
-    if (ngx_http_waha_sessions_failed(api)) {
-        return ngx_http_waha_session_error(api);
-    }
-
-    return ngx_http_waha_session_look(api, ngx_http_waha_sessions_looked);
-}
-
-
-/* WAHA stops what it does not know */
-
-static ngx_int_t
-ngx_http_waha_sessions_looked(ngx_http_waha_api_t *api)
-{
-    if (ngx_http_waha_string_is(&api->session->info.status,
-                                      "NOT_CREATED"))
-    {
-        return ngx_http_waha_error_send(api->request,
-                                        NGX_HTTP_WAHA_ERR_NOT_CREATED);
-    }
-
-    return ngx_http_waha_session_answer(api);
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_control_restart);
 }
 
 
 ngx_int_t
 ngx_http_waha_sessions_logout(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_sessions_find(api, ngx_http_waha_sessions_do_logout);
+    return ngx_http_waha_sessions_find(api,
+                                       ngx_http_waha_sessions_logout_found);
 }
 
 
 static ngx_int_t
-ngx_http_waha_sessions_do_logout(ngx_http_waha_api_t *api)
+ngx_http_waha_sessions_logout_found(ngx_http_waha_step_t *step)
 {
-    if (api->session->object == NULL) {
-        return ngx_http_waha_session_answer(api);
-    }
-
-    return ngx_http_waha_session_call(api, NGX_HTTP_POST,
-                                      "/api/sessions/%V/logout", NULL,
-                                      ngx_http_waha_sessions_logged_out);
-}
-
-
-/* a session that ran waits for another phone now */
-
-static ngx_int_t
-ngx_http_waha_sessions_logged_out(ngx_http_waha_api_t *api)
-{
-    ngx_http_waha_session_t  *s;
-
-    s = api->session;
-
-    if (ngx_http_waha_session_missing(api)) {
-        ngx_http_waha_session_info_none(&s->info);
-        return ngx_http_waha_session_record(api,
-                                            ngx_http_waha_session_answer);
-    }
-
-    if (!ngx_http_waha_session_called(api)) {
-        return ngx_http_waha_session_error(api);
-    }
-
-    return ngx_http_waha_session_call(api, NGX_HTTP_POST,
-                                      "/api/sessions/%V/stop", NULL,
-                                      ngx_http_waha_sessions_ended);
-}
-
-
-static ngx_int_t
-ngx_http_waha_sessions_ended(ngx_http_waha_api_t *api)
-{
-    if (ngx_http_waha_sessions_failed(api)) {
-        return ngx_http_waha_session_error(api);
-    }
-
-    api->args[0] = api->organization.slug;
-    api->args[1] = api->session->name;
-
-    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_DISCONNECT_SESSION,
-                                   ngx_http_waha_sessions_disconnected);
-}
-
-
-static ngx_int_t
-ngx_http_waha_sessions_disconnected(ngx_http_waha_api_t *api)
-{
-    if (ngx_http_waha_session_read(api) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_waha_session_answer(api);
+    return step->session->row ? ngx_http_waha_control_logout(step)
+                              : ngx_http_waha_sessions_answer(step);
 }
 
 
 ngx_int_t
 ngx_http_waha_sessions_delete(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_session_find(api, ngx_http_waha_sessions_do_delete);
+    return ngx_http_waha_sessions_find(api,
+                                       ngx_http_waha_sessions_delete_found);
 }
 
 
 static ngx_int_t
-ngx_http_waha_sessions_do_delete(ngx_http_waha_api_t *api)
+ngx_http_waha_sessions_delete_found(ngx_http_waha_step_t *step)
 {
-    return ngx_http_waha_session_call(api, NGX_HTTP_DELETE,
-                                      "/api/sessions/%V", NULL,
-                                      ngx_http_waha_sessions_deleted);
+    step->done = ngx_http_waha_api_reply;
+
+    return ngx_http_waha_control_delete(step);
 }
 
 
-static ngx_int_t
-ngx_http_waha_sessions_deleted(ngx_http_waha_api_t *api)
+ngx_int_t
+ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
+    ngx_http_waha_step_pt then)
 {
-    if (ngx_http_waha_sessions_failed(api)) {
-        return ngx_http_waha_session_error(api);
+    ngx_int_t                        rc;
+    ngx_str_t                        id;
+    const ngx_http_waha_argument_t  *arg;
+
+    ngx_str_null(&id);
+
+    arg = api->route->args;
+
+    if (arg) {
+        rc = ngx_http_waha_argument_get(api, arg->name, arg->kind, &id);
+
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (rc != NGX_OK || (id.data == NULL && arg->required)) {
+            return ngx_http_waha_argument_refuse(api, arg->name);
+        }
     }
 
-    api->args[0] = api->organization.slug;
-    api->args[1] = api->session->name;
+    api->step.done = ngx_http_waha_sessions_answer;
 
-    return ngx_http_waha_api_query(api, NGX_HTTP_WAHA_DELETE_SESSION,
-                                   ngx_http_waha_api_reply);
+    return (api->route->flags & NGX_HTTP_WAHA_ROUTE_OPTIONAL)
+           ? ngx_http_waha_session_find_any(&api->step, &id, then)
+           : ngx_http_waha_session_find(&api->step, &id, then);
+}
+
+
+ngx_int_t
+ngx_http_waha_sessions_reconnect(ngx_http_waha_api_t *api)
+{
+    if (ngx_http_waha_session_create(&api->step) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    api->step.session->restart = 1;
+
+    return ngx_http_waha_sessions_connect(api);
+}
+
+
+ngx_int_t
+ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api)
+{
+    ngx_str_t    id, label;
+    const char  *invalid;
+
+    if (ngx_http_waha_session_create(&api->step) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    invalid = ngx_http_waha_sessions_read_names(api, &id, &label);
+
+    if (invalid == NULL
+        && (api->route->flags & NGX_HTTP_WAHA_ROUTE_PAIRING))
+    {
+        invalid = ngx_http_waha_sessions_read_phone(api);
+    }
+
+    if (invalid) {
+        return ngx_http_waha_argument_refuse(api, invalid);
+    }
+
+    api->step.done = ngx_http_waha_sessions_answer;
+
+    return ngx_http_waha_connect(&api->step, &id, &label);
+}
+
+
+ngx_int_t
+ngx_http_waha_sessions_connect_found(ngx_http_waha_api_t *api)
+{
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_sessions_on_found);
+}
+
+
+static ngx_int_t
+ngx_http_waha_sessions_on_found(ngx_http_waha_step_t *step)
+{
+    ngx_str_t  label;
+
+    ngx_str_null(&label);
+
+    return ngx_http_waha_connect(step, &step->session->name, &label);
+}
+
+
+/* NULL, or the name of an argument that is not valid */
+
+static const char *
+ngx_http_waha_sessions_read_names(ngx_http_waha_api_t *api, ngx_str_t *id,
+    ngx_str_t *label)
+{
+    ngx_str_t                        value;
+    const ngx_http_waha_argument_t  *arg;
+
+    ngx_str_null(id);
+    ngx_str_null(label);
+
+    for (arg = api->route->args; arg && arg->name; arg++) {
+
+        if (ngx_http_waha_argument_get(api, arg->name, arg->kind, &value)
+            != NGX_OK
+            || (value.data == NULL && arg->required))
+        {
+            return arg->name;
+        }
+
+        if (arg == api->route->args) {
+            *id = value;
+
+        } else if (label->data == NULL) {
+            *label = value;
+        }
+    }
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_waha_sessions_read_phone(ngx_http_waha_api_t *api)
+{
+    ngx_str_t  wanted, phone;
+
+    if (ngx_http_waha_argument_get(api, "usePairingCode",
+                                   NGX_HTTP_WAHA_ARG_FLAG, &wanted)
+        != NGX_OK)
+    {
+        return "usePairingCode";
+    }
+
+    if (wanted.data == NULL || wanted.data[0] != 't') {
+        return NULL;
+    }
+
+    if (ngx_http_waha_argument_get(api, "phoneNumber",
+                                   NGX_HTTP_WAHA_ARG_PHONE, &phone)
+        != NGX_OK
+        || phone.data == NULL)
+    {
+        return "phoneNumber";
+    }
+
+    api->step.session->phone = phone;
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_waha_sessions_answer(ngx_http_waha_step_t *step)
+{
+    ngx_str_t                 json;
+    ngx_http_waha_api_t      *api;
+    ngx_http_waha_view_t      view;
+    ngx_http_waha_session_t  *s;
+
+    if (step->error) {
+        return ngx_http_waha_error_send(step->request, step->error);
+    }
+
+    s = step->session;
+    api = step->data;
+
+    ngx_memzero(&view, sizeof(ngx_http_waha_view_t));
+
+    view.session = s->row;
+    view.pairing_code = s->pairing_code;
+    view.stale = s->stale;
+
+    if (step->principal->operator) {
+        view.organization = step->organization.slug;
+    }
+
+    if (ngx_http_waha_view_session(step->request->pool, api->route->view,
+                                   &view, &json)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_answer_json(step->request, NGX_HTTP_OK, &json);
 }

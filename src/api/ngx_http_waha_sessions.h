@@ -15,22 +15,41 @@
 
 /*
  * Operations on sessions, for the route table.  The first argument of a
- * route, if it has any, names the session.
+ * route, if it has any, is the id of the session; without, the primary one is
+ * meant.
  */
 
 ngx_int_t ngx_http_waha_sessions_list(ngx_http_waha_api_t *api);
 
-/* its state; "refresh": as it is at WAHA */
+/* the status; "refresh": as WAHA gives it now */
 ngx_int_t ngx_http_waha_sessions_show(ngx_http_waha_api_t *api);
 
-/* these keep the phone linked */
+/* makes a session, or connects one that is there; arguments may label it */
+ngx_int_t ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api);
+
+/* the same, but a session that runs is restarted */
+ngx_int_t ngx_http_waha_sessions_reconnect(ngx_http_waha_api_t *api);
+
+/* connects a session that is there */
+ngx_int_t ngx_http_waha_sessions_connect_found(ngx_http_waha_api_t *api);
+
+/* see ngx_http_waha_control.h */
 ngx_int_t ngx_http_waha_sessions_start(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_sessions_stop(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_sessions_restart(ngx_http_waha_api_t *api);
-
-/* it does not come back by itself */
 ngx_int_t ngx_http_waha_sessions_logout(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_sessions_delete(ngx_http_waha_api_t *api);
+
+
+/*
+ * Finds the session that a request names, then calls then(); where the route
+ * allows it, also without a session.
+ */
+ngx_int_t ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
+    ngx_http_waha_step_pt then);
+
+/* The end of a plan: answers with the session, or the error. */
+ngx_int_t ngx_http_waha_sessions_answer(ngx_http_waha_step_t *step);
 
 
 #endif /* _NGX_HTTP_WAHA_SESSIONS_H_INCLUDED_ */

@@ -12,7 +12,7 @@
 #include "ngx_http_waha_json.h"
 #include "ngx_http_waha_session_config.h"
 #include "ngx_http_waha_session_info.h"
-#include "ngx_http_waha_shape.h"
+#include "ngx_http_waha_view.h"
 
 
 static ngx_http_waha_session_config_t  fuzz_conf = {
@@ -89,7 +89,7 @@ fuzz_merge(ngx_pool_t *pool, const cJSON *config)
 
     json = ngx_http_waha_json_get(json, "config");
 
-    fuzz_check(ngx_http_waha_session_config_fits(&fuzz_conf, json));
+    fuzz_check(ngx_http_waha_session_config_is_ours(&fuzz_conf, json));
 
     fuzz_check(ngx_http_waha_session_config_merge(pool, &fuzz_conf, json,
                                                   &twice)
@@ -105,22 +105,22 @@ fuzz_shape(ngx_pool_t *pool, const cJSON *json)
 {
     ngx_str_t              text;
     ngx_uint_t             shape;
-    ngx_http_waha_shape_t  view;
+    ngx_http_waha_view_t  view;
 
-    for (shape = NGX_HTTP_WAHA_SHAPE_DATA; shape <= NGX_HTTP_WAHA_SHAPE_FLAT;
+    for (shape = NGX_HTTP_WAHA_VIEW_DATA; shape <= NGX_HTTP_WAHA_VIEW_FLAT;
          shape++)
     {
-        ngx_memzero(&view, sizeof(ngx_http_waha_shape_t));
+        ngx_memzero(&view, sizeof(ngx_http_waha_view_t));
 
         view.session = json;
         view.stale = 1;
         ngx_str_set(&view.organization, "a/b");
 
-        fuzz_check(ngx_http_waha_shape_session(pool, shape, &view, &text)
+        fuzz_check(ngx_http_waha_view_session(pool, shape, &view, &text)
                    == NGX_OK);
         (void) fuzz_read(pool, &text);
 
-        fuzz_check(ngx_http_waha_shape_sessions(pool, shape, &view, json,
+        fuzz_check(ngx_http_waha_view_sessions(pool, shape, &view, json,
                                                 &text)
                    == NGX_OK);
         (void) fuzz_read(pool, &text);
@@ -171,12 +171,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    if (ngx_http_waha_session_info(json, &fuzz_name, &info) == NGX_OK) {
+    if (ngx_http_waha_session_info_read(json, &fuzz_name, &info) == NGX_OK) {
         fuzz_info(&info);
         fuzz_merge(pool, info.config);
     }
 
-    (void) ngx_http_waha_session_info_missing(json);
+    (void) ngx_http_waha_session_info_is_missing(json);
 
     fuzz_merge(pool, json);
     fuzz_memory(pool, json, data[size / 2]);

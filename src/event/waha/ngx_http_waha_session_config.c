@@ -281,7 +281,7 @@ ngx_http_waha_session_config_keep(ngx_http_waha_json_out_t *out,
 
 
 ngx_uint_t
-ngx_http_waha_session_config_fits(ngx_http_waha_session_config_t *conf,
+ngx_http_waha_session_config_is_ours(ngx_http_waha_session_config_t *conf,
     const cJSON *config)
 {
     const char   **name;

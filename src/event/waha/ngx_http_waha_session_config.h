@@ -39,7 +39,7 @@ ngx_int_t ngx_http_waha_session_config_create(ngx_pool_t *pool,
     ngx_http_waha_session_config_t *conf, ngx_str_t *name, ngx_str_t *json);
 
 /* Whether the configuration that WAHA has, NULL for none, does for us. */
-ngx_uint_t ngx_http_waha_session_config_fits(
+ngx_uint_t ngx_http_waha_session_config_is_ours(
     ngx_http_waha_session_config_t *conf, const cJSON *config);
 
 /*

@@ -27,7 +27,7 @@ static const char  *ngx_http_waha_session_passing[] = {
 
 
 ngx_int_t
-ngx_http_waha_session_info(const cJSON *json, ngx_str_t *name,
+ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
     ngx_http_waha_session_info_t *info)
 {
     cJSON      *me;
@@ -58,7 +58,7 @@ ngx_http_waha_session_info(const cJSON *json, ngx_str_t *name,
 /* of a path that it does not know WAHA says "Cannot GET ..." */
 
 ngx_uint_t
-ngx_http_waha_session_info_missing(const cJSON *json)
+ngx_http_waha_session_info_is_missing(const cJSON *json)
 {
     ngx_str_t  message;
 
@@ -72,7 +72,7 @@ ngx_http_waha_session_info_missing(const cJSON *json)
 
 
 void
-ngx_http_waha_session_info_none(ngx_http_waha_session_info_t *info)
+ngx_http_waha_session_info_set_missing(ngx_http_waha_session_info_t *info)
 {
     ngx_str_set(&info->status, "NOT_CREATED");
     ngx_str_null(&info->phone);
@@ -143,7 +143,7 @@ ngx_http_waha_session_info_name(const cJSON *me)
 
 
 ngx_uint_t
-ngx_http_waha_session_info_passes(ngx_str_t *status)
+ngx_http_waha_session_info_is_passing(ngx_str_t *status)
 {
     const char  **word;
 

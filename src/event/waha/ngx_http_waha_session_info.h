@@ -27,17 +27,17 @@ typedef struct {
  * Reads an answer about the session with that name; info refers to it.
  * NGX_DECLINED: it is not about that session, or tells no status.
  */
-ngx_int_t ngx_http_waha_session_info(const cJSON *json, ngx_str_t *name,
+ngx_int_t ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
     ngx_http_waha_session_info_t *info);
 
 /*
  * Whether an answer with 404 says that there is no such session; a server
  * that is not WAHA, or not where it was thought to be, says something else.
  */
-ngx_uint_t ngx_http_waha_session_info_missing(const cJSON *json);
+ngx_uint_t ngx_http_waha_session_info_is_missing(const cJSON *json);
 
 /* What is told where WAHA has none: the status is NOT_CREATED. */
-void ngx_http_waha_session_info_none(ngx_http_waha_session_info_t *info);
+void ngx_http_waha_session_info_set_missing(ngx_http_waha_session_info_t *info);
 
 /*
  * The status that an answer tells, of whatever kind it is: a word in capital
@@ -46,7 +46,7 @@ void ngx_http_waha_session_info_none(ngx_http_waha_session_info_t *info);
 ngx_str_t ngx_http_waha_session_info_status(const cJSON *json);
 
 /* Whether a status is one that goes over into another by itself. */
-ngx_uint_t ngx_http_waha_session_info_passes(ngx_str_t *status);
+ngx_uint_t ngx_http_waha_session_info_is_passing(ngx_str_t *status);
 
 
 #endif /* _NGX_HTTP_WAHA_SESSION_INFO_H_INCLUDED_ */

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_session_info.h>
-#include <ngx_http_waha_shape.h>
+#include <ngx_http_waha_view.h>
 #include <ngx_http_waha_string.h>
 
 
@@ -18,29 +18,29 @@ typedef struct {
     const char   *status;
     ngx_str_t     message;
     unsigned      qr:1;         /* there is a QR code, or soon will be */
-} ngx_http_waha_shape_status_t;
+} ngx_http_waha_view_status_t;
 
 
-static void ngx_http_waha_shape_data(ngx_http_waha_json_out_t *out,
-    const char *name, ngx_http_waha_shape_t *view);
-static void ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out,
-    const char *name, ngx_http_waha_shape_t *view);
-static void ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view);
-static void ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view);
-static void ngx_http_waha_shape_qr_url(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view);
-static void ngx_http_waha_shape_extras(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view);
-static ngx_http_waha_shape_status_t *ngx_http_waha_shape_status(
+static void ngx_http_waha_view_data(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_http_waha_view_t *view);
+static void ngx_http_waha_view_waha(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_http_waha_view_t *view);
+static void ngx_http_waha_view_me(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view);
+static void ngx_http_waha_view_flat(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view);
+static void ngx_http_waha_view_qr_url(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view);
+static void ngx_http_waha_view_extras(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view);
+static ngx_http_waha_view_status_t *ngx_http_waha_view_status(
     ngx_str_t *status);
-static ngx_str_t ngx_http_waha_shape_string(ngx_http_waha_shape_t *view,
+static ngx_str_t ngx_http_waha_view_string(ngx_http_waha_view_t *view,
     const char *name);
-static ngx_str_t ngx_http_waha_shape_digits(ngx_http_waha_shape_t *view);
+static ngx_str_t ngx_http_waha_view_digits(ngx_http_waha_view_t *view);
 
 
-static ngx_http_waha_shape_status_t  ngx_http_waha_shape_statuses[] = {
+static ngx_http_waha_view_status_t  ngx_http_waha_view_statuses[] = {
     { "NOT_CREATED", ngx_string("WhatsApp is not connected"), 0 },
     { "STOPPED", ngx_string("WhatsApp is disconnected"), 0 },
     { "STARTING", ngx_string("WhatsApp is starting"), 1 },
@@ -55,8 +55,8 @@ static ngx_http_waha_shape_status_t  ngx_http_waha_shape_statuses[] = {
 
 
 ngx_int_t
-ngx_http_waha_shape_session(ngx_pool_t *pool, ngx_uint_t shape,
-    ngx_http_waha_shape_t *view, ngx_str_t *json)
+ngx_http_waha_view_session(ngx_pool_t *pool, ngx_uint_t shape,
+    ngx_http_waha_view_t *view, ngx_str_t *json)
 {
     ngx_http_waha_json_out_t  out;
 
@@ -67,17 +67,17 @@ ngx_http_waha_shape_session(ngx_pool_t *pool, ngx_uint_t shape,
 
     switch (shape) {
 
-    case NGX_HTTP_WAHA_SHAPE_WAHA:
-        ngx_http_waha_shape_waha(&out, "data", view);
+    case NGX_HTTP_WAHA_VIEW_WAHA:
+        ngx_http_waha_view_waha(&out, "data", view);
         break;
 
-    case NGX_HTTP_WAHA_SHAPE_FLAT:
-        ngx_http_waha_shape_flat(&out, view);
-        ngx_http_waha_shape_data(&out, "data", view);
+    case NGX_HTTP_WAHA_VIEW_FLAT:
+        ngx_http_waha_view_flat(&out, view);
+        ngx_http_waha_view_data(&out, "data", view);
         break;
 
-    default: /* NGX_HTTP_WAHA_SHAPE_DATA */
-        ngx_http_waha_shape_data(&out, "data", view);
+    default: /* NGX_HTTP_WAHA_VIEW_DATA */
+        ngx_http_waha_view_data(&out, "data", view);
     }
 
     ngx_http_waha_json_close(&out, '}');
@@ -87,8 +87,8 @@ ngx_http_waha_shape_session(ngx_pool_t *pool, ngx_uint_t shape,
 
 
 ngx_int_t
-ngx_http_waha_shape_sessions(ngx_pool_t *pool, ngx_uint_t shape,
-    ngx_http_waha_shape_t *view, const cJSON *sessions, ngx_str_t *json)
+ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_uint_t shape,
+    ngx_http_waha_view_t *view, const cJSON *sessions, ngx_str_t *json)
 {
     ngx_http_waha_json_out_t  out;
 
@@ -97,7 +97,7 @@ ngx_http_waha_shape_sessions(ngx_pool_t *pool, ngx_uint_t shape,
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_flag(&out, "success", 1);
 
-    if (shape == NGX_HTTP_WAHA_SHAPE_DATA) {
+    if (shape == NGX_HTTP_WAHA_VIEW_DATA) {
         ngx_http_waha_json_open(&out, "data", '{');
     }
 
@@ -107,19 +107,19 @@ ngx_http_waha_shape_sessions(ngx_pool_t *pool, ngx_uint_t shape,
          view->session;
          view->session = view->session->next)
     {
-        if (shape == NGX_HTTP_WAHA_SHAPE_DATA) {
-            ngx_http_waha_shape_data(&out, NULL, view);
+        if (shape == NGX_HTTP_WAHA_VIEW_DATA) {
+            ngx_http_waha_view_data(&out, NULL, view);
 
         } else {
             ngx_http_waha_json_open(&out, NULL, '{');
-            ngx_http_waha_shape_flat(&out, view);
+            ngx_http_waha_view_flat(&out, view);
             ngx_http_waha_json_close(&out, '}');
         }
     }
 
     ngx_http_waha_json_close(&out, ']');
 
-    if (shape == NGX_HTTP_WAHA_SHAPE_DATA) {
+    if (shape == NGX_HTTP_WAHA_VIEW_DATA) {
         ngx_http_waha_json_close(&out, '}');
     }
 
@@ -130,8 +130,8 @@ ngx_http_waha_shape_sessions(ngx_pool_t *pool, ngx_uint_t shape,
 
 
 static void
-ngx_http_waha_shape_data(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_http_waha_shape_t *view)
+ngx_http_waha_view_data(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_http_waha_view_t *view)
 {
     const cJSON  *item;
 
@@ -146,20 +146,20 @@ ngx_http_waha_shape_data(ngx_http_waha_json_out_t *out, const char *name,
         ngx_http_waha_json_member(out, item);
     }
 
-    ngx_http_waha_shape_extras(out, view);
+    ngx_http_waha_view_extras(out, view);
 
     ngx_http_waha_json_close(out, '}');
 }
 
 
 static void
-ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_http_waha_shape_t *view)
+ngx_http_waha_view_waha(ngx_http_waha_json_out_t *out, const char *name,
+    ngx_http_waha_view_t *view)
 {
     ngx_str_t  session, status;
 
-    session = ngx_http_waha_shape_string(view, "session");
-    status = ngx_http_waha_shape_string(view, "status");
+    session = ngx_http_waha_view_string(view, "session");
+    status = ngx_http_waha_view_string(view, "status");
 
     ngx_http_waha_json_open(out, name, '{');
 
@@ -170,22 +170,22 @@ ngx_http_waha_shape_waha(ngx_http_waha_json_out_t *out, const char *name,
     ngx_http_waha_json_put(out, "name", &session);
     ngx_http_waha_json_put(out, "sessionName", &session);
 
-    ngx_http_waha_shape_me(out, view);
+    ngx_http_waha_view_me(out, view);
 
-    ngx_http_waha_shape_extras(out, view);
+    ngx_http_waha_view_extras(out, view);
 
     ngx_http_waha_json_close(out, '}');
 }
 
 
 static void
-ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view)
+ngx_http_waha_view_me(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view)
 {
     u_char     *p;
     ngx_str_t   digits, id, name, phone, connected_at;
 
-    digits = ngx_http_waha_shape_digits(view);
+    digits = ngx_http_waha_view_digits(view);
 
     if (digits.len == 0) {
         ngx_http_waha_json_null(out, "me");
@@ -203,9 +203,9 @@ ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out,
     p = ngx_cpymem(id.data, digits.data, digits.len);
     ngx_memcpy(p, "@c.us", sizeof("@c.us") - 1);
 
-    name = ngx_http_waha_shape_string(view, "name");
-    phone = ngx_http_waha_shape_string(view, "phone");
-    connected_at = ngx_http_waha_shape_string(view, "connected_at");
+    name = ngx_http_waha_view_string(view, "name");
+    phone = ngx_http_waha_view_string(view, "phone");
+    connected_at = ngx_http_waha_view_string(view, "connected_at");
 
     ngx_http_waha_json_open(out, "me", '{');
     ngx_http_waha_json_put(out, "id", &id);
@@ -218,19 +218,19 @@ ngx_http_waha_shape_me(ngx_http_waha_json_out_t *out,
 
 
 static void
-ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view)
+ngx_http_waha_view_flat(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view)
 {
     ngx_str_t                      status, session, id, label, phone;
-    ngx_http_waha_shape_status_t  *shown;
+    ngx_http_waha_view_status_t  *shown;
 
-    status = ngx_http_waha_shape_string(view, "status");
-    session = ngx_http_waha_shape_string(view, "session");
-    id = ngx_http_waha_shape_string(view, "id");
-    label = ngx_http_waha_shape_string(view, "label");
-    phone = ngx_http_waha_shape_digits(view);
+    status = ngx_http_waha_view_string(view, "status");
+    session = ngx_http_waha_view_string(view, "session");
+    id = ngx_http_waha_view_string(view, "id");
+    label = ngx_http_waha_view_string(view, "label");
+    phone = ngx_http_waha_view_digits(view);
 
-    shown = ngx_http_waha_shape_status(&status);
+    shown = ngx_http_waha_view_status(&status);
 
     ngx_http_waha_json_flag(out, "connected",
                          ngx_http_waha_string_is(&status, "WORKING"));
@@ -244,20 +244,20 @@ ngx_http_waha_shape_flat(ngx_http_waha_json_out_t *out,
     ngx_http_waha_json_put(out, "pairingCode", &view->pairing_code);
 
     if (shown->qr && session.data) {
-        ngx_http_waha_shape_qr_url(out, view);
+        ngx_http_waha_view_qr_url(out, view);
     }
 }
 
 
 static void
-ngx_http_waha_shape_qr_url(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view)
+ngx_http_waha_view_qr_url(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view)
 {
     u_char     *p;
     size_t      len;
     ngx_str_t   session, url;
 
-    session = ngx_http_waha_shape_string(view, "session");
+    session = ngx_http_waha_view_string(view, "session");
 
     len = sizeof("/api/whatsapp/sessions//qr?organization=") - 1
           + session.len + 3 * view->organization.len;
@@ -287,8 +287,8 @@ ngx_http_waha_shape_qr_url(ngx_http_waha_json_out_t *out,
 
 
 static void
-ngx_http_waha_shape_extras(ngx_http_waha_json_out_t *out,
-    ngx_http_waha_shape_t *view)
+ngx_http_waha_view_extras(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view)
 {
     ngx_http_waha_json_put(out, "pairing_code", &view->pairing_code);
 
@@ -298,12 +298,12 @@ ngx_http_waha_shape_extras(ngx_http_waha_json_out_t *out,
 }
 
 
-static ngx_http_waha_shape_status_t *
-ngx_http_waha_shape_status(ngx_str_t *status)
+static ngx_http_waha_view_status_t *
+ngx_http_waha_view_status(ngx_str_t *status)
 {
-    ngx_http_waha_shape_status_t  *shown;
+    ngx_http_waha_view_status_t  *shown;
 
-    for (shown = ngx_http_waha_shape_statuses; shown->status; shown++) {
+    for (shown = ngx_http_waha_view_statuses; shown->status; shown++) {
 
         if (ngx_http_waha_string_is(status, shown->status)) {
             break;
@@ -317,7 +317,7 @@ ngx_http_waha_shape_status(ngx_str_t *status)
 /* where there is no session, its status tells so */
 
 static ngx_str_t
-ngx_http_waha_shape_string(ngx_http_waha_shape_t *view, const char *name)
+ngx_http_waha_view_string(ngx_http_waha_view_t *view, const char *name)
 {
     ngx_str_t  value;
 
@@ -332,11 +332,11 @@ ngx_http_waha_shape_string(ngx_http_waha_shape_t *view, const char *name)
 
 
 static ngx_str_t
-ngx_http_waha_shape_digits(ngx_http_waha_shape_t *view)
+ngx_http_waha_view_digits(ngx_http_waha_view_t *view)
 {
     ngx_str_t  phone;
 
-    phone = ngx_http_waha_shape_string(view, "phone");
+    phone = ngx_http_waha_view_string(view, "phone");
 
     if (phone.len && phone.data[0] == '+') {
         phone.data++;

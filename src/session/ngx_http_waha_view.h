@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_WAHA_SHAPE_H_INCLUDED_
-#define _NGX_HTTP_WAHA_SHAPE_H_INCLUDED_
+#ifndef _NGX_HTTP_WAHA_VIEW_H_INCLUDED_
+#define _NGX_HTTP_WAHA_VIEW_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -17,14 +17,14 @@
 
 typedef enum {
     /* the session is "data" */
-    NGX_HTTP_WAHA_SHAPE_DATA = 0,
+    NGX_HTTP_WAHA_VIEW_DATA = 0,
 
     /* "data" resembles WAHA's own answer */
-    NGX_HTTP_WAHA_SHAPE_WAHA,
+    NGX_HTTP_WAHA_VIEW_WAHA,
 
     /* for people: its members stand at the top, beside "data" */
-    NGX_HTTP_WAHA_SHAPE_FLAT
-} ngx_http_waha_shape_e;
+    NGX_HTTP_WAHA_VIEW_FLAT
+} ngx_http_waha_view_e;
 
 
 /* what is to be shown of a session */
@@ -41,17 +41,17 @@ typedef struct {
 
     /* WAHA could not be asked */
     unsigned       stale:1;
-} ngx_http_waha_shape_t;
+} ngx_http_waha_view_t;
 
 
 /*
  * Writes the whole answer about a session, or about several, an array; shape
- * is of ngx_http_waha_shape_e.  NGX_ERROR: no memory.
+ * is of ngx_http_waha_view_e.  NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_shape_session(ngx_pool_t *pool, ngx_uint_t shape,
-    ngx_http_waha_shape_t *view, ngx_str_t *json);
-ngx_int_t ngx_http_waha_shape_sessions(ngx_pool_t *pool, ngx_uint_t shape,
-    ngx_http_waha_shape_t *view, const cJSON *sessions, ngx_str_t *json);
+ngx_int_t ngx_http_waha_view_session(ngx_pool_t *pool, ngx_uint_t shape,
+    ngx_http_waha_view_t *view, ngx_str_t *json);
+ngx_int_t ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_uint_t shape,
+    ngx_http_waha_view_t *view, const cJSON *sessions, ngx_str_t *json);
 
 
-#endif /* _NGX_HTTP_WAHA_SHAPE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_WAHA_VIEW_H_INCLUDED_ */

@@ -1,0 +1,543 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_waha.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_request.h>
+#include <ngx_http_waha_session.h>
+#include <ngx_http_waha_session_conf.h>
+#include <ngx_http_waha_string.h>
+
+
+/* seconds that a status is believed which WAHA changes by itself */
+
+#define NGX_HTTP_WAHA_SESSION_PASSING  2
+
+
+static ngx_int_t ngx_http_waha_session_start_find(ngx_http_waha_step_t *step,
+    ngx_str_t *id, ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then);
+static ngx_int_t ngx_http_waha_session_on_row(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_session_on_any(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_session_instances(ngx_http_waha_step_t *step,
+    ngx_str_t *array);
+static ngx_int_t ngx_http_waha_session_start_look(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then);
+static ngx_int_t ngx_http_waha_session_on_look(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_session_on_try_look(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_session_read_look(ngx_http_waha_step_t *step);
+static ngx_uint_t ngx_http_waha_session_has_news(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_session_make_path(ngx_http_waha_step_t *step,
+    const char *format, ngx_str_t *path);
+
+
+ngx_int_t
+ngx_http_waha_session_create(ngx_http_waha_step_t *step)
+{
+    if (step->session == NULL) {
+        step->session = ngx_pcalloc(step->request->pool,
+                                    sizeof(ngx_http_waha_session_t));
+    }
+
+    return step->session ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_waha_session_find(ngx_http_waha_step_t *step, ngx_str_t *id,
+    ngx_http_waha_step_pt then)
+{
+    return ngx_http_waha_session_start_find(step, id,
+                                            ngx_http_waha_session_on_row,
+                                            then);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_find_any(ngx_http_waha_step_t *step, ngx_str_t *id,
+    ngx_http_waha_step_pt then)
+{
+    return ngx_http_waha_session_start_find(step, id,
+                                            ngx_http_waha_session_on_any,
+                                            then);
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_start_find(ngx_http_waha_step_t *step, ngx_str_t *id,
+    ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then)
+{
+    ngx_str_t  args[2];
+
+    if (ngx_http_waha_session_create(step) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    args[0] = step->organization.slug;
+    args[1] = *id;
+
+    return ngx_http_waha_step_query_with(step, NGX_HTTP_WAHA_FIND_SESSION,
+                                         args, handler, then);
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_on_row(ngx_http_waha_step_t *step)
+{
+    if (step->query.error) {
+        return ngx_http_waha_step_end(step, step->query.error);
+    }
+
+    if (ngx_http_waha_session_read_row(step) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_on_any(ngx_http_waha_step_t *step)
+{
+    if (ngx_http_waha_error_status(step->query.error) == NGX_HTTP_NOT_FOUND) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_waha_session_on_row(step);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_reserve(ngx_http_waha_step_t *step, ngx_str_t *id,
+    ngx_str_t *label, ngx_http_waha_step_pt then)
+{
+    ngx_str_t                  args[5];
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
+
+    if (wlcf->fetch->instances == NULL) {
+        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_INSTANCE);
+    }
+
+    args[0] = step->organization.slug;
+    args[1] = *id;
+    args[2] = *label;
+
+    args[4].data = ngx_pnalloc(step->request->pool, NGX_INT_T_LEN);
+
+    if (args[4].data == NULL
+        || ngx_http_waha_session_create(step) != NGX_OK
+        || ngx_http_waha_session_instances(step, &args[3]) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    args[4].len = ngx_sprintf(args[4].data, "%i", wlcf->session->max_sessions)
+                  - args[4].data;
+
+    return ngx_http_waha_step_query_with(step, NGX_HTTP_WAHA_RESERVE_SESSION,
+                                         args, ngx_http_waha_session_on_row,
+                                         then);
+}
+
+
+/* the names of all instances as text[] of PostgreSQL: {"waha-1","waha-2"} */
+
+static ngx_int_t
+ngx_http_waha_session_instances(ngx_http_waha_step_t *step, ngx_str_t *array)
+{
+    u_char                    *p;
+    size_t                     len, i;
+    ngx_uint_t                 n;
+    ngx_http_waha_instance_t  *instance;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
+
+    instance = wlcf->fetch->instances->elts;
+    len = sizeof("{}") - 1;
+
+    for (n = 0; n < wlcf->fetch->instances->nelts; n++) {
+        len += 2 * instance[n].name.len + sizeof("\"\",") - 1;
+    }
+
+    p = ngx_pnalloc(step->request->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    array->data = p;
+    *p++ = '{';
+
+    for (n = 0; n < wlcf->fetch->instances->nelts; n++) {
+
+        if (n) {
+            *p++ = ',';
+        }
+
+        *p++ = '"';
+
+        for (i = 0; i < instance[n].name.len; i++) {
+
+            if (instance[n].name.data[i] == '"'
+                || instance[n].name.data[i] == '\\')
+            {
+                *p++ = '\\';
+            }
+
+            *p++ = instance[n].name.data[i];
+        }
+
+        *p++ = '"';
+    }
+
+    *p++ = '}';
+    array->len = p - array->data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
+{
+    cJSON                     *json, *item;
+    ngx_str_t                  instance;
+    ngx_pool_t                *pool;
+    ngx_http_waha_ctx_t       *ctx;
+    ngx_http_waha_session_t   *s;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    s = step->session;
+    pool = step->request->pool;
+
+    if (ngx_http_waha_json_parse(pool, &step->query.reply, &json) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    s->row = ngx_http_waha_json_get(json, "session");
+    s->name = ngx_http_waha_json_string(s->row, "session");
+    s->status = ngx_http_waha_json_string(s->row, "status");
+
+    item = ngx_http_waha_json_get(json, "age");
+    s->age = cJSON_IsNumber(item)
+             ? (ngx_int_t) ngx_min(item->valuedouble, NGX_MAX_INT32_VALUE)
+             : -1;
+
+    item = ngx_http_waha_json_get(json, "organization_id");
+
+    s->organization_id.data = ngx_pnalloc(pool, NGX_INT64_LEN);
+    ctx = ngx_http_waha_request_ctx(step->request);
+
+    if (s->name.data == NULL
+        || s->organization_id.data == NULL
+        || ctx == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    s->organization_id.len = ngx_sprintf(s->organization_id.data, "%L",
+                                         cJSON_IsNumber(item)
+                                         ? (int64_t) item->valuedouble : 0)
+                             - s->organization_id.data;
+
+    ctx->session = s->name;
+
+    instance = ngx_http_waha_json_string(json, "instance");
+
+    wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
+
+    s->error = ngx_http_waha_fetch_find_instance(wlcf->fetch, &instance,
+                                                 &s->instance);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_session_fetch(ngx_http_waha_step_t *step, ngx_uint_t method,
+    const char *format, ngx_str_t *body, ngx_http_waha_step_pt then)
+{
+    ngx_http_waha_fetch_request_t  request;
+
+    ngx_memzero(&request, sizeof(ngx_http_waha_fetch_request_t));
+
+    request.method = method;
+
+    if (body) {
+        request.body = *body;
+    }
+
+    return ngx_http_waha_session_fetch_request(step, &request, format, then);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_fetch_request(ngx_http_waha_step_t *step,
+    ngx_http_waha_fetch_request_t *request, const char *format,
+    ngx_http_waha_step_pt then)
+{
+    ngx_http_waha_session_t  *s;
+
+    s = step->session;
+
+    if (s->instance == NULL) {
+        return ngx_http_waha_step_end(step, s->error);
+    }
+
+    if (ngx_http_waha_session_make_path(step, format, &request->path)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_step_fetch(step, s->instance, request, then);
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_make_path(ngx_http_waha_step_t *step,
+    const char *format, ngx_str_t *path)
+{
+    path->data = ngx_pnalloc(step->request->pool,
+                             ngx_strlen(format) + step->session->name.len);
+    if (path->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    path->len = ngx_sprintf(path->data, format, &step->session->name)
+                - path->data;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_waha_session_is_accepted(ngx_http_waha_step_t *step)
+{
+    return step->fetch.status >= NGX_HTTP_OK
+           && step->fetch.status < NGX_HTTP_SPECIAL_RESPONSE;
+}
+
+
+ngx_uint_t
+ngx_http_waha_session_is_missing(ngx_http_waha_step_t *step)
+{
+    return step->fetch.status == NGX_HTTP_NOT_FOUND
+           && ngx_http_waha_session_info_is_missing(step->fetch.json);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_read_answer(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_session_info_read(step->fetch.json,
+                                           &step->session->name,
+                                           &step->session->info);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_fail(ngx_http_waha_step_t *step)
+{
+    ngx_log_t   *log;
+    ngx_str_t   *name;
+    ngx_uint_t   status;
+
+    if (ngx_http_waha_session_is_accepted(step)) {
+        return ngx_http_waha_step_end(step,
+                                      NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER);
+    }
+
+    log = step->request->connection->log;
+    name = &step->session->instance->name;
+    status = step->fetch.status;
+
+    if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "waha: WAHA refuses the API key of instance \"%V\" "
+                      "with %ui", name, status);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "waha: WAHA, instance \"%V\", answers %ui",
+                      name, status);
+    }
+
+    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_WAHA_ERROR);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_look(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt then)
+{
+    return ngx_http_waha_session_start_look(step,
+                                            ngx_http_waha_session_on_look,
+                                            then);
+}
+
+
+ngx_int_t
+ngx_http_waha_session_try_look(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt then)
+{
+    if (step->session->instance == NULL) {
+        step->session->stale = 1;
+        return then(step);
+    }
+
+    return ngx_http_waha_session_start_look(step,
+                                            ngx_http_waha_session_on_try_look,
+                                            then);
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_start_look(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then)
+{
+    ngx_http_waha_session_t        *s;
+    ngx_http_waha_fetch_request_t   request;
+
+    s = step->session;
+
+    if (s->instance == NULL) {
+        return ngx_http_waha_step_end(step, s->error);
+    }
+
+    ngx_memzero(&request, sizeof(ngx_http_waha_fetch_request_t));
+
+    request.method = NGX_HTTP_GET;
+
+    if (ngx_http_waha_session_make_path(step, "/api/sessions/%V",
+                                        &request.path)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_step_fetch_with(step, s->instance, &request, handler,
+                                         then);
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_on_look(ngx_http_waha_step_t *step)
+{
+    if (step->fetch.error) {
+        return ngx_http_waha_step_end(step, step->fetch.error);
+    }
+
+    if (ngx_http_waha_session_read_look(step) != NGX_OK) {
+        return ngx_http_waha_session_fail(step);
+    }
+
+    return ngx_http_waha_session_record(step, step->then);
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_on_try_look(ngx_http_waha_step_t *step)
+{
+    if (step->fetch.error
+        || ngx_http_waha_session_read_look(step) != NGX_OK)
+    {
+        step->session->stale = 1;
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_waha_session_record(step, step->then);
+}
+
+
+static ngx_int_t
+ngx_http_waha_session_read_look(ngx_http_waha_step_t *step)
+{
+    if (ngx_http_waha_session_is_missing(step)) {
+        ngx_http_waha_session_info_set_missing(&step->session->info);
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_session_is_accepted(step)
+           ? ngx_http_waha_session_read_answer(step) : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_waha_session_record(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt then)
+{
+    ngx_str_t                 args[5];
+    ngx_http_waha_session_t  *s;
+
+    s = step->session;
+
+    if (!ngx_http_waha_session_has_news(step)) {
+        return then(step);
+    }
+
+    args[0] = step->organization.slug;
+    args[1] = s->name;
+    args[2] = s->info.status;
+    args[3] = s->info.phone;
+    args[4] = s->info.push_name;
+
+    return ngx_http_waha_step_query_with(step,
+                                         NGX_HTTP_WAHA_RECORD_SESSION_CHECK,
+                                         args, ngx_http_waha_session_on_row,
+                                         then);
+}
+
+
+static ngx_uint_t
+ngx_http_waha_session_has_news(ngx_http_waha_step_t *step)
+{
+    ngx_str_t                 phone;
+    ngx_http_waha_session_t  *s;
+
+    s = step->session;
+
+    if (ngx_http_waha_session_is_old(step)
+        || !ngx_http_waha_string_is_equal(&s->status, &s->info.status))
+    {
+        return 1;
+    }
+
+    /* the row has the number with a "+" */
+
+    phone = ngx_http_waha_json_string(s->row, "phone");
+
+    return s->info.phone.data
+           && (phone.len != s->info.phone.len + 1
+               || ngx_memcmp(phone.data + 1, s->info.phone.data,
+                             s->info.phone.len)
+                  != 0);
+}
+
+
+ngx_uint_t
+ngx_http_waha_session_is_old(ngx_http_waha_step_t *step)
+{
+    time_t                     ttl;
+    ngx_http_waha_session_t   *s;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
+
+    s = step->session;
+    ttl = wlcf->session->status_ttl;
+
+    if (ngx_http_waha_session_info_is_passing(&s->status)) {
+        ttl = ngx_min(ttl, NGX_HTTP_WAHA_SESSION_PASSING);
+    }
+
+    return s->age < 0 || s->age > ttl;
+}
