@@ -35,7 +35,7 @@ ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c)
     pool = c->pool;
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, pool->log, 0,
-                   "waha pg connect to %s", c->host->name);
+                   "waha: pg connect to %s", c->host->name);
 
     ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_CONNECTING);
 
@@ -75,7 +75,7 @@ void
 ngx_http_waha_pg_close(ngx_http_waha_pg_connection_t *c)
 {
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, c->pool->log, 0,
-                   "waha pg close, state:%ui", c->state);
+                   "waha: pg close, state:%ui", c->state);
 
     if (c->timer.timer_set) {
         ngx_del_timer(&c->timer);

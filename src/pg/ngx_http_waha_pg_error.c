@@ -232,7 +232,7 @@ ngx_http_waha_pg_report(ngx_http_waha_pg_pool_t *pool, const PGresult *res,
         level = NGX_LOG_ERR;
     }
 
-    ngx_log_error(level, pool->log, 0, "waha database: %*s",
+    ngx_log_error(level, pool->log, 0, "waha: database: %*s",
                   reason.len, reason.data);
 }
 
@@ -251,7 +251,7 @@ ngx_http_waha_pg_report_record(ngx_http_waha_pg_pool_t *pool,
                 NGX_LOG_CRIT : NGX_LOG_WARN;
 
     ngx_log_error(level, pool->log, 0,
-                  "waha database: a record failed with SQLSTATE %s",
+                  "waha: database: a record failed with SQLSTATE %s",
                   sqlstate);
 }
 

@@ -238,7 +238,7 @@ ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c)
     statement = &c->pool->conf->statements[job->statement];
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, job->log, 0,
-                   "waha pg send %s", statement->name);
+                   "waha: pg send %s", statement->name);
 
     c->receive = ngx_http_waha_pg_answer;
 
@@ -292,7 +292,7 @@ ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c)
 
     if (c->unconfirmed) {
         ngx_log_error(NGX_LOG_ERR, c->pool->log, 0,
-                      "waha database %s: a commit was not confirmed by the "
+                      "waha: database %s: a commit was not confirmed by the "
                       "synchronous standby", c->host->name);
 
         ngx_http_waha_pg_finish(c, NGX_HTTP_WAHA_PG_DOWN);
@@ -400,7 +400,7 @@ ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
     PGresult *res)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, job->log, 0,
-                   "waha pg end:%ui %s", status,
+                   "waha: pg end:%ui %s", status,
                    ngx_http_waha_pg_sqlstate(res));
 
     job->status = status;

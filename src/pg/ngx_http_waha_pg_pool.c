@@ -288,7 +288,7 @@ ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c)
     if (!pool->serving) {
         pool->serving = 1;
         ngx_log_error(NGX_LOG_NOTICE, pool->log, 0,
-                      "waha database %s: connected", c->host->name);
+                      "waha: database %s: connected", c->host->name);
     }
 
     if (c->job) {
@@ -586,6 +586,6 @@ ngx_http_waha_pg_log_reason(ngx_http_waha_pg_connection_t *c,
 
     *last = c->reason;
 
-    ngx_log_error(level, c->pool->log, 0, "waha database %s: %*s",
+    ngx_log_error(level, c->pool->log, 0, "waha: database %s: %*s",
                   c->host->name, c->reason.len, c->reason.data);
 }
