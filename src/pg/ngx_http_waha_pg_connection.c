@@ -47,12 +47,12 @@ ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c)
     c->conn = PQconnectStartParams(pool->conf->keywords, c->host->values, 0);
 
     if (c->conn == NULL) {
-        ngx_http_waha_pg_say(&c->reason, "no memory");
+        ngx_http_waha_pg_error_set(&c->reason, "no memory");
         return NGX_ERROR;
     }
 
     if (PQstatus(c->conn) == CONNECTION_BAD) {
-        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
         return NGX_ERROR;
     }
 
@@ -215,7 +215,7 @@ static void
 ngx_http_waha_pg_connected(ngx_http_waha_pg_connection_t *c)
 {
     if (PQsetnonblocking(c->conn, 1) != 0) {
-        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
         ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return;
     }
@@ -236,8 +236,8 @@ ngx_http_waha_pg_refused(ngx_http_waha_pg_connection_t *c)
 
     message = PQerrorMessage(c->conn);
 
-    ngx_http_waha_pg_say(&c->reason, message);
-    ngx_http_waha_pg_failed(c, ngx_http_waha_pg_connect_class(message));
+    ngx_http_waha_pg_error_set(&c->reason, message);
+    ngx_http_waha_pg_failed(c, ngx_http_waha_pg_error_connect_class(message));
 }
 
 
@@ -378,7 +378,7 @@ ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c)
     }
 
     if (rc != NGX_OK || PQstatus(c->conn) == CONNECTION_BAD) {
-        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
         return NGX_ERROR;
     }
 
@@ -407,7 +407,7 @@ ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c, PGresult *res)
 
     case PGRES_FATAL_ERROR:
 
-        if (!ngx_http_waha_pg_is_error(c->result)) {
+        if (!ngx_http_waha_pg_error_is_in(c->result)) {
             PQclear(c->result);
             c->result = res;
             return NGX_AGAIN;
@@ -431,11 +431,11 @@ ngx_http_waha_pg_gone(ngx_http_waha_pg_connection_t *c)
 {
     if (!c->doomed) {
 
-        if (ngx_http_waha_pg_is_error(c->result)) {
-            ngx_http_waha_pg_say_result(&c->reason, c->result, NULL);
+        if (ngx_http_waha_pg_error_is_in(c->result)) {
+            ngx_http_waha_pg_error_set_result(&c->reason, c->result, NULL);
 
         } else {
-            ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+            ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
         }
     }
 
@@ -466,7 +466,7 @@ ngx_http_waha_pg_notice(void *data, const PGresult *res)
     if (severity && ngx_strcmp(severity, "FATAL") == 0) {
         /* the farewell of an idle backend */
         c->doomed = 1;
-        ngx_http_waha_pg_say_result(&c->reason, res, NULL);
+        ngx_http_waha_pg_error_set_result(&c->reason, res, NULL);
     }
 }
 
@@ -483,7 +483,7 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
     fd = PQsocket(c->conn);
 
     if (fd == -1) {
-        ngx_http_waha_pg_say(&c->reason, "libpq has no socket");
+        ngx_http_waha_pg_error_set(&c->reason, "libpq has no socket");
         return NGX_ERROR;
     }
 
@@ -497,7 +497,8 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
     if (nc == NULL) {
         nc = ngx_get_connection(fd, c->pool->log);
         if (nc == NULL) {
-            ngx_http_waha_pg_say(&c->reason, "no free connection in nginx");
+            ngx_http_waha_pg_error_set(&c->reason,
+                                       "no free connection in nginx");
             return NGX_ERROR;
         }
 
@@ -515,7 +516,7 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
     ev = (event == NGX_READ_EVENT) ? nc->read : nc->write;
 
     if (ngx_add_event(ev, event, NGX_LEVEL_EVENT) != NGX_OK) {
-        ngx_http_waha_pg_say(&c->reason, "nginx cannot watch the socket");
+        ngx_http_waha_pg_error_set(&c->reason, "nginx cannot watch the socket");
         return NGX_ERROR;
     }
 

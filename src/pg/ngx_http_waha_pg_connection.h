@@ -8,7 +8,7 @@
 #define _NGX_HTTP_WAHA_PG_CONNECTION_H_INCLUDED_
 
 
-#include <ngx_http_waha_pg.h>
+#include <ngx_http_waha_pg_error.h>
 
 
 /*
@@ -25,23 +25,8 @@
 #define NGX_HTTP_WAHA_PG_DRAINING    6
 #define NGX_HTTP_WAHA_PG_STATES      7
 
-#define NGX_HTTP_WAHA_PG_REASON      1024
-#define NGX_HTTP_WAHA_PG_REPORTS     16
-
 
 typedef struct ngx_http_waha_pg_connection_s  ngx_http_waha_pg_connection_t;
-
-
-typedef struct {
-    size_t                            len;
-    u_char                            data[NGX_HTTP_WAHA_PG_REASON];
-} ngx_http_waha_pg_reason_t;
-
-
-typedef struct {
-    char                              sqlstate[6];
-    time_t                            time;
-} ngx_http_waha_pg_report_t;
 
 
 struct ngx_http_waha_pg_connection_s {
@@ -199,22 +184,6 @@ void ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c);
 void ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
     PGresult *res);
 
-
-/* error: SQLSTATEs and words */
-
-void ngx_http_waha_pg_say(ngx_http_waha_pg_reason_t *reason,
-    const char *text);
-void ngx_http_waha_pg_say_result(ngx_http_waha_pg_reason_t *reason,
-    const PGresult *res, const char *hint);
-ngx_uint_t ngx_http_waha_pg_is_error(const PGresult *res);
-const char *ngx_http_waha_pg_sqlstate(const PGresult *res);
-
-/* The class of a failed attempt, from libpq's words. */
-ngx_uint_t ngx_http_waha_pg_connect_class(const char *message);
-
-/* Logs the error of a statement, once in a while for each SQLSTATE. */
-void ngx_http_waha_pg_report(ngx_http_waha_pg_pool_t *pool,
-    const PGresult *res, ngx_uint_t class);
 
 
 #endif /* _NGX_HTTP_WAHA_PG_CONNECTION_H_INCLUDED_ */

@@ -6,26 +6,33 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http_waha_pg_error.h>
 #include <ngx_http_waha_pg_connection.h>
 
+
+/* seconds */
 
 #define NGX_HTTP_WAHA_PG_REPORT_INTERVAL  10
 
 
 typedef struct {
-    /* as many characters of the SQLSTATE as matter */
+    /* the first characters of the SQLSTATE, or all */
     const char                       *prefix;
     ngx_uint_t                        class;
 } ngx_http_waha_pg_class_t;
 
 
-static u_char *ngx_http_waha_pg_field(u_char *p, u_char *last,
-    const PGresult *res, int field, const char *title);
-static ngx_uint_t ngx_http_waha_pg_reported(ngx_http_waha_pg_pool_t *pool,
+typedef struct {
+    int                               code;
+    const char                       *title;
+} ngx_http_waha_pg_field_t;
+
+
+static ngx_int_t ngx_http_waha_pg_error_note(ngx_http_waha_pg_pool_t *pool,
     const char *sqlstate);
 
 
-/* the first that matches counts; what is not here means down */
+/* the first prefix that matches counts; without any the class is "down" */
 
 static ngx_http_waha_pg_class_t  ngx_http_waha_pg_classes[] = {
 
@@ -53,6 +60,17 @@ static ngx_http_waha_pg_class_t  ngx_http_waha_pg_classes[] = {
 };
 
 
+/* names of objects, never values */
+
+static ngx_http_waha_pg_field_t  ngx_http_waha_pg_fields[] = {
+    { PG_DIAG_SCHEMA_NAME, "schema" },
+    { PG_DIAG_TABLE_NAME, "table" },
+    { PG_DIAG_COLUMN_NAME, "column" },
+    { PG_DIAG_CONSTRAINT_NAME, "constraint" },
+    { 0, NULL }
+};
+
+
 ngx_uint_t
 ngx_http_waha_pg_class(const char *sqlstate)
 {
@@ -71,12 +89,13 @@ ngx_http_waha_pg_class(const char *sqlstate)
 
 
 /*
- * a connection that could not be made has words only, with verbose errors
- * "...FATAL:  28P01: password authentication failed..." whatever the language
+ * there is no PGresult for a connection that failed, only a message; with
+ * verbose errors the SQLSTATE stands in it, whatever the server's language:
+ * "...FATAL:  28P01: password authentication failed..."
  */
 
 ngx_uint_t
-ngx_http_waha_pg_connect_class(const char *message)
+ngx_http_waha_pg_error_connect_class(const char *message)
 {
     char         sqlstate[6];
     size_t       n;
@@ -97,17 +116,17 @@ ngx_http_waha_pg_connect_class(const char *message)
 }
 
 
-/* PQresultStatus() takes what is missing for an error */
+/* PQresultStatus() of NULL is an error too */
 
 ngx_uint_t
-ngx_http_waha_pg_is_error(const PGresult *res)
+ngx_http_waha_pg_error_is_in(const PGresult *res)
 {
     return res && PQresultStatus(res) == PGRES_FATAL_ERROR;
 }
 
 
 const char *
-ngx_http_waha_pg_sqlstate(const PGresult *res)
+ngx_http_waha_pg_error_sqlstate(const PGresult *res)
 {
     const char  *sqlstate;
 
@@ -117,10 +136,9 @@ ngx_http_waha_pg_sqlstate(const PGresult *res)
 }
 
 
-/* the first line, fit for the log whoever wrote it */
-
 void
-ngx_http_waha_pg_say(ngx_http_waha_pg_reason_t *reason, const char *text)
+ngx_http_waha_pg_error_set(ngx_http_waha_pg_reason_t *reason,
+    const char *text)
 {
     u_char  *p, *last;
 
@@ -141,21 +159,22 @@ ngx_http_waha_pg_say(ngx_http_waha_pg_reason_t *reason, const char *text)
 }
 
 
-/* the detail and the context of an error may hold values: never told */
+/* the detail and the context of an error may hold values: not logged */
 
 void
-ngx_http_waha_pg_say_result(ngx_http_waha_pg_reason_t *reason,
+ngx_http_waha_pg_error_set_result(ngx_http_waha_pg_reason_t *reason,
     const PGresult *res, const char *hint)
 {
-    u_char      *p, *last;
-    u_char       text[NGX_HTTP_WAHA_PG_REASON];
-    const char  *sqlstate, *message;
+    u_char                    *p, *last;
+    u_char                     text[NGX_HTTP_WAHA_PG_REASON];
+    const char                *sqlstate, *message, *value;
+    ngx_http_waha_pg_field_t  *field;
 
-    sqlstate = ngx_http_waha_pg_sqlstate(res);
+    sqlstate = ngx_http_waha_pg_error_sqlstate(res);
     message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
     if (message == NULL) {
-        ngx_http_waha_pg_say(reason, PQresultErrorMessage(res));
+        ngx_http_waha_pg_error_set(reason, PQresultErrorMessage(res));
         return;
     }
 
@@ -164,11 +183,13 @@ ngx_http_waha_pg_say_result(ngx_http_waha_pg_reason_t *reason,
 
     p = ngx_slprintf(p, last, "%s: %s", sqlstate, message);
 
-    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_SCHEMA_NAME, "schema");
-    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_TABLE_NAME, "table");
-    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_COLUMN_NAME, "column");
-    p = ngx_http_waha_pg_field(p, last, res, PG_DIAG_CONSTRAINT_NAME,
-                               "constraint");
+    for (field = ngx_http_waha_pg_fields; field->title; field++) {
+        value = PQresultErrorField(res, field->code);
+
+        if (value) {
+            p = ngx_slprintf(p, last, ", %s \"%s\"", field->title, value);
+        }
+    }
 
     if (hint) {
         p = ngx_slprintf(p, last, "; %s", hint);
@@ -176,47 +197,31 @@ ngx_http_waha_pg_say_result(ngx_http_waha_pg_reason_t *reason,
 
     *p = '\0';
 
-    ngx_http_waha_pg_say(reason, (char *) text);
-}
-
-
-static u_char *
-ngx_http_waha_pg_field(u_char *p, u_char *last, const PGresult *res,
-    int field, const char *title)
-{
-    const char  *value;
-
-    value = PQresultErrorField(res, field);
-
-    if (value == NULL) {
-        return p;
-    }
-
-    return ngx_slprintf(p, last, ", %s \"%s\"", title, value);
+    ngx_http_waha_pg_error_set(reason, (char *) text);
 }
 
 
 void
-ngx_http_waha_pg_report(ngx_http_waha_pg_pool_t *pool, const PGresult *res,
-    ngx_uint_t class)
+ngx_http_waha_pg_error_report(ngx_http_waha_pg_pool_t *pool,
+    const PGresult *res, ngx_uint_t class)
 {
     ngx_uint_t                  level;
     const char                 *sqlstate;
     ngx_http_waha_pg_reason_t   reason;
 
-    sqlstate = ngx_http_waha_pg_sqlstate(res);
+    sqlstate = ngx_http_waha_pg_error_sqlstate(res);
 
     if (class == NGX_HTTP_WAHA_PG_DATA) {
-        /* its words may hold values */
+        /* the message may hold values */
         ngx_http_waha_pg_report_record(pool, sqlstate);
         return;
     }
 
-    if (ngx_http_waha_pg_reported(pool, sqlstate)) {
+    if (ngx_http_waha_pg_error_note(pool, sqlstate) != NGX_OK) {
         return;
     }
 
-    ngx_http_waha_pg_say_result(&reason, res, NULL);
+    ngx_http_waha_pg_error_set_result(&reason, res, NULL);
 
     switch (class) {
 
@@ -243,7 +248,7 @@ ngx_http_waha_pg_report_record(ngx_http_waha_pg_pool_t *pool,
 {
     ngx_uint_t  level;
 
-    if (ngx_http_waha_pg_reported(pool, sqlstate)) {
+    if (ngx_http_waha_pg_error_note(pool, sqlstate) != NGX_OK) {
         return;
     }
 
@@ -256,38 +261,45 @@ ngx_http_waha_pg_report_record(ngx_http_waha_pg_pool_t *pool,
 }
 
 
-static ngx_uint_t
-ngx_http_waha_pg_reported(ngx_http_waha_pg_pool_t *pool,
+/*
+ * notes that an error is logged now; NGX_DECLINED: one with this SQLSTATE
+ * was logged a short while ago
+ */
+
+static ngx_int_t
+ngx_http_waha_pg_error_note(ngx_http_waha_pg_pool_t *pool,
     const char *sqlstate)
 {
     time_t                      now;
-    ngx_uint_t                  i, oldest;
-    ngx_http_waha_pg_report_t  *report;
+    ngx_uint_t                  i, n;
+    ngx_http_waha_pg_report_t  *reports;
 
     now = ngx_time();
-    oldest = 0;
-    report = pool->reports;
+    n = 0;
+    reports = pool->reports;
 
     for (i = 0; i < NGX_HTTP_WAHA_PG_REPORTS; i++) {
 
-        if (ngx_strcmp(report[i].sqlstate, sqlstate) == 0) {
+        if (ngx_strcmp(reports[i].sqlstate, sqlstate) == 0) {
 
-            if (now - report[i].time < NGX_HTTP_WAHA_PG_REPORT_INTERVAL) {
-                return 1;
+            if (now - reports[i].time < NGX_HTTP_WAHA_PG_REPORT_INTERVAL) {
+                return NGX_DECLINED;
             }
 
-            oldest = i;
+            n = i;
             break;
         }
 
-        if (report[i].time < report[oldest].time) {
-            oldest = i;
+        /* the oldest gives way */
+
+        if (reports[i].time < reports[n].time) {
+            n = i;
         }
     }
 
-    (void) ngx_cpystrn((u_char *) report[oldest].sqlstate,
-                       (u_char *) sqlstate, 6);
-    report[oldest].time = now;
+    (void) ngx_cpystrn((u_char *) reports[n].sqlstate, (u_char *) sqlstate,
+                       6);
+    reports[n].time = now;
 
-    return 0;
+    return NGX_OK;
 }

@@ -247,7 +247,7 @@ ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c)
         == 0
         || ngx_http_waha_pg_flush(c) != NGX_OK)
     {
-        ngx_http_waha_pg_say(&c->reason, PQerrorMessage(c->conn));
+        ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
         ngx_http_waha_pg_lost(c);
     }
 }
@@ -267,7 +267,7 @@ ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c, PGresult *res)
     /* an open transaction would be one that is not committed */
 
     if (rc == NGX_ERROR || PQtransactionStatus(c->conn) != PQTRANS_IDLE) {
-        ngx_http_waha_pg_say(&c->reason, "unexpected answer");
+        ngx_http_waha_pg_error_set(&c->reason, "unexpected answer");
         ngx_http_waha_pg_lost(c);
         return NGX_DONE;
     }
@@ -286,7 +286,7 @@ ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c)
         return NGX_DONE;
     }
 
-    if (ngx_http_waha_pg_is_error(c->result)) {
+    if (ngx_http_waha_pg_error_is_in(c->result)) {
         return ngx_http_waha_pg_error(c);
     }
 
@@ -320,18 +320,18 @@ ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
         return ngx_http_waha_pg_prepare(c, 1);
     }
 
-    sqlstate = ngx_http_waha_pg_sqlstate(c->result);
+    sqlstate = ngx_http_waha_pg_error_sqlstate(c->result);
     class = ngx_http_waha_pg_class(sqlstate);
 
     if (ngx_strcmp(sqlstate, "25006") == 0) {
         /* the server became a standby, or was made read-only */
-        ngx_http_waha_pg_say_result(&c->reason, c->result, NULL);
+        ngx_http_waha_pg_error_set_result(&c->reason, c->result, NULL);
         ngx_http_waha_pg_lost(c);
         return NGX_DONE;
     }
 
     if (ngx_http_waha_pg_telling(class, sqlstate)) {
-        ngx_http_waha_pg_report(c->pool, c->result, class);
+        ngx_http_waha_pg_error_report(c->pool, c->result, class);
     }
 
     ngx_http_waha_pg_finish(c, class);
@@ -358,7 +358,7 @@ ngx_http_waha_pg_stale(const PGresult *res)
 {
     const char  *sqlstate, *function;
 
-    sqlstate = ngx_http_waha_pg_sqlstate(res);
+    sqlstate = ngx_http_waha_pg_error_sqlstate(res);
 
     if (ngx_strcmp(sqlstate, "26000") == 0) {
         return 1;
@@ -401,13 +401,13 @@ ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
 {
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, job->log, 0,
                    "waha: pg end:%ui %s", status,
-                   ngx_http_waha_pg_sqlstate(res));
+                   ngx_http_waha_pg_error_sqlstate(res));
 
     job->status = status;
     job->result = res;
 
     (void) ngx_cpystrn((u_char *) job->sqlstate,
-                       (u_char *) ngx_http_waha_pg_sqlstate(res),
+                       (u_char *) ngx_http_waha_pg_error_sqlstate(res),
                        sizeof(job->sqlstate));
 
     if (job->sent) {

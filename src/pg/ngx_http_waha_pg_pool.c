@@ -465,12 +465,12 @@ ngx_http_waha_pg_timeout(ngx_http_waha_pg_connection_t *c)
         break;
 
     case NGX_HTTP_WAHA_PG_DRAINING:
-        ngx_http_waha_pg_say(&c->reason, "a statement was given up");
+        ngx_http_waha_pg_error_set(&c->reason, "a statement was given up");
         ngx_http_waha_pg_lost(c);
         break;
 
     default:
-        ngx_http_waha_pg_say(&c->reason, c->again ?
+        ngx_http_waha_pg_error_set(&c->reason, c->again ?
                                  "no answer to a prepare in time"
                                  : "no answer to the connect in time");
         ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
@@ -490,7 +490,7 @@ ngx_http_waha_pg_drain(ngx_http_waha_pg_connection_t *c)
 
     pool = c->pool;
 
-    ngx_http_waha_pg_say(&c->reason, "no answer to a statement in time");
+    ngx_http_waha_pg_error_set(&c->reason, "no answer to a statement in time");
     ngx_http_waha_pg_log_reason(c, NGX_LOG_ERR);
 
     ngx_http_waha_pg_give_up(c, NGX_HTTP_WAHA_PG_DOWN);

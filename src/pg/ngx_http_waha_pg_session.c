@@ -111,7 +111,7 @@ ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
     ngx_uint_t   i;
     const char  *value[NGX_HTTP_WAHA_PG_FACTS];
 
-    if (ngx_http_waha_pg_is_error(c->result)) {
+    if (ngx_http_waha_pg_error_is_in(c->result)) {
         return ngx_http_waha_pg_unfit_result(c);
     }
 
@@ -248,7 +248,7 @@ ngx_http_waha_pg_contract(ngx_http_waha_pg_connection_t *c, PGresult *res)
 static ngx_int_t
 ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c)
 {
-    if (ngx_http_waha_pg_is_error(c->result)) {
+    if (ngx_http_waha_pg_error_is_in(c->result)) {
         return ngx_http_waha_pg_unfit_result(c);
     }
 
@@ -407,7 +407,7 @@ static ngx_int_t
 ngx_http_waha_pg_unfit(ngx_http_waha_pg_connection_t *c, ngx_uint_t class,
     const char *text)
 {
-    ngx_http_waha_pg_say(&c->reason, text);
+    ngx_http_waha_pg_error_set(&c->reason, text);
     ngx_http_waha_pg_failed(c, class);
 
     return NGX_DONE;
@@ -419,9 +419,9 @@ ngx_http_waha_pg_unfit_result(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t  class;
 
-    class = ngx_http_waha_pg_class(ngx_http_waha_pg_sqlstate(c->result));
+    class = ngx_http_waha_pg_class(ngx_http_waha_pg_error_sqlstate(c->result));
 
-    ngx_http_waha_pg_say_result(&c->reason, c->result,
+    ngx_http_waha_pg_error_set_result(&c->reason, c->result,
                                 class == NGX_HTTP_WAHA_PG_SETUP ?
                                     c->pool->conf->hint : NULL);
     ngx_http_waha_pg_failed(c, class);
