@@ -11,24 +11,33 @@
 #include <ngx_http_waha_pg_connection.h>
 
 
-static void ngx_http_waha_pg_event(ngx_event_t *ev);
-static void ngx_http_waha_pg_timer_handler(ngx_event_t *ev);
-static void ngx_http_waha_pg_poll(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_connected(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_refused(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_exchange(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_results(ngx_http_waha_pg_connection_t *c);
-static ngx_int_t ngx_http_waha_pg_consume(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_gone(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_notice(void *data, const PGresult *res);
-static ngx_int_t ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c,
-    ngx_int_t event);
-static void ngx_http_waha_pg_unwatch(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_release(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_event_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_connection_timer_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_connection_poll(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_connect_done(
+    ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_refused(
+    ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_exchange(
+    ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_read_results(
+    ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_connection_read_input(
+    ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_on_closed(
+    ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_on_notice(void *data,
+    const PGresult *res);
+static ngx_int_t ngx_http_waha_pg_connection_watch(
+    ngx_http_waha_pg_connection_t *c, ngx_int_t event);
+static void ngx_http_waha_pg_connection_unwatch(
+    ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_release(
+    ngx_http_waha_pg_connection_t *c);
 
 
 ngx_int_t
-ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c)
 {
     ngx_http_waha_pg_pool_t  *pool;
 
@@ -37,7 +46,7 @@ ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c)
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, pool->log, 0,
                    "waha: pg connect to %s", c->host->name);
 
-    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_CONNECTING);
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_CONNECTING);
 
     c->reason.len = 0;
     c->doomed = 0;
@@ -59,20 +68,21 @@ ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c)
     /* shows the SQLSTATE of a connection that is refused */
     (void) PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
 
-    (void) PQsetNoticeReceiver(c->conn, ngx_http_waha_pg_notice, c);
+    (void) PQsetNoticeReceiver(c->conn,
+                               ngx_http_waha_pg_connection_on_notice, c);
 
-    if (ngx_http_waha_pg_watch(c, NGX_WRITE_EVENT) != NGX_OK) {
+    if (ngx_http_waha_pg_connection_watch(c, NGX_WRITE_EVENT) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_http_waha_pg_timer(c, pool->conf->connect_timeout, 1);
+    ngx_http_waha_pg_connection_set_timer(c, pool->conf->connect_timeout, 1);
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_waha_pg_close(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_close(ngx_http_waha_pg_connection_t *c)
 {
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, c->pool->log, 0,
                    "waha: pg close, state:%ui", c->state);
@@ -81,8 +91,8 @@ ngx_http_waha_pg_close(ngx_http_waha_pg_connection_t *c)
         ngx_del_timer(&c->timer);
     }
 
-    ngx_http_waha_pg_unwatch(c);
-    ngx_http_waha_pg_release(c);
+    ngx_http_waha_pg_connection_unwatch(c);
+    ngx_http_waha_pg_connection_release(c);
 
     PQclear(c->result);
     c->result = NULL;
@@ -93,12 +103,13 @@ ngx_http_waha_pg_close(ngx_http_waha_pg_connection_t *c)
     /* what libpq leaves here nginx would take for its own */
     ERR_clear_error();
 
-    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_CLOSED);
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_CLOSED);
 }
 
 
 void
-ngx_http_waha_pg_state(ngx_http_waha_pg_connection_t *c, ngx_uint_t state)
+ngx_http_waha_pg_connection_set_state(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t state)
 {
     ngx_http_waha_pg_pool_t  *pool;
 
@@ -126,10 +137,10 @@ ngx_http_waha_pg_state(ngx_http_waha_pg_connection_t *c, ngx_uint_t state)
 
 
 void
-ngx_http_waha_pg_timer(ngx_http_waha_pg_connection_t *c, ngx_msec_t timeout,
-    ngx_uint_t cancelable)
+ngx_http_waha_pg_connection_set_timer(ngx_http_waha_pg_connection_t *c,
+    ngx_msec_t timeout, ngx_uint_t cancelable)
 {
-    c->timer.handler = ngx_http_waha_pg_timer_handler;
+    c->timer.handler = ngx_http_waha_pg_connection_timer_handler;
     c->timer.data = c;
     c->timer.log = c->pool->log;
     c->timer.cancelable = cancelable;
@@ -139,14 +150,14 @@ ngx_http_waha_pg_timer(ngx_http_waha_pg_connection_t *c, ngx_msec_t timeout,
 
 
 static void
-ngx_http_waha_pg_timer_handler(ngx_event_t *ev)
+ngx_http_waha_pg_connection_timer_handler(ngx_event_t *ev)
 {
-    ngx_http_waha_pg_timeout(ev->data);
+    ngx_http_waha_pg_pool_timeout(ev->data);
 }
 
 
 static void
-ngx_http_waha_pg_event(ngx_event_t *ev)
+ngx_http_waha_pg_connection_event_handler(ngx_event_t *ev)
 {
     ngx_connection_t               *nc;
     ngx_http_waha_pg_connection_t  *c;
@@ -155,16 +166,16 @@ ngx_http_waha_pg_event(ngx_event_t *ev)
     c = nc->data;
 
     if (nc->close) {
-        ngx_http_waha_pg_closing(c);
+        ngx_http_waha_pg_pool_closing(c);
         return;
     }
 
     if (c->state == NGX_HTTP_WAHA_PG_CONNECTING) {
-        ngx_http_waha_pg_poll(c);
+        ngx_http_waha_pg_connection_poll(c);
         return;
     }
 
-    ngx_http_waha_pg_exchange(c);
+    ngx_http_waha_pg_connection_exchange(c);
 }
 
 
@@ -175,12 +186,12 @@ ngx_http_waha_pg_event(ngx_event_t *ev)
  */
 
 static void
-ngx_http_waha_pg_poll(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_poll(ngx_http_waha_pg_connection_t *c)
 {
     ngx_int_t                  event;
     PostgresPollingStatusType  status;
 
-    ngx_http_waha_pg_unwatch(c);
+    ngx_http_waha_pg_connection_unwatch(c);
 
     status = PQconnectPoll(c->conn);
 
@@ -197,78 +208,79 @@ ngx_http_waha_pg_poll(ngx_http_waha_pg_connection_t *c)
         break;
 
     case PGRES_POLLING_OK:
-        ngx_http_waha_pg_connected(c);
+        ngx_http_waha_pg_connection_connect_done(c);
         return;
 
     default:
-        ngx_http_waha_pg_refused(c);
+        ngx_http_waha_pg_connection_refused(c);
         return;
     }
 
-    if (ngx_http_waha_pg_watch(c, event) != NGX_OK) {
-        ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+    if (ngx_http_waha_pg_connection_watch(c, event) != NGX_OK) {
+        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 }
 
 
 static void
-ngx_http_waha_pg_connected(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_connect_done(ngx_http_waha_pg_connection_t *c)
 {
     if (PQsetnonblocking(c->conn, 1) != 0) {
         ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
-        ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return;
     }
 
-    if (ngx_http_waha_pg_watch(c, NGX_READ_EVENT) != NGX_OK) {
-        ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+    if (ngx_http_waha_pg_connection_watch(c, NGX_READ_EVENT) != NGX_OK) {
+        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return;
     }
 
-    ngx_http_waha_pg_check(c);
+    ngx_http_waha_pg_login_check(c);
 }
 
 
 static void
-ngx_http_waha_pg_refused(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_refused(ngx_http_waha_pg_connection_t *c)
 {
     const char  *message;
 
     message = PQerrorMessage(c->conn);
 
     ngx_http_waha_pg_error_set(&c->reason, message);
-    ngx_http_waha_pg_failed(c, ngx_http_waha_pg_error_connect_class(message));
+    ngx_http_waha_pg_pool_failed(c,
+                              ngx_http_waha_pg_error_connect_class(message));
 }
 
 
 /* flushing may read, so that results are looked for after it in any case */
 
 static void
-ngx_http_waha_pg_exchange(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_exchange(ngx_http_waha_pg_connection_t *c)
 {
     if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
-        if (ngx_http_waha_pg_alive(c) != NGX_OK) {
-            ngx_http_waha_pg_lost(c);
+        if (ngx_http_waha_pg_connection_check_idle(c) != NGX_OK) {
+            ngx_http_waha_pg_pool_lost(c);
         }
 
         return;
     }
 
     /* a socket that is gone is told by the results */
-    (void) ngx_http_waha_pg_flush(c);
-    (void) ngx_http_waha_pg_consume(c);
+    (void) ngx_http_waha_pg_connection_flush(c);
+    (void) ngx_http_waha_pg_connection_read_input(c);
 
-    ngx_http_waha_pg_results(c);
+    ngx_http_waha_pg_connection_read_results(c);
 
     if (c->state >= NGX_HTTP_WAHA_PG_IDLE) {
         /* before the end of a job is told, which is posted */
-        ngx_http_waha_pg_notified(c);
+        ngx_http_waha_pg_connection_read_notifications(c);
     }
 }
 
 
 static void
-ngx_http_waha_pg_results(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_read_results(ngx_http_waha_pg_connection_t *c)
 {
     PGresult    *res;
     ngx_uint_t   nulls;
@@ -284,7 +296,7 @@ ngx_http_waha_pg_results(ngx_http_waha_pg_connection_t *c)
 
         } else if (PQstatus(c->conn) == CONNECTION_BAD || ++nulls == 3) {
             /* nothing comes any more, though something should */
-            ngx_http_waha_pg_gone(c);
+            ngx_http_waha_pg_connection_on_closed(c);
             return;
         }
 
@@ -296,7 +308,7 @@ ngx_http_waha_pg_results(ngx_http_waha_pg_connection_t *c)
 
 
 static ngx_int_t
-ngx_http_waha_pg_consume(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_read_input(ngx_http_waha_pg_connection_t *c)
 {
     SSL  *ssl;
 
@@ -316,7 +328,7 @@ ngx_http_waha_pg_consume(ngx_http_waha_pg_connection_t *c)
 
 
 ngx_int_t
-ngx_http_waha_pg_flush(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_flush(ngx_http_waha_pg_connection_t *c)
 {
     int           rc;
     ngx_event_t  *wev;
@@ -342,7 +354,7 @@ ngx_http_waha_pg_flush(ngx_http_waha_pg_connection_t *c)
 
 
 void
-ngx_http_waha_pg_notified(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_read_notifications(ngx_http_waha_pg_connection_t *c)
 {
     PGnotify                 *notify;
     ngx_http_waha_pg_conf_t  *conf;
@@ -362,16 +374,16 @@ ngx_http_waha_pg_notified(ngx_http_waha_pg_connection_t *c)
 
 
 ngx_int_t
-ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_check_idle(ngx_http_waha_pg_connection_t *c)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_waha_pg_consume(c);
+    rc = ngx_http_waha_pg_connection_read_input(c);
 
     /* makes libpq parse what an idle server has to say */
     (void) PQisBusy(c->conn);
 
-    ngx_http_waha_pg_notified(c);
+    ngx_http_waha_pg_connection_read_notifications(c);
 
     if (c->doomed) {
         return NGX_ERROR;
@@ -387,7 +399,8 @@ ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c)
 
 
 ngx_int_t
-ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c, PGresult *res)
+ngx_http_waha_pg_connection_collect(ngx_http_waha_pg_connection_t *c,
+    PGresult *res)
 {
     if (res == NULL) {
         return c->result ? NGX_OK : NGX_ERROR;
@@ -427,7 +440,7 @@ ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c, PGresult *res)
 
 
 static void
-ngx_http_waha_pg_gone(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_on_closed(ngx_http_waha_pg_connection_t *c)
 {
     if (!c->doomed) {
 
@@ -440,16 +453,16 @@ ngx_http_waha_pg_gone(ngx_http_waha_pg_connection_t *c)
     }
 
     if (c->state >= NGX_HTTP_WAHA_PG_IDLE) {
-        ngx_http_waha_pg_lost(c);
+        ngx_http_waha_pg_pool_lost(c);
         return;
     }
 
-    ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+    ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
 }
 
 
 static void
-ngx_http_waha_pg_notice(void *data, const PGresult *res)
+ngx_http_waha_pg_connection_on_notice(void *data, const PGresult *res)
 {
     ngx_http_waha_pg_connection_t *c = data;
 
@@ -474,7 +487,8 @@ ngx_http_waha_pg_notice(void *data, const PGresult *res)
 /* level-triggered: PQconsumeInput() does not drain the socket */
 
 static ngx_int_t
-ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
+ngx_http_waha_pg_connection_watch(ngx_http_waha_pg_connection_t *c,
+    ngx_int_t event)
 {
     int                fd;
     ngx_event_t       *ev;
@@ -490,7 +504,7 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
     nc = c->connection;
 
     if (nc && nc->fd != fd) {
-        ngx_http_waha_pg_release(c);
+        ngx_http_waha_pg_connection_release(c);
         nc = NULL;
     }
 
@@ -507,8 +521,8 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
         nc->data = c;
         nc->read->log = c->pool->log;
         nc->write->log = c->pool->log;
-        nc->read->handler = ngx_http_waha_pg_event;
-        nc->write->handler = ngx_http_waha_pg_event;
+        nc->read->handler = ngx_http_waha_pg_connection_event_handler;
+        nc->write->handler = ngx_http_waha_pg_connection_event_handler;
 
         c->connection = nc;
     }
@@ -525,7 +539,7 @@ ngx_http_waha_pg_watch(ngx_http_waha_pg_connection_t *c, ngx_int_t event)
 
 
 static void
-ngx_http_waha_pg_unwatch(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_unwatch(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t         flags;
     ngx_connection_t  *nc;
@@ -551,7 +565,7 @@ ngx_http_waha_pg_unwatch(ngx_http_waha_pg_connection_t *c)
 
 
 static void
-ngx_http_waha_pg_release(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_release(ngx_http_waha_pg_connection_t *c)
 {
     if (c->connection == NULL) {
         return;

@@ -103,85 +103,87 @@ struct ngx_http_waha_pg_pool_s {
 /* connection: the socket */
 
 /* Starts to connect to c->host; NGX_ERROR: not even that, see c->reason. */
-ngx_int_t ngx_http_waha_pg_open(ngx_http_waha_pg_connection_t *c);
+ngx_int_t ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c);
 
 /* The only place that closes; leaves the job alone. */
-void ngx_http_waha_pg_close(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_connection_close(ngx_http_waha_pg_connection_t *c);
 
-void ngx_http_waha_pg_state(ngx_http_waha_pg_connection_t *c,
+void ngx_http_waha_pg_connection_set_state(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t state);
-void ngx_http_waha_pg_timer(ngx_http_waha_pg_connection_t *c,
+void ngx_http_waha_pg_connection_set_timer(ngx_http_waha_pg_connection_t *c,
     ngx_msec_t timeout, ngx_uint_t cancelable);
 
 /* Sends what libpq has buffered, as far as the socket takes it. */
-ngx_int_t ngx_http_waha_pg_flush(ngx_http_waha_pg_connection_t *c);
+ngx_int_t ngx_http_waha_pg_connection_flush(ngx_http_waha_pg_connection_t *c);
 
 /* Tells whom it concerns of what was notified. */
-void ngx_http_waha_pg_notified(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_connection_read_notifications(
+    ngx_http_waha_pg_connection_t *c);
 
 /* NGX_ERROR when an idle connection is found to be dead or about to end. */
-ngx_int_t ngx_http_waha_pg_alive(ngx_http_waha_pg_connection_t *c);
+ngx_int_t ngx_http_waha_pg_connection_check_idle(
+    ngx_http_waha_pg_connection_t *c);
 
 /*
  * Keeps in c->result the first error, else the first result.  NGX_AGAIN:
  * more to come, NGX_OK: that was all, NGX_ERROR: not what a statement of
  * ours can give.
  */
-ngx_int_t ngx_http_waha_pg_collect(ngx_http_waha_pg_connection_t *c,
+ngx_int_t ngx_http_waha_pg_connection_collect(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
 
 
-/* session: what a new connection goes through */
+/* login: what a new connection goes through */
 
 /* Asks whether server and role are fit, then prepares the statements. */
-void ngx_http_waha_pg_check(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_login_check(ngx_http_waha_pg_connection_t *c);
 
 /*
  * Prepares the statements, after forgetting those of before if again.
  * To be returned from c->receive.
  */
-ngx_int_t ngx_http_waha_pg_prepare(ngx_http_waha_pg_connection_t *c,
+ngx_int_t ngx_http_waha_pg_login_prepare(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t again);
 
 
 /* pool: what becomes of a connection */
 
 /* Opens as many connections as are missing, unless it is to wait. */
-void ngx_http_waha_pg_fill(ngx_http_waha_pg_pool_t *pool);
+void ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool);
 
 /* The connection has nothing to do: it waits, or is not needed. */
-void ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_pool_rest(ngx_http_waha_pg_connection_t *c);
 
 /* A job is over: a worker that quits closes what no other can need. */
-void ngx_http_waha_pg_trim(ngx_http_waha_pg_pool_t *pool);
+void ngx_http_waha_pg_pool_trim(ngx_http_waha_pg_pool_t *pool);
 
-void ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_pool_ready(ngx_http_waha_pg_connection_t *c);
 
 /*
  * An attempt has failed, for c->reason; tries the next host.  When it was to
  * prepare again, no attempt but a connection that served is lost.
  */
-void ngx_http_waha_pg_failed(ngx_http_waha_pg_connection_t *c,
+void ngx_http_waha_pg_pool_failed(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t class);
 
 /* A connection that was ready is lost, for c->reason. */
-void ngx_http_waha_pg_lost(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_pool_lost(ngx_http_waha_pg_connection_t *c);
 
-void ngx_http_waha_pg_timeout(ngx_http_waha_pg_connection_t *c);
-void ngx_http_waha_pg_closing(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_pool_timeout(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_pool_closing(ngx_http_waha_pg_connection_t *c);
 
 
 /* job: queue, sending, answers */
 
-void ngx_http_waha_pg_dispatch_handler(ngx_event_t *ev);
-void ngx_http_waha_pg_refuse_jobs(ngx_http_waha_pg_pool_t *pool);
-void ngx_http_waha_pg_forget_jobs(ngx_http_waha_pg_pool_t *pool);
+void ngx_http_waha_pg_job_dispatch_handler(ngx_event_t *ev);
+void ngx_http_waha_pg_job_refuse_all(ngx_http_waha_pg_pool_t *pool);
+void ngx_http_waha_pg_job_forget_all(ngx_http_waha_pg_pool_t *pool);
 
 /* Sends c->job. */
-void ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c);
+void ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c);
 
 /* Posts the end of a job that is neither in the queue nor sent any more. */
-void ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
+void ngx_http_waha_pg_job_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
     PGresult *res);
 
 

@@ -9,21 +9,22 @@
 #include <ngx_http_waha_pg_connection.h>
 
 
-static void ngx_http_waha_pg_waited_handler(ngx_event_t *ev);
-static void ngx_http_waha_pg_ended_handler(ngx_event_t *ev);
-static void ngx_http_waha_pg_wait(ngx_http_waha_pg_job_t *job);
-static void ngx_http_waha_pg_leave(ngx_http_waha_pg_job_t *job);
-static void ngx_http_waha_pg_dispatch(ngx_http_waha_pg_pool_t *pool);
-static void ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
+static void ngx_http_waha_pg_job_wait_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_job_end_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_job_dequeue(ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_job_dispatch(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_job_start(ngx_http_waha_pg_connection_t *c,
     ngx_http_waha_pg_job_t *job);
-static ngx_int_t ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c,
-    PGresult *res);
-static ngx_int_t ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c);
-static ngx_int_t ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c);
-static ngx_uint_t ngx_http_waha_pg_telling(ngx_uint_t class,
+static ngx_int_t ngx_http_waha_pg_job_on_result(
+    ngx_http_waha_pg_connection_t *c, PGresult *res);
+static ngx_int_t ngx_http_waha_pg_job_answer_done(
+    ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_job_error(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_job_is_reported(ngx_uint_t class,
     const char *sqlstate);
-static ngx_uint_t ngx_http_waha_pg_stale(const PGresult *res);
-static void ngx_http_waha_pg_finish(ngx_http_waha_pg_connection_t *c,
+static ngx_uint_t ngx_http_waha_pg_job_is_stale(const PGresult *res);
+static void ngx_http_waha_pg_job_finish(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status);
 
 
@@ -51,12 +52,12 @@ ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
 
     ngx_memzero(&job->event, sizeof(ngx_event_t));
 
-    ngx_http_waha_pg_wait(job);
+    ngx_http_waha_pg_job_enqueue(job);
 
-    ngx_http_waha_pg_dispatch(pool);
+    ngx_http_waha_pg_job_dispatch(pool);
 
     /* a worker that quits has closed its connections */
-    ngx_http_waha_pg_fill(pool);
+    ngx_http_waha_pg_pool_fill(pool);
 
     return NGX_OK;
 }
@@ -72,18 +73,18 @@ ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
         PQclear(job->result);
         job->result = NULL;
 
-        ngx_http_waha_pg_trim(job->pool);
+        ngx_http_waha_pg_pool_trim(job->pool);
         return;
     }
 
     if (job->event.timer_set) {
-        ngx_http_waha_pg_leave(job);
+        ngx_http_waha_pg_job_dequeue(job);
     }
 }
 
 
 static void
-ngx_http_waha_pg_wait(ngx_http_waha_pg_job_t *job)
+ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_job_t *job)
 {
     ngx_msec_int_t  timeout;
 
@@ -93,7 +94,7 @@ ngx_http_waha_pg_wait(ngx_http_waha_pg_job_t *job)
 
     job->pool->nwaiting++;
 
-    job->event.handler = ngx_http_waha_pg_waited_handler;
+    job->event.handler = ngx_http_waha_pg_job_wait_handler;
     job->event.data = job;
     job->event.log = job->pool->log;
 
@@ -102,7 +103,7 @@ ngx_http_waha_pg_wait(ngx_http_waha_pg_job_t *job)
 
 
 static void
-ngx_http_waha_pg_leave(ngx_http_waha_pg_job_t *job)
+ngx_http_waha_pg_job_dequeue(ngx_http_waha_pg_job_t *job)
 {
     ngx_queue_remove(&job->queue);
 
@@ -115,17 +116,17 @@ ngx_http_waha_pg_leave(ngx_http_waha_pg_job_t *job)
 
 
 static void
-ngx_http_waha_pg_waited_handler(ngx_event_t *ev)
+ngx_http_waha_pg_job_wait_handler(ngx_event_t *ev)
 {
     ngx_http_waha_pg_job_t *job = ev->data;
 
-    ngx_http_waha_pg_leave(job);
-    ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
+    ngx_http_waha_pg_job_dequeue(job);
+    ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
 }
 
 
 void
-ngx_http_waha_pg_refuse_jobs(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_job_refuse_all(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_queue_t             *q;
     ngx_http_waha_pg_job_t  *job;
@@ -134,21 +135,21 @@ ngx_http_waha_pg_refuse_jobs(ngx_http_waha_pg_pool_t *pool)
         q = ngx_queue_head(&pool->waiting);
         job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
 
-        ngx_http_waha_pg_leave(job);
-        ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_SETUP, NULL);
+        ngx_http_waha_pg_job_dequeue(job);
+        ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_SETUP, NULL);
     }
 }
 
 
 void
-ngx_http_waha_pg_forget_jobs(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_job_forget_all(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_queue_t  *q;
 
     while (!ngx_queue_empty(&pool->waiting)) {
         q = ngx_queue_head(&pool->waiting);
-        ngx_http_waha_pg_leave(ngx_queue_data(q, ngx_http_waha_pg_job_t,
-                                              queue));
+        ngx_http_waha_pg_job_dequeue(ngx_queue_data(q, ngx_http_waha_pg_job_t,
+                                                    queue));
     }
 
     while (!ngx_queue_empty(&pool->ended)) {
@@ -160,14 +161,14 @@ ngx_http_waha_pg_forget_jobs(ngx_http_waha_pg_pool_t *pool)
 
 
 void
-ngx_http_waha_pg_dispatch_handler(ngx_event_t *ev)
+ngx_http_waha_pg_job_dispatch_handler(ngx_event_t *ev)
 {
-    ngx_http_waha_pg_dispatch(ev->data);
+    ngx_http_waha_pg_job_dispatch(ev->data);
 }
 
 
 static void
-ngx_http_waha_pg_dispatch(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_job_dispatch(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_queue_t                    *q;
     ngx_http_waha_pg_job_t         *job;
@@ -179,23 +180,23 @@ ngx_http_waha_pg_dispatch(ngx_http_waha_pg_pool_t *pool)
         q = ngx_queue_head(&pool->idle);
         c = ngx_queue_data(q, ngx_http_waha_pg_connection_t, queue);
 
-        if (ngx_http_waha_pg_alive(c) != NGX_OK) {
+        if (ngx_http_waha_pg_connection_check_idle(c) != NGX_OK) {
             /* nothing was sent: the job keeps its place */
-            ngx_http_waha_pg_lost(c);
+            ngx_http_waha_pg_pool_lost(c);
             continue;
         }
 
         q = ngx_queue_head(&pool->waiting);
         job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
 
-        ngx_http_waha_pg_leave(job);
-        ngx_http_waha_pg_start(c, job);
+        ngx_http_waha_pg_job_dequeue(job);
+        ngx_http_waha_pg_job_start(c, job);
     }
 }
 
 
 static void
-ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
+ngx_http_waha_pg_job_start(ngx_http_waha_pg_connection_t *c,
     ngx_http_waha_pg_job_t *job)
 {
     ngx_msec_int_t  timeout;
@@ -203,15 +204,15 @@ ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
     timeout = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
 
     if (timeout <= 0) {
-        ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
+        ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
         return;
     }
 
-    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_RUNNING);
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_RUNNING);
 
     if (job->prepare(job) != NGX_OK) {
-        ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_IDLE);
-        ngx_http_waha_pg_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
+        ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_IDLE);
+        ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
         return;
     }
 
@@ -222,14 +223,14 @@ ngx_http_waha_pg_start(ngx_http_waha_pg_connection_t *c,
     job->sent = ngx_current_msec;
 
     /* not cancelable: it keeps a worker that quits until the answer */
-    ngx_http_waha_pg_timer(c, timeout, 0);
+    ngx_http_waha_pg_connection_set_timer(c, timeout, 0);
 
-    ngx_http_waha_pg_send(c);
+    ngx_http_waha_pg_job_send(c);
 }
 
 
 void
-ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
 {
     ngx_http_waha_pg_job_t              *job;
     const ngx_http_waha_pg_statement_t  *statement;
@@ -240,25 +241,25 @@ ngx_http_waha_pg_send(ngx_http_waha_pg_connection_t *c)
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, job->log, 0,
                    "waha: pg send %s", statement->name);
 
-    c->receive = ngx_http_waha_pg_answer;
+    c->receive = ngx_http_waha_pg_job_on_result;
 
     if (PQsendQueryPrepared(c->conn, statement->name, statement->nparams,
                             job->values, job->lengths, job->formats, 0)
         == 0
-        || ngx_http_waha_pg_flush(c) != NGX_OK)
+        || ngx_http_waha_pg_connection_flush(c) != NGX_OK)
     {
         ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
-        ngx_http_waha_pg_lost(c);
+        ngx_http_waha_pg_pool_lost(c);
     }
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c, PGresult *res)
+ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c, PGresult *res)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_waha_pg_collect(c, res);
+    rc = ngx_http_waha_pg_connection_collect(c, res);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -268,26 +269,26 @@ ngx_http_waha_pg_answer(ngx_http_waha_pg_connection_t *c, PGresult *res)
 
     if (rc == NGX_ERROR || PQtransactionStatus(c->conn) != PQTRANS_IDLE) {
         ngx_http_waha_pg_error_set(&c->reason, "unexpected answer");
-        ngx_http_waha_pg_lost(c);
+        ngx_http_waha_pg_pool_lost(c);
         return NGX_DONE;
     }
 
-    return ngx_http_waha_pg_answered(c);
+    return ngx_http_waha_pg_job_answer_done(c);
 }
 
 
 /* the NULL after the last result: the server is ready, thus has committed */
 
 static ngx_int_t
-ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_job_answer_done(ngx_http_waha_pg_connection_t *c)
 {
     if (c->state == NGX_HTTP_WAHA_PG_DRAINING) {
-        ngx_http_waha_pg_finish(c, NGX_HTTP_WAHA_PG_DOWN);
+        ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_DOWN);
         return NGX_DONE;
     }
 
     if (ngx_http_waha_pg_error_is_in(c->result)) {
-        return ngx_http_waha_pg_error(c);
+        return ngx_http_waha_pg_job_error(c);
     }
 
     if (c->unconfirmed) {
@@ -295,29 +296,29 @@ ngx_http_waha_pg_answered(ngx_http_waha_pg_connection_t *c)
                       "waha: database %s: a commit was not confirmed by the "
                       "synchronous standby", c->host->name);
 
-        ngx_http_waha_pg_finish(c, NGX_HTTP_WAHA_PG_DOWN);
+        ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_DOWN);
         return NGX_DONE;
     }
 
-    ngx_http_waha_pg_finish(c, NGX_HTTP_WAHA_PG_OK);
+    ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_OK);
 
     return NGX_DONE;
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_job_error(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t   class;
     const char  *sqlstate;
 
-    if (!c->again && ngx_http_waha_pg_stale(c->result)) {
+    if (!c->again && ngx_http_waha_pg_job_is_stale(c->result)) {
         c->again = 1;
 
         PQclear(c->result);
         c->result = NULL;
 
-        return ngx_http_waha_pg_prepare(c, 1);
+        return ngx_http_waha_pg_login_prepare(c, 1);
     }
 
     sqlstate = ngx_http_waha_pg_error_sqlstate(c->result);
@@ -326,15 +327,15 @@ ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
     if (ngx_strcmp(sqlstate, "25006") == 0) {
         /* the server became a standby, or was made read-only */
         ngx_http_waha_pg_error_set_result(&c->reason, c->result, NULL);
-        ngx_http_waha_pg_lost(c);
+        ngx_http_waha_pg_pool_lost(c);
         return NGX_DONE;
     }
 
-    if (ngx_http_waha_pg_telling(class, sqlstate)) {
+    if (ngx_http_waha_pg_job_is_reported(class, sqlstate)) {
         ngx_http_waha_pg_error_report(c->pool, c->result, class);
     }
 
-    ngx_http_waha_pg_finish(c, class);
+    ngx_http_waha_pg_job_finish(c, class);
 
     return NGX_DONE;
 }
@@ -343,7 +344,7 @@ ngx_http_waha_pg_error(ngx_http_waha_pg_connection_t *c)
 /* races are lost all the time; waits that were given up are not */
 
 static ngx_uint_t
-ngx_http_waha_pg_telling(ngx_uint_t class, const char *sqlstate)
+ngx_http_waha_pg_job_is_reported(ngx_uint_t class, const char *sqlstate)
 {
     return class != NGX_HTTP_WAHA_PG_BUSY
            || ngx_strcmp(sqlstate, "55P03") == 0
@@ -354,7 +355,7 @@ ngx_http_waha_pg_telling(ngx_uint_t class, const char *sqlstate)
 /* nothing was run yet: the statement is unknown, or returns other columns */
 
 static ngx_uint_t
-ngx_http_waha_pg_stale(const PGresult *res)
+ngx_http_waha_pg_job_is_stale(const PGresult *res)
 {
     const char  *sqlstate, *function;
 
@@ -373,7 +374,7 @@ ngx_http_waha_pg_stale(const PGresult *res)
 
 
 static void
-ngx_http_waha_pg_finish(ngx_http_waha_pg_connection_t *c, ngx_uint_t status)
+ngx_http_waha_pg_job_finish(ngx_http_waha_pg_connection_t *c, ngx_uint_t status)
 {
     PGresult                *res;
     ngx_http_waha_pg_job_t  *job;
@@ -385,18 +386,18 @@ ngx_http_waha_pg_finish(ngx_http_waha_pg_connection_t *c, ngx_uint_t status)
     c->job = NULL;
 
     if (job) {
-        ngx_http_waha_pg_end(job, status, res);
+        ngx_http_waha_pg_job_end(job, status, res);
 
     } else {
         PQclear(res);
     }
 
-    ngx_http_waha_pg_rest(c);
+    ngx_http_waha_pg_pool_rest(c);
 }
 
 
 void
-ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
+ngx_http_waha_pg_job_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
     PGresult *res)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, job->log, 0,
@@ -416,7 +417,7 @@ ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
 
     ngx_queue_insert_tail(&job->pool->ended, &job->queue);
 
-    job->event.handler = ngx_http_waha_pg_ended_handler;
+    job->event.handler = ngx_http_waha_pg_job_end_handler;
     job->event.data = job;
     job->event.log = job->pool->log;
 
@@ -425,7 +426,7 @@ ngx_http_waha_pg_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
 
 
 static void
-ngx_http_waha_pg_ended_handler(ngx_event_t *ev)
+ngx_http_waha_pg_job_end_handler(ngx_event_t *ev)
 {
     PGresult                 *res;
     ngx_http_waha_pg_job_t   *job;
@@ -442,5 +443,5 @@ ngx_http_waha_pg_ended_handler(ngx_event_t *ev)
 
     PQclear(res);
 
-    ngx_http_waha_pg_trim(pool);
+    ngx_http_waha_pg_pool_trim(pool);
 }

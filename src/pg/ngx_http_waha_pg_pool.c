@@ -21,22 +21,24 @@
 #define NGX_HTTP_WAHA_PG_BACKOFF_STEPS  6
 
 
-static ngx_int_t ngx_http_waha_pg_init(ngx_http_waha_pg_pool_t *pool);
-static void ngx_http_waha_pg_retry_handler(ngx_event_t *ev);
-static ngx_uint_t ngx_http_waha_pg_wanted(ngx_http_waha_pg_pool_t *pool);
-static void ngx_http_waha_pg_connect(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_backoff(ngx_http_waha_pg_pool_t *pool,
+static ngx_int_t ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_connect(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool,
     ngx_uint_t setup);
-static void ngx_http_waha_pg_move(ngx_http_waha_pg_connection_t *c);
-static ngx_uint_t ngx_http_waha_pg_unneeded(ngx_http_waha_pg_pool_t *pool);
-static void ngx_http_waha_pg_drain(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_give_up(ngx_http_waha_pg_connection_t *c,
+static void ngx_http_waha_pg_pool_choose_host(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_pool_is_unneeded(
+    ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_drain(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_pool_give_up(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status);
-static ngx_uint_t ngx_http_waha_pg_good(ngx_http_waha_pg_pool_t *pool);
-static ngx_uint_t ngx_http_waha_pg_connecting(ngx_http_waha_pg_pool_t *pool);
-static ngx_uint_t ngx_http_waha_pg_host_index(
+static ngx_uint_t ngx_http_waha_pg_pool_serving(ngx_http_waha_pg_pool_t *pool);
+static ngx_uint_t ngx_http_waha_pg_pool_connecting(
+    ngx_http_waha_pg_pool_t *pool);
+static ngx_uint_t ngx_http_waha_pg_pool_host_index(
     ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_log_reason(ngx_http_waha_pg_connection_t *c,
+static void ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t level);
 
 
@@ -61,19 +63,19 @@ ngx_http_waha_pg_create(ngx_cycle_t *cycle, ngx_http_waha_pg_conf_t *conf)
     pool->log = cycle->log;
     pool->conf = conf;
 
-    if (ngx_http_waha_pg_init(pool) != NGX_OK) {
+    if (ngx_http_waha_pg_pool_init(pool) != NGX_OK) {
         ngx_destroy_pool(mem);
         return NULL;
     }
 
-    ngx_http_waha_pg_fill(pool);
+    ngx_http_waha_pg_pool_fill(pool);
 
     return pool;
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_init(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_uint_t  i, n;
 
@@ -102,12 +104,12 @@ ngx_http_waha_pg_init(ngx_http_waha_pg_pool_t *pool)
     ngx_queue_init(&pool->waiting);
     ngx_queue_init(&pool->ended);
 
-    pool->retry.handler = ngx_http_waha_pg_retry_handler;
+    pool->retry.handler = ngx_http_waha_pg_pool_retry_handler;
     pool->retry.data = pool;
     pool->retry.log = pool->log;
     pool->retry.cancelable = 1;
 
-    pool->dispatch.handler = ngx_http_waha_pg_dispatch_handler;
+    pool->dispatch.handler = ngx_http_waha_pg_job_dispatch_handler;
     pool->dispatch.data = pool;
     pool->dispatch.log = pool->log;
 
@@ -121,13 +123,13 @@ ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool)
     ngx_uint_t                      i;
     ngx_http_waha_pg_connection_t  *c;
 
-    ngx_http_waha_pg_forget_jobs(pool);
+    ngx_http_waha_pg_job_forget_all(pool);
 
     for (i = 0; i < pool->nconnections; i++) {
         c = &pool->connections[i];
 
         if (c->state != NGX_HTTP_WAHA_PG_CLOSED) {
-            ngx_http_waha_pg_close(c);
+            ngx_http_waha_pg_connection_close(c);
         }
     }
 
@@ -144,19 +146,19 @@ ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool)
 
 
 static void
-ngx_http_waha_pg_retry_handler(ngx_event_t *ev)
+ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev)
 {
-    ngx_http_waha_pg_fill(ev->data);
+    ngx_http_waha_pg_pool_fill(ev->data);
 }
 
 
 void
-ngx_http_waha_pg_fill(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_uint_t                      i, n;
     ngx_http_waha_pg_connection_t  *c;
 
-    n = ngx_http_waha_pg_wanted(pool);
+    n = ngx_http_waha_pg_pool_missing(pool);
 
     for (i = 0; i < pool->nconnections && n > 0; i++) {
         c = &pool->connections[i];
@@ -169,7 +171,7 @@ ngx_http_waha_pg_fill(ngx_http_waha_pg_pool_t *pool)
         c->tried = 0;
         c->setup = 0;
 
-        ngx_http_waha_pg_connect(c);
+        ngx_http_waha_pg_pool_connect(c);
 
         if (pool->retry.timer_set) {
             return;
@@ -183,7 +185,7 @@ ngx_http_waha_pg_fill(ngx_http_waha_pg_pool_t *pool)
 /* how many connections are to be opened now */
 
 static ngx_uint_t
-ngx_http_waha_pg_wanted(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_uint_t  good, total, connecting;
 
@@ -197,8 +199,8 @@ ngx_http_waha_pg_wanted(ngx_http_waha_pg_pool_t *pool)
         total = ngx_queue_empty(&pool->waiting) ? 0 : 1;
     }
 
-    good = ngx_http_waha_pg_good(pool);
-    connecting = ngx_http_waha_pg_connecting(pool);
+    good = ngx_http_waha_pg_pool_serving(pool);
+    connecting = ngx_http_waha_pg_pool_connecting(pool);
 
     if (good + connecting >= total) {
         return 0;
@@ -215,7 +217,7 @@ ngx_http_waha_pg_wanted(ngx_http_waha_pg_pool_t *pool)
 
 
 static void
-ngx_http_waha_pg_connect(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_connect(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t                n;
     ngx_http_waha_pg_host_t  *hosts;
@@ -228,22 +230,22 @@ ngx_http_waha_pg_connect(ngx_http_waha_pg_connection_t *c)
     while (c->tried < n) {
         c->host = &hosts[(c->first + c->tried) % n];
 
-        if (ngx_http_waha_pg_open(c) == NGX_OK) {
+        if (ngx_http_waha_pg_connection_open(c) == NGX_OK) {
             return;
         }
 
-        ngx_http_waha_pg_log_reason(c, NGX_LOG_ERR);
-        ngx_http_waha_pg_close(c);
+        ngx_http_waha_pg_pool_log_reason(c, NGX_LOG_ERR);
+        ngx_http_waha_pg_connection_close(c);
 
         c->tried++;
     }
 
-    ngx_http_waha_pg_backoff(pool, c->setup);
+    ngx_http_waha_pg_pool_back_off(pool, c->setup);
 }
 
 
 static void
-ngx_http_waha_pg_backoff(ngx_http_waha_pg_pool_t *pool, ngx_uint_t setup)
+ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool, ngx_uint_t setup)
 {
     ngx_msec_t  delay;
 
@@ -254,10 +256,10 @@ ngx_http_waha_pg_backoff(ngx_http_waha_pg_pool_t *pool, ngx_uint_t setup)
     }
 
     pool->failures++;
-    pool->refused = (setup && ngx_http_waha_pg_good(pool) == 0);
+    pool->refused = (setup && ngx_http_waha_pg_pool_serving(pool) == 0);
 
     if (pool->refused) {
-        ngx_http_waha_pg_refuse_jobs(pool);
+        ngx_http_waha_pg_job_refuse_all(pool);
     }
 
     /* workers, and machines, are not to come all at once */
@@ -269,7 +271,7 @@ ngx_http_waha_pg_backoff(ngx_http_waha_pg_pool_t *pool, ngx_uint_t setup)
 
 
 void
-ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_ready(ngx_http_waha_pg_connection_t *c)
 {
     ngx_http_waha_pg_pool_t  *pool;
 
@@ -277,7 +279,7 @@ ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c)
 
     pool->failures = 0;
     pool->refused = 0;
-    pool->reasons[ngx_http_waha_pg_host_index(c)].len = 0;
+    pool->reasons[ngx_http_waha_pg_pool_host_index(c)].len = 0;
 
     c->since = ngx_current_msec;
 
@@ -293,29 +295,29 @@ ngx_http_waha_pg_ready(ngx_http_waha_pg_connection_t *c)
 
     if (c->job) {
         /* its statement had to be prepared again */
-        ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_RUNNING);
-        ngx_http_waha_pg_send(c);
+        ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_RUNNING);
+        ngx_http_waha_pg_job_send(c);
 
     } else {
-        ngx_http_waha_pg_move(c);
-        ngx_http_waha_pg_rest(c);
+        ngx_http_waha_pg_pool_choose_host(c);
+        ngx_http_waha_pg_pool_rest(c);
     }
 
-    ngx_http_waha_pg_fill(pool);
+    ngx_http_waha_pg_pool_fill(pool);
 }
 
 
 /* all connections go to one server: another is not to stay behind */
 
 static void
-ngx_http_waha_pg_move(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_choose_host(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t                      i, host;
     ngx_http_waha_pg_pool_t        *pool;
     ngx_http_waha_pg_connection_t  *other;
 
     pool = c->pool;
-    host = ngx_http_waha_pg_host_index(c);
+    host = ngx_http_waha_pg_pool_host_index(c);
 
     if (pool->host == host) {
         return;
@@ -333,14 +335,14 @@ ngx_http_waha_pg_move(ngx_http_waha_pg_connection_t *c)
         if (other->state == NGX_HTTP_WAHA_PG_IDLE
             || other->state == NGX_HTTP_WAHA_PG_DRAINING)
         {
-            ngx_http_waha_pg_close(other);
+            ngx_http_waha_pg_connection_close(other);
         }
     }
 }
 
 
 void
-ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_rest(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t                others;
     ngx_http_waha_pg_pool_t  *pool;
@@ -351,19 +353,19 @@ ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c)
         ngx_del_timer(&c->timer);
     }
 
-    others = ngx_http_waha_pg_good(pool)
+    others = ngx_http_waha_pg_pool_serving(pool)
              - (c->state == NGX_HTTP_WAHA_PG_RUNNING);
 
     if (others >= pool->conf->connections
-        || ngx_http_waha_pg_host_index(c) != pool->host
-        || ngx_http_waha_pg_unneeded(pool))
+        || ngx_http_waha_pg_pool_host_index(c) != pool->host
+        || ngx_http_waha_pg_pool_is_unneeded(pool))
     {
-        ngx_http_waha_pg_close(c);
-        ngx_http_waha_pg_fill(pool);
+        ngx_http_waha_pg_connection_close(c);
+        ngx_http_waha_pg_pool_fill(pool);
         return;
     }
 
-    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_IDLE);
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_IDLE);
 
     if (!ngx_queue_empty(&pool->waiting)) {
         ngx_post_event(&pool->dispatch, &ngx_posted_events);
@@ -372,17 +374,17 @@ ngx_http_waha_pg_rest(ngx_http_waha_pg_connection_t *c)
 
 
 void
-ngx_http_waha_pg_trim(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_trim(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_queue_t  *q;
 
-    if (!ngx_http_waha_pg_unneeded(pool)) {
+    if (!ngx_http_waha_pg_pool_is_unneeded(pool)) {
         return;
     }
 
     while (!ngx_queue_empty(&pool->idle)) {
         q = ngx_queue_head(&pool->idle);
-        ngx_http_waha_pg_close(ngx_queue_data(q,
+        ngx_http_waha_pg_connection_close(ngx_queue_data(q,
                                       ngx_http_waha_pg_connection_t, queue));
     }
 }
@@ -391,7 +393,7 @@ ngx_http_waha_pg_trim(ngx_http_waha_pg_pool_t *pool)
 /* nginx quits, and no job waits nor has ended, which may submit another */
 
 static ngx_uint_t
-ngx_http_waha_pg_unneeded(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_is_unneeded(ngx_http_waha_pg_pool_t *pool)
 {
     return ngx_exiting
            && ngx_queue_empty(&pool->waiting)
@@ -400,15 +402,15 @@ ngx_http_waha_pg_unneeded(ngx_http_waha_pg_pool_t *pool)
 
 
 void
-ngx_http_waha_pg_failed(ngx_http_waha_pg_connection_t *c, ngx_uint_t class)
+ngx_http_waha_pg_pool_failed(ngx_http_waha_pg_connection_t *c, ngx_uint_t class)
 {
-    ngx_http_waha_pg_log_reason(c, class == NGX_HTTP_WAHA_PG_SETUP ?
-                                       NGX_LOG_CRIT : NGX_LOG_ERR);
+    ngx_http_waha_pg_pool_log_reason(c, class == NGX_HTTP_WAHA_PG_SETUP ?
+                                     NGX_LOG_CRIT : NGX_LOG_ERR);
 
-    ngx_http_waha_pg_give_up(c, class);
+    ngx_http_waha_pg_pool_give_up(c, class);
 
     if (c->again) {
-        ngx_http_waha_pg_lost(c);
+        ngx_http_waha_pg_pool_lost(c);
         return;
     }
 
@@ -416,7 +418,7 @@ ngx_http_waha_pg_failed(ngx_http_waha_pg_connection_t *c, ngx_uint_t class)
         c->setup = 1;
     }
 
-    ngx_http_waha_pg_close(c);
+    ngx_http_waha_pg_connection_close(c);
 
     if (ngx_exiting && ngx_queue_empty(&c->pool->waiting)) {
         return;
@@ -424,23 +426,23 @@ ngx_http_waha_pg_failed(ngx_http_waha_pg_connection_t *c, ngx_uint_t class)
 
     c->tried++;
 
-    ngx_http_waha_pg_connect(c);
+    ngx_http_waha_pg_pool_connect(c);
 }
 
 
 void
-ngx_http_waha_pg_lost(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_lost(ngx_http_waha_pg_connection_t *c)
 {
     ngx_msec_t                age;
     ngx_http_waha_pg_pool_t  *pool;
 
     pool = c->pool;
 
-    ngx_http_waha_pg_log_reason(c, NGX_LOG_ERR);
-    ngx_http_waha_pg_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
-    ngx_http_waha_pg_close(c);
+    ngx_http_waha_pg_pool_log_reason(c, NGX_LOG_ERR);
+    ngx_http_waha_pg_pool_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
+    ngx_http_waha_pg_connection_close(c);
 
-    if (ngx_http_waha_pg_good(pool) == 0) {
+    if (ngx_http_waha_pg_pool_serving(pool) == 0) {
         pool->serving = 0;
     }
 
@@ -448,32 +450,32 @@ ngx_http_waha_pg_lost(ngx_http_waha_pg_connection_t *c)
 
     if (age < NGX_HTTP_WAHA_PG_STABLE && !pool->retry.timer_set) {
         /* not to connect and be thrown out in a loop */
-        ngx_http_waha_pg_backoff(pool, 0);
+        ngx_http_waha_pg_pool_back_off(pool, 0);
     }
 
-    ngx_http_waha_pg_fill(pool);
+    ngx_http_waha_pg_pool_fill(pool);
 }
 
 
 void
-ngx_http_waha_pg_timeout(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_timeout(ngx_http_waha_pg_connection_t *c)
 {
     switch (c->state) {
 
     case NGX_HTTP_WAHA_PG_RUNNING:
-        ngx_http_waha_pg_drain(c);
+        ngx_http_waha_pg_pool_drain(c);
         break;
 
     case NGX_HTTP_WAHA_PG_DRAINING:
         ngx_http_waha_pg_error_set(&c->reason, "a statement was given up");
-        ngx_http_waha_pg_lost(c);
+        ngx_http_waha_pg_pool_lost(c);
         break;
 
     default:
         ngx_http_waha_pg_error_set(&c->reason, c->again ?
-                                 "no answer to a prepare in time"
-                                 : "no answer to the connect in time");
-        ngx_http_waha_pg_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+                                   "no answer to a prepare in time"
+                                   : "no answer to the connect in time");
+        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 }
 
@@ -484,40 +486,40 @@ ngx_http_waha_pg_timeout(ngx_http_waha_pg_connection_t *c)
  */
 
 static void
-ngx_http_waha_pg_drain(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_drain(ngx_http_waha_pg_connection_t *c)
 {
     ngx_http_waha_pg_pool_t  *pool;
 
     pool = c->pool;
 
     ngx_http_waha_pg_error_set(&c->reason, "no answer to a statement in time");
-    ngx_http_waha_pg_log_reason(c, NGX_LOG_ERR);
+    ngx_http_waha_pg_pool_log_reason(c, NGX_LOG_ERR);
 
-    ngx_http_waha_pg_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
+    ngx_http_waha_pg_pool_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
 
-    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_DRAINING);
-    ngx_http_waha_pg_timer(c, NGX_HTTP_WAHA_PG_DRAIN, 1);
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_DRAINING);
+    ngx_http_waha_pg_connection_set_timer(c, NGX_HTTP_WAHA_PG_DRAIN, 1);
 
-    if (ngx_http_waha_pg_good(pool) == 0) {
+    if (ngx_http_waha_pg_pool_serving(pool) == 0) {
         pool->serving = 0;
     }
 
-    ngx_http_waha_pg_fill(pool);
+    ngx_http_waha_pg_pool_fill(pool);
 }
 
 
 /* nginx quits: idle connections go at once, others at the very end */
 
 void
-ngx_http_waha_pg_closing(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_closing(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_http_waha_pg_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
-    ngx_http_waha_pg_close(c);
+    ngx_http_waha_pg_pool_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
+    ngx_http_waha_pg_connection_close(c);
 }
 
 
 static void
-ngx_http_waha_pg_give_up(ngx_http_waha_pg_connection_t *c,
+ngx_http_waha_pg_pool_give_up(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status)
 {
     PGresult                *res;
@@ -534,14 +536,14 @@ ngx_http_waha_pg_give_up(ngx_http_waha_pg_connection_t *c,
     c->job = NULL;
     c->result = NULL;
 
-    ngx_http_waha_pg_end(job, status, res);
+    ngx_http_waha_pg_job_end(job, status, res);
 }
 
 
 /* connections that serve */
 
 static ngx_uint_t
-ngx_http_waha_pg_good(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_serving(ngx_http_waha_pg_pool_t *pool)
 {
     return pool->count[NGX_HTTP_WAHA_PG_IDLE]
            + pool->count[NGX_HTTP_WAHA_PG_RUNNING];
@@ -549,7 +551,7 @@ ngx_http_waha_pg_good(ngx_http_waha_pg_pool_t *pool)
 
 
 static ngx_uint_t
-ngx_http_waha_pg_connecting(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_connecting(ngx_http_waha_pg_pool_t *pool)
 {
     return pool->count[NGX_HTTP_WAHA_PG_CONNECTING]
            + pool->count[NGX_HTTP_WAHA_PG_CHECKING]
@@ -558,7 +560,7 @@ ngx_http_waha_pg_connecting(ngx_http_waha_pg_pool_t *pool)
 
 
 static ngx_uint_t
-ngx_http_waha_pg_host_index(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_host_index(ngx_http_waha_pg_connection_t *c)
 {
     ngx_http_waha_pg_host_t  *hosts;
 
@@ -571,12 +573,12 @@ ngx_http_waha_pg_host_index(ngx_http_waha_pg_connection_t *c)
 /* the same again and again is said once, until the host serves */
 
 static void
-ngx_http_waha_pg_log_reason(ngx_http_waha_pg_connection_t *c,
+ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t level)
 {
     ngx_http_waha_pg_reason_t  *last;
 
-    last = &c->pool->reasons[ngx_http_waha_pg_host_index(c)];
+    last = &c->pool->reasons[ngx_http_waha_pg_pool_host_index(c)];
 
     if (c->reason.len == last->len
         && ngx_memcmp(c->reason.data, last->data, last->len) == 0)

@@ -23,31 +23,35 @@
 #define NGX_HTTP_WAHA_PG_LISTEN     (sizeof("listen ") + 63)
 
 
-static ngx_int_t ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c,
-    PGresult *res);
-static ngx_int_t ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c);
-static ngx_int_t ngx_http_waha_pg_role(ngx_http_waha_pg_connection_t *c,
-    const char **value);
-static ngx_int_t ngx_http_waha_pg_durable(ngx_http_waha_pg_connection_t *c,
-    const char **value);
-static ngx_int_t ngx_http_waha_pg_contract(ngx_http_waha_pg_connection_t *c,
-    PGresult *res);
-static ngx_int_t ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c);
-static ngx_int_t ngx_http_waha_pg_prepared(ngx_http_waha_pg_connection_t *c,
-    PGresult *res);
-static ngx_int_t ngx_http_waha_pg_send_statements(
-    ngx_http_waha_pg_connection_t *c, ngx_uint_t again);
-static ngx_int_t ngx_http_waha_pg_listen(ngx_http_waha_pg_connection_t *c);
-static ngx_int_t ngx_http_waha_pg_unfit(ngx_http_waha_pg_connection_t *c,
-    ngx_uint_t class, const char *text);
-static ngx_int_t ngx_http_waha_pg_unfit_result(
+static ngx_int_t ngx_http_waha_pg_login_server_done(
+    ngx_http_waha_pg_connection_t *c, PGresult *res);
+static ngx_int_t ngx_http_waha_pg_login_check_server(
     ngx_http_waha_pg_connection_t *c);
-static ngx_int_t ngx_http_waha_pg_broken(ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_login_check_role(
+    ngx_http_waha_pg_connection_t *c, const char **value);
+static ngx_int_t ngx_http_waha_pg_login_check_settings(
+    ngx_http_waha_pg_connection_t *c, const char **value);
+static ngx_int_t ngx_http_waha_pg_login_contract_done(
+    ngx_http_waha_pg_connection_t *c, PGresult *res);
+static ngx_int_t ngx_http_waha_pg_login_check_contract(
+    ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_login_prepare_done(
+    ngx_http_waha_pg_connection_t *c, PGresult *res);
+static ngx_int_t ngx_http_waha_pg_login_send_statements(
+    ngx_http_waha_pg_connection_t *c, ngx_uint_t again);
+static ngx_int_t ngx_http_waha_pg_login_send_listen(
+    ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_login_fail(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t class, const char *text);
+static ngx_int_t ngx_http_waha_pg_login_fail_result(
+    ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_login_fail_connection(
+    ngx_http_waha_pg_connection_t *c);
 
 
 /* what a role may become counts as much as what it is */
 
-static const char  ngx_http_waha_pg_server_query[] =
+static const char  ngx_http_waha_pg_login_server_query[] =
     "select pg_is_in_recovery(),"
     " current_setting('transaction_read_only')::bool,"
     " bool_or(rolsuper), bool_or(rolbypassrls), current_user,"
@@ -57,47 +61,48 @@ static const char  ngx_http_waha_pg_server_query[] =
 
 
 void
-ngx_http_waha_pg_check(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_login_check(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_CHECKING);
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_CHECKING);
 
-    c->receive = ngx_http_waha_pg_server;
+    c->receive = ngx_http_waha_pg_login_server_done;
 
-    if (PQsendQuery(c->conn, ngx_http_waha_pg_server_query) == 0
-        || ngx_http_waha_pg_flush(c) != NGX_OK)
+    if (PQsendQuery(c->conn, ngx_http_waha_pg_login_server_query) == 0
+        || ngx_http_waha_pg_connection_flush(c) != NGX_OK)
     {
-        (void) ngx_http_waha_pg_broken(c);
+        (void) ngx_http_waha_pg_login_fail_connection(c);
     }
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c, PGresult *res)
+ngx_http_waha_pg_login_server_done(ngx_http_waha_pg_connection_t *c,
+    PGresult *res)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_waha_pg_collect(c, res);
+    rc = ngx_http_waha_pg_connection_collect(c, res);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
     }
 
     if (rc == NGX_ERROR) {
-        return ngx_http_waha_pg_broken(c);
+        return ngx_http_waha_pg_login_fail_connection(c);
     }
 
-    rc = ngx_http_waha_pg_judge(c);
+    rc = ngx_http_waha_pg_login_check_server(c);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    c->receive = ngx_http_waha_pg_contract;
+    c->receive = ngx_http_waha_pg_login_contract_done;
 
     if (PQsendQuery(c->conn, c->pool->conf->check) == 0
-        || ngx_http_waha_pg_flush(c) != NGX_OK)
+        || ngx_http_waha_pg_connection_flush(c) != NGX_OK)
     {
-        return ngx_http_waha_pg_broken(c);
+        return ngx_http_waha_pg_login_fail_connection(c);
     }
 
     return NGX_AGAIN;
@@ -105,21 +110,21 @@ ngx_http_waha_pg_server(ngx_http_waha_pg_connection_t *c, PGresult *res)
 
 
 static ngx_int_t
-ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_login_check_server(ngx_http_waha_pg_connection_t *c)
 {
     ngx_int_t    rc;
     ngx_uint_t   i;
     const char  *value[NGX_HTTP_WAHA_PG_FACTS];
 
     if (ngx_http_waha_pg_error_is_in(c->result)) {
-        return ngx_http_waha_pg_unfit_result(c);
+        return ngx_http_waha_pg_login_fail_result(c);
     }
 
     if (PQntuples(c->result) != 1
         || PQnfields(c->result) != NGX_HTTP_WAHA_PG_FACTS)
     {
-        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
-                                      "unexpected answer");
+        return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_DOWN,
+                                           "unexpected answer");
     }
 
     for (i = 0; i < NGX_HTTP_WAHA_PG_FACTS; i++) {
@@ -127,22 +132,22 @@ ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
     }
 
     if (value[NGX_HTTP_WAHA_PG_RECOVERY][0] == 't') {
-        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
-                                      "the server is a standby");
+        return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_DOWN,
+                                           "the server is a standby");
     }
 
     if (value[NGX_HTTP_WAHA_PG_READ_ONLY][0] == 't') {
-        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
-                                      "the server is read-only");
+        return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_DOWN,
+                                           "the server is read-only");
     }
 
-    rc = ngx_http_waha_pg_role(c, value);
+    rc = ngx_http_waha_pg_login_check_role(c, value);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_waha_pg_durable(c, value);
+    rc = ngx_http_waha_pg_login_check_settings(c, value);
 
     if (rc != NGX_OK) {
         return rc;
@@ -156,7 +161,8 @@ ngx_http_waha_pg_judge(ngx_http_waha_pg_connection_t *c)
 
 
 static ngx_int_t
-ngx_http_waha_pg_role(ngx_http_waha_pg_connection_t *c, const char **value)
+ngx_http_waha_pg_login_check_role(ngx_http_waha_pg_connection_t *c,
+    const char **value)
 {
     u_char  text[NGX_HTTP_WAHA_PG_REASON];
 
@@ -174,14 +180,15 @@ ngx_http_waha_pg_role(ngx_http_waha_pg_connection_t *c, const char **value)
                             "is or can become superuser"
                             : "can bypass row-level security");
 
-    return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP, (char *) text);
+    return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_SETUP,
+                                       (char *) text);
 }
 
 
 /* a pooler may drop what the connection string asks for */
 
 static ngx_int_t
-ngx_http_waha_pg_durable(ngx_http_waha_pg_connection_t *c,
+ngx_http_waha_pg_login_check_settings(ngx_http_waha_pg_connection_t *c,
     const char **value)
 {
     u_char       text[NGX_HTTP_WAHA_PG_REASON];
@@ -199,8 +206,8 @@ ngx_http_waha_pg_durable(ngx_http_waha_pg_connection_t *c,
                             "set synchronous_commit = on%Z",
                             commit, value[NGX_HTTP_WAHA_PG_ROLE]);
 
-        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
-                                      (char *) text);
+        return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_SETUP,
+                                           (char *) text);
     }
 
     if (ngx_strcmp(value[NGX_HTTP_WAHA_PG_TIMEOUT], "0") == 0) {
@@ -212,8 +219,8 @@ ngx_http_waha_pg_durable(ngx_http_waha_pg_connection_t *c,
                             value[NGX_HTTP_WAHA_PG_ROLE],
                             c->pool->conf->timeout);
 
-        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
-                                      (char *) text);
+        return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_SETUP,
+                                           (char *) text);
     }
 
     return NGX_OK;
@@ -221,45 +228,46 @@ ngx_http_waha_pg_durable(ngx_http_waha_pg_connection_t *c,
 
 
 static ngx_int_t
-ngx_http_waha_pg_contract(ngx_http_waha_pg_connection_t *c, PGresult *res)
+ngx_http_waha_pg_login_contract_done(ngx_http_waha_pg_connection_t *c,
+    PGresult *res)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_waha_pg_collect(c, res);
+    rc = ngx_http_waha_pg_connection_collect(c, res);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
     }
 
     if (rc == NGX_ERROR) {
-        return ngx_http_waha_pg_broken(c);
+        return ngx_http_waha_pg_login_fail_connection(c);
     }
 
-    rc = ngx_http_waha_pg_verdict(c);
+    rc = ngx_http_waha_pg_login_check_contract(c);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    return ngx_http_waha_pg_prepare(c, 0);
+    return ngx_http_waha_pg_login_prepare(c, 0);
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_login_check_contract(ngx_http_waha_pg_connection_t *c)
 {
     if (ngx_http_waha_pg_error_is_in(c->result)) {
-        return ngx_http_waha_pg_unfit_result(c);
+        return ngx_http_waha_pg_login_fail_result(c);
     }
 
     if (PQntuples(c->result) != 1 || PQnfields(c->result) != 1) {
-        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
-                                      "unexpected answer to the check");
+        return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_SETUP,
+                                           "unexpected answer to the check");
     }
 
     if (!PQgetisnull(c->result, 0, 0)) {
-        return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_SETUP,
-                                      PQgetvalue(c->result, 0, 0));
+        return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_SETUP,
+                                           PQgetvalue(c->result, 0, 0));
     }
 
     PQclear(c->result);
@@ -270,16 +278,17 @@ ngx_http_waha_pg_verdict(ngx_http_waha_pg_connection_t *c)
 
 
 ngx_int_t
-ngx_http_waha_pg_prepare(ngx_http_waha_pg_connection_t *c, ngx_uint_t again)
+ngx_http_waha_pg_login_prepare(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t again)
 {
-    ngx_http_waha_pg_state(c, NGX_HTTP_WAHA_PG_PREPARING);
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_PREPARING);
 
-    c->receive = ngx_http_waha_pg_prepared;
+    c->receive = ngx_http_waha_pg_login_prepare_done;
 
-    if (ngx_http_waha_pg_send_statements(c, again) != NGX_OK
-        || ngx_http_waha_pg_flush(c) != NGX_OK)
+    if (ngx_http_waha_pg_login_send_statements(c, again) != NGX_OK
+        || ngx_http_waha_pg_connection_flush(c) != NGX_OK)
     {
-        return ngx_http_waha_pg_broken(c);
+        return ngx_http_waha_pg_login_fail_connection(c);
     }
 
     return NGX_AGAIN;
@@ -287,7 +296,7 @@ ngx_http_waha_pg_prepare(ngx_http_waha_pg_connection_t *c, ngx_uint_t again)
 
 
 static ngx_int_t
-ngx_http_waha_pg_send_statements(ngx_http_waha_pg_connection_t *c,
+ngx_http_waha_pg_login_send_statements(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t again)
 {
     ngx_uint_t                           i;
@@ -319,7 +328,7 @@ ngx_http_waha_pg_send_statements(ngx_http_waha_pg_connection_t *c,
         }
     }
 
-    if (ngx_http_waha_pg_listen(c) != NGX_OK) {
+    if (ngx_http_waha_pg_login_send_listen(c) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -332,7 +341,7 @@ ngx_http_waha_pg_send_statements(ngx_http_waha_pg_connection_t *c,
 
 
 static ngx_int_t
-ngx_http_waha_pg_listen(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_login_send_listen(ngx_http_waha_pg_connection_t *c)
 {
     u_char       text[NGX_HTTP_WAHA_PG_LISTEN];
     const char  *channel;
@@ -357,7 +366,8 @@ ngx_http_waha_pg_listen(ngx_http_waha_pg_connection_t *c)
 
 
 static ngx_int_t
-ngx_http_waha_pg_prepared(ngx_http_waha_pg_connection_t *c, PGresult *res)
+ngx_http_waha_pg_login_prepare_done(ngx_http_waha_pg_connection_t *c,
+    PGresult *res)
 {
     if (res == NULL) {
         /* a separator */
@@ -386,57 +396,60 @@ ngx_http_waha_pg_prepared(ngx_http_waha_pg_connection_t *c, PGresult *res)
 
     default:
         PQclear(res);
-        return ngx_http_waha_pg_broken(c);
+        return ngx_http_waha_pg_login_fail_connection(c);
     }
 
     if (c->result) {
-        return ngx_http_waha_pg_unfit_result(c);
+        return ngx_http_waha_pg_login_fail_result(c);
     }
 
     if (PQexitPipelineMode(c->conn) == 0) {
-        return ngx_http_waha_pg_broken(c);
+        return ngx_http_waha_pg_login_fail_connection(c);
     }
 
-    ngx_http_waha_pg_ready(c);
+    ngx_http_waha_pg_pool_ready(c);
 
     return NGX_DONE;
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_unfit(ngx_http_waha_pg_connection_t *c, ngx_uint_t class,
+ngx_http_waha_pg_login_fail(ngx_http_waha_pg_connection_t *c, ngx_uint_t class,
     const char *text)
 {
     ngx_http_waha_pg_error_set(&c->reason, text);
-    ngx_http_waha_pg_failed(c, class);
+    ngx_http_waha_pg_pool_failed(c, class);
 
     return NGX_DONE;
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_unfit_result(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_login_fail_result(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t  class;
 
     class = ngx_http_waha_pg_class(ngx_http_waha_pg_error_sqlstate(c->result));
 
     ngx_http_waha_pg_error_set_result(&c->reason, c->result,
-                                class == NGX_HTTP_WAHA_PG_SETUP ?
-                                    c->pool->conf->hint : NULL);
-    ngx_http_waha_pg_failed(c, class);
+                                      class == NGX_HTTP_WAHA_PG_SETUP ?
+                                          c->pool->conf->hint : NULL);
+    ngx_http_waha_pg_pool_failed(c, class);
 
     return NGX_DONE;
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_broken(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_login_fail_connection(ngx_http_waha_pg_connection_t *c)
 {
     const char  *message;
 
     message = PQerrorMessage(c->conn);
 
-    return ngx_http_waha_pg_unfit(c, NGX_HTTP_WAHA_PG_DOWN,
-                                  *message ? message : "unexpected answer");
+    if (*message == '\0') {
+        message = "unexpected answer";
+    }
+
+    return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_DOWN, message);
 }
