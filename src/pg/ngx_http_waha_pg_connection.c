@@ -12,11 +12,8 @@
 
 
 static void ngx_http_waha_pg_connection_event_handler(ngx_event_t *ev);
-static void ngx_http_waha_pg_connection_timer_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_connection_poll(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_connection_connect_done(
-    ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_connection_refused(
+static void ngx_http_waha_pg_connection_poll_done(
     ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_connection_exchange(
     ngx_http_waha_pg_connection_t *c);
@@ -24,7 +21,9 @@ static void ngx_http_waha_pg_connection_read_results(
     ngx_http_waha_pg_connection_t *c);
 static ngx_int_t ngx_http_waha_pg_connection_read_input(
     ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_connection_on_closed(
+static void ngx_http_waha_pg_connection_read_notifications(
+    ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_connection_on_end(
     ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_connection_on_notice(void *data,
     const PGresult *res);
@@ -32,28 +31,24 @@ static ngx_int_t ngx_http_waha_pg_connection_watch(
     ngx_http_waha_pg_connection_t *c, ngx_int_t event);
 static void ngx_http_waha_pg_connection_unwatch(
     ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_connection_release(
+static void ngx_http_waha_pg_connection_detach(
     ngx_http_waha_pg_connection_t *c);
 
 
 ngx_int_t
 ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_http_waha_pg_pool_t  *pool;
-
-    pool = c->pool;
-
-    ngx_log_debug1(NGX_LOG_DEBUG_CORE, pool->log, 0,
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, c->log, 0,
                    "waha: pg connect to %s", c->host->name);
 
     ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_CONNECTING);
 
     c->reason.len = 0;
-    c->doomed = 0;
+    c->ending = 0;
     c->unconfirmed = 0;
     c->again = 0;
 
-    c->conn = PQconnectStartParams(pool->conf->keywords, c->host->values, 0);
+    c->conn = PQconnectStartParams(c->conf->keywords, c->host->values, 0);
 
     if (c->conn == NULL) {
         ngx_http_waha_pg_error_set(&c->reason, "no memory");
@@ -65,34 +60,24 @@ ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c)
         return NGX_ERROR;
     }
 
-    /* shows the SQLSTATE of a connection that is refused */
+    /* puts the SQLSTATE into the message of a connection that is refused */
     (void) PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
 
     (void) PQsetNoticeReceiver(c->conn,
                                ngx_http_waha_pg_connection_on_notice, c);
 
-    if (ngx_http_waha_pg_connection_watch(c, NGX_WRITE_EVENT) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_waha_pg_connection_set_timer(c, pool->conf->connect_timeout, 1);
-
-    return NGX_OK;
+    return ngx_http_waha_pg_connection_watch(c, NGX_WRITE_EVENT);
 }
 
 
 void
 ngx_http_waha_pg_connection_close(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_log_debug1(NGX_LOG_DEBUG_CORE, c->pool->log, 0,
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, c->log, 0,
                    "waha: pg close, state:%ui", c->state);
 
-    if (c->timer.timer_set) {
-        ngx_del_timer(&c->timer);
-    }
-
     ngx_http_waha_pg_connection_unwatch(c);
-    ngx_http_waha_pg_connection_release(c);
+    ngx_http_waha_pg_connection_detach(c);
 
     PQclear(c->result);
     c->result = NULL;
@@ -100,7 +85,7 @@ ngx_http_waha_pg_connection_close(ngx_http_waha_pg_connection_t *c)
     PQfinish(c->conn);
     c->conn = NULL;
 
-    /* what libpq leaves here nginx would take for its own */
+    /* nginx would take the errors that libpq leaves for its own */
     ERR_clear_error();
 
     ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_CLOSED);
@@ -111,48 +96,12 @@ void
 ngx_http_waha_pg_connection_set_state(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t state)
 {
-    ngx_http_waha_pg_pool_t  *pool;
-
-    pool = c->pool;
-
-    if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
-        ngx_queue_remove(&c->queue);
-    }
-
-    pool->count[c->state]--;
-    pool->count[state]++;
-
     c->state = state;
 
-    if (state == NGX_HTTP_WAHA_PG_IDLE) {
-        /* the last used comes first: its backend is warm */
-        ngx_queue_insert_head(&pool->idle, &c->queue);
-    }
-
     if (c->connection) {
-        /* asks nginx to tell when it quits */
+        /* nginx that quits closes idle connections, by their handler */
         c->connection->idle = (state == NGX_HTTP_WAHA_PG_IDLE);
     }
-}
-
-
-void
-ngx_http_waha_pg_connection_set_timer(ngx_http_waha_pg_connection_t *c,
-    ngx_msec_t timeout, ngx_uint_t cancelable)
-{
-    c->timer.handler = ngx_http_waha_pg_connection_timer_handler;
-    c->timer.data = c;
-    c->timer.log = c->pool->log;
-    c->timer.cancelable = cancelable;
-
-    ngx_add_timer(&c->timer, timeout);
-}
-
-
-static void
-ngx_http_waha_pg_connection_timer_handler(ngx_event_t *ev)
-{
-    ngx_http_waha_pg_pool_timeout(ev->data);
 }
 
 
@@ -166,29 +115,41 @@ ngx_http_waha_pg_connection_event_handler(ngx_event_t *ev)
     c = nc->data;
 
     if (nc->close) {
-        ngx_http_waha_pg_pool_closing(c);
+        c->handlers->quit(c);
         return;
     }
 
-    if (c->state == NGX_HTTP_WAHA_PG_CONNECTING) {
+    switch (c->state) {
+
+    case NGX_HTTP_WAHA_PG_CONNECTING:
         ngx_http_waha_pg_connection_poll(c);
-        return;
-    }
+        break;
 
-    ngx_http_waha_pg_connection_exchange(c);
+    case NGX_HTTP_WAHA_PG_IDLE:
+
+        if (ngx_http_waha_pg_connection_read_idle(c) != NGX_OK) {
+            c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
+        }
+
+        break;
+
+    default:
+        ngx_http_waha_pg_connection_exchange(c);
+    }
 }
 
 
 /*
- * PQconnectPoll() may close the socket and open another that gets the same
- * number, so that nothing tells the change: the event loop must not know
- * the socket meanwhile
+ * PQconnectPoll() may close the socket and open another one with the same
+ * number, which cannot be noticed afterwards: the socket is taken out of the
+ * event loop before each call
  */
 
 static void
 ngx_http_waha_pg_connection_poll(ngx_http_waha_pg_connection_t *c)
 {
     ngx_int_t                  event;
+    const char                *message;
     PostgresPollingStatusType  status;
 
     ngx_http_waha_pg_connection_unwatch(c);
@@ -208,72 +169,56 @@ ngx_http_waha_pg_connection_poll(ngx_http_waha_pg_connection_t *c)
         break;
 
     case PGRES_POLLING_OK:
-        ngx_http_waha_pg_connection_connect_done(c);
+        ngx_http_waha_pg_connection_poll_done(c);
         return;
 
     default:
-        ngx_http_waha_pg_connection_refused(c);
+        message = PQerrorMessage(c->conn);
+
+        ngx_http_waha_pg_error_set(&c->reason, message);
+        c->handlers->failed(c, ngx_http_waha_pg_error_connect_class(message));
         return;
     }
 
     if (ngx_http_waha_pg_connection_watch(c, event) != NGX_OK) {
-        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+        c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 }
 
 
 static void
-ngx_http_waha_pg_connection_connect_done(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_poll_done(ngx_http_waha_pg_connection_t *c)
 {
     if (PQsetnonblocking(c->conn, 1) != 0) {
         ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
-        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+        c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return;
     }
 
     if (ngx_http_waha_pg_connection_watch(c, NGX_READ_EVENT) != NGX_OK) {
-        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+        c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return;
     }
 
-    ngx_http_waha_pg_login_check(c);
+    c->handlers->connected(c);
 }
 
-
-static void
-ngx_http_waha_pg_connection_refused(ngx_http_waha_pg_connection_t *c)
-{
-    const char  *message;
-
-    message = PQerrorMessage(c->conn);
-
-    ngx_http_waha_pg_error_set(&c->reason, message);
-    ngx_http_waha_pg_pool_failed(c,
-                              ngx_http_waha_pg_error_connect_class(message));
-}
-
-
-/* flushing may read, so that results are looked for after it in any case */
 
 static void
 ngx_http_waha_pg_connection_exchange(ngx_http_waha_pg_connection_t *c)
 {
-    if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
-        if (ngx_http_waha_pg_connection_check_idle(c) != NGX_OK) {
-            ngx_http_waha_pg_pool_lost(c);
-        }
+    /*
+     * PQflush() may read, so results are looked for whatever the event was;
+     * a connection that was lost shows in them too
+     */
 
-        return;
-    }
-
-    /* a socket that is gone is told by the results */
     (void) ngx_http_waha_pg_connection_flush(c);
     (void) ngx_http_waha_pg_connection_read_input(c);
 
     ngx_http_waha_pg_connection_read_results(c);
 
     if (c->state >= NGX_HTTP_WAHA_PG_IDLE) {
-        /* before the end of a job is told, which is posted */
+        /* before the handler of a job that has ended, which is posted */
         ngx_http_waha_pg_connection_read_notifications(c);
     }
 }
@@ -295,8 +240,8 @@ ngx_http_waha_pg_connection_read_results(ngx_http_waha_pg_connection_t *c)
             nulls = 0;
 
         } else if (PQstatus(c->conn) == CONNECTION_BAD || ++nulls == 3) {
-            /* nothing comes any more, though something should */
-            ngx_http_waha_pg_connection_on_closed(c);
+            /* results are due, but none will come */
+            ngx_http_waha_pg_connection_on_end(c);
             return;
         }
 
@@ -314,7 +259,7 @@ ngx_http_waha_pg_connection_read_input(ngx_http_waha_pg_connection_t *c)
 
     ssl = PQsslStruct(c->conn, "OpenSSL");
 
-    /* what OpenSSL has decrypted already does not wake up the event loop */
+    /* no event tells of bytes that OpenSSL has already decrypted */
 
     do {
         if (PQconsumeInput(c->conn) == 0) {
@@ -353,39 +298,37 @@ ngx_http_waha_pg_connection_flush(ngx_http_waha_pg_connection_t *c)
 }
 
 
-void
-ngx_http_waha_pg_connection_read_notifications(ngx_http_waha_pg_connection_t *c)
+static void
+ngx_http_waha_pg_connection_read_notifications(
+    ngx_http_waha_pg_connection_t *c)
 {
-    PGnotify                 *notify;
-    ngx_http_waha_pg_conf_t  *conf;
-
-    conf = c->pool->conf;
+    PGnotify  *notify;
 
     while ((notify = PQnotifies(c->conn)) != NULL) {
         PQfreemem(notify);
 
-        /* a pooler may have given the ear of another */
+        /* without a channel: a pooler gave us a connection that listens */
 
-        if (conf->notified) {
-            conf->notified(conf->data);
+        if (c->conf->notified) {
+            c->conf->notified(c->conf->data);
         }
     }
 }
 
 
 ngx_int_t
-ngx_http_waha_pg_connection_check_idle(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_read_idle(ngx_http_waha_pg_connection_t *c)
 {
     ngx_int_t  rc;
 
     rc = ngx_http_waha_pg_connection_read_input(c);
 
-    /* makes libpq parse what an idle server has to say */
+    /* makes libpq parse what was read */
     (void) PQisBusy(c->conn);
 
     ngx_http_waha_pg_connection_read_notifications(c);
 
-    if (c->doomed) {
+    if (c->ending) {
         return NGX_ERROR;
     }
 
@@ -440,24 +383,19 @@ ngx_http_waha_pg_connection_collect(ngx_http_waha_pg_connection_t *c,
 
 
 static void
-ngx_http_waha_pg_connection_on_closed(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_on_end(ngx_http_waha_pg_connection_t *c)
 {
-    if (!c->doomed) {
+    if (c->ending) {
+        /* the reason was announced */
 
-        if (ngx_http_waha_pg_error_is_in(c->result)) {
-            ngx_http_waha_pg_error_set_result(&c->reason, c->result, NULL);
+    } else if (ngx_http_waha_pg_error_is_in(c->result)) {
+        ngx_http_waha_pg_error_set_result(&c->reason, c->result, NULL);
 
-        } else {
-            ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
-        }
+    } else {
+        ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
     }
 
-    if (c->state >= NGX_HTTP_WAHA_PG_IDLE) {
-        ngx_http_waha_pg_pool_lost(c);
-        return;
-    }
-
-    ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+    c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
 }
 
 
@@ -472,13 +410,13 @@ ngx_http_waha_pg_connection_on_notice(void *data, const PGresult *res)
     function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
 
     if (function && ngx_strcmp(function, "SyncRepWaitForLSN") == 0) {
-        /* committed here, but not on the standby that was to confirm it */
+        /* "canceling wait for synchronous replication", in any language */
         c->unconfirmed = 1;
     }
 
     if (severity && ngx_strcmp(severity, "FATAL") == 0) {
-        /* the farewell of an idle backend */
-        c->doomed = 1;
+        /* a backend without a statement sends its last error as a notice */
+        c->ending = 1;
         ngx_http_waha_pg_error_set_result(&c->reason, res, NULL);
     }
 }
@@ -504,12 +442,12 @@ ngx_http_waha_pg_connection_watch(ngx_http_waha_pg_connection_t *c,
     nc = c->connection;
 
     if (nc && nc->fd != fd) {
-        ngx_http_waha_pg_connection_release(c);
+        ngx_http_waha_pg_connection_detach(c);
         nc = NULL;
     }
 
     if (nc == NULL) {
-        nc = ngx_get_connection(fd, c->pool->log);
+        nc = ngx_get_connection(fd, c->log);
         if (nc == NULL) {
             ngx_http_waha_pg_error_set(&c->reason,
                                        "no free connection in nginx");
@@ -519,8 +457,8 @@ ngx_http_waha_pg_connection_watch(ngx_http_waha_pg_connection_t *c,
         nc->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
 
         nc->data = c;
-        nc->read->log = c->pool->log;
-        nc->write->log = c->pool->log;
+        nc->read->log = c->log;
+        nc->write->log = c->log;
         nc->read->handler = ngx_http_waha_pg_connection_event_handler;
         nc->write->handler = ngx_http_waha_pg_connection_event_handler;
 
@@ -530,7 +468,8 @@ ngx_http_waha_pg_connection_watch(ngx_http_waha_pg_connection_t *c,
     ev = (event == NGX_READ_EVENT) ? nc->read : nc->write;
 
     if (ngx_add_event(ev, event, NGX_LEVEL_EVENT) != NGX_OK) {
-        ngx_http_waha_pg_error_set(&c->reason, "nginx cannot watch the socket");
+        ngx_http_waha_pg_error_set(&c->reason,
+                                   "nginx cannot watch the socket");
         return NGX_ERROR;
     }
 
@@ -564,14 +503,15 @@ ngx_http_waha_pg_connection_unwatch(ngx_http_waha_pg_connection_t *c)
 }
 
 
+/* frees nginx's connection and leaves the socket to libpq, which closes it */
+
 static void
-ngx_http_waha_pg_connection_release(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_connection_detach(ngx_http_waha_pg_connection_t *c)
 {
     if (c->connection == NULL) {
         return;
     }
 
-    /* the socket is libpq's to close */
     c->connection->shared = 1;
 
     ngx_close_connection(c->connection);

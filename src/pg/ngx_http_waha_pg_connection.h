@@ -12,8 +12,8 @@
 
 
 /*
- * States of a connection.  Those from IDLE on have been ready to serve, and
- * so has one that is PREPARING again: it holds the job that needs it.
+ * States of a connection.  From IDLE on its login is done.  One that holds a
+ * job and prepares the statements again is PREPARING for a second time.
  */
 
 #define NGX_HTTP_WAHA_PG_CLOSED      0
@@ -23,105 +23,102 @@
 #define NGX_HTTP_WAHA_PG_IDLE        4
 #define NGX_HTTP_WAHA_PG_RUNNING     5
 #define NGX_HTTP_WAHA_PG_DRAINING    6
-#define NGX_HTTP_WAHA_PG_STATES      7
 
 
 typedef struct ngx_http_waha_pg_connection_s  ngx_http_waha_pg_connection_t;
 
 
+/* what the owner of a connection is called for */
+
+typedef struct {
+    /* the server has accepted the connection: the login may begin */
+    void  (*connected)(ngx_http_waha_pg_connection_t *c);
+
+    /* the statements are prepared, perhaps for the job in c->job */
+    void  (*ready)(ngx_http_waha_pg_connection_t *c);
+
+    /* the job has its answer, the connection is free for another */
+    void  (*done)(ngx_http_waha_pg_connection_t *c);
+
+    /* the connection cannot be used, for c->reason: it is to be closed */
+    void  (*failed)(ngx_http_waha_pg_connection_t *c, ngx_uint_t class);
+
+    /* nginx quits */
+    void  (*quit)(ngx_http_waha_pg_connection_t *c);
+} ngx_http_waha_pg_handlers_t;
+
+
 struct ngx_http_waha_pg_connection_s {
-    ngx_queue_t                       queue;
-    ngx_uint_t                        state;
+    ngx_log_t                          *log;
+    ngx_http_waha_pg_conf_t            *conf;
+    const ngx_http_waha_pg_handlers_t  *handlers;
 
-    ngx_http_waha_pg_pool_t          *pool;
-    ngx_http_waha_pg_host_t          *host;
-
-    PGconn                           *conn;
-    ngx_connection_t                 *connection;
-    ngx_event_t                       timer;
+    ngx_uint_t                          state;
+    PGconn                             *conn;
+    ngx_connection_t                   *connection;
 
     /*
      * takes each result and the NULL after the last one; NGX_AGAIN: more
-     * may come, NGX_DONE: look at the state anew
+     * may come, NGX_DONE: a handler was called, the state may have changed
      */
-    ngx_int_t                       (*receive)(
-                                         ngx_http_waha_pg_connection_t *c,
-                                         PGresult *res);
-    PGresult                         *result;
-    ngx_http_waha_pg_job_t           *job;
+    ngx_int_t                         (*receive)(
+                                           ngx_http_waha_pg_connection_t *c,
+                                           PGresult *res);
+    PGresult                           *result;
 
-    /* when the connection became ready */
-    ngx_msec_t                        since;
+    /* why the connection cannot be used, or why the server ends it */
+    ngx_http_waha_pg_reason_t           reason;
 
-    /* the hosts of the present attempt */
-    ngx_uint_t                        first;
-    ngx_uint_t                        tried;
+    /* the job that was sent, or waits for its statement to be prepared */
+    ngx_http_waha_pg_job_t             *job;
 
-    /* why it is unfit, or about to end */
-    ngx_http_waha_pg_reason_t         reason;
+    /* of the pool: its list of idle connections, the present deadline */
+    ngx_http_waha_pg_pool_t            *pool;
+    ngx_queue_t                         queue;
+    ngx_event_t                         timer;
 
-    unsigned                          setup:1;
-    unsigned                          doomed:1;
-    unsigned                          unconfirmed:1;
+    /* the host to connect to; how many were tried, beginning with which */
+    ngx_http_waha_pg_host_t            *host;
+    ngx_uint_t                          first;
+    ngx_uint_t                          tried;
 
-    /* the job's statement was prepared again, or is being so */
-    unsigned                          again:1;
+    /* when the login was done */
+    ngx_msec_t                          since;
+
+    /* one of the hosts that were tried needs an administrator */
+    unsigned                            setup:1;
+
+    /* the server has announced that it ends the connection */
+    unsigned                            ending:1;
+
+    /* the synchronous standby has not confirmed the commit of the job */
+    unsigned                            unconfirmed:1;
+
+    /* the statements were prepared again for the job, or are being so */
+    unsigned                            again:1;
 };
 
 
-struct ngx_http_waha_pg_pool_s {
-    ngx_pool_t                       *pool;
-    ngx_log_t                        *log;
-    ngx_http_waha_pg_conf_t          *conf;
-
-    /* as many again may be draining */
-    ngx_http_waha_pg_connection_t    *connections;
-    ngx_uint_t                        nconnections;
-    ngx_uint_t                        count[NGX_HTTP_WAHA_PG_STATES];
-
-    ngx_queue_t                       idle;
-    ngx_queue_t                       waiting;
-    ngx_queue_t                       ended;
-    ngx_uint_t                        nwaiting;
-
-    ngx_event_t                       dispatch;
-    ngx_event_t                       retry;
-
-    /* the host that served last, and the rounds in vain since */
-    ngx_uint_t                        host;
-    ngx_uint_t                        failures;
-
-    /* what was logged last, for each host */
-    ngx_http_waha_pg_reason_t        *reasons;
-    ngx_http_waha_pg_report_t         reports[NGX_HTTP_WAHA_PG_REPORTS];
-
-    unsigned                          refused:1;
-    unsigned                          serving:1;
-};
-
-
-/* connection: the socket */
-
-/* Starts to connect to c->host; NGX_ERROR: not even that, see c->reason. */
+/*
+ * Starts to connect to c->host.  NGX_ERROR: not even that is possible, for
+ * c->reason; the connection is to be closed.
+ */
 ngx_int_t ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c);
 
-/* The only place that closes; leaves the job alone. */
+/* Closes the connection and clears c->result; leaves the job alone. */
 void ngx_http_waha_pg_connection_close(ngx_http_waha_pg_connection_t *c);
 
 void ngx_http_waha_pg_connection_set_state(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t state);
-void ngx_http_waha_pg_connection_set_timer(ngx_http_waha_pg_connection_t *c,
-    ngx_msec_t timeout, ngx_uint_t cancelable);
 
 /* Sends what libpq has buffered, as far as the socket takes it. */
 ngx_int_t ngx_http_waha_pg_connection_flush(ngx_http_waha_pg_connection_t *c);
 
-/* Tells whom it concerns of what was notified. */
-void ngx_http_waha_pg_connection_read_notifications(
-    ngx_http_waha_pg_connection_t *c);
-
-/* NGX_ERROR when an idle connection is found to be dead or about to end. */
-ngx_int_t ngx_http_waha_pg_connection_check_idle(
+/*
+ * Reads what an idle server has sent.  NGX_ERROR: it has ended the
+ * connection or is about to, for c->reason.
+ */
+ngx_int_t ngx_http_waha_pg_connection_read_idle(
     ngx_http_waha_pg_connection_t *c);
 
 /*
@@ -131,61 +128,6 @@ ngx_int_t ngx_http_waha_pg_connection_check_idle(
  */
 ngx_int_t ngx_http_waha_pg_connection_collect(ngx_http_waha_pg_connection_t *c,
     PGresult *res);
-
-
-/* login: what a new connection goes through */
-
-/* Asks whether server and role are fit, then prepares the statements. */
-void ngx_http_waha_pg_login_check(ngx_http_waha_pg_connection_t *c);
-
-/*
- * Prepares the statements, after forgetting those of before if again.
- * To be returned from c->receive.
- */
-ngx_int_t ngx_http_waha_pg_login_prepare(ngx_http_waha_pg_connection_t *c,
-    ngx_uint_t again);
-
-
-/* pool: what becomes of a connection */
-
-/* Opens as many connections as are missing, unless it is to wait. */
-void ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool);
-
-/* The connection has nothing to do: it waits, or is not needed. */
-void ngx_http_waha_pg_pool_rest(ngx_http_waha_pg_connection_t *c);
-
-/* A job is over: a worker that quits closes what no other can need. */
-void ngx_http_waha_pg_pool_trim(ngx_http_waha_pg_pool_t *pool);
-
-void ngx_http_waha_pg_pool_ready(ngx_http_waha_pg_connection_t *c);
-
-/*
- * An attempt has failed, for c->reason; tries the next host.  When it was to
- * prepare again, no attempt but a connection that served is lost.
- */
-void ngx_http_waha_pg_pool_failed(ngx_http_waha_pg_connection_t *c,
-    ngx_uint_t class);
-
-/* A connection that was ready is lost, for c->reason. */
-void ngx_http_waha_pg_pool_lost(ngx_http_waha_pg_connection_t *c);
-
-void ngx_http_waha_pg_pool_timeout(ngx_http_waha_pg_connection_t *c);
-void ngx_http_waha_pg_pool_closing(ngx_http_waha_pg_connection_t *c);
-
-
-/* job: queue, sending, answers */
-
-void ngx_http_waha_pg_job_dispatch_handler(ngx_event_t *ev);
-void ngx_http_waha_pg_job_refuse_all(ngx_http_waha_pg_pool_t *pool);
-void ngx_http_waha_pg_job_forget_all(ngx_http_waha_pg_pool_t *pool);
-
-/* Sends c->job. */
-void ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c);
-
-/* Posts the end of a job that is neither in the queue nor sent any more. */
-void ngx_http_waha_pg_job_end(ngx_http_waha_pg_job_t *job, ngx_uint_t status,
-    PGresult *res);
-
 
 
 #endif /* _NGX_HTTP_WAHA_PG_CONNECTION_H_INCLUDED_ */

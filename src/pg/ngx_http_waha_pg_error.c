@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_pg_error.h>
-#include <ngx_http_waha_pg_connection.h>
+#include <ngx_http_waha_pg_pool.h>
 
 
 /* seconds */

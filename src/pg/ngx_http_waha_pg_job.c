@@ -6,41 +6,30 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_waha_pg_connection.h>
+#include <ngx_http_waha_pg_pool.h>
+#include <ngx_http_waha_pg_login.h>
+#include <ngx_http_waha_pg_job.h>
 
 
-static void ngx_http_waha_pg_job_wait_handler(ngx_event_t *ev);
-static void ngx_http_waha_pg_job_end_handler(ngx_event_t *ev);
-static void ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_job_t *job);
-static void ngx_http_waha_pg_job_dequeue(ngx_http_waha_pg_job_t *job);
-static void ngx_http_waha_pg_job_dispatch(ngx_http_waha_pg_pool_t *pool);
-static void ngx_http_waha_pg_job_start(ngx_http_waha_pg_connection_t *c,
-    ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_job_deadline_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_waha_pg_job_on_result(
     ngx_http_waha_pg_connection_t *c, PGresult *res);
-static ngx_int_t ngx_http_waha_pg_job_answer_done(
+static ngx_int_t ngx_http_waha_pg_job_on_error(
     ngx_http_waha_pg_connection_t *c);
-static ngx_int_t ngx_http_waha_pg_job_error(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_job_is_stale(const PGresult *res);
 static ngx_uint_t ngx_http_waha_pg_job_is_reported(ngx_uint_t class,
     const char *sqlstate);
-static ngx_uint_t ngx_http_waha_pg_job_is_stale(const PGresult *res);
-static void ngx_http_waha_pg_job_finish(ngx_http_waha_pg_connection_t *c,
+static ngx_int_t ngx_http_waha_pg_job_done(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status);
+static void ngx_http_waha_pg_job_end_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_job_left(ngx_http_waha_pg_pool_t *pool);
 
 
-ngx_int_t
-ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
+void
+ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_job_t *job)
 {
-    if (pool->refused) {
-        return NGX_ABORT;
-    }
-
-    if (ngx_queue_empty(&pool->idle)
-        && pool->nwaiting >= pool->conf->queue)
-    {
-        return NGX_DECLINED;
-    }
+    ngx_msec_int_t  timeout;
 
     job->pool = pool;
 
@@ -50,59 +39,22 @@ ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
     job->elapsed = 0;
     job->sent = 0;
 
+    ngx_queue_insert_tail(&pool->waiting, &job->queue);
+    pool->nwaiting++;
+
     ngx_memzero(&job->event, sizeof(ngx_event_t));
 
-    ngx_http_waha_pg_job_enqueue(job);
-
-    ngx_http_waha_pg_job_dispatch(pool);
-
-    /* a worker that quits has closed its connections */
-    ngx_http_waha_pg_pool_fill(pool);
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
-{
-    if (job->event.posted) {
-        ngx_delete_posted_event(&job->event);
-        ngx_queue_remove(&job->queue);
-
-        PQclear(job->result);
-        job->result = NULL;
-
-        ngx_http_waha_pg_pool_trim(job->pool);
-        return;
-    }
-
-    if (job->event.timer_set) {
-        ngx_http_waha_pg_job_dequeue(job);
-    }
-}
-
-
-static void
-ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_job_t *job)
-{
-    ngx_msec_int_t  timeout;
+    job->event.handler = ngx_http_waha_pg_job_deadline_handler;
+    job->event.data = job;
+    job->event.log = pool->log;
 
     timeout = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
-
-    ngx_queue_insert_tail(&job->pool->waiting, &job->queue);
-
-    job->pool->nwaiting++;
-
-    job->event.handler = ngx_http_waha_pg_job_wait_handler;
-    job->event.data = job;
-    job->event.log = job->pool->log;
 
     ngx_add_timer(&job->event, (ngx_msec_t) ngx_max(timeout, 0));
 }
 
 
-static void
+void
 ngx_http_waha_pg_job_dequeue(ngx_http_waha_pg_job_t *job)
 {
     ngx_queue_remove(&job->queue);
@@ -116,7 +68,7 @@ ngx_http_waha_pg_job_dequeue(ngx_http_waha_pg_job_t *job)
 
 
 static void
-ngx_http_waha_pg_job_wait_handler(ngx_event_t *ev)
+ngx_http_waha_pg_job_deadline_handler(ngx_event_t *ev)
 {
     ngx_http_waha_pg_job_t *job = ev->data;
 
@@ -126,104 +78,54 @@ ngx_http_waha_pg_job_wait_handler(ngx_event_t *ev)
 
 
 void
-ngx_http_waha_pg_job_refuse_all(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
 {
-    ngx_queue_t             *q;
-    ngx_http_waha_pg_job_t  *job;
+    if (job->event.posted) {
+        ngx_delete_posted_event(&job->event);
+        ngx_queue_remove(&job->queue);
 
-    while (!ngx_queue_empty(&pool->waiting)) {
-        q = ngx_queue_head(&pool->waiting);
-        job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
+        PQclear(job->result);
+        job->result = NULL;
 
+        ngx_http_waha_pg_job_left(job->pool);
+        return;
+    }
+
+    if (job->event.timer_set) {
         ngx_http_waha_pg_job_dequeue(job);
-        ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_SETUP, NULL);
     }
 }
 
 
-void
-ngx_http_waha_pg_job_forget_all(ngx_http_waha_pg_pool_t *pool)
-{
-    ngx_queue_t  *q;
-
-    while (!ngx_queue_empty(&pool->waiting)) {
-        q = ngx_queue_head(&pool->waiting);
-        ngx_http_waha_pg_job_dequeue(ngx_queue_data(q, ngx_http_waha_pg_job_t,
-                                                    queue));
-    }
-
-    while (!ngx_queue_empty(&pool->ended)) {
-        q = ngx_queue_head(&pool->ended);
-        ngx_http_waha_pg_cancel(ngx_queue_data(q, ngx_http_waha_pg_job_t,
-                                               queue));
-    }
-}
-
-
-void
-ngx_http_waha_pg_job_dispatch_handler(ngx_event_t *ev)
-{
-    ngx_http_waha_pg_job_dispatch(ev->data);
-}
-
-
-static void
-ngx_http_waha_pg_job_dispatch(ngx_http_waha_pg_pool_t *pool)
-{
-    ngx_queue_t                    *q;
-    ngx_http_waha_pg_job_t         *job;
-    ngx_http_waha_pg_connection_t  *c;
-
-    while (!ngx_queue_empty(&pool->waiting)
-           && !ngx_queue_empty(&pool->idle))
-    {
-        q = ngx_queue_head(&pool->idle);
-        c = ngx_queue_data(q, ngx_http_waha_pg_connection_t, queue);
-
-        if (ngx_http_waha_pg_connection_check_idle(c) != NGX_OK) {
-            /* nothing was sent: the job keeps its place */
-            ngx_http_waha_pg_pool_lost(c);
-            continue;
-        }
-
-        q = ngx_queue_head(&pool->waiting);
-        job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
-
-        ngx_http_waha_pg_job_dequeue(job);
-        ngx_http_waha_pg_job_start(c, job);
-    }
-}
-
-
-static void
-ngx_http_waha_pg_job_start(ngx_http_waha_pg_connection_t *c,
-    ngx_http_waha_pg_job_t *job)
+ngx_int_t
+ngx_http_waha_pg_job_prepare(ngx_http_waha_pg_job_t *job)
 {
     ngx_msec_int_t  timeout;
 
     timeout = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
 
-    if (timeout <= 0) {
+    if (timeout <= 0 || job->prepare(job) != NGX_OK) {
         ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
-        return;
+        return NGX_ERROR;
     }
 
-    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_RUNNING);
+    return NGX_OK;
+}
 
-    if (job->prepare(job) != NGX_OK) {
-        ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_IDLE);
-        ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_DOWN, NULL);
-        return;
-    }
 
+void
+ngx_http_waha_pg_job_start(ngx_http_waha_pg_connection_t *c,
+    ngx_http_waha_pg_job_t *job)
+{
     c->job = job;
     c->unconfirmed = 0;
     c->again = 0;
 
     job->sent = ngx_current_msec;
 
-    /* not cancelable: it keeps a worker that quits until the answer */
-    ngx_http_waha_pg_connection_set_timer(c, timeout, 0);
+    /* not cancelable: a worker that quits waits for the answer */
+    c->timer.cancelable = 0;
+    ngx_add_timer(&c->timer, job->deadline - ngx_current_msec);
 
     ngx_http_waha_pg_job_send(c);
 }
@@ -236,10 +138,12 @@ ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
     const ngx_http_waha_pg_statement_t  *statement;
 
     job = c->job;
-    statement = &c->pool->conf->statements[job->statement];
+    statement = &c->conf->statements[job->statement];
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, job->log, 0,
                    "waha: pg send %s", statement->name);
+
+    ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_RUNNING);
 
     c->receive = ngx_http_waha_pg_job_on_result;
 
@@ -249,13 +153,14 @@ ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
         || ngx_http_waha_pg_connection_flush(c) != NGX_OK)
     {
         ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
-        ngx_http_waha_pg_pool_lost(c);
+        c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c, PGresult *res)
+ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c,
+    PGresult *res)
 {
     ngx_int_t  rc;
 
@@ -265,49 +170,38 @@ ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c, PGresult *res)
         return NGX_AGAIN;
     }
 
-    /* an open transaction would be one that is not committed */
+    /* what an open transaction has done is not committed */
 
     if (rc == NGX_ERROR || PQtransactionStatus(c->conn) != PQTRANS_IDLE) {
         ngx_http_waha_pg_error_set(&c->reason, "unexpected answer");
-        ngx_http_waha_pg_pool_lost(c);
+        c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return NGX_DONE;
     }
 
-    return ngx_http_waha_pg_job_answer_done(c);
-}
+    /* the server is ready for another statement, thus has committed */
 
-
-/* the NULL after the last result: the server is ready, thus has committed */
-
-static ngx_int_t
-ngx_http_waha_pg_job_answer_done(ngx_http_waha_pg_connection_t *c)
-{
     if (c->state == NGX_HTTP_WAHA_PG_DRAINING) {
-        ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_DOWN);
-        return NGX_DONE;
+        return ngx_http_waha_pg_job_done(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 
     if (ngx_http_waha_pg_error_is_in(c->result)) {
-        return ngx_http_waha_pg_job_error(c);
+        return ngx_http_waha_pg_job_on_error(c);
     }
 
     if (c->unconfirmed) {
-        ngx_log_error(NGX_LOG_ERR, c->pool->log, 0,
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "waha: database %s: a commit was not confirmed by the "
                       "synchronous standby", c->host->name);
 
-        ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_DOWN);
-        return NGX_DONE;
+        return ngx_http_waha_pg_job_done(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 
-    ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_OK);
-
-    return NGX_DONE;
+    return ngx_http_waha_pg_job_done(c, NGX_HTTP_WAHA_PG_OK);
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_job_error(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_job_on_error(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t   class;
     const char  *sqlstate;
@@ -327,7 +221,7 @@ ngx_http_waha_pg_job_error(ngx_http_waha_pg_connection_t *c)
     if (ngx_strcmp(sqlstate, "25006") == 0) {
         /* the server became a standby, or was made read-only */
         ngx_http_waha_pg_error_set_result(&c->reason, c->result, NULL);
-        ngx_http_waha_pg_pool_lost(c);
+        c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
         return NGX_DONE;
     }
 
@@ -335,24 +229,14 @@ ngx_http_waha_pg_job_error(ngx_http_waha_pg_connection_t *c)
         ngx_http_waha_pg_error_report(c->pool, c->result, class);
     }
 
-    ngx_http_waha_pg_job_finish(c, class);
-
-    return NGX_DONE;
+    return ngx_http_waha_pg_job_done(c, class);
 }
 
 
-/* races are lost all the time; waits that were given up are not */
-
-static ngx_uint_t
-ngx_http_waha_pg_job_is_reported(ngx_uint_t class, const char *sqlstate)
-{
-    return class != NGX_HTTP_WAHA_PG_BUSY
-           || ngx_strcmp(sqlstate, "55P03") == 0
-           || ngx_strcmp(sqlstate, "57014") == 0;
-}
-
-
-/* nothing was run yet: the statement is unknown, or returns other columns */
+/*
+ * the prepared statement is unknown to the server, or returns other columns
+ * now: nothing was run, the job can be sent again
+ */
 
 static ngx_uint_t
 ngx_http_waha_pg_job_is_stale(const PGresult *res)
@@ -373,8 +257,32 @@ ngx_http_waha_pg_job_is_stale(const PGresult *res)
 }
 
 
-static void
-ngx_http_waha_pg_job_finish(ngx_http_waha_pg_connection_t *c, ngx_uint_t status)
+/* races are lost all the time; timeouts, of locks too, are worth a line */
+
+static ngx_uint_t
+ngx_http_waha_pg_job_is_reported(ngx_uint_t class, const char *sqlstate)
+{
+    return class != NGX_HTTP_WAHA_PG_BUSY
+           || ngx_strcmp(sqlstate, "55P03") == 0
+           || ngx_strcmp(sqlstate, "57014") == 0;
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_job_done(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t status)
+{
+    ngx_http_waha_pg_job_finish(c, status);
+
+    c->handlers->done(c);
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_waha_pg_job_finish(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t status)
 {
     PGresult                *res;
     ngx_http_waha_pg_job_t  *job;
@@ -391,8 +299,6 @@ ngx_http_waha_pg_job_finish(ngx_http_waha_pg_connection_t *c, ngx_uint_t status)
     } else {
         PQclear(res);
     }
-
-    ngx_http_waha_pg_pool_rest(c);
 }
 
 
@@ -438,10 +344,21 @@ ngx_http_waha_pg_job_end_handler(ngx_event_t *ev)
 
     ngx_queue_remove(&job->queue);
 
-    /* it may free the job, or submit it again */
+    /* may free the job, or submit it again */
     job->handler(job);
 
     PQclear(res);
 
-    ngx_http_waha_pg_pool_trim(pool);
+    ngx_http_waha_pg_job_left(pool);
+}
+
+
+/* a worker that quits closes the connections that no other job can need */
+
+static void
+ngx_http_waha_pg_job_left(ngx_http_waha_pg_pool_t *pool)
+{
+    if (ngx_exiting) {
+        ngx_post_event(&pool->dispatch, &ngx_posted_events);
+    }
 }

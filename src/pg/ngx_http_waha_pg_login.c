@@ -6,8 +6,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_waha_pg_connection.h>
+#include <ngx_http_waha_pg_login.h>
 
+
+/* columns of the query below */
 
 #define NGX_HTTP_WAHA_PG_RECOVERY   0
 #define NGX_HTTP_WAHA_PG_READ_ONLY  1
@@ -16,9 +18,9 @@
 #define NGX_HTTP_WAHA_PG_ROLE       4
 #define NGX_HTTP_WAHA_PG_COMMIT     5
 #define NGX_HTTP_WAHA_PG_TIMEOUT    6
-#define NGX_HTTP_WAHA_PG_FACTS      7
+#define NGX_HTTP_WAHA_PG_COLUMNS    7
 
-/* bytes: a name has up to 63 */
+/* bytes: an identifier has up to 63 */
 
 #define NGX_HTTP_WAHA_PG_LISTEN     (sizeof("listen ") + 63)
 
@@ -33,8 +35,6 @@ static ngx_int_t ngx_http_waha_pg_login_check_settings(
     ngx_http_waha_pg_connection_t *c, const char **value);
 static ngx_int_t ngx_http_waha_pg_login_contract_done(
     ngx_http_waha_pg_connection_t *c, PGresult *res);
-static ngx_int_t ngx_http_waha_pg_login_check_contract(
-    ngx_http_waha_pg_connection_t *c);
 static ngx_int_t ngx_http_waha_pg_login_prepare_done(
     ngx_http_waha_pg_connection_t *c, PGresult *res);
 static ngx_int_t ngx_http_waha_pg_login_send_statements(
@@ -49,7 +49,7 @@ static ngx_int_t ngx_http_waha_pg_login_fail_connection(
     ngx_http_waha_pg_connection_t *c);
 
 
-/* what a role may become counts as much as what it is */
+/* a role that may become superuser is as dangerous as one that is */
 
 static const char  ngx_http_waha_pg_login_server_query[] =
     "select pg_is_in_recovery(),"
@@ -99,7 +99,7 @@ ngx_http_waha_pg_login_server_done(ngx_http_waha_pg_connection_t *c,
 
     c->receive = ngx_http_waha_pg_login_contract_done;
 
-    if (PQsendQuery(c->conn, c->pool->conf->check) == 0
+    if (PQsendQuery(c->conn, c->conf->check) == 0
         || ngx_http_waha_pg_connection_flush(c) != NGX_OK)
     {
         return ngx_http_waha_pg_login_fail_connection(c);
@@ -114,20 +114,20 @@ ngx_http_waha_pg_login_check_server(ngx_http_waha_pg_connection_t *c)
 {
     ngx_int_t    rc;
     ngx_uint_t   i;
-    const char  *value[NGX_HTTP_WAHA_PG_FACTS];
+    const char  *value[NGX_HTTP_WAHA_PG_COLUMNS];
 
     if (ngx_http_waha_pg_error_is_in(c->result)) {
         return ngx_http_waha_pg_login_fail_result(c);
     }
 
     if (PQntuples(c->result) != 1
-        || PQnfields(c->result) != NGX_HTTP_WAHA_PG_FACTS)
+        || PQnfields(c->result) != NGX_HTTP_WAHA_PG_COLUMNS)
     {
         return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_DOWN,
                                            "unexpected answer");
     }
 
-    for (i = 0; i < NGX_HTTP_WAHA_PG_FACTS; i++) {
+    for (i = 0; i < NGX_HTTP_WAHA_PG_COLUMNS; i++) {
         value[i] = PQgetvalue(c->result, 0, i);
     }
 
@@ -185,7 +185,7 @@ ngx_http_waha_pg_login_check_role(ngx_http_waha_pg_connection_t *c,
 }
 
 
-/* a pooler may drop what the connection string asks for */
+/* a pooler may drop the options that the connection string asks for */
 
 static ngx_int_t
 ngx_http_waha_pg_login_check_settings(ngx_http_waha_pg_connection_t *c,
@@ -217,7 +217,7 @@ ngx_http_waha_pg_login_check_settings(ngx_http_waha_pg_connection_t *c,
                             "them, or alter role \"%s\" set "
                             "statement_timeout to less than %Mms%Z",
                             value[NGX_HTTP_WAHA_PG_ROLE],
-                            c->pool->conf->timeout);
+                            c->conf->timeout);
 
         return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_SETUP,
                                            (char *) text);
@@ -243,19 +243,6 @@ ngx_http_waha_pg_login_contract_done(ngx_http_waha_pg_connection_t *c,
         return ngx_http_waha_pg_login_fail_connection(c);
     }
 
-    rc = ngx_http_waha_pg_login_check_contract(c);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    return ngx_http_waha_pg_login_prepare(c, 0);
-}
-
-
-static ngx_int_t
-ngx_http_waha_pg_login_check_contract(ngx_http_waha_pg_connection_t *c)
-{
     if (ngx_http_waha_pg_error_is_in(c->result)) {
         return ngx_http_waha_pg_login_fail_result(c);
     }
@@ -273,7 +260,7 @@ ngx_http_waha_pg_login_check_contract(ngx_http_waha_pg_connection_t *c)
     PQclear(c->result);
     c->result = NULL;
 
-    return NGX_OK;
+    return ngx_http_waha_pg_login_prepare(c, 0);
 }
 
 
@@ -303,7 +290,7 @@ ngx_http_waha_pg_login_send_statements(ngx_http_waha_pg_connection_t *c,
     ngx_http_waha_pg_conf_t             *conf;
     const ngx_http_waha_pg_statement_t  *statement;
 
-    conf = c->pool->conf;
+    conf = c->conf;
 
     if (PQenterPipelineMode(c->conn) == 0) {
         return NGX_ERROR;
@@ -346,7 +333,7 @@ ngx_http_waha_pg_login_send_listen(ngx_http_waha_pg_connection_t *c)
     u_char       text[NGX_HTTP_WAHA_PG_LISTEN];
     const char  *channel;
 
-    channel = c->pool->conf->channel;
+    channel = c->conf->channel;
 
     if (channel == NULL) {
         return NGX_OK;
@@ -370,7 +357,7 @@ ngx_http_waha_pg_login_prepare_done(ngx_http_waha_pg_connection_t *c,
     PGresult *res)
 {
     if (res == NULL) {
-        /* a separator */
+        /* ends the results of one statement */
         return NGX_AGAIN;
     }
 
@@ -407,7 +394,7 @@ ngx_http_waha_pg_login_prepare_done(ngx_http_waha_pg_connection_t *c,
         return ngx_http_waha_pg_login_fail_connection(c);
     }
 
-    ngx_http_waha_pg_pool_ready(c);
+    c->handlers->ready(c);
 
     return NGX_DONE;
 }
@@ -418,7 +405,7 @@ ngx_http_waha_pg_login_fail(ngx_http_waha_pg_connection_t *c, ngx_uint_t class,
     const char *text)
 {
     ngx_http_waha_pg_error_set(&c->reason, text);
-    ngx_http_waha_pg_pool_failed(c, class);
+    c->handlers->failed(c, class);
 
     return NGX_DONE;
 }
@@ -433,8 +420,8 @@ ngx_http_waha_pg_login_fail_result(ngx_http_waha_pg_connection_t *c)
 
     ngx_http_waha_pg_error_set_result(&c->reason, c->result,
                                       class == NGX_HTTP_WAHA_PG_SETUP ?
-                                          c->pool->conf->hint : NULL);
-    ngx_http_waha_pg_pool_failed(c, class);
+                                          c->conf->hint : NULL);
+    c->handlers->failed(c, class);
 
     return NGX_DONE;
 }

@@ -6,7 +6,9 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_waha_pg_connection.h>
+#include <ngx_http_waha_pg_pool.h>
+#include <ngx_http_waha_pg_login.h>
+#include <ngx_http_waha_pg_job.h>
 
 
 /* milliseconds */
@@ -16,30 +18,59 @@
 #define NGX_HTTP_WAHA_PG_STABLE         1000
 #define NGX_HTTP_WAHA_PG_DRAIN          600000
 
-/* doublings from the least to the most */
+/* times that the shortest delay is doubled */
 
 #define NGX_HTTP_WAHA_PG_BACKOFF_STEPS  6
 
 
+#define ngx_http_waha_pg_pool_serving(pool)                                  \
+    ngx_http_waha_pg_pool_count(pool, NGX_HTTP_WAHA_PG_IDLE,                 \
+                                NGX_HTTP_WAHA_PG_RUNNING)
+
+#define ngx_http_waha_pg_pool_connecting(pool)                               \
+    ngx_http_waha_pg_pool_count(pool, NGX_HTTP_WAHA_PG_CONNECTING,           \
+                                NGX_HTTP_WAHA_PG_PREPARING)
+
+
 static ngx_int_t ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_dispatch_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_pool_dispatch(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_refuse(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev);
+static void ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool);
 static ngx_uint_t ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_connect(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool,
     ngx_uint_t setup);
-static void ngx_http_waha_pg_pool_choose_host(ngx_http_waha_pg_connection_t *c);
-static ngx_uint_t ngx_http_waha_pg_pool_is_unneeded(
+static void ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_pool_set_host(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_pool_release(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_pool_is_finished(
     ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_on_failed(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t class);
+static void ngx_http_waha_pg_pool_on_refused(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t class);
+static void ngx_http_waha_pg_pool_on_lost(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_pool_timeout_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_drain(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_pool_give_up(ngx_http_waha_pg_connection_t *c,
-    ngx_uint_t status);
-static ngx_uint_t ngx_http_waha_pg_pool_serving(ngx_http_waha_pg_pool_t *pool);
-static ngx_uint_t ngx_http_waha_pg_pool_connecting(
-    ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_on_quit(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_pool_close(ngx_http_waha_pg_connection_t *c);
+static ngx_uint_t ngx_http_waha_pg_pool_count(ngx_http_waha_pg_pool_t *pool,
+    ngx_uint_t first, ngx_uint_t last);
 static ngx_uint_t ngx_http_waha_pg_pool_host_index(
     ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t level);
+
+
+static const ngx_http_waha_pg_handlers_t  ngx_http_waha_pg_pool_handlers = {
+    ngx_http_waha_pg_login_check,          /* connected */
+    ngx_http_waha_pg_pool_on_ready,        /* ready */
+    ngx_http_waha_pg_pool_release,         /* done */
+    ngx_http_waha_pg_pool_on_failed,       /* failed */
+    ngx_http_waha_pg_pool_on_quit          /* quit */
+};
 
 
 ngx_http_waha_pg_pool_t *
@@ -77,22 +108,29 @@ ngx_http_waha_pg_create(ngx_cycle_t *cycle, ngx_http_waha_pg_conf_t *conf)
 static ngx_int_t
 ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t                      i, n;
+    ngx_http_waha_pg_connection_t  *c;
 
     n = 2 * pool->conf->connections;
 
-    pool->connections = ngx_pcalloc(pool->pool,
-                                 n * sizeof(ngx_http_waha_pg_connection_t));
-    if (pool->connections == NULL) {
+    c = ngx_pcalloc(pool->pool, n * sizeof(ngx_http_waha_pg_connection_t));
+    if (c == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        pool->connections[i].pool = pool;
-    }
-
+    pool->connections = c;
     pool->nconnections = n;
-    pool->count[NGX_HTTP_WAHA_PG_CLOSED] = n;
+
+    for (i = 0; i < n; i++) {
+        c[i].log = pool->log;
+        c[i].conf = pool->conf;
+        c[i].handlers = &ngx_http_waha_pg_pool_handlers;
+        c[i].pool = pool;
+
+        c[i].timer.handler = ngx_http_waha_pg_pool_timeout_handler;
+        c[i].timer.data = &c[i];
+        c[i].timer.log = pool->log;
+    }
 
     pool->reasons = ngx_pcalloc(pool->pool, pool->conf->hosts.nelts
                                         * sizeof(ngx_http_waha_pg_reason_t));
@@ -109,7 +147,7 @@ ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
     pool->retry.log = pool->log;
     pool->retry.cancelable = 1;
 
-    pool->dispatch.handler = ngx_http_waha_pg_job_dispatch_handler;
+    pool->dispatch.handler = ngx_http_waha_pg_pool_dispatch_handler;
     pool->dispatch.data = pool;
     pool->dispatch.log = pool->log;
 
@@ -121,15 +159,26 @@ void
 ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_uint_t                      i;
+    ngx_queue_t                    *q;
     ngx_http_waha_pg_connection_t  *c;
 
-    ngx_http_waha_pg_job_forget_all(pool);
+    while (!ngx_queue_empty(&pool->waiting)) {
+        q = ngx_queue_head(&pool->waiting);
+        ngx_http_waha_pg_job_dequeue(ngx_queue_data(q, ngx_http_waha_pg_job_t,
+                                                    queue));
+    }
+
+    while (!ngx_queue_empty(&pool->ended)) {
+        q = ngx_queue_head(&pool->ended);
+        ngx_http_waha_pg_cancel(ngx_queue_data(q, ngx_http_waha_pg_job_t,
+                                               queue));
+    }
 
     for (i = 0; i < pool->nconnections; i++) {
         c = &pool->connections[i];
 
         if (c->state != NGX_HTTP_WAHA_PG_CLOSED) {
-            ngx_http_waha_pg_connection_close(c);
+            ngx_http_waha_pg_pool_close(c);
         }
     }
 
@@ -145,6 +194,103 @@ ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool)
 }
 
 
+ngx_int_t
+ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
+    ngx_http_waha_pg_job_t *job)
+{
+    if (pool->refused) {
+        return NGX_ABORT;
+    }
+
+    if (ngx_queue_empty(&pool->idle)
+        && pool->nwaiting >= pool->conf->queue)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_waha_pg_job_enqueue(pool, job);
+
+    ngx_http_waha_pg_pool_dispatch(pool);
+
+    /* a worker that quits has closed its connections */
+    ngx_http_waha_pg_pool_fill(pool);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_waha_pg_pool_dispatch_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_pg_pool_t *pool = ev->data;
+
+    ngx_queue_t  *q;
+
+    ngx_http_waha_pg_pool_dispatch(pool);
+
+    if (!ngx_http_waha_pg_pool_is_finished(pool)) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&pool->idle)) {
+        q = ngx_queue_head(&pool->idle);
+        ngx_http_waha_pg_pool_close(ngx_queue_data(q,
+                                       ngx_http_waha_pg_connection_t, queue));
+    }
+}
+
+
+static void
+ngx_http_waha_pg_pool_dispatch(ngx_http_waha_pg_pool_t *pool)
+{
+    ngx_queue_t                    *q;
+    ngx_http_waha_pg_job_t         *job;
+    ngx_http_waha_pg_connection_t  *c;
+
+    while (!ngx_queue_empty(&pool->waiting)
+           && !ngx_queue_empty(&pool->idle))
+    {
+        q = ngx_queue_head(&pool->idle);
+        c = ngx_queue_data(q, ngx_http_waha_pg_connection_t, queue);
+
+        if (ngx_http_waha_pg_connection_read_idle(c) != NGX_OK) {
+            /* nothing was sent: the job keeps its place */
+            ngx_http_waha_pg_pool_on_failed(c, NGX_HTTP_WAHA_PG_DOWN);
+            continue;
+        }
+
+        q = ngx_queue_head(&pool->waiting);
+        job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
+
+        ngx_http_waha_pg_job_dequeue(job);
+
+        if (ngx_http_waha_pg_job_prepare(job) != NGX_OK) {
+            continue;
+        }
+
+        ngx_queue_remove(&c->queue);
+
+        ngx_http_waha_pg_job_start(c, job);
+    }
+}
+
+
+static void
+ngx_http_waha_pg_pool_refuse(ngx_http_waha_pg_pool_t *pool)
+{
+    ngx_queue_t             *q;
+    ngx_http_waha_pg_job_t  *job;
+
+    while (!ngx_queue_empty(&pool->waiting)) {
+        q = ngx_queue_head(&pool->waiting);
+        job = ngx_queue_data(q, ngx_http_waha_pg_job_t, queue);
+
+        ngx_http_waha_pg_job_dequeue(job);
+        ngx_http_waha_pg_job_end(job, NGX_HTTP_WAHA_PG_SETUP, NULL);
+    }
+}
+
+
 static void
 ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev)
 {
@@ -152,7 +298,9 @@ ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev)
 }
 
 
-void
+/* opens the connections that are missing, unless it is too early to retry */
+
+static void
 ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_uint_t                      i, n;
@@ -182,12 +330,10 @@ ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool)
 }
 
 
-/* how many connections are to be opened now */
-
 static ngx_uint_t
 ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool)
 {
-    ngx_uint_t  good, total, connecting;
+    ngx_uint_t  total, serving, connecting;
 
     if (pool->retry.timer_set) {
         return 0;
@@ -199,53 +345,56 @@ ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool)
         total = ngx_queue_empty(&pool->waiting) ? 0 : 1;
     }
 
-    good = ngx_http_waha_pg_pool_serving(pool);
+    serving = ngx_http_waha_pg_pool_serving(pool);
     connecting = ngx_http_waha_pg_pool_connecting(pool);
 
-    if (good + connecting >= total) {
+    if (serving + connecting >= total) {
         return 0;
     }
 
-    /* one tries the way before the others follow */
+    /* after a failure one connection is tried before the others follow */
 
-    if (good == 0 || pool->failures) {
+    if (serving == 0 || pool->failures) {
         return connecting ? 0 : 1;
     }
 
-    return total - good - connecting;
+    return total - serving - connecting;
 }
 
+
+/* tries the hosts in turn, those that were tried already left out */
 
 static void
 ngx_http_waha_pg_pool_connect(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t                n;
     ngx_http_waha_pg_host_t  *hosts;
-    ngx_http_waha_pg_pool_t  *pool;
 
-    pool = c->pool;
-    n = pool->conf->hosts.nelts;
-    hosts = pool->conf->hosts.elts;
+    n = c->conf->hosts.nelts;
+    hosts = c->conf->hosts.elts;
 
     while (c->tried < n) {
         c->host = &hosts[(c->first + c->tried) % n];
 
         if (ngx_http_waha_pg_connection_open(c) == NGX_OK) {
+            c->timer.cancelable = 1;
+            ngx_add_timer(&c->timer, c->conf->connect_timeout);
             return;
         }
 
         ngx_http_waha_pg_pool_log_reason(c, NGX_LOG_ERR);
-        ngx_http_waha_pg_connection_close(c);
+        ngx_http_waha_pg_pool_close(c);
 
         c->tried++;
     }
 
-    ngx_http_waha_pg_pool_back_off(pool, c->setup);
+    ngx_http_waha_pg_pool_back_off(c->pool, c->setup);
 }
 
 
 static void
-ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool, ngx_uint_t setup)
+ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool,
+    ngx_uint_t setup)
 {
     ngx_msec_t  delay;
 
@@ -259,10 +408,10 @@ ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool, ngx_uint_t setup)
     pool->refused = (setup && ngx_http_waha_pg_pool_serving(pool) == 0);
 
     if (pool->refused) {
-        ngx_http_waha_pg_job_refuse_all(pool);
+        ngx_http_waha_pg_pool_refuse(pool);
     }
 
-    /* workers, and machines, are not to come all at once */
+    /* random, lest all workers and machines connect at the same time */
 
     delay = delay / 2 + ngx_random() % (delay / 2);
 
@@ -270,8 +419,8 @@ ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool, ngx_uint_t setup)
 }
 
 
-void
-ngx_http_waha_pg_pool_ready(ngx_http_waha_pg_connection_t *c)
+static void
+ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c)
 {
     ngx_http_waha_pg_pool_t  *pool;
 
@@ -294,23 +443,22 @@ ngx_http_waha_pg_pool_ready(ngx_http_waha_pg_connection_t *c)
     }
 
     if (c->job) {
-        /* its statement had to be prepared again */
-        ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_RUNNING);
+        /* its statement was prepared again */
         ngx_http_waha_pg_job_send(c);
 
     } else {
-        ngx_http_waha_pg_pool_choose_host(c);
-        ngx_http_waha_pg_pool_rest(c);
+        ngx_http_waha_pg_pool_set_host(c);
+        ngx_http_waha_pg_pool_release(c);
     }
 
     ngx_http_waha_pg_pool_fill(pool);
 }
 
 
-/* all connections go to one server: another is not to stay behind */
+/* all connections go to one server: those to another one are closed */
 
 static void
-ngx_http_waha_pg_pool_choose_host(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_set_host(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t                      i, host;
     ngx_http_waha_pg_pool_t        *pool;
@@ -335,14 +483,16 @@ ngx_http_waha_pg_pool_choose_host(ngx_http_waha_pg_connection_t *c)
         if (other->state == NGX_HTTP_WAHA_PG_IDLE
             || other->state == NGX_HTTP_WAHA_PG_DRAINING)
         {
-            ngx_http_waha_pg_connection_close(other);
+            ngx_http_waha_pg_pool_close(other);
         }
     }
 }
 
 
-void
-ngx_http_waha_pg_pool_rest(ngx_http_waha_pg_connection_t *c)
+/* the connection is free: it becomes idle, or is closed if not needed */
+
+static void
+ngx_http_waha_pg_pool_release(ngx_http_waha_pg_connection_t *c)
 {
     ngx_uint_t                others;
     ngx_http_waha_pg_pool_t  *pool;
@@ -358,14 +508,17 @@ ngx_http_waha_pg_pool_rest(ngx_http_waha_pg_connection_t *c)
 
     if (others >= pool->conf->connections
         || ngx_http_waha_pg_pool_host_index(c) != pool->host
-        || ngx_http_waha_pg_pool_is_unneeded(pool))
+        || ngx_http_waha_pg_pool_is_finished(pool))
     {
-        ngx_http_waha_pg_connection_close(c);
+        ngx_http_waha_pg_pool_close(c);
         ngx_http_waha_pg_pool_fill(pool);
         return;
     }
 
     ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_IDLE);
+
+    /* the last used is the first to be used: its backend is warm */
+    ngx_queue_insert_head(&pool->idle, &c->queue);
 
     if (!ngx_queue_empty(&pool->waiting)) {
         ngx_post_event(&pool->dispatch, &ngx_posted_events);
@@ -373,27 +526,13 @@ ngx_http_waha_pg_pool_rest(ngx_http_waha_pg_connection_t *c)
 }
 
 
-void
-ngx_http_waha_pg_pool_trim(ngx_http_waha_pg_pool_t *pool)
-{
-    ngx_queue_t  *q;
-
-    if (!ngx_http_waha_pg_pool_is_unneeded(pool)) {
-        return;
-    }
-
-    while (!ngx_queue_empty(&pool->idle)) {
-        q = ngx_queue_head(&pool->idle);
-        ngx_http_waha_pg_connection_close(ngx_queue_data(q,
-                                      ngx_http_waha_pg_connection_t, queue));
-    }
-}
-
-
-/* nginx quits, and no job waits nor has ended, which may submit another */
+/*
+ * nginx quits and no job waits; one that has ended may submit another in
+ * its handler
+ */
 
 static ngx_uint_t
-ngx_http_waha_pg_pool_is_unneeded(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_is_finished(ngx_http_waha_pg_pool_t *pool)
 {
     return ngx_exiting
            && ngx_queue_empty(&pool->waiting)
@@ -401,24 +540,35 @@ ngx_http_waha_pg_pool_is_unneeded(ngx_http_waha_pg_pool_t *pool)
 }
 
 
-void
-ngx_http_waha_pg_pool_failed(ngx_http_waha_pg_connection_t *c, ngx_uint_t class)
+static void
+ngx_http_waha_pg_pool_on_failed(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t class)
 {
     ngx_http_waha_pg_pool_log_reason(c, class == NGX_HTTP_WAHA_PG_SETUP ?
-                                     NGX_LOG_CRIT : NGX_LOG_ERR);
+                                        NGX_LOG_CRIT : NGX_LOG_ERR);
 
-    ngx_http_waha_pg_pool_give_up(c, class);
+    ngx_http_waha_pg_job_finish(c, class);
 
-    if (c->again) {
-        ngx_http_waha_pg_pool_lost(c);
-        return;
+    if (c->state >= NGX_HTTP_WAHA_PG_IDLE || c->again) {
+        ngx_http_waha_pg_pool_on_lost(c);
+
+    } else {
+        ngx_http_waha_pg_pool_on_refused(c, class);
     }
+}
 
+
+/* the login was not reached or has failed: the next host may be better */
+
+static void
+ngx_http_waha_pg_pool_on_refused(ngx_http_waha_pg_connection_t *c,
+    ngx_uint_t class)
+{
     if (class == NGX_HTTP_WAHA_PG_SETUP) {
         c->setup = 1;
     }
 
-    ngx_http_waha_pg_connection_close(c);
+    ngx_http_waha_pg_pool_close(c);
 
     if (ngx_exiting && ngx_queue_empty(&c->pool->waiting)) {
         return;
@@ -430,17 +580,15 @@ ngx_http_waha_pg_pool_failed(ngx_http_waha_pg_connection_t *c, ngx_uint_t class)
 }
 
 
-void
-ngx_http_waha_pg_pool_lost(ngx_http_waha_pg_connection_t *c)
+static void
+ngx_http_waha_pg_pool_on_lost(ngx_http_waha_pg_connection_t *c)
 {
     ngx_msec_t                age;
     ngx_http_waha_pg_pool_t  *pool;
 
     pool = c->pool;
 
-    ngx_http_waha_pg_pool_log_reason(c, NGX_LOG_ERR);
-    ngx_http_waha_pg_pool_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
-    ngx_http_waha_pg_connection_close(c);
+    ngx_http_waha_pg_pool_close(c);
 
     if (ngx_http_waha_pg_pool_serving(pool) == 0) {
         pool->serving = 0;
@@ -449,7 +597,7 @@ ngx_http_waha_pg_pool_lost(ngx_http_waha_pg_connection_t *c)
     age = ngx_current_msec - c->since;
 
     if (age < NGX_HTTP_WAHA_PG_STABLE && !pool->retry.timer_set) {
-        /* not to connect and be thrown out in a loop */
+        /* not to connect in a loop to a server that ends each connection */
         ngx_http_waha_pg_pool_back_off(pool, 0);
     }
 
@@ -457,32 +605,35 @@ ngx_http_waha_pg_pool_lost(ngx_http_waha_pg_connection_t *c)
 }
 
 
-void
-ngx_http_waha_pg_pool_timeout(ngx_http_waha_pg_connection_t *c)
+static void
+ngx_http_waha_pg_pool_timeout_handler(ngx_event_t *ev)
 {
+    ngx_http_waha_pg_connection_t *c = ev->data;
+
     switch (c->state) {
 
     case NGX_HTTP_WAHA_PG_RUNNING:
         ngx_http_waha_pg_pool_drain(c);
-        break;
+        return;
 
     case NGX_HTTP_WAHA_PG_DRAINING:
         ngx_http_waha_pg_error_set(&c->reason, "a statement was given up");
-        ngx_http_waha_pg_pool_lost(c);
         break;
 
     default:
         ngx_http_waha_pg_error_set(&c->reason, c->again ?
                                    "no answer to a prepare in time"
                                    : "no answer to the connect in time");
-        ngx_http_waha_pg_pool_failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
+
+    ngx_http_waha_pg_pool_on_failed(c, NGX_HTTP_WAHA_PG_DOWN);
 }
 
 
 /*
- * the statement may be committing, or wait for a standby: it is left to
- * end, and counts as long, lest retries fill the server with its like
+ * the statement may be committing, or wait for a standby, and is left to end;
+ * its connection keeps a place of the pool, so that the repetitions of such
+ * statements cannot take all connections of the server
  */
 
 static void
@@ -495,10 +646,12 @@ ngx_http_waha_pg_pool_drain(ngx_http_waha_pg_connection_t *c)
     ngx_http_waha_pg_error_set(&c->reason, "no answer to a statement in time");
     ngx_http_waha_pg_pool_log_reason(c, NGX_LOG_ERR);
 
-    ngx_http_waha_pg_pool_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
+    ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_DOWN);
 
     ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_DRAINING);
-    ngx_http_waha_pg_connection_set_timer(c, NGX_HTTP_WAHA_PG_DRAIN, 1);
+
+    c->timer.cancelable = 1;
+    ngx_add_timer(&c->timer, NGX_HTTP_WAHA_PG_DRAIN);
 
     if (ngx_http_waha_pg_pool_serving(pool) == 0) {
         pool->serving = 0;
@@ -508,54 +661,46 @@ ngx_http_waha_pg_pool_drain(ngx_http_waha_pg_connection_t *c)
 }
 
 
-/* nginx quits: idle connections go at once, others at the very end */
-
-void
-ngx_http_waha_pg_pool_closing(ngx_http_waha_pg_connection_t *c)
+static void
+ngx_http_waha_pg_pool_on_quit(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_http_waha_pg_pool_give_up(c, NGX_HTTP_WAHA_PG_DOWN);
-    ngx_http_waha_pg_connection_close(c);
+    ngx_http_waha_pg_job_finish(c, NGX_HTTP_WAHA_PG_DOWN);
+    ngx_http_waha_pg_pool_close(c);
 }
 
 
 static void
-ngx_http_waha_pg_pool_give_up(ngx_http_waha_pg_connection_t *c,
-    ngx_uint_t status)
+ngx_http_waha_pg_pool_close(ngx_http_waha_pg_connection_t *c)
 {
-    PGresult                *res;
-    ngx_http_waha_pg_job_t  *job;
-
-    job = c->job;
-
-    if (job == NULL) {
-        return;
+    if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
+        ngx_queue_remove(&c->queue);
     }
 
-    res = c->result;
+    if (c->timer.timer_set) {
+        ngx_del_timer(&c->timer);
+    }
 
-    c->job = NULL;
-    c->result = NULL;
-
-    ngx_http_waha_pg_job_end(job, status, res);
-}
-
-
-/* connections that serve */
-
-static ngx_uint_t
-ngx_http_waha_pg_pool_serving(ngx_http_waha_pg_pool_t *pool)
-{
-    return pool->count[NGX_HTTP_WAHA_PG_IDLE]
-           + pool->count[NGX_HTTP_WAHA_PG_RUNNING];
+    ngx_http_waha_pg_connection_close(c);
 }
 
 
 static ngx_uint_t
-ngx_http_waha_pg_pool_connecting(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_count(ngx_http_waha_pg_pool_t *pool, ngx_uint_t first,
+    ngx_uint_t last)
 {
-    return pool->count[NGX_HTTP_WAHA_PG_CONNECTING]
-           + pool->count[NGX_HTTP_WAHA_PG_CHECKING]
-           + pool->count[NGX_HTTP_WAHA_PG_PREPARING];
+    ngx_uint_t                      i, n;
+    ngx_http_waha_pg_connection_t  *c;
+
+    n = 0;
+    c = pool->connections;
+
+    for (i = 0; i < pool->nconnections; i++) {
+        if (c[i].state >= first && c[i].state <= last) {
+            n++;
+        }
+    }
+
+    return n;
 }
 
 
@@ -564,13 +709,13 @@ ngx_http_waha_pg_pool_host_index(ngx_http_waha_pg_connection_t *c)
 {
     ngx_http_waha_pg_host_t  *hosts;
 
-    hosts = c->pool->conf->hosts.elts;
+    hosts = c->conf->hosts.elts;
 
     return c->host - hosts;
 }
 
 
-/* the same again and again is said once, until the host serves */
+/* a reason is not repeated until the host has served or has another one */
 
 static void
 ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
@@ -588,6 +733,6 @@ ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
 
     *last = c->reason;
 
-    ngx_log_error(level, c->pool->log, 0, "waha: database %s: %*s",
+    ngx_log_error(level, c->log, 0, "waha: database %s: %*s",
                   c->host->name, c->reason.len, c->reason.data);
 }

@@ -1,0 +1,66 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#ifndef _NGX_HTTP_WAHA_PG_POOL_H_INCLUDED_
+#define _NGX_HTTP_WAHA_PG_POOL_H_INCLUDED_
+
+
+#include <ngx_http_waha_pg_connection.h>
+
+
+/*
+ * Inside the room calls go one way:
+ *
+ *     pool         how many connections, to which host, when to try again;
+ *      |           which job goes to which connection
+ *     job          the wait of a job, its statement, its end
+ *      |
+ *     login        is the server fit, preparing the statements
+ *      |
+ *     connection   socket and libpq in nginx's event loop
+ *      |
+ *     error        classes of SQLSTATEs, reasons, reports in the log
+ *
+ * The way back is by the handlers that the pool gives to its connections,
+ * and by its event "dispatch".  Jobs wait, and reports are remembered, in
+ * the pool's structure, which is all that this header holds.
+ */
+
+struct ngx_http_waha_pg_pool_s {
+    ngx_pool_t                       *pool;
+    ngx_log_t                        *log;
+    ngx_http_waha_pg_conf_t          *conf;
+
+    /* twice as many as configured: the others may be draining */
+    ngx_http_waha_pg_connection_t    *connections;
+    ngx_uint_t                        nconnections;
+
+    ngx_queue_t                       idle;
+    ngx_queue_t                       waiting;
+    ngx_queue_t                       ended;
+    ngx_uint_t                        nwaiting;
+
+    /* posted: jobs may be sent, or a worker that quits needs none */
+    ngx_event_t                       dispatch;
+    ngx_event_t                       retry;
+
+    /* the host that served last, and the failed rounds since */
+    ngx_uint_t                        host;
+    ngx_uint_t                        failures;
+
+    /* what was logged last, for each host */
+    ngx_http_waha_pg_reason_t        *reasons;
+    ngx_http_waha_pg_report_t         reports[NGX_HTTP_WAHA_PG_REPORTS];
+
+    /* jobs are not accepted until an administrator has acted */
+    unsigned                          refused:1;
+
+    /* "connected" was logged */
+    unsigned                          serving:1;
+};
+
+
+#endif /* _NGX_HTTP_WAHA_PG_POOL_H_INCLUDED_ */
