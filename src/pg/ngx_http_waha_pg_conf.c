@@ -21,8 +21,10 @@ typedef struct {
 typedef struct {
     const char                       *keyword;
 
-    /* values that may be given, terminated by NULL; NULL: none */
+    /* the allowed values, terminated by NULL; NULL: none is allowed */
     const char                      **allowed;
+
+    /* logged with other values; NULL: other functions read the keyword */
     const char                       *message;
 } ngx_http_waha_pg_rule_t;
 
@@ -32,82 +34,86 @@ typedef struct {
     ngx_http_waha_pg_conf_t          *conf;
     PQconninfoOption                 *options;
 
-    /* what all hosts have in common, in pairs */
+    /* keywords and values that all hosts have in common */
     ngx_array_t                       keywords;   /* const char * */
     ngx_array_t                       values;     /* const char * */
 } ngx_http_waha_pg_parse_t;
 
 
-static size_t ngx_http_waha_pg_without_uri(const char *error);
-static char *ngx_http_waha_pg_parameters(ngx_conf_t *cf,
+static size_t ngx_http_waha_pg_conf_error_length(const char *error);
+static char *ngx_http_waha_pg_conf_parse_parameters(ngx_conf_t *cf,
     ngx_http_waha_pg_conf_t *conf);
-static ngx_int_t ngx_http_waha_pg_number(ngx_str_t *value,
+static ngx_int_t ngx_http_waha_pg_conf_parse_number(ngx_str_t *value,
     const char *name, ngx_uint_t *n);
-static ngx_int_t ngx_http_waha_pg_time(ngx_str_t *value, const char *name,
-    ngx_msec_t *msec);
-static char *ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse);
-static char *ngx_http_waha_pg_option(ngx_http_waha_pg_parse_t *parse,
-    PQconninfoOption *option);
-static ngx_http_waha_pg_rule_t *ngx_http_waha_pg_find_rule(
-    const char *keyword);
-static ngx_uint_t ngx_http_waha_pg_listed(const char **list,
-    const char *value);
-static const char *ngx_http_waha_pg_path(ngx_conf_t *cf, const char *value);
-static const char *ngx_http_waha_pg_given(ngx_http_waha_pg_parse_t *parse,
-    const char *keyword);
-static ngx_int_t ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse,
-    const char *keyword, const char *value);
-static ngx_int_t ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse);
-static ngx_int_t ngx_http_waha_pg_default(ngx_http_waha_pg_parse_t *parse,
-    const char *keyword, const char *value);
-static const char *ngx_http_waha_pg_server_options(
+static ngx_int_t ngx_http_waha_pg_conf_parse_time(ngx_str_t *value,
+    const char *name, ngx_msec_t *msec);
+static char *ngx_http_waha_pg_conf_parse_conninfo(
     ngx_http_waha_pg_parse_t *parse);
-static char *ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse);
-static ngx_int_t ngx_http_waha_pg_split(ngx_conf_t *cf, const char *list,
-    ngx_array_t *parts);
-static char *ngx_http_waha_pg_host(ngx_http_waha_pg_parse_t *parse,
+static char *ngx_http_waha_pg_conf_add_option(ngx_http_waha_pg_parse_t *parse,
+    PQconninfoOption *option);
+static ngx_http_waha_pg_rule_t *ngx_http_waha_pg_conf_find_rule(
+    const char *keyword);
+static ngx_uint_t ngx_http_waha_pg_conf_is_listed(const char **list,
+    const char *value);
+static const char *ngx_http_waha_pg_conf_full_name(ngx_conf_t *cf,
+    const char *value);
+static const char *ngx_http_waha_pg_conf_find_option(
+    ngx_http_waha_pg_parse_t *parse, const char *keyword);
+static ngx_int_t ngx_http_waha_pg_conf_add_keyword(
+    ngx_http_waha_pg_parse_t *parse, const char *keyword, const char *value);
+static ngx_int_t ngx_http_waha_pg_conf_add_settings(
+    ngx_http_waha_pg_parse_t *parse);
+static ngx_int_t ngx_http_waha_pg_conf_add_setting(
+    ngx_http_waha_pg_parse_t *parse, const char *keyword, const char *value);
+static const char *ngx_http_waha_pg_conf_format_options(
+    ngx_http_waha_pg_parse_t *parse);
+static char *ngx_http_waha_pg_conf_parse_hosts(ngx_http_waha_pg_parse_t *parse);
+static ngx_int_t ngx_http_waha_pg_conf_split(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword, ngx_array_t *parts);
+static char *ngx_http_waha_pg_conf_parse_host(ngx_http_waha_pg_parse_t *parse,
     const char *host, const char *addr, const char *port);
-static char *ngx_http_waha_pg_resolve(ngx_http_waha_pg_parse_t *parse,
+static char *ngx_http_waha_pg_conf_resolve_host(ngx_http_waha_pg_parse_t *parse,
     const char *host, const char *port);
-static ngx_int_t ngx_http_waha_pg_add_host(ngx_http_waha_pg_parse_t *parse,
-    const char *host, const char *addr, const char *port, ngx_uint_t local);
-static const char *ngx_http_waha_pg_host_name(ngx_pool_t *pool,
+static ngx_int_t ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
+    const char *host, const char *addr, const char *port,
+    struct sockaddr *sa);
+static const char *ngx_http_waha_pg_conf_format_host_name(ngx_pool_t *pool,
     const char *host, const char *addr, const char *port);
-static ngx_uint_t ngx_http_waha_pg_loopback(struct sockaddr *sa);
-static char *ngx_http_waha_pg_copy(ngx_pool_t *pool, const char *s);
+static ngx_uint_t ngx_http_waha_pg_conf_is_loopback(struct sockaddr *sa);
+static char *ngx_http_waha_pg_conf_copy(ngx_pool_t *pool, const char *s);
 
 
-static const char  *ngx_http_waha_pg_sslmodes[] = {
+static const char  *ngx_http_waha_pg_conf_sslmodes[] = {
     "disable", "require", "verify-ca", "verify-full", NULL
 };
 
-static const char  *ngx_http_waha_pg_encodings[] = {
+static const char  *ngx_http_waha_pg_conf_encodings[] = {
     "UTF8", "utf8", "UTF-8", "utf-8", NULL
 };
 
-static const char  *ngx_http_waha_pg_gssencmodes[] = {
+static const char  *ngx_http_waha_pg_conf_gssencmodes[] = {
     "disable", NULL
 };
 
-static const char  *ngx_http_waha_pg_attrs[] = {
+static const char  *ngx_http_waha_pg_conf_session_attrs[] = {
     "any", "read-write", "primary", NULL
 };
 
 
-/* what is allowed makes no difference: the pool has its own way */
+/* keywords that are not handed to libpq as they are given */
 
-static ngx_http_waha_pg_rule_t  ngx_http_waha_pg_rules[] = {
+static ngx_http_waha_pg_rule_t  ngx_http_waha_pg_conf_rules[] = {
 
-    { "sslmode", ngx_http_waha_pg_sslmodes,
+    { "sslmode", ngx_http_waha_pg_conf_sslmodes,
       "use disable, require, verify-ca or verify-full" },
 
-    { "client_encoding", ngx_http_waha_pg_encodings,
+    { "client_encoding", ngx_http_waha_pg_conf_encodings,
       "it is always UTF8" },
 
-    { "gssencmode", ngx_http_waha_pg_gssencmodes,
+    { "gssencmode", ngx_http_waha_pg_conf_gssencmodes,
       "it is always disable" },
 
-    { "target_session_attrs", ngx_http_waha_pg_attrs,
+    { "target_session_attrs", ngx_http_waha_pg_conf_session_attrs,
       "a server that takes writes is always chosen" },
 
     { "connect_timeout", NULL,
@@ -119,7 +125,7 @@ static ngx_http_waha_pg_rule_t  ngx_http_waha_pg_rules[] = {
     { "replication", NULL,
       "leave it out" },
 
-    /* looked at elsewhere */
+    /* read by other functions */
 
     { "host", NULL, NULL },
     { "hostaddr", NULL, NULL },
@@ -130,13 +136,13 @@ static ngx_http_waha_pg_rule_t  ngx_http_waha_pg_rules[] = {
 };
 
 
-static const ngx_http_waha_pg_setting_t  ngx_http_waha_pg_settings[] = {
+static const ngx_http_waha_pg_setting_t  ngx_http_waha_pg_conf_settings[] = {
 
     { "client_encoding", "UTF8" },
     { "gssencmode", "disable" },
     { "fallback_application_name", "nginx-waha" },
 
-    /* a peer that vanished is noticed soon, also by an idle connection */
+    /* an idle connection, too, notices within 25 s that its peer is gone */
 
     { "keepalives_idle", "10" },
     { "keepalives_interval", "5" },
@@ -146,17 +152,17 @@ static const ngx_http_waha_pg_setting_t  ngx_http_waha_pg_settings[] = {
 };
 
 
-/* relative to the directory of nginx.conf, as everywhere in it */
+/* names of files, relative to the directory of nginx.conf */
 
-static const char  *ngx_http_waha_pg_paths[] = {
+static const char  *ngx_http_waha_pg_conf_paths[] = {
     "passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir",
     NULL
 };
 
 
-/* the way that each host differs from the others */
+/* keywords whose values differ from host to host; always the last */
 
-static const char  *ngx_http_waha_pg_host_keywords[] = {
+static const char  *ngx_http_waha_pg_conf_host_keywords[] = {
     "host", "hostaddr", "port", "sslmode", NULL
 };
 
@@ -171,7 +177,7 @@ ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_waha_pg_parameters(cf, conf) != NGX_CONF_OK) {
+    if (ngx_http_waha_pg_conf_parse_parameters(cf, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -182,7 +188,7 @@ ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
     parse.options = PQconninfoParse((char *) value[1].data, &error);
 
     if (parse.options == NULL) {
-        len = error ? ngx_http_waha_pg_without_uri(error) : 0;
+        len = error ? ngx_http_waha_pg_conf_error_length(error) : 0;
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid connection string in \"%V\": %*s",
@@ -191,7 +197,7 @@ ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    rv = ngx_http_waha_pg_conninfo(&parse);
+    rv = ngx_http_waha_pg_conf_parse_conninfo(&parse);
 
     PQconninfoFree(parse.options);
 
@@ -199,10 +205,10 @@ ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
 }
 
 
-/* libpq ends its words with the whole URI, which may hold a password */
+/* libpq ends its message with the URI, which may hold a password: cut off */
 
 static size_t
-ngx_http_waha_pg_without_uri(const char *error)
+ngx_http_waha_pg_conf_error_length(const char *error)
 {
     const char  *end;
 
@@ -213,7 +219,8 @@ ngx_http_waha_pg_without_uri(const char *error)
 
 
 static char *
-ngx_http_waha_pg_parameters(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
+ngx_http_waha_pg_conf_parse_parameters(ngx_conf_t *cf,
+    ngx_http_waha_pg_conf_t *conf)
 {
     ngx_int_t   rc;
     ngx_str_t  *value;
@@ -228,21 +235,22 @@ ngx_http_waha_pg_parameters(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        rc = ngx_http_waha_pg_number(&value[i], "connections=",
-                                     &conf->connections);
+        rc = ngx_http_waha_pg_conf_parse_number(&value[i], "connections=",
+                                                &conf->connections);
 
         if (rc == NGX_DECLINED) {
-            rc = ngx_http_waha_pg_number(&value[i], "queue=", &conf->queue);
+            rc = ngx_http_waha_pg_conf_parse_number(&value[i], "queue=",
+                                                    &conf->queue);
         }
 
         if (rc == NGX_DECLINED) {
-            rc = ngx_http_waha_pg_time(&value[i], "timeout=",
-                                       &conf->timeout);
+            rc = ngx_http_waha_pg_conf_parse_time(&value[i], "timeout=",
+                                                  &conf->timeout);
         }
 
         if (rc == NGX_DECLINED) {
-            rc = ngx_http_waha_pg_time(&value[i], "connect_timeout=",
-                                       &conf->connect_timeout);
+            rc = ngx_http_waha_pg_conf_parse_time(&value[i], "connect_timeout=",
+                                                  &conf->connect_timeout);
         }
 
         if (rc != NGX_OK) {
@@ -260,7 +268,8 @@ ngx_http_waha_pg_parameters(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
 
 
 static ngx_int_t
-ngx_http_waha_pg_number(ngx_str_t *value, const char *name, ngx_uint_t *n)
+ngx_http_waha_pg_conf_parse_number(ngx_str_t *value, const char *name,
+    ngx_uint_t *n)
 {
     size_t     len;
     ngx_int_t  number;
@@ -283,7 +292,8 @@ ngx_http_waha_pg_number(ngx_str_t *value, const char *name, ngx_uint_t *n)
 
 
 static ngx_int_t
-ngx_http_waha_pg_time(ngx_str_t *value, const char *name, ngx_msec_t *msec)
+ngx_http_waha_pg_conf_parse_time(ngx_str_t *value, const char *name,
+    ngx_msec_t *msec)
 {
     size_t     len;
     ngx_int_t  ms;
@@ -310,7 +320,7 @@ ngx_http_waha_pg_time(ngx_str_t *value, const char *name, ngx_msec_t *msec)
 
 
 static char *
-ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse)
+ngx_http_waha_pg_conf_parse_conninfo(ngx_http_waha_pg_parse_t *parse)
 {
     const char       **keyword;
     ngx_pool_t        *pool;
@@ -331,21 +341,21 @@ ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse)
             continue;
         }
 
-        if (ngx_http_waha_pg_option(parse, option) != NGX_CONF_OK) {
+        if (ngx_http_waha_pg_conf_add_option(parse, option) != NGX_CONF_OK) {
             return NGX_CONF_ERROR;
         }
     }
 
-    if (ngx_http_waha_pg_defaults(parse) != NGX_OK) {
+    if (ngx_http_waha_pg_conf_add_settings(parse) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_waha_pg_hosts(parse) != NGX_CONF_OK) {
+    if (ngx_http_waha_pg_conf_parse_hosts(parse) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_waha_pg_given(parse, "user") == NULL) {
-        /* libpq would take the name of the worker's user */
+    if (ngx_http_waha_pg_conf_find_option(parse, "user") == NULL) {
+        /* libpq would connect as the user that the worker runs as */
 
         ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
                            "no \"user\" in \"waha_database\", it names the "
@@ -353,13 +363,13 @@ ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse)
         return NGX_CONF_ERROR;
     }
 
-    for (keyword = ngx_http_waha_pg_host_keywords; *keyword; keyword++) {
-        if (ngx_http_waha_pg_add(parse, *keyword, "") != NGX_OK) {
+    for (keyword = ngx_http_waha_pg_conf_host_keywords; *keyword; keyword++) {
+        if (ngx_http_waha_pg_conf_add_keyword(parse, *keyword, "") != NGX_OK) {
             return NGX_CONF_ERROR;
         }
     }
 
-    if (ngx_http_waha_pg_add(parse, NULL, NULL) != NGX_OK) {
+    if (ngx_http_waha_pg_conf_add_keyword(parse, NULL, NULL) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -370,16 +380,16 @@ ngx_http_waha_pg_conninfo(ngx_http_waha_pg_parse_t *parse)
 
 
 static char *
-ngx_http_waha_pg_option(ngx_http_waha_pg_parse_t *parse,
+ngx_http_waha_pg_conf_add_option(ngx_http_waha_pg_parse_t *parse,
     PQconninfoOption *option)
 {
     const char               *value;
     ngx_http_waha_pg_rule_t  *rule;
 
-    rule = ngx_http_waha_pg_find_rule(option->keyword);
+    rule = ngx_http_waha_pg_conf_find_rule(option->keyword);
 
     if (rule && rule->message
-        && !ngx_http_waha_pg_listed(rule->allowed, option->val))
+        && !ngx_http_waha_pg_conf_is_listed(rule->allowed, option->val))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
                            "\"%s=%s\" is not possible in \"waha_database\", "
@@ -392,15 +402,18 @@ ngx_http_waha_pg_option(ngx_http_waha_pg_parse_t *parse,
         return NGX_CONF_OK;
     }
 
-    if (ngx_http_waha_pg_listed(ngx_http_waha_pg_paths, option->keyword)) {
-        value = ngx_http_waha_pg_path(parse->cf, option->val);
+    if (ngx_http_waha_pg_conf_is_listed(ngx_http_waha_pg_conf_paths,
+                                        option->keyword))
+    {
+        value = ngx_http_waha_pg_conf_full_name(parse->cf, option->val);
 
     } else {
-        value = ngx_http_waha_pg_copy(parse->cf->pool, option->val);
+        value = ngx_http_waha_pg_conf_copy(parse->cf->pool, option->val);
     }
 
     if (value == NULL
-        || ngx_http_waha_pg_add(parse, option->keyword, value) != NGX_OK)
+        || ngx_http_waha_pg_conf_add_keyword(parse, option->keyword, value)
+           != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -410,11 +423,11 @@ ngx_http_waha_pg_option(ngx_http_waha_pg_parse_t *parse,
 
 
 static ngx_http_waha_pg_rule_t *
-ngx_http_waha_pg_find_rule(const char *keyword)
+ngx_http_waha_pg_conf_find_rule(const char *keyword)
 {
     ngx_http_waha_pg_rule_t  *rule;
 
-    for (rule = ngx_http_waha_pg_rules; rule->keyword; rule++) {
+    for (rule = ngx_http_waha_pg_conf_rules; rule->keyword; rule++) {
         if (ngx_strcmp(rule->keyword, keyword) == 0) {
             return rule;
         }
@@ -425,7 +438,7 @@ ngx_http_waha_pg_find_rule(const char *keyword)
 
 
 static ngx_uint_t
-ngx_http_waha_pg_listed(const char **list, const char *value)
+ngx_http_waha_pg_conf_is_listed(const char **list, const char *value)
 {
     for ( /* void */ ; list && *list; list++) {
         if (ngx_strcmp(*list, value) == 0) {
@@ -438,12 +451,12 @@ ngx_http_waha_pg_listed(const char **list, const char *value)
 
 
 static const char *
-ngx_http_waha_pg_path(ngx_conf_t *cf, const char *value)
+ngx_http_waha_pg_conf_full_name(ngx_conf_t *cf, const char *value)
 {
     ngx_str_t  name;
 
     name.len = ngx_strlen(value);
-    name.data = (u_char *) ngx_http_waha_pg_copy(cf->pool, value);
+    name.data = (u_char *) ngx_http_waha_pg_conf_copy(cf->pool, value);
 
     if (name.data == NULL) {
         return NULL;
@@ -464,7 +477,8 @@ ngx_http_waha_pg_path(ngx_conf_t *cf, const char *value)
 
 
 static const char *
-ngx_http_waha_pg_given(ngx_http_waha_pg_parse_t *parse, const char *keyword)
+ngx_http_waha_pg_conf_find_option(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword)
 {
     PQconninfoOption  *option;
 
@@ -482,8 +496,8 @@ ngx_http_waha_pg_given(ngx_http_waha_pg_parse_t *parse, const char *keyword)
 
 
 static ngx_int_t
-ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse, const char *keyword,
-    const char *value)
+ngx_http_waha_pg_conf_add_keyword(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword, const char *value)
 {
     const char  **k, **v;
 
@@ -497,7 +511,7 @@ ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse, const char *keyword,
     *k = NULL;
 
     if (keyword) {
-        *k = ngx_http_waha_pg_copy(parse->cf->pool, keyword);
+        *k = ngx_http_waha_pg_conf_copy(parse->cf->pool, keyword);
 
         if (*k == NULL) {
             return NGX_ERROR;
@@ -511,15 +525,18 @@ ngx_http_waha_pg_add(ngx_http_waha_pg_parse_t *parse, const char *keyword,
 
 
 static ngx_int_t
-ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse)
+ngx_http_waha_pg_conf_add_settings(ngx_http_waha_pg_parse_t *parse)
 {
     u_char                             user_timeout[NGX_INT_T_LEN + 1];
     const char                        *options;
     const ngx_http_waha_pg_setting_t  *setting;
 
-    for (setting = ngx_http_waha_pg_settings; setting->keyword; setting++) {
-
-        if (ngx_http_waha_pg_default(parse, setting->keyword, setting->value)
+    for (setting = ngx_http_waha_pg_conf_settings;
+         setting->keyword;
+         setting++)
+    {
+        if (ngx_http_waha_pg_conf_add_setting(parse, setting->keyword,
+                                              setting->value)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -528,54 +545,54 @@ ngx_http_waha_pg_defaults(ngx_http_waha_pg_parse_t *parse)
 
     (void) ngx_sprintf(user_timeout, "%M%Z", parse->conf->timeout);
 
-    if (ngx_http_waha_pg_default(parse, "tcp_user_timeout",
-                                 (char *) user_timeout)
+    if (ngx_http_waha_pg_conf_add_setting(parse, "tcp_user_timeout",
+                                          (char *) user_timeout)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    options = ngx_http_waha_pg_server_options(parse);
+    options = ngx_http_waha_pg_conf_format_options(parse);
 
     if (options == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_waha_pg_add(parse, "options", options);
+    return ngx_http_waha_pg_conf_add_keyword(parse, "options", options);
 }
 
 
 static ngx_int_t
-ngx_http_waha_pg_default(ngx_http_waha_pg_parse_t *parse,
+ngx_http_waha_pg_conf_add_setting(ngx_http_waha_pg_parse_t *parse,
     const char *keyword, const char *value)
 {
     const char  *copy;
 
-    if (ngx_http_waha_pg_find_rule(keyword) == NULL
-        && ngx_http_waha_pg_given(parse, keyword))
+    if (ngx_http_waha_pg_conf_find_rule(keyword) == NULL
+        && ngx_http_waha_pg_conf_find_option(parse, keyword))
     {
         return NGX_OK;
     }
 
-    copy = ngx_http_waha_pg_copy(parse->cf->pool, value);
+    copy = ngx_http_waha_pg_conf_copy(parse->cf->pool, value);
 
     if (copy == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_waha_pg_add(parse, keyword, copy);
+    return ngx_http_waha_pg_conf_add_keyword(parse, keyword, copy);
 }
 
 
 /*
- * the server ends a statement before the pool stops to wait for it, so that
- * the answer tells what became of it; a commit is not ended that way;
- * what waited for a lock leaves time for its neighbours to run without it;
- * the last of equal options counts: synchronous_commit may be given otherwise
+ * statement_timeout ends a statement before the pool's own timeout, so that
+ * its outcome is known (a commit is never ended by it); lock_timeout leaves a
+ * batch the time to run again without the record that waited for the lock.
+ * The last of equal options counts: only synchronous_commit can be overridden
  */
 
 static const char *
-ngx_http_waha_pg_server_options(ngx_http_waha_pg_parse_t *parse)
+ngx_http_waha_pg_conf_format_options(ngx_http_waha_pg_parse_t *parse)
 {
     size_t       len;
     u_char      *p;
@@ -587,7 +604,7 @@ ngx_http_waha_pg_server_options(ngx_http_waha_pg_parse_t *parse)
         " -c statement_timeout=%M -c lock_timeout=%M"
         " -c idle_in_transaction_session_timeout=%M%Z";
 
-    given = ngx_http_waha_pg_given(parse, "options");
+    given = ngx_http_waha_pg_conf_find_option(parse, "options");
 
     if (given == NULL) {
         given = "";
@@ -611,7 +628,7 @@ ngx_http_waha_pg_server_options(ngx_http_waha_pg_parse_t *parse)
 
 
 static char *
-ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse)
+ngx_http_waha_pg_conf_parse_hosts(ngx_http_waha_pg_parse_t *parse)
 {
     ngx_uint_t    i, n;
     ngx_conf_t   *cf;
@@ -620,16 +637,9 @@ ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse)
 
     cf = parse->cf;
 
-    if (ngx_http_waha_pg_split(cf, ngx_http_waha_pg_given(parse, "host"),
-                               &hosts)
-        != NGX_OK
-        || ngx_http_waha_pg_split(cf,
-                                  ngx_http_waha_pg_given(parse, "hostaddr"),
-                                  &addrs)
-           != NGX_OK
-        || ngx_http_waha_pg_split(cf, ngx_http_waha_pg_given(parse, "port"),
-                                  &ports)
-           != NGX_OK
+    if (ngx_http_waha_pg_conf_split(parse, "host", &hosts) != NGX_OK
+        || ngx_http_waha_pg_conf_split(parse, "hostaddr", &addrs) != NGX_OK
+        || ngx_http_waha_pg_conf_split(parse, "port", &ports) != NGX_OK
         || ngx_array_init(&parse->conf->hosts, cf->pool, 2,
                           sizeof(ngx_http_waha_pg_host_t))
            != NGX_OK)
@@ -660,8 +670,11 @@ ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse)
         elt = ports.elts;
         port = ports.nelts ? elt[ports.nelts == 1 ? 0 : i] : "";
 
-        if (ngx_http_waha_pg_host(parse, host, addr,
-                                  *port ? port : NGX_HTTP_WAHA_PG_PORT)
+        if (*port == '\0') {
+            port = NGX_HTTP_WAHA_PG_PORT;
+        }
+
+        if (ngx_http_waha_pg_conf_parse_host(parse, host, addr, port)
             != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
@@ -673,19 +686,26 @@ ngx_http_waha_pg_hosts(ngx_http_waha_pg_parse_t *parse)
 
 
 static ngx_int_t
-ngx_http_waha_pg_split(ngx_conf_t *cf, const char *list, ngx_array_t *parts)
+ngx_http_waha_pg_conf_split(ngx_http_waha_pg_parse_t *parse,
+    const char *keyword, ngx_array_t *parts)
 {
-    char  *s, *comma, **part;
+    char        *s, *comma, **part;
+    const char  *list;
+    ngx_pool_t  *pool;
 
-    if (ngx_array_init(parts, cf->pool, 2, sizeof(char *)) != NGX_OK) {
+    pool = parse->cf->pool;
+
+    if (ngx_array_init(parts, pool, 2, sizeof(char *)) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    list = ngx_http_waha_pg_conf_find_option(parse, keyword);
 
     if (list == NULL) {
         return NGX_OK;
     }
 
-    s = ngx_http_waha_pg_copy(cf->pool, list);
+    s = ngx_http_waha_pg_conf_copy(pool, list);
 
     while (s) {
         part = ngx_array_push(parts);
@@ -710,11 +730,12 @@ ngx_http_waha_pg_split(ngx_conf_t *cf, const char *list, ngx_array_t *parts)
 
 
 static char *
-ngx_http_waha_pg_host(ngx_http_waha_pg_parse_t *parse, const char *host,
-    const char *addr, const char *port)
+ngx_http_waha_pg_conf_parse_host(ngx_http_waha_pg_parse_t *parse,
+    const char *host, const char *addr, const char *port)
 {
-    ngx_int_t   n;
-    ngx_addr_t  parsed;
+    ngx_int_t         n;
+    ngx_addr_t        parsed;
+    struct sockaddr  *sa;
 
     n = ngx_atoi((u_char *) port, ngx_strlen(port));
 
@@ -724,33 +745,27 @@ ngx_http_waha_pg_host(ngx_http_waha_pg_parse_t *parse, const char *host,
         return NGX_CONF_ERROR;
     }
 
-    if (*addr == '\0') {
+    sa = NULL;
 
-        if (*host != '\0' && *host != '/' && *host != '@') {
-            return ngx_http_waha_pg_resolve(parse, host, port);
-        }
+    if (*addr != '\0') {
 
-        if (ngx_http_waha_pg_add_host(parse, host, addr, port, 1)
+        if (ngx_parse_addr(parse->cf->pool, &parsed, (u_char *) addr,
+                           ngx_strlen(addr))
             != NGX_OK)
         {
+            ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
+                               "invalid hostaddr \"%s\" in "
+                               "\"waha_database\"", addr);
             return NGX_CONF_ERROR;
         }
 
-        return NGX_CONF_OK;
+        sa = parsed.sockaddr;
+
+    } else if (*host != '\0' && *host != '/' && *host != '@') {
+        return ngx_http_waha_pg_conf_resolve_host(parse, host, port);
     }
 
-    if (ngx_parse_addr(parse->cf->pool, &parsed, (u_char *) addr,
-                       ngx_strlen(addr))
-        != NGX_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
-                           "invalid hostaddr \"%s\" in \"waha_database\"",
-                           addr);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_waha_pg_add_host(parse, host, addr, port,
-                              ngx_http_waha_pg_loopback(parsed.sockaddr))
+    if (ngx_http_waha_pg_conf_add_host(parse, host, addr, port, sa)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -760,11 +775,11 @@ ngx_http_waha_pg_host(ngx_http_waha_pg_parse_t *parse, const char *host,
 }
 
 
-/* libpq would resolve in the worker, and block it */
+/* a name is resolved here, since libpq would block the worker with it */
 
 static char *
-ngx_http_waha_pg_resolve(ngx_http_waha_pg_parse_t *parse, const char *host,
-    const char *port)
+ngx_http_waha_pg_conf_resolve_host(ngx_http_waha_pg_parse_t *parse,
+    const char *host, const char *port)
 {
     u_char      *addr;
     size_t       len;
@@ -801,8 +816,8 @@ ngx_http_waha_pg_resolve(ngx_http_waha_pg_parse_t *parse, const char *host,
                             NGX_SOCKADDR_STRLEN, 0);
         addr[len] = '\0';
 
-        if (ngx_http_waha_pg_add_host(parse, host, (char *) addr, port,
-                        ngx_http_waha_pg_loopback(u.addrs[i].sockaddr))
+        if (ngx_http_waha_pg_conf_add_host(parse, host, (char *) addr, port,
+                                           u.addrs[i].sockaddr)
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -814,8 +829,9 @@ ngx_http_waha_pg_resolve(ngx_http_waha_pg_parse_t *parse, const char *host,
 
 
 static ngx_int_t
-ngx_http_waha_pg_add_host(ngx_http_waha_pg_parse_t *parse, const char *host,
-    const char *addr, const char *port, ngx_uint_t local)
+ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
+    const char *host, const char *addr, const char *port,
+    struct sockaddr *sa)
 {
     size_t                    n;
     const char              **v, *sslmode;
@@ -832,28 +848,29 @@ ngx_http_waha_pg_add_host(ngx_http_waha_pg_parse_t *parse, const char *host,
     n = parse->values.nelts;
 
     v = ngx_pcalloc(pool, n * sizeof(char *)
-                          + sizeof(ngx_http_waha_pg_host_keywords));
+                          + sizeof(ngx_http_waha_pg_conf_host_keywords));
     if (v == NULL) {
         return NGX_ERROR;
     }
 
     ngx_memcpy(v, parse->values.elts, n * sizeof(char *));
 
-    sslmode = ngx_http_waha_pg_given(parse, "sslmode");
+    sslmode = ngx_http_waha_pg_conf_find_option(parse, "sslmode");
 
     if (sslmode == NULL) {
-        sslmode = local ? "disable" : "require";
+        sslmode = (sa == NULL || ngx_http_waha_pg_conf_is_loopback(sa)) ?
+                      "disable" : "require";
     }
 
-    /* in the order of ngx_http_waha_pg_host_keywords */
+    /* in the order of ngx_http_waha_pg_conf_host_keywords */
 
     v[n] = host;
     v[n + 1] = addr;
-    v[n + 2] = ngx_http_waha_pg_copy(pool, port);
-    v[n + 3] = ngx_http_waha_pg_copy(pool, sslmode);
+    v[n + 2] = ngx_http_waha_pg_conf_copy(pool, port);
+    v[n + 3] = ngx_http_waha_pg_conf_copy(pool, sslmode);
 
     h->values = v;
-    h->name = ngx_http_waha_pg_host_name(pool, host, addr, port);
+    h->name = ngx_http_waha_pg_conf_format_host_name(pool, host, addr, port);
 
     if (v[n + 2] == NULL || v[n + 3] == NULL || h->name == NULL) {
         return NGX_ERROR;
@@ -864,7 +881,7 @@ ngx_http_waha_pg_add_host(ngx_http_waha_pg_parse_t *parse, const char *host,
 
 
 static const char *
-ngx_http_waha_pg_host_name(ngx_pool_t *pool, const char *host,
+ngx_http_waha_pg_conf_format_host_name(ngx_pool_t *pool, const char *host,
     const char *addr, const char *port)
 {
     size_t   len;
@@ -894,7 +911,7 @@ ngx_http_waha_pg_host_name(ngx_pool_t *pool, const char *host,
 
 
 static ngx_uint_t
-ngx_http_waha_pg_loopback(struct sockaddr *sa)
+ngx_http_waha_pg_conf_is_loopback(struct sockaddr *sa)
 {
     struct sockaddr_in   *sin;
 #if (NGX_HAVE_INET6)
@@ -917,7 +934,7 @@ ngx_http_waha_pg_loopback(struct sockaddr *sa)
 
 
 static char *
-ngx_http_waha_pg_copy(ngx_pool_t *pool, const char *s)
+ngx_http_waha_pg_conf_copy(ngx_pool_t *pool, const char *s)
 {
     char    *copy;
     size_t   size;
