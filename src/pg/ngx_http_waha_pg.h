@@ -14,13 +14,13 @@
 #include <libpq-fe.h>
 
 
-/* how a job ended; the error classes are those of SQLSTATE */
+/* how a job has ended, and the class of a SQLSTATE */
 
 #define NGX_HTTP_WAHA_PG_OK     0
 #define NGX_HTTP_WAHA_PG_DOWN   1   /* no server, no time, outcome unknown */
-#define NGX_HTTP_WAHA_PG_BUSY   2   /* lost a race or a lock: worth a retry */
-#define NGX_HTTP_WAHA_PG_DATA   3   /* the fault of the record itself */
-#define NGX_HTTP_WAHA_PG_SETUP  4   /* needs an administrator */
+#define NGX_HTTP_WAHA_PG_BUSY   2   /* a lost race or a lock: try again */
+#define NGX_HTTP_WAHA_PG_DATA   3   /* the values are at fault */
+#define NGX_HTTP_WAHA_PG_SETUP  4   /* an administrator has to act */
 
 
 typedef struct ngx_http_waha_pg_pool_s  ngx_http_waha_pg_pool_t;
@@ -36,36 +36,36 @@ typedef struct {
 
 
 typedef struct {
-    /* as said in the log */
+    /* for the log */
     const char                       *name;
 
-    /* what PQconnectStartParams() wants, in the order of the keywords */
+    /* for PQconnectStartParams(), in the order of the keywords */
     const char                      **values;
 } ngx_http_waha_pg_host_t;
 
 
 typedef struct {
-    /* libpq keywords, terminated by NULL */
+    /* of libpq, terminated by NULL */
     const char                         **keywords;
 
-    /* one for each address, in the order in which they are tried */
+    /* one for each address, tried in this order */
     ngx_array_t                          hosts;   /* ngx_http_waha_pg_host_t */
 
     ngx_uint_t                           connections;
 
     /*
      * How many jobs may wait for a connection.  A job may carry many
-     * records: those that wait are for the caller to count and to bound.
+     * records, whose number is bounded by the caller.
      */
     ngx_uint_t                           queue;
 
     ngx_msec_t                           timeout;
     ngx_msec_t                           connect_timeout;
 
-    /* one row, one column: NULL when fit to serve, else the reason */
+    /* a query for one value: NULL, or why the database cannot serve us */
     const char                          *check;
 
-    /* said when the check or a statement does not exist; may be NULL */
+    /* logged with class SETUP of the check or of preparing; may be NULL */
     const char                          *hint;
 
     const ngx_http_waha_pg_statement_t  *statements;
@@ -73,9 +73,9 @@ typedef struct {
 
     /*
      * A channel that all connections listen on; may be NULL.  notified() is
-     * called for what comes there, and for each connection that begins to
-     * listen, since what came before is not known.  It must not submit or
-     * cancel jobs.
+     * called for each notification, and for each connection that begins to
+     * listen, because notifications before that are lost.  It must not
+     * submit or cancel jobs.
      */
     const char                          *channel;
     void                               (*notified)(void *data);
@@ -88,9 +88,9 @@ struct ngx_http_waha_pg_job_s {
 
     /*
      * Called once per submit, when a connection is about to send the job,
-     * to fill in what is below; NGX_ERROR: no memory, the job ends.  It may
-     * be called from within ngx_http_waha_pg_submit(), and must not submit
-     * or cancel jobs.
+     * to fill in the statement and its parameters.  NGX_ERROR: no memory,
+     * the job ends.  May be called from within ngx_http_waha_pg_submit(),
+     * and must not submit or cancel jobs.
      */
     ngx_int_t                       (*prepare)(ngx_http_waha_pg_job_t *job);
 
@@ -99,7 +99,7 @@ struct ngx_http_waha_pg_job_s {
     int                              *lengths;
     int                              *formats;
 
-    /* ngx_current_msec by which the job must have ended */
+    /* the job ends by this ngx_current_msec, whatever its state */
     ngx_msec_t                        deadline;
 
     /* called once per submit, as a posted event, when the job has ended */
@@ -112,10 +112,10 @@ struct ngx_http_waha_pg_job_s {
     char                              sqlstate[6];
     PGresult                         *result;
 
-    /* from sending to the end; zero if never sent */
+    /* milliseconds from sending to the end; zero: it was not sent */
     ngx_msec_t                        elapsed;
 
-    /* private; all zero in a job that was not submitted yet */
+    /* private; zeroed by the caller before the first submit */
     ngx_http_waha_pg_pool_t          *pool;
     ngx_event_t                       event;
     ngx_msec_t                        sent;
@@ -124,45 +124,45 @@ struct ngx_http_waha_pg_job_s {
 
 /*
  * Parses the arguments of the directive "waha_database" into conf and
- * resolves host names.  Memory is of cf->pool.  Returns NGX_CONF_OK, or
- * NGX_CONF_ERROR after it has logged what is wrong and what is allowed.
+ * resolves host names.  Memory is taken from cf->pool.  NGX_CONF_ERROR: the
+ * error was logged, together with the values that are allowed.
  */
 char *ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf);
 
 /*
- * Makes the pool of a worker and starts to connect.  The pool lives until
- * ngx_http_waha_pg_destroy(); conf must outlive it.  NULL on no memory.
+ * Creates a pool of this worker and starts to connect.  The pool lives until
+ * ngx_http_waha_pg_destroy(), conf must live as long.  NULL: no memory.
  */
 ngx_http_waha_pg_pool_t *ngx_http_waha_pg_create(ngx_cycle_t *cycle,
     ngx_http_waha_pg_conf_t *conf);
 
-/* Closes all; jobs that still wait or run end without their handlers. */
+/* Closes all connections; the handlers of remaining jobs are not called. */
 void ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool);
 
 /*
- * Hands a job over.  NGX_OK: its handler will be called once, never from
- * within this call, at the job's deadline at the latest.  NGX_DECLINED:
- * the queue is full; NGX_ABORT: an administrator has to mend the database
- * first, as the log says; in both cases the handler will not be called.
- * The job and what it points at belong to the caller and must stay until
- * the handler is called or the job is cancelled.
+ * Submits a job.  NGX_OK: its handler will be called once, never from within
+ * this call, at the job's deadline at the latest.  NGX_DECLINED: the queue
+ * is full; NGX_ABORT: an administrator has to act first, the log says how;
+ * in both cases the handler will not be called.  The job and its parameters
+ * belong to the caller and must stay until the handler is called or the job
+ * is cancelled.
  */
 ngx_int_t ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_job_t *job);
 
 /*
- * Takes a job back that waits, or that has ended and whose handler was not
- * called yet: it will not be called and the caller may free the job.  A job
- * that was sent cannot be cancelled: it stays until its handler is called.
+ * Cancels a job that waits, or that has ended but whose handler was not
+ * called yet: the handler will not be called, the caller may free the job.
+ * Does nothing to a job that was sent, whose handler will be called.
  */
 void ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job);
 
-/* The error class of a SQLSTATE, NGX_HTTP_WAHA_PG_*. */
+/* The class of a SQLSTATE: any of NGX_HTTP_WAHA_PG_*, except for OK. */
 ngx_uint_t ngx_http_waha_pg_class(const char *sqlstate);
 
 /*
- * Logs that a record has failed within a statement that did not: once in a
- * while for each SQLSTATE, together with the errors of whole statements.
+ * Logs that a record has failed in a statement that succeeded for others.
+ * Like errors of statements, each SQLSTATE is logged once in a while only.
  */
 void ngx_http_waha_pg_report_record(ngx_http_waha_pg_pool_t *pool,
     const char *sqlstate);

@@ -28,7 +28,7 @@
 typedef struct ngx_http_waha_pg_connection_s  ngx_http_waha_pg_connection_t;
 
 
-/* what the owner of a connection is called for */
+/* given to a connection by its owner */
 
 typedef struct {
     /* the server has accepted the connection: the login may begin */
@@ -123,8 +123,8 @@ ngx_int_t ngx_http_waha_pg_connection_read_idle(
 
 /*
  * Keeps in c->result the first error, else the first result.  NGX_AGAIN:
- * more to come, NGX_OK: that was all, NGX_ERROR: not what a statement of
- * ours can give.
+ * more to come, NGX_OK: that was all, NGX_ERROR: none of our statements has
+ * such a result.
  */
 ngx_int_t ngx_http_waha_pg_connection_collect(ngx_http_waha_pg_connection_t *c,
     PGresult *res);

@@ -19,10 +19,10 @@ static ngx_int_t ngx_http_waha_pg_job_on_error(
 static ngx_uint_t ngx_http_waha_pg_job_is_stale(const PGresult *res);
 static ngx_uint_t ngx_http_waha_pg_job_is_reported(ngx_uint_t class,
     const char *sqlstate);
-static ngx_int_t ngx_http_waha_pg_job_done(ngx_http_waha_pg_connection_t *c,
+static ngx_int_t ngx_http_waha_pg_job_complete(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status);
 static void ngx_http_waha_pg_job_end_handler(ngx_event_t *ev);
-static void ngx_http_waha_pg_job_left(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_job_wake_pool(ngx_http_waha_pg_pool_t *pool);
 
 
 void
@@ -87,7 +87,7 @@ ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
         PQclear(job->result);
         job->result = NULL;
 
-        ngx_http_waha_pg_job_left(job->pool);
+        ngx_http_waha_pg_job_wake_pool(job->pool);
         return;
     }
 
@@ -170,7 +170,7 @@ ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c,
         return NGX_AGAIN;
     }
 
-    /* what an open transaction has done is not committed */
+    /* a transaction that is open is not committed */
 
     if (rc == NGX_ERROR || PQtransactionStatus(c->conn) != PQTRANS_IDLE) {
         ngx_http_waha_pg_error_set(&c->reason, "unexpected answer");
@@ -181,7 +181,7 @@ ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c,
     /* the server is ready for another statement, thus has committed */
 
     if (c->state == NGX_HTTP_WAHA_PG_DRAINING) {
-        return ngx_http_waha_pg_job_done(c, NGX_HTTP_WAHA_PG_DOWN);
+        return ngx_http_waha_pg_job_complete(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 
     if (ngx_http_waha_pg_error_is_in(c->result)) {
@@ -193,10 +193,10 @@ ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c,
                       "waha: database %s: a commit was not confirmed by the "
                       "synchronous standby", c->host->name);
 
-        return ngx_http_waha_pg_job_done(c, NGX_HTTP_WAHA_PG_DOWN);
+        return ngx_http_waha_pg_job_complete(c, NGX_HTTP_WAHA_PG_DOWN);
     }
 
-    return ngx_http_waha_pg_job_done(c, NGX_HTTP_WAHA_PG_OK);
+    return ngx_http_waha_pg_job_complete(c, NGX_HTTP_WAHA_PG_OK);
 }
 
 
@@ -229,7 +229,7 @@ ngx_http_waha_pg_job_on_error(ngx_http_waha_pg_connection_t *c)
         ngx_http_waha_pg_error_report(c->pool, c->result, class);
     }
 
-    return ngx_http_waha_pg_job_done(c, class);
+    return ngx_http_waha_pg_job_complete(c, class);
 }
 
 
@@ -269,7 +269,7 @@ ngx_http_waha_pg_job_is_reported(ngx_uint_t class, const char *sqlstate)
 
 
 static ngx_int_t
-ngx_http_waha_pg_job_done(ngx_http_waha_pg_connection_t *c,
+ngx_http_waha_pg_job_complete(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t status)
 {
     ngx_http_waha_pg_job_finish(c, status);
@@ -349,14 +349,14 @@ ngx_http_waha_pg_job_end_handler(ngx_event_t *ev)
 
     PQclear(res);
 
-    ngx_http_waha_pg_job_left(pool);
+    ngx_http_waha_pg_job_wake_pool(pool);
 }
 
 
 /* a worker that quits closes the connections that no other job can need */
 
 static void
-ngx_http_waha_pg_job_left(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_job_wake_pool(ngx_http_waha_pg_pool_t *pool)
 {
     if (ngx_exiting) {
         ngx_post_event(&pool->dispatch, &ngx_posted_events);

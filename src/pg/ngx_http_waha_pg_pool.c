@@ -35,7 +35,7 @@
 static ngx_int_t ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_dispatch_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_dispatch(ngx_http_waha_pg_pool_t *pool);
-static void ngx_http_waha_pg_pool_refuse(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_refuse_jobs(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool);
 static ngx_uint_t ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool);
@@ -276,7 +276,7 @@ ngx_http_waha_pg_pool_dispatch(ngx_http_waha_pg_pool_t *pool)
 
 
 static void
-ngx_http_waha_pg_pool_refuse(ngx_http_waha_pg_pool_t *pool)
+ngx_http_waha_pg_pool_refuse_jobs(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_queue_t             *q;
     ngx_http_waha_pg_job_t  *job;
@@ -408,7 +408,7 @@ ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool,
     pool->refused = (setup && ngx_http_waha_pg_pool_serving(pool) == 0);
 
     if (pool->refused) {
-        ngx_http_waha_pg_pool_refuse(pool);
+        ngx_http_waha_pg_pool_refuse_jobs(pool);
     }
 
     /* random, lest all workers and machines connect at the same time */
