@@ -63,13 +63,14 @@ EOF_SQL
 
 crm($guide);
 
+my @crm = (user => 'admin', crm_schema => 'crm');
 my $rows = contents();
 my $works = works();
 
-is(install('crm_schema=crm'), '', 'adopted by an administrator');
+is($pg->try_install(@crm), '', 'adopted by an administrator');
 is(contents(), $rows, 'rows are what they were');
 is(works(), $works, 'and the CRM works as before');
-is(install(), '', 'installing again does no harm');
+is($pg->try_install(user => 'admin'), '', 'installing again does no harm');
 is(works(), $works, 'and the CRM still works');
 
 crm("update crm.organizations set whatsapp_enabled = true;
@@ -100,7 +101,7 @@ is(crm("select first_name, last_name, phone_1, contact_type from crm.contacts "
 like(crm('select what from crm.log'), qr/^INSERT $r->{contact_id}$/m,
      "and the CRM's trigger saw it");
 
-like(crm_fails("insert into crm.contact_activities (contact_id,
+like($pg->error("insert into crm.contact_activities (contact_id,
                 organization_slug, activity_type) values (4, 'acme', 'note')"),
      qr/violates foreign key/, 'a row can no longer cross organizations');
 
@@ -135,7 +136,7 @@ insert into crm.contacts (organization_slug) values ('acme'), ('other');
 reset role;
 EOF_SQL
 
-    is(install('crm_schema=crm'), '', 'adopted');
+    is($pg->try_install(@crm), '', 'adopted');
     is(crm("set app.org = 'acme'; select count(*) from crm.contacts",
            'crm_app'), 1, 'the policy of the CRM still counts');
 
@@ -236,7 +237,8 @@ my %refusals = (
                                 organization_slug text not null);
          alter table contacts enable row level security;
          create policy no on contacts as restrictive using (false)',
-    'traffic_channels has the unique index "public.traffic_channels_name_key"' =>
+    'traffic_channels has the unique index '
+    . '"public.traffic_channels_name_key"' =>
         'create table traffic_channels (id serial primary key,
                                         name text unique)',
     'a trial failed: contacts: new row for relation "contacts" violates' =>
@@ -262,7 +264,8 @@ for my $reason (sort keys %refusals) {
          create schema waha authorization waha_owner;');
     crm($refusals{$reason});
 
-    like(install(undef, $reason =~ /belongs/ ? 'stranger' : 'postgres'),
+    like($pg->try_install(user => $reason =~ /belongs/ ? 'stranger'
+                                                       : 'postgres'),
          qr/cannot adopt the tables of the CRM: .*\Q$reason\E/,
          "refused: $reason");
 }
@@ -274,23 +277,6 @@ sub crm {
     my ($sql, $user) = @_;
 
     return $pg->psql($sql, user => $user // 'postgres');
-}
-
-
-sub crm_fails {
-    my ($sql) = @_;
-
-    return eval { crm($sql); '' } // $@;
-}
-
-
-sub install {
-    my ($variable, $user) = @_;
-
-    return eval {
-        $pg->_psql([ ($variable ? ('-v', $variable) : ()),
-                     '-f', 'sql/install.sql' ], '', user => $user // 'admin');
-    } // $@;
 }
 
 

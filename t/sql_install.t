@@ -4,7 +4,6 @@ use Waha::Test;
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres(install => 0);
-my $sql = 'sql/install.sql';
 
 
 subtest 'by a superuser' => sub {
@@ -23,8 +22,9 @@ subtest 'by a superuser' => sub {
     is(psql('super', 'select name, instance from waha.sessions'), 't1|waha-1',
        'a session can be added again');
     psql('super', "insert into organizations (slug) values ('other')");
-    like(eval { psql('super', "select waha.add_session('other', 't1')") }
-             // $@, qr/session "t1" belongs to organization "acme"/,
+    like($pg->error("select waha.add_session('other', 't1')",
+                    dbname => 'super'),
+         qr/session "t1" belongs to organization "acme"/,
          'but not to somebody else');
 
     my $before = catalogue('super');
@@ -88,7 +88,7 @@ subtest 'into a database of somebody else' => sub {
                                 rightarg = text);
         alter database trap set search_path = trap, pg_catalog, public;
     }, 'hostile');
-    like(eval { psql('trap', "select current_setting('port')") } // $@,
+    like($pg->error("select current_setting('port')", dbname => 'trap'),
          qr/sprung by postgres/, 'which is a trap');
     is(install('trap', 'postgres'), '', 'nothing of it is called');
 
@@ -132,20 +132,15 @@ subtest 'upgrade of contract 1' => sub {
 
     my $dir = $t->dir . '/first';
     system('cp', '-r', 'sql', $dir) == 0 or die;
-    open my $in, '<', "$dir/install.sql" or die;
-    my @lines = <$in>;
     my $old = join '', map {
         s/:migration < 4 as/false as/r =~ s/contract = 2/contract = 1/r
         =~ s/migration = 4/migration = 3/r }
-        grep { !/ir api/ }
-        @lines;
+        grep { !/ir api/ } split /^/, slurp("$dir/install.sql");
     $old =~ s/^begin;$/begin; set local check_function_bodies = off;/m or die;
     $old =~ s/^\\ir triggers.sql$//m or die;
-    open my $out, '>', "$dir/install.sql" or die;
-    print $out $old;
-    close $out;
+    spew("$dir/install.sql", $old);
 
-    is(install('first', 'admin', undef, "$dir/install.sql"), '',
+    is(install('first', 'admin', file => "$dir/install.sql"), '',
        'a database of before');
     psql('first', q{
         insert into organizations (slug, whatsapp_enabled)
@@ -187,13 +182,14 @@ subtest 'upgrade of contract 1' => sub {
 subtest 'the schema of the CRM' => sub {
     database('app', 'postgres');
 
-    is(install('app', 'postgres', 'crm_schema=app'), '', 'is what is given');
+    is(install('app', 'postgres', crm_schema => 'app'), '',
+       'is what is given');
     is(psql('app', "select to_regclass('app.contacts') is not null"), 't',
        'its tables are there');
     is(install('app', 'postgres'), '', 'is remembered');
     is(psql('app', "select to_regclass('public.contacts') is null"), 't',
        'and no other is touched');
-    like(install('app', 'postgres', 'crm_schema=other'),
+    like(install('app', 'postgres', crm_schema => 'other'),
          qr/were adopted in schema "app", not in "other"/,
          'and cannot be changed');
 };
@@ -202,7 +198,8 @@ subtest 'the schema of the CRM' => sub {
 subtest 'refusals' => sub {
     psql('postgres', 'create role nobody_special login');
     database('strange', 'postgres');
-    like(install('strange', 'nobody_special'), qr/nobody_special may not/, 'somebody without rights is told so');
+    like(install('strange', 'nobody_special'), qr/nobody_special may not/,
+         'somebody without rights is told so');
 
     psql('postgres', "create database latin encoding 'LATIN1' "
                      . "locale 'C' template template0");
@@ -219,7 +216,7 @@ subtest 'refusals' => sub {
     my $dir = $t->dir . '/ancient';
     system("cp -r sql $dir && sed -i s/130000/990000/ $dir/install.sql") == 0
         or die;
-    like(install('ancient', 'postgres', undef, "$dir/install.sql"),
+    like(install('ancient', 'postgres', file => "$dir/install.sql"),
          qr/PostgreSQL \S+.* is too old.*Version 13 or newer/s,
          'an old server is told so');
     is(psql('ancient', "select to_regnamespace('waha') is null"), 't',
@@ -275,29 +272,16 @@ sub database {
 sub psql {
     my ($name, $sql, $user) = @_;
 
-    my $was = $pg->{dbname};
-    $pg->{dbname} = $name;
-    my $out = eval { $pg->psql($sql, user => $user // 'postgres') };
-    $pg->{dbname} = $was;
-
-    return $out // die $@;
+    return $pg->psql($sql, dbname => $name, user => $user // 'postgres');
 }
 
 
 # what psql says
 
 sub install {
-    my ($name, $user, $variable, $file) = @_;
+    my ($name, $user, %o) = @_;
 
-    my $was = $pg->{dbname};
-    $pg->{dbname} = $name;
-    my $out = eval {
-        $pg->_psql([ ($variable ? ('-v', $variable) : ()),
-                     '-f', $file // $sql ], '', user => $user);
-    };
-    $pg->{dbname} = $was;
-
-    return $out // $@;
+    return $pg->try_install(dbname => $name, user => $user, %o);
 }
 
 

@@ -13,8 +13,7 @@ $pg->organization('acme', session => 't1');
 $pg->organization('other');
 $pg->psql('create role operator login in role waha_admin');
 
-my ($acme) = map { $pg->value("select id from organizations
-                               where slug = '$_'") } 'acme';
+my $acme = $pg->organization_id('acme');
 
 
 subtest 'a key' => sub {
@@ -128,8 +127,8 @@ subtest "an operator's key" => sub {
 
     is_deeply([ @{ who($key)->{data} }{qw(organization id operator)} ],
               [ undef, undef, JSON::PP::true ], 'is one');
-    like(eval { $pg->psql("select waha.create_operator_key('x')",
-                          user => 'waha_gateway') } // $@,
+    like($pg->error("select waha.create_operator_key('x')",
+                    user => 'waha_gateway'),
          qr/permission denied/, 'the gateway makes none');
 
     my $id = substr $key, 4, 8;
@@ -173,13 +172,10 @@ subtest 'organizations' => sub {
 
     $pg->psql("insert into organizations (slug)
                select 'page-' || n from generate_series(1, 120) n");
-    my ($after, @seen);
-    do {
-        $r = reply($pg, list_organizations => $after, 50)->{data};
-        push @seen, map { $_->{organization} } @{ $r->{organizations} };
-        cmp_ok(scalar @{ $r->{organizations} }, '<=', 50, 'a page');
-    } while ($after = $r->{next});
-    is(join(' ', @seen),
+    my @lists = map { $_->{organizations} }
+                pages($pg, list_organizations => [], [ 50 ]);
+    cmp_ok(scalar @$_, '<=', 50, 'a page') for @lists;
+    is(join(' ', map { $_->{organization} } map { @$_ } @lists),
        $pg->value("select string_agg(slug, ' ' order by slug)
                      from organizations"), 'page by page');
     is(code($pg, list_organizations => @$_), 'invalid_argument',

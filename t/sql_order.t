@@ -4,15 +4,15 @@
 use Waha::Test;
 use Waha::Ingest;
 
+use List::Util qw(shuffle);
+
 my $t = Waha::Test->new(timeout => 900);
 my $pg = $t->postgres;
 
-my $seed = $ENV{TEST_SEED} || int rand 1e9;
 my $sets = $ENV{TEST_SETS} || 20;
 my $orders = $ENV{TEST_ORDERS} || 4;
 
-srand $seed;
-note("TEST_SEED=$seed");
+seed();
 
 $pg->psql(<<'EOF_SQL');
 insert into organizations (slug, whatsapp_enabled)
@@ -51,8 +51,8 @@ for my $set (1 .. $sets) {
     if (!is_deeply(\@all, \@one, "set $set: a batch answers as the same "
                                  . "events one by one"))
     {
-        diag(join "\n", map { compact($order[$_]) . " : @{$one[$_]} : @{$all[$_]}" }
-                         0 .. $#order);
+        diag(join "\n", map { compact($order[$_])
+                              . " : @{$one[$_]} : @{$all[$_]}" } 0 .. $#order);
         last;
     }
 
@@ -158,18 +158,6 @@ sub identity {
 }
 
 
-sub shuffle {
-    my @list = @_;
-
-    for (my $i = @list; --$i; ) {
-        my $j = int rand($i + 1);
-        @list[$i, $j] = @list[$j, $i];
-    }
-
-    return @list;
-}
-
-
 # delivers in random portions, each by a random function; the end as text
 
 sub deliver {
@@ -194,7 +182,8 @@ sub deliver {
 sub answers {
     my ($how, @events) = @_;
 
-    my $sql = empty_sql() . "create temp table r (n serial, a text, b text, c text);\n";
+    my $sql = empty_sql()
+        . "create temp table r (n serial, a text, b text, c text);\n";
 
     $sql .= "insert into r (a, b, c) select action, organization, code "
             . "from (" . call_sql(@$_) . ") o;\n"

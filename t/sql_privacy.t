@@ -280,13 +280,8 @@ subtest 'an organization' => sub {
 
     my $contacts = $pg->value("select count(*) from contacts
                                 where organization_slug = 'gone'");
-    my ($after, @items);
-    do {
-        my $data = reply($pg, export_organization => 'gone', $after, 7)
-                       ->{data};
-        push @items, @{ $data->{items} };
-        $after = $data->{next};
-    } while (defined $after);
+    my @items = map { @{ $_->{items} } }
+                pages($pg, export_organization => [ 'gone' ], [ 7 ]);
     is(scalar(grep { $_->{contact} } @items), $contacts,
        'is exported: its contacts');
     is(scalar(grep { $_->{activity} } @items), 50, 'and activities');
@@ -407,15 +402,8 @@ sub quarantined {
 sub exported {
     my ($slug, $id) = @_;
 
-    my ($after, @items);
-    do {
-        my $data = reply($pg, export_contact => $slug, $id, $after, 2)
-                       ->{data};
-        push @items, @{ $data->{items} };
-        $after = $data->{next};
-    } while (defined $after);
-
-    return \@items;
+    return [ map { @{ $_->{items} } }
+             pages($pg, export_contact => [ $slug, $id ], [ 2 ]) ];
 }
 
 

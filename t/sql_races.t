@@ -6,19 +6,19 @@ use Waha::Ingest;
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;
-my $n = 0;
 
 $pg->organization('acme', session => 't1');
 
 
 subtest 'contacts that the CRM merged' => sub {
     my %old = (phone => '491701000001');
-    my $old = outcome($pg, from(%old, message_id => 'OLD', name => 'Old'));
-    my $new = outcome($pg, from(phone => '491701000002', lid => '11'));
+    my $old = outcome($pg, inbound(%old, message_id => 'OLD', name => 'Old'));
+    my $new = outcome($pg, inbound(phone => '491701000002', lid => '11'));
 
     crm_merges($old, $new);
 
-    my $r = outcome($pg, from(%old, name => 'Bob', sent_at => 1795226570000));
+    my $r = outcome($pg, inbound(%old, name => 'Bob',
+                                 sent_at => 1795226570000));
     is($r->{action}, 'activity_logged', 'their messages are stored');
     is($r->{contact_id}, $new->{contact_id}, 'of the one they live on in');
     is(name($new), 'Bob', 'who is called as they are');
@@ -32,14 +32,14 @@ subtest 'contacts that the CRM merged' => sub {
        'and the number');
 
     is($_->{contact_id}, $new->{contact_id}, 'known in a batch')
-        for outcomes($pg, batch => from(%old), from(%old, lid => '11'));
+        for outcomes($pg, batch => inbound(%old), inbound(%old, lid => '11'));
 
     # again, and now what is told of a message is the first that comes
 
-    my $newest = outcome($pg, from(phone => '491701000003'));
+    my $newest = outcome($pg, inbound(phone => '491701000003'));
     crm_merges($new, $newest);
 
-    is(outcome($pg, { %{ from(%old) }, kind => $_, body => $_,
+    is(outcome($pg, { %{ inbound(%old) }, kind => $_, body => $_,
                       message_id => "X$_", target_id => 'OLD' })->{action},
        'status_updated', "$_ of their messages")
         for 'reaction', 'edit';
@@ -49,19 +49,19 @@ subtest 'contacts that the CRM merged' => sub {
 
     # both identities, one of them left behind
 
-    my $lid = outcome($pg, from(lid => '12'));
+    my $lid = outcome($pg, inbound(lid => '12'));
     crm_merges($lid, $newest);
-    is(outcome($pg, from(lid => '12', phone => '491701000004'))
+    is(outcome($pg, inbound(lid => '12', phone => '491701000004'))
            ->{contact_id}, $newest->{contact_id},
        'a number that is told later is of the same');
-    is(outcome($pg, from(phone => '491701000004'))->{contact_id},
+    is(outcome($pg, inbound(phone => '491701000004'))->{contact_id},
        $newest->{contact_id}, 'and stays so');
 
     # a merge into nobody, which no key forbids
 
-    my $lost = outcome($pg, from(phone => '491701000005'));
+    my $lost = outcome($pg, inbound(phone => '491701000005'));
     crm_merges($lost, { contact_id => 999999 });
-    is(outcome($pg, from(phone => '491701000005'))->{contact_id},
+    is(outcome($pg, inbound(phone => '491701000005'))->{contact_id},
        $lost->{contact_id}, 'merged into nobody: stored nevertheless');
 };
 
@@ -72,32 +72,32 @@ subtest 'numbers that are allowed once' => sub {
         replace(replace(phone_1, '+', ''), ' ', ''))
         where phone_1 is not null");
 
-    my $lid = outcome($pg, from(lid => '21'));
-    my $phone = outcome($pg, from(phone => '491702000001'));
+    my $lid = outcome($pg, inbound(lid => '21'));
+    my $phone = outcome($pg, inbound(phone => '491702000001'));
     $pg->psql("update contacts set phone_2 = '+49 170 2000002', "
               . "phone_3 = 'ask Bob' where id = $phone->{contact_id}");
 
-    my $r = outcome($pg, from(lid => '21', phone => '491702000001'));
+    my $r = outcome($pg, inbound(lid => '21', phone => '491702000001'));
     is($r->{contact_id}, $lid->{contact_id}, 'the older one stays');
     is(phones($lid), '+491702000001|+491702000002|-', 'and has the numbers');
     is(phones($phone), '-|-|ask Bob', 'which the other one has no more');
 
     # no room, and what both have
 
-    $lid = outcome($pg, from(lid => '22'));
+    $lid = outcome($pg, inbound(lid => '22'));
     $pg->psql("update contacts set phone_1 = '+49 1', "
               . "phone_2 = '+491702000003', phone_3 = '+491702000005' "
               . "where id = $lid->{contact_id}");
-    $phone = outcome($pg, from(phone => '491702000004'));
+    $phone = outcome($pg, inbound(phone => '491702000004'));
     $pg->psql("update contacts set phone_2 = '+491702000003' "
               . "where id = $phone->{contact_id}");
 
-    is(outcome($pg, from(lid => '22', phone => '491702000004'))
+    is(outcome($pg, inbound(lid => '22', phone => '491702000004'))
            ->{contact_id}, $lid->{contact_id}, 'a contact without room');
     is(phones($lid), '+49 1|+491702000003|+491702000005', 'stays as it is');
     is(phones($phone), '+491702000004|-|-',
        'and what has no room stays where it is');
-    is(outcome($pg, from(phone => '491702000004'))->{contact_id},
+    is(outcome($pg, inbound(phone => '491702000004'))->{contact_id},
        $lid->{contact_id}, 'but is known');
 
     $pg->psql('drop index once');
@@ -105,12 +105,12 @@ subtest 'numbers that are allowed once' => sub {
 
 subtest 'a contact that the CRM makes at the same moment' => sub {
     my ($crm, $ingest) = ($pg->session, $pg->session(user => 'waha_gateway'));
-    my $m = from(phone => '491703000001');
+    my $m = inbound(phone => '491703000001');
 
     $crm->query('begin');
     $crm->query(insert_sql('491703000001'));
     $ingest->async(call_sql(ingest => $m));
-    waits($ingest);
+    ok($ingest->wait_blocked, 'the second waits');
     $crm->query('commit');
     like($ingest->result, qr/ERROR:.*meanwhile/, 'is not made twice');
 
@@ -120,7 +120,7 @@ subtest 'a contact that the CRM makes at the same moment' => sub {
 
 subtest 'one message, told by number and by hidden id' => sub {
     my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
-    my $m = from(lid => '31');
+    my $m = inbound(lid => '31');
     my $before = $pg->value('select count(*) from contacts');
 
     $s[0]->query('begin');
@@ -128,23 +128,23 @@ subtest 'one message, told by number and by hidden id' => sub {
          'somebody is new');
     $s[1]->async(call_sql(ingest => { %$m, lid => undef,
                                       phone => '491704000001' }));
-    waits($s[1]);
+    ok($s[1]->wait_blocked, 'the second waits');
     $s[0]->query('commit');
     like($s[1]->result, qr/duplicate/, 'and tells of nobody else');
     is($pg->value('select count(*) from contacts'), $before + 1,
        'who is one');
     is(outcome($pg, { %$m, phone => '491704000001' })->{action}, 'duplicate',
        'both together');
-    is(outcome($pg, from(phone => '491704000001'))->{contact_id},
-       outcome($pg, from(lid => '31'))->{contact_id}, 'are one');
+    is(outcome($pg, inbound(phone => '491704000001'))->{contact_id},
+       outcome($pg, inbound(lid => '31'))->{contact_id}, 'are one');
 
     # somebody known, whose hidden id is new
 
-    $m = from(phone => '491704000001');
+    $m = inbound(phone => '491704000001');
     $s[0]->query('begin');
     $s[0]->query(call_sql(ingest => $m));
     $s[1]->async(call_sql(ingest => { %$m, lid => 32, phone => undef }));
-    waits($s[1]);
+    ok($s[1]->wait_blocked, 'the second waits');
     $s[0]->query('commit');
     like($s[1]->result, qr/ERROR:.*meanwhile/, 'who is known: once more');
     is(outcome($pg, { %$m, lid => 32, phone => undef })->{action},
@@ -161,11 +161,11 @@ subtest 'several contacts at the same moment' => sub {
 
     $crm->query('begin');
     $crm->query(insert_sql($phones[0]));
-    $ingest->async(call_sql(batch => from(phone => $phones[2]),
-                                     from(lid => 41),
-                                     from(phone => $phones[0], lid => 41),
-                                     from(phone => $phones[1])));
-    waits($ingest);
+    $ingest->async(call_sql(batch => inbound(phone => $phones[2]),
+                                     inbound(lid => 41),
+                                     inbound(phone => $phones[0], lid => 41),
+                                     inbound(phone => $phones[1])));
+    ok($ingest->wait_blocked, 'the second waits');
     $crm->query("set local lock_timeout = '5s'");
     is($crm->query(insert_sql(@phones[2, 1])), '',
        'what the CRM takes next is not taken yet');
@@ -178,7 +178,7 @@ subtest 'several contacts at the same moment' => sub {
 
 subtest 'a new name of somebody who wrote much' => sub {
     my %who = (phone => '491706000001', name => 'Bob');
-    my $r = outcome($pg, from(%who));
+    my $r = outcome($pg, inbound(%who));
     my $session = $pg->session;
 
     $pg->psql("insert into contact_activities (organization_slug, contact_id,
@@ -188,7 +188,7 @@ subtest 'a new name of somebody who wrote much' => sub {
         from generate_series(1, 500) n");
 
     $session->query('begin');
-    $session->query(call_sql(ingest => from(%who, name => 'Bobby',
+    $session->query(call_sql(ingest => inbound(%who, name => 'Bobby',
                                             sent_at => 1795226570000)));
     cmp_ok($session->query("select idx_tup_fetch
                from pg_stat_xact_user_tables
@@ -199,7 +199,7 @@ subtest 'a new name of somebody who wrote much' => sub {
 };
 
 subtest 'a contact that is deleted among many' => sub {
-    my $r = outcome($pg, from(phone => '491706000002'));
+    my $r = outcome($pg, inbound(phone => '491706000002'));
     my $session = $pg->session;
 
     $session->query('begin');
@@ -228,7 +228,7 @@ subtest 'a status that nobody knows' => sub {
 
 subtest 'a message that a trigger of the CRM drops' => sub {
     my %who = (phone => '491707000001');
-    outcome($pg, from(%who));
+    outcome($pg, inbound(%who));
 
     $pg->psql(q{
         create function drop_it() returns trigger language plpgsql as
@@ -241,7 +241,7 @@ subtest 'a message that a trigger of the CRM drops' => sub {
          ['of somebody new', phone => '491707000002'])
     {
         my ($whose, @whose) = @$_;
-        my $bad = from(@whose, body => 'bad');
+        my $bad = inbound(@whose, body => 'bad');
 
         for my $how (qw(ingest batch)) {
             eval { outcomes($pg, $how => $bad) };
@@ -249,7 +249,7 @@ subtest 'a message that a trigger of the CRM drops' => sub {
                  "is not said to be stored: $whose, $how");
         }
 
-        my @r = outcomes($pg, each => from(@whose), $bad);
+        my @r = outcomes($pg, each => inbound(@whose), $bad);
         is($r[1]{action} . $r[1]{code}, 'failedP0001',
            'and does not hurt others');
         is($r[0]{contact_id} && 'stored', 'stored', 'which are stored');
@@ -266,12 +266,12 @@ subtest 'bytes that had to be replaced' => sub {
     # message and changes in every order
 
     for my $kind (qw(edit reaction)) {
-        my @changes = map { { %{ from(%who) }, kind => $kind, %$_ } }
+        my @changes = map { { %{ inbound(%who) }, kind => $kind, %$_ } }
             { sent_at => 1795226570000, body => 'x', metadata => $flag },
             { sent_at => 1795226580000, body => '', metadata => undef };
 
         for ([0, 1, 2], [1, 0, 2], [2, 1, 0]) {
-            my $m = from(%who, message_id => 'F' . ++$number);
+            my $m = inbound(%who, message_id => 'F' . ++$number);
             my @events = ($m, map { { %$_, target_id => $m->{message_id} } }
                                   @changes);
             outcome($pg, $_) for @events[@$_];
@@ -282,9 +282,9 @@ subtest 'bytes that had to be replaced' => sub {
         }
     }
 
-    my $clean = from(%who);
+    my $clean = inbound(%who);
     outcome($pg, $clean);
-    outcome($pg, { %{ from(%who) }, kind => $_, metadata => undef,
+    outcome($pg, { %{ inbound(%who) }, kind => $_, metadata => undef,
                    target_id => $clean->{message_id} })
         for 'edit', 'reaction';
     is($pg->value("select metadata->>'sanitised' from contact_activities "
@@ -293,11 +293,6 @@ subtest 'bytes that had to be replaced' => sub {
 };
 
 $t->done;
-
-
-sub from {
-    return message(message_id => 'A' . ++$n, @_);
-}
 
 
 sub crm_merges {
@@ -330,17 +325,6 @@ sub insert_sql {
 sub people {
     return $pg->value("select count(*) from contacts "
                       . "where phone_1 = '+$_[0]'");
-}
-
-
-sub waits {
-    my ($session) = @_;
-
-    ok(wait_for(sub {
-        $pg->value("select count(*) from pg_stat_activity where "
-                   . "wait_event_type = 'Lock' and pid = "
-                   . $session->backend)
-    }), 'the second waits');
 }
 
 

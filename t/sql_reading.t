@@ -11,7 +11,6 @@ session_preload_libraries = 'auto_explain'
 auto_explain.log_nested_statements = on
 autovacuum = off
 EOF_CONF
-my $n = 0;
 
 $pg->organization('acme', session => [ 't1', 't5' ]);
 $pg->organization('other', session => 't2');
@@ -195,8 +194,8 @@ subtest 'what an inbox costs a message' => sub {
     my $r = said('79444444448', sent_at => 800_000_000);
     my $session = $pg->session;
     $session->query('begin');
-    $session->query(call_sql(ingest => message(message_id => 'H' . ++$n,
-        phone => '79444444448', sent_at => 800_000_000 + $_))) for 1 .. 5;
+    $session->query(call_sql(ingest => inbound(phone => '79444444448',
+        sent_at => 800_000_000 + $_))) for 1 .. 5;
     is($session->query("select pg_stat_get_xact_tuples_updated(t),
                                pg_stat_get_xact_tuples_hot_updated(t)
                           from cast('waha.conversations'::regclass as oid)
@@ -429,8 +428,7 @@ $t->done;
 sub said {
     my ($phone, %message) = @_;
 
-    return outcome($pg, message(message_id => 'R' . ++$n, phone => $phone,
-                                %message));
+    return outcome($pg, inbound(phone => $phone, %message));
 }
 
 
@@ -440,14 +438,7 @@ sub said {
 sub paged {
     my ($name, $list, $member, $arguments, $rest) = @_;
 
-    my ($after, @pages);
-
-    do {
-        my $data = reply($pg, $name => @$arguments, $after, @$rest)->{data};
-        push @pages, join ' ', map { $_->{$member} // '' } @{ $data->{$list} };
-        die 'no end' if @pages > 1000;
-        $after = $data->{next};
-    } while (defined $after);
-
-    return join ' | ', @pages;
+    return join ' | ', map { join ' ', map { $_->{$member} // '' }
+                                           @{ $_->{$list} } }
+                       pages($pg, $name => $arguments, $rest);
 }

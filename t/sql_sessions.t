@@ -21,7 +21,8 @@ subtest 'the first session' => sub {
     is($r->{data}{created}, JSON::PP::true, 'which is told');
     is($r->{data}{instance}, 'w1', 'on the server');
     is($r->{data}{age}, undef, 'nothing is known of it yet');
-    is($r->{data}{organization_id}, id_of('acme'), 'it is of its tenant');
+    is($r->{data}{organization_id}, $pg->organization_id('acme'),
+       'it is of its tenant');
 
     my $s = $r->{data}{session};
     like(delete $s->{created_at}, qr/^\d{4}-\d\d-\d\dT[\d:]+\.\d{3}Z$/,
@@ -411,13 +412,6 @@ subtest 'what workers are told' => sub {
 
 
 $t->done;
-
-
-sub id_of {
-    my ($slug) = @_;
-
-    return $pg->value("select id from organizations where slug = '$slug'");
-}
 
 
 sub shown {

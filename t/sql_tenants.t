@@ -60,8 +60,7 @@ for my $round (1 .. $rounds) {
     is($others, '', "round $round: nothing fails but what is to be retried");
 }
 
-is($pg->value('select deadlocks from pg_stat_database
-                where datname = current_database()'), 0, 'no deadlock');
+is($pg->deadlocks, 0, 'no deadlock');
 ok($pg->log !~ m{deadlock detected}, 'none is logged');
 cmp_ok($done{$_} // 0, '>', 0, "there was \"$_\"")
     for 'an organization is gone',

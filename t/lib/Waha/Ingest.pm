@@ -13,7 +13,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT = qw(message new_message status call_sql outcome outcomes empty_sql stored
+our @EXPORT = qw(message inbound status call_sql outcome outcomes empty_sql stored
                  difference quote @arguments);
 
 our @arguments = qw(provider instance session kind direction chat message_id
@@ -35,9 +35,9 @@ sub message {
 }
 
 
-# a message with an id that no other one has
+# an inbound message with an id that no other one has
 
-sub new_message { return message(message_id => 'A' . ++$number, @_) }
+sub inbound { return message(message_id => 'IN' . ++$number, @_) }
 
 
 sub status {
