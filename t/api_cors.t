@@ -1,4 +1,4 @@
-# Pages of other origins: only those of waha_cors_origin may read answers.
+# CORS: only pages of the origins in waha_cors_origin may read answers.
 
 use Waha::Test;
 use Waha::Api;
@@ -25,83 +25,89 @@ sub cors {
 }
 
 
-subtest 'an origin that is allowed' => sub {
+subtest 'an origin that waha_cors_origin allows' => sub {
     for my $origin ('https://crm.example.com', 'http://localhost:3000') {
         my $r = $api->get('acme', $path, undef, Origin => $origin);
 
-        is($r->{status}, 200, "$origin is answered");
+        is($r->{status}, 200, "a request from $origin is answered");
         is($r->{headers}{'access-control-allow-origin'}, $origin,
-           'and may read it');
-        like($r->{headers}{vary} // '', qr/Origin/, 'caches are told');
+           "a page of $origin may read the answer");
+        like($r->{headers}{vary} // '', qr/Origin/,
+             'Vary names Origin, so that caches keep answers apart');
         is($r->{headers}{'access-control-allow-credentials'}, undef,
-           'cookies do not count');
+           'cookies are not allowed');
     }
 
     my $r = $api->get(undef, $path, undef,
                       Origin => 'https://crm.example.com');
-    is($r->{status}, 401, 'without credentials it is refused');
+    is($r->{status}, 401, 'a request without credentials is refused');
     is($r->{headers}{'access-control-allow-origin'},
-       'https://crm.example.com', 'and may read that');
+       'https://crm.example.com', 'the page may read that refusal');
 };
 
 
-subtest 'a preflight' => sub {
+subtest 'a preflight request' => sub {
     my $r = $api->request(undef, 'OPTIONS', $path, undef,
         Origin => 'https://crm.example.com',
         'Access-Control-Request-Method' => 'POST',
         'Access-Control-Request-Headers' => 'authorization');
 
-    is($r->{status}, 204, 'passes without credentials');
-    is($r->{body}, '', 'without a body');
+    is($r->{status}, 204, 'a preflight passes without credentials');
+    is($r->{body}, '', 'the answer to a preflight has no body');
     is($r->{headers}{'access-control-allow-origin'},
-       'https://crm.example.com', 'names the origin');
+       'https://crm.example.com', 'a preflight is answered with the origin');
     is($r->{headers}{'access-control-allow-methods'},
-       'GET, HEAD, POST, PUT, DELETE', 'methods');
+       'GET, HEAD, POST, PUT, DELETE',
+       'a preflight is answered with the methods');
     is($r->{headers}{'access-control-allow-headers'},
-       'Authorization, Content-Type', 'headers');
-    ok($r->{headers}{'access-control-max-age'} > 0, 'and how long it holds');
+       'Authorization, Content-Type',
+       'a preflight is answered with the headers');
+    ok($r->{headers}{'access-control-max-age'} > 0,
+       'a preflight is answered with the time for which it holds');
 
     $r = $api->request(undef, 'OPTIONS', $path, '{"a":1}',
                        Origin => 'https://crm.example.com');
-    is($r->{status}, 204, 'a body does no harm');
-    is($api->get('acme', $path)->{status}, 200, 'the connection goes on');
+    is($r->{status}, 204, 'a preflight may have a body');
+    is($api->get('acme', $path)->{status}, 200,
+       'the next request on that connection is answered');
 };
 
 
-subtest 'other origins' => sub {
+subtest 'origins that waha_cors_origin does not allow' => sub {
     for my $origin ('https://evil.example.com', 'null',
                     'https://crm.example.com.evil.com',
                     'https://crm.example.com:8443', 'http://crm.example.com',
                     'https://CRM.example.com')
     {
         my $r = $api->get('acme', $path, undef, Origin => $origin);
-        is($r->{status}, 200, "$origin is answered");
-        is_deeply([ cors($r) ], [], 'but no page may read it');
+        is($r->{status}, 200, "a request from $origin is answered");
+        is_deeply([ cors($r) ], [], "no page of $origin may read the answer");
 
         $r = $api->request(undef, 'OPTIONS', $path, undef,
                            Origin => $origin);
-        is_deeply([ cors($r) ], [], 'nor send');
+        is_deeply([ cors($r) ], [], "a preflight from $origin allows nothing");
     }
 
     my $r = $api->get('acme', $path, undef, Origin =>
         [ 'https://crm.example.com', 'https://evil.example.com' ]);
-    is_deeply([ cors($r) ], [], 'two origins are none');
+    is_deeply([ cors($r) ], [],
+              'a request with two Origin headers allows nothing');
 };
 
 
-subtest 'switched off' => sub {
+subtest 'a location without waha_cors_origin' => sub {
     my $r = $api->get('acme', '/api/whatsapp/contacts', undef,
                       Origin => 'https://crm.example.com');
-    is($r->{status}, 200, 'answered');
-    is_deeply([ cors($r) ], [], 'no page may read it');
+    is($r->{status}, 200, 'a request from another origin is answered');
+    is_deeply([ cors($r) ], [], 'no page may read the answer');
 
     $r = $api->request(undef, 'OPTIONS', '/api/whatsapp/contacts', undef,
                        Origin => 'https://crm.example.com');
-    is($r->{status}, 401, 'OPTIONS needs credentials');
+    is($r->{status}, 401, 'OPTIONS without credentials is refused');
 
     $r = $api->request('acme', 'OPTIONS', '/api/whatsapp/contacts');
-    is($r->{status}, 405, 'and is no method then');
-    is($r->{headers}{allow}, 'GET, HEAD', 'what is allowed is told');
+    is($r->{status}, 405, 'OPTIONS with credentials is answered 405');
+    is($r->{headers}{allow}, 'GET, HEAD', 'the 405 names GET and HEAD');
 };
 
 $t->done;

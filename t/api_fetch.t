@@ -1,6 +1,7 @@
-# Calls of WAHA: whatever it does, the client gets a clean answer in time, and
-# nothing of what WAHA says, or of what the client sent, goes where it must
-# not go.
+# Calls of WAHA: whatever WAHA answers, the client gets a clean answer in time.
+# Nothing that WAHA says leaks to the client, nothing that the client sends
+# leaks
+# to WAHA.
 
 use Waha::Test;
 use Waha::Api;
@@ -18,7 +19,8 @@ $pg->organization('acme', session => 't1');
 $waha->add_session('t1', start => 1);
 
 
-# a server that says what it is told, and hangs up, or goes on for ever
+# a server that sends the bytes of a file and closes the connection, or goes on
+# sending blanks without end
 
 my $server = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1')
     or die "listen: $!";
@@ -55,7 +57,7 @@ sub say_this {
 my $raw = 'proxy_pass http://127.0.0.1:' . $server->sockport . '/;';
 
 
-# ways to proxy: each has an API location and an internal one
+# ways to proxy to WAHA: each has a location of the API and an internal one
 
 my %proxy = (
     plain      => '',
@@ -135,7 +137,7 @@ sub call {
 }
 
 
-# the same over HTTP/2, where curl knows it
+# the same over HTTP/2, if curl knows it
 
 sub call2 {
     my ($way, @more) = @_;
@@ -163,93 +165,103 @@ my %fault = (
 
 
 for my $way (qw(plain unbuffered chunked keepalive pages)) {
-    subtest "faults of WAHA, $way" => sub {
+    subtest "WAHA fails, proxied $way" => sub {
         my $r = call($way);
 
-        is($r->{status}, 200, 'a good answer is one');
-        is($r->{json}{data}{session}, 't1', 'the session is in it');
+        is($r->{status}, 200, 'a good answer of WAHA gives 200');
+        is($r->{json}{data}{session}, 't1', 'the answer shows the session');
 
         for my $with (sort keys %fault) {
             $waha->fail(with => $with, match => '/api/sessions');
             $r = call($way);
             refused($r, @{ $fault{$with} }, $with);
-            cmp_ok($r->{seconds}, '<', 3, "$with: in time");
-            is($r->{headers}{'x-who'}, 'client', "$with: own variables");
+            cmp_ok($r->{seconds}, '<', 3,
+                   "$with: answered in less than three seconds");
+            is($r->{headers}{'x-who'}, 'client',
+               "$with: variables are those of the client's request");
 
-            refused(call2($way), @{ $fault{$with} }, "$with, HTTP/2")
+            refused(call2($way), @{ $fault{$with} }, "$with over HTTP/2")
                 if $way eq 'plain' || $way eq 'keepalive';
 
             $waha->heal;
         }
 
-        is(call($way)->{status}, 200, 'and then it is well again');
+        is(call($way)->{status}, 200, 'the API works again when WAHA does');
     };
 }
 
 
-subtest 'what is slow but good' => sub {
+subtest 'slow but good answers of WAHA' => sub {
     for my $way (qw(plain unbuffered keepalive)) {
         $waha->fail(slow => 0.3, match => '/api/sessions');
-        is(call($way)->{status}, 200, "$way: slow");
-        is(call2($way)->{status}, 200, "$way: slow, HTTP/2");
+        is(call($way)->{status}, 200, "$way: a slow answer is waited for");
+        is(call2($way)->{status}, 200,
+           "$way: a slow answer is waited for over HTTP/2");
         $waha->heal;
 
         $waha->fail(with => 'trickle', match => '/api/sessions');
-        is(call($way)->{status}, 200, "$way: byte by byte");
-        is(call2($way)->{status}, 200, "$way: byte by byte, HTTP/2");
+        is(call($way)->{status}, 200,
+           "$way: an answer byte by byte is put together");
+        is(call2($way)->{status}, 200,
+           "$way: an answer byte by byte is put together over HTTP/2");
         $waha->heal;
     }
 };
 
 
-subtest 'too much' => sub {
+subtest 'answers of WAHA beyond waha_call_size' => sub {
     my ($pid) = $t->worker_pids;
     my $before = memory($pid);
 
     for my $way (qw(plain unbuffered chunked keepalive)) {
         $waha->fail(huge => 20_000_000, match => '/api/sessions');
         my $r = call($way);
-        refused($r, 502, 'waha_invalid_answer', "$way: 20 MB");
-        cmp_ok($r->{seconds}, '<', 5, "$way: soon");
+        refused($r, 502, 'waha_invalid_answer', "$way: an answer of 20 MB");
+        cmp_ok($r->{seconds}, '<', 5,
+               "$way: an answer of 20 MB is refused soon");
         refused(call2($way), 502, 'waha_invalid_answer',
-                   "$way: 20 MB, HTTP/2");
+                   "$way: an answer of 20 MB over HTTP/2");
         $waha->heal;
     }
 
-    cmp_ok(memory($pid) - $before, '<', 12_000, 'not kept in memory');
+    cmp_ok(memory($pid) - $before, '<', 12_000,
+           'answers of 20 MB are not kept in the memory of the worker');
 
     my $good = '{"name":"t1","status":"WORKING"';
     $good .= ',"x":"' . 'x' x (1024 * 1024 - length($good) - 8) . '"}';
-    is(length $good, 1024 * 1024, 'an answer of 1m');
+    is(length $good, 1024 * 1024,
+       "the test's answer is 1 MB long, as waha_call_size allows");
 
     for my $way (qw(plain unbuffered)) {
         $waha->fail(status => 200, body => $good, match => '/api/sessions');
-        is(call($way)->{status}, 200, "$way: 1m may be taken");
+        is(call($way)->{status}, 200, "$way: an answer of 1 MB is taken");
         $waha->heal;
 
         $waha->fail(status => 200, body => "$good ",
                     match => '/api/sessions');
         refused(call($way), 502, 'waha_invalid_answer',
-                   "$way: one byte more");
+                   "$way: an answer one byte longer than 1 MB");
         $waha->heal;
     }
 
-    # the part that fits is JSON
+    # blanks follow a complete object, so that what fits the limit is valid
+    # JSON
 
     for my $way (qw(plain unbuffered)) {
         $waha->fail(status => 200, match => '/api/sessions',
                     body => '{"name":"t1","status":"WORKING"}'
                             . ' ' x (2 * 1024 * 1024));
         refused(call($way), 502, 'waha_invalid_answer',
-                   "$way: a small object in 2m");
+                   "$way: a small object followed by 2 MB of blanks");
         $waha->heal;
     }
 
-    refused(call('small'), 502, 'waha_invalid_answer', 'waha_call_size');
+    refused(call('small'), 502, 'waha_invalid_answer',
+            'an answer beyond waha_call_size 64');
 };
 
 
-subtest 'answers with an early end' => sub {
+subtest 'answers of WAHA that end too early' => sub {
     my $json = '{"name":"t1","status":"WORKING"}';
     my $type = "Content-Type: application/json\r\n";
     my $size = sprintf '%x', length $json;
@@ -281,53 +293,55 @@ subtest 'answers with an early end' => sub {
             say_this($bytes);
 
             my $r = call($way);
-            $want eq '200' ? is($r->{status}, 200, "$way: $name")
+            $want eq '200' ? is($r->{status}, 200, "$way: $name is taken")
                            : refused($r, 502, $want, "$way: $name");
         }
     }
 };
 
 
-# each byte comes in time
+# each byte comes within proxy_read_timeout
 
-subtest 'answers without an end' => sub {
+subtest 'answers of WAHA that do not end' => sub {
     my ($pid) = $t->worker_pids;
     my $header = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
                  . '{"name":"t1","status":"WORKING"}';
 
-    is(call('hurried')->{status}, 200, 'a good answer in time');
+    is(call('hurried')->{status}, 200,
+       'a good answer within waha_call_timeout is taken');
     my $before = descriptors($pid);
 
     $waha->fail(trickle => 0.3, match => '/api/sessions');
-    refused($_, 504, 'waha_timeout', 'the header byte by byte')
+    refused($_, 504, 'waha_timeout', 'a header that comes byte by byte')
         for call('hurried'), call2('hurried');
     $waha->heal;
 
     for my $way (qw(raw flowing modern)) {
         say_this($header, 1, 0.1);
-        refused($_, 504, 'waha_timeout', "$way: the body byte by byte")
+        refused($_, 504, 'waha_timeout',
+                "$way: a body that comes byte by byte")
             for call($way), call2($way);
 
         say_this($header, 65536, 0);
-        refused($_, 502, 'waha_invalid_answer', "$way: more and more")
+        refused($_, 502, 'waha_invalid_answer', "$way: a body without end")
             for call($way), call2($way);
 
         say_this($header);
-        is(call($way)->{status}, 200, "$way: one with an end");
+        is(call($way)->{status}, 200, "$way: a body that ends is taken");
     }
 
     ok(wait_for(sub { descriptors($pid) <= $before }, 5),
        'the connections to WAHA are closed');
-    is(call('hurried')->{status}, 200, 'and it goes on');
+    is(call('hurried')->{status}, 200, 'the next call works');
 
     like($t->error_log, qr/not complete in "waha_call_timeout"/,
-         'the time is in the log');
+         'waha_call_timeout is logged');
     like($t->error_log, qr/bigger than "waha_call_size"/,
-         'the size is in the log');
+         'waha_call_size is logged');
 };
 
 
-subtest 'what JSON may be' => sub {
+subtest 'bodies of WAHA that are not the JSON expected' => sub {
     my $deep = '[' x 100 . ']' x 100;
 
     for my $body ("\0", '{"name":"t1"', '{"name":"t1"} x', "\xff\xfe{}",
@@ -344,42 +358,47 @@ subtest 'what JSON may be' => sub {
                     type => 'text/html', body => '<html>SECRETPAGE</html>',
                     headers => [ [ 'Location', 'http://evil.example/' ] ]);
         my $r = call('plain');
-        is($r->{status}, 502, "a page with $status");
-        unlike($r->{body}, qr/SECRETPAGE|evil/, "$status: it is not shown");
-        is($r->{headers}{location}, undef, "$status: nobody is sent there");
+        is($r->{status}, 502, "status $status of WAHA gives 502");
+        unlike($r->{body}, qr/SECRETPAGE|evil/,
+               "status $status: WAHA's page is not shown");
+        is($r->{headers}{location}, undef,
+           "status $status: WAHA's Location is not passed on");
         $waha->heal;
     }
 };
 
 
-subtest 'what nginx says itself' => sub {
-    refused(call('absent'), 502, 'waha_unavailable', 'a location fails');
-    refused(call2('absent'), 502, 'waha_unavailable', 'HTTP/2');
-    refused(call('closing'), 502, 'waha_unavailable', 'it hangs up');
+subtest 'answers that nginx itself makes in the location of WAHA' => sub {
+    refused(call('absent'), 502, 'waha_unavailable', "return 503");
+    refused(call2('absent'), 502, 'waha_unavailable',
+            '"return 503" over HTTP/2');
+    refused(call('closing'), 502, 'waha_unavailable', "return 444");
 
     $waha->remove_session('t1');
     refused(call('pages'), 502, 'waha_error',
-               'a 404 that proxy_intercept_errors took away');
+               'a 404 that proxy_intercept_errors replaced');
     is(call('plain')->{json}{data}{status}, 'NOT_CREATED',
-       'and one that it left');
+       'a 404 of WAHA means that the session is not there');
     $waha->add_session('t1', start => 1);
 };
 
 
-subtest 'a redirect within' => sub {
+subtest 'X-Accel-Redirect from WAHA' => sub {
     $waha->fail(status => 200, body => '{}', match => '/api/sessions',
                 headers => [ [ 'X-Accel-Redirect', '/fooled' ] ]);
     my $r = call('plain');
-    like($r->{status}, qr/^(200|502)$/, 'ends');
+    like($r->{status}, qr/^(200|502)$/,
+         'X-Accel-Redirect does not hang the request');
     is_deeply([ sort keys %{ $r->{json} } ],
               $r->{status} == 200 ? [ 'data', 'success' ]
                                   : [ 'code', 'error', 'success' ],
-              'with an answer of ours');
+              "the answer has our own members, not those of the redirect's "
+              . "target");
     $waha->heal;
 };
 
 
-subtest 'what arrives at WAHA' => sub {
+subtest 'requests that reach WAHA' => sub {
     $waha->clear_requests;
 
     my %client = (
@@ -392,52 +411,56 @@ subtest 'what arrives at WAHA' => sub {
     );
 
     my $r = call('plain', %client);
-    is($r->{status}, 200, 'a request with all sorts of headers');
+    is($r->{status}, 200, 'a request with many headers is answered');
     call2('plain', map { ('-H', "$_: $client{$_}") }
                    grep { defined $client{$_} } sort keys %client);
 
     $r = $api->request('acme', 'GET', "/plain$path", '{"SECRET":"BODY"}');
-    is($r->{status}, 200, 'a request with a body');
+    is($r->{status}, 200, 'a request with a body is answered');
 
     my @requests = $waha->requests('^GET /api/sessions/t1$');
-    is(scalar @requests, 3, 'arrives');
+    is(scalar @requests, 3, 'all three calls reach WAHA');
 
     for my $request (@requests) {
         is_deeply([ grep { $_ ne 'connection' }
                     sort keys %{ $request->{headers} } ],
                   [ qw(accept host x-api-key x-who) ],
-                  'without the headers of the client');
-        is($request->{headers}{accept}, 'application/json', 'for JSON');
-        is($request->{headers}{'x-who'}, 'waha', 'variables are its own');
-        is($request->{body}, '', 'without the body of the client');
+                  'no header of the client reaches WAHA');
+        is($request->{headers}{accept}, 'application/json',
+           'WAHA is asked for JSON');
+        is($request->{headers}{'x-who'}, 'waha',
+           'variables in the location of WAHA are evaluated for it');
+        is($request->{body}, '', 'no body of the client reaches WAHA');
     }
 
-    # where a connection goes on, it would be a request of its own
+    # on a kept connection a body that was passed on would be read as a request
 
     $r = $api->request('acme', 'GET', "/keepalive$path",
                        "GET /smuggled HTTP/1.1\r\nHost: waha\r\n\r\n");
-    is($r->{status}, 200, 'a request with another in its body');
-    is(call('keepalive')->{status}, 200, 'and one after it');
+    is($r->{status}, 200, 'a request with a request in its body is answered');
+    is(call('keepalive')->{status}, 200,
+       'the next call on the kept connection is answered');
     is(scalar(my @smuggled = $waha->requests('smuggled')), 0,
-       'no request is smuggled');
+       'no request is smuggled to WAHA');
 
     $waha->clear_requests;
     $r = $api->request('acme', 'POST', '/plain/api/whatsapp/sessions/t1/stop',
                        '{"SECRET":"BODY"}', Cookie => 'SECRETCOOKIE');
-    is($r->{status}, 200, 'a session is stopped');
+    is($r->{status}, 200, 'stopping a session is answered');
     my ($stop) = $waha->requests('^POST');
-    is($stop->{headers}{'content-length'}, 0, 'without a body');
-    is($stop->{headers}{'content-type'}, undef, 'that has no type');
+    is($stop->{headers}{'content-length'}, 0, "WAHA's POST has an empty body");
+    is($stop->{headers}{'content-type'}, undef,
+       "WAHA's POST has no Content-Type");
     unlike(join("\n", %{ $stop->{headers} }, $stop->{body}), qr/SECRET/,
-           'and nothing of the client');
+           "WAHA's POST has nothing of the client's request");
 
     $waha->status('t1', 'WORKING');
 };
 
 
-subtest 'a client that does not wait' => sub {
+subtest 'clients that close their connection while WAHA is called' => sub {
     my ($pid) = $t->worker_pids;
-    is(call('plain')->{status}, 200, 'all is well');
+    is(call('plain')->{status}, 200, 'a call before is answered');
     my $before = descriptors($pid);
 
     for my $with ('stall', 'hang') {
@@ -447,20 +470,21 @@ subtest 'a client that does not wait' => sub {
         my @clients = map { $api->send($t->http, acme => GET =>
                                        "/plain$path") } 1 .. 20;
 
-        ok(wait_for(sub { $waha->requests == 20 }, 5), "$with: 20 calls");
+        ok(wait_for(sub { $waha->requests == 20 }, 5),
+           "$with: twenty calls are under way");
         $_->reset for @clients;
         call2('plain', '--max-time', 0.3) for 1 .. 3;
 
         ok(wait_for(sub { descriptors($pid) <= $before }, 5),
-           "$with: connections to WAHA end with those of the clients");
+           "$with: connections to WAHA are closed with those of the clients");
         $waha->heal;
     }
 
-    is(call('plain')->{status}, 200, 'and all is well');
+    is(call('plain')->{status}, 200, 'a call afterwards is answered');
 };
 
 
-subtest 'a hundred at the same time' => sub {
+subtest 'a hundred calls at the same time' => sub {
     for my $way (qw(plain keepalive)) {
         $waha->fail(slow => 0.2, match => '/api/sessions');
 
@@ -471,8 +495,9 @@ subtest 'a hundred at the same time' => sub {
 
         is(scalar(grep { $_->{status} == 200
                          && $_->{json}{data}{session} eq 't1' } @answers),
-           100, "$way: all are answered");
-        cmp_ok(Time::HiRes::time() - $start, '<', 8, "$way: side by side");
+           100, "$way: all hundred are answered");
+        cmp_ok(Time::HiRes::time() - $start, '<', 8,
+               "$way: they are answered side by side, not one after the other");
         $waha->heal;
     }
 };
@@ -480,7 +505,8 @@ subtest 'a hundred at the same time' => sub {
 
 subtest 'secrets of WAHA' => sub {
     $api->hides($waha->secrets);
-    unlike($t->error_log, qr/SECRETPAGE/, 'error.log: no page');
+    unlike($t->error_log, qr/SECRETPAGE/,
+           'error.log does not show a page of WAHA');
 };
 
 

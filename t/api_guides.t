@@ -1,5 +1,5 @@
-# Routes and answers as clients of the guides know them: each reads what it
-# is used to.
+# Routes and answers as clients of the integration guides know them: each
+# client finds the members that it reads.
 
 use Waha::Test;
 use Waha::Sessions;
@@ -27,121 +27,133 @@ sub scanned {
     my ($name) = @_;
 
     ok($waha->scan($name, phone => '4915112345678', push_name => 'Acme'),
-       'the phone scans it');
+       'the phone scans the QR code');
     $waha->delivered;
 }
 
 
 # GET, POST, DELETE /api/whatsapp/session: data resembles WAHA's
 
-subtest 'the session of an organization' => sub {
+subtest 'guide of the session proxy: /api/whatsapp/session' => sub {
     my $path = '/api/whatsapp/session?organizationSlug=proxy';
 
     is_deeply(got(proxy => GET => $path), { success => $true, data => {
         success => $true, exists => $false, status => 'NOT_CREATED',
-        me => undef } }, 'before there is any');
+        me => undef } }, 'without a session the status is NOT_CREATED');
 
     is_deeply(got(proxy => DELETE => $path)->{data}{success}, $true,
-              'it can be disconnected');
+              'DELETE without a session succeeds');
 
     my $data = got(proxy => POST => '/api/whatsapp/session',
                    { organizationSlug => 'proxy' })->{data};
-    is($data->{success}, $true, 'success');
-    is($data->{sessionName}, 'tenant-proxy', 'its name');
+    is($data->{success}, $true, 'POST succeeds');
+    is($data->{sessionName}, 'tenant-proxy', 'POST names the session');
 
-    ok($waha->reaches('tenant-proxy', 'SCAN_QR_CODE'), 'a code to scan');
+    ok($waha->reaches('tenant-proxy', 'SCAN_QR_CODE'),
+       'the session waits for a scan');
     $waha->delivered;
 
     like(got(proxy => GET => '/api/whatsapp/qr?organizationSlug=proxy')
-         ->{data}{qr}, qr{^data:image/png;base64,}, 'is shown');
+         ->{data}{qr}, qr{^data:image/png;base64,},
+         'GET /api/whatsapp/qr has the QR code as a picture');
 
     $data = got(proxy => GET => $path)->{data};
-    is($data->{exists}, $true, 'it exists');
-    is($data->{status}, 'SCAN_QR_CODE', 'with its status');
+    is($data->{exists}, $true, 'GET shows that the session exists');
+    is($data->{status}, 'SCAN_QR_CODE', 'GET shows SCAN_QR_CODE');
 
     scanned('tenant-proxy');
 
     $data = got(proxy => GET => $path)->{data};
-    is($data->{status}, 'WORKING', 'it works');
-    is($data->{name}, 'tenant-proxy', 'its name');
+    is($data->{status}, 'WORKING', 'GET shows WORKING after the scan');
+    is($data->{name}, 'tenant-proxy', 'GET names the session');
     is_deeply($data->{me}, { id => '4915112345678@c.us',
-                             pushName => 'Acme' }, 'who it is');
-    ok(!exists $data->{config}, 'nothing of its configuration');
+                             pushName => 'Acme' },
+              'GET shows the number and the name of the phone');
+    ok(!exists $data->{config}, "GET does not show WAHA's configuration");
 
     $data = got(proxy => DELETE => $path)->{data};
-    is($data->{success}, $true, 'it is disconnected');
-    is($waha->session('tenant-proxy')->{me}, undef, 'the phone, too');
+    is($data->{success}, $true, 'DELETE succeeds');
+    is($waha->session('tenant-proxy')->{me}, undef,
+       'DELETE logs the phone out at WAHA');
 
     $data = got(proxy => GET => $path)->{data};
-    is($data->{status}, 'STOPPED', 'it has stopped');
-    is($data->{me}, undef, 'nobody');
+    is($data->{status}, 'STOPPED', 'GET shows STOPPED after DELETE');
+    is($data->{me}, undef, 'GET shows no phone after DELETE');
 
     refused($api->get('other', $path), 403, 'forbidden',
-            'another organization sees nothing');
+            'the session of another organization');
     refused($api->get('other', '/api/whatsapp/qr?organizationSlug=other'),
-            404, 'unknown_session', 'a QR code of no session');
+            404, 'unknown_session',
+            'the QR code of an organization without a session');
 };
 
 
 # /api/tenants/{organization}/whatsapp/connect, status, disconnect
 
-subtest 'the WhatsApp of a tenant' => sub {
+subtest 'guide of the tenants: /api/tenants/{organization}/whatsapp' => sub {
     my $path = "/api/tenants/$id{tenant}/whatsapp";
 
     my $r = got(tenant => GET => "$path/status");
-    is($r->{connected}, $false, 'it is not connected');
-    is($r->{message}, 'WhatsApp is not connected', 'which it says');
+    is($r->{connected}, $false, 'status without a session: not connected');
+    is($r->{message}, 'WhatsApp is not connected',
+       'status without a session: a message says so');
 
     $r = got(tenant => POST => "$path/disconnect");
-    is($r->{success}, $true, 'it can be disconnected');
+    is($r->{success}, $true, 'disconnect without a session succeeds');
 
     $r = got(tenant => POST => "$path/connect");
-    is($r->{success}, $true, 'it is connected');
-    is($r->{session}, 'tenant-tenant', 'its session');
+    is($r->{success}, $true, 'connect succeeds');
+    is($r->{session}, 'tenant-tenant', 'connect names the session');
     is($r->{qr_url}, '/api/whatsapp/sessions/tenant-tenant/qr',
-       'where the code is: here, without a key');
-    ok(length $r->{message}, 'what to do');
+       'connect gives the path of the QR code, without a key');
+    ok(length $r->{message}, 'connect has a message');
 
-    ok($waha->reaches('tenant-tenant', 'SCAN_QR_CODE'), 'a code to scan');
+    ok($waha->reaches('tenant-tenant', 'SCAN_QR_CODE'),
+       'the session waits for a scan');
     $waha->delivered;
 
     $r = $api->request('tenant', 'GET', $r->{qr_url}, undef,
                        Accept => 'image/*');
-    is($r->{headers}{'content-type'}, 'image/png', 'is shown');
+    is($r->{headers}{'content-type'}, 'image/png',
+       'the QR code is a picture for an img element');
 
     $r = got(tenant => GET => "$path/status");
-    is($r->{connected}, $false, 'it waits');
-    is($r->{status}, 'SCAN_QR_CODE', 'for the phone');
-    is($r->{message}, 'Scan the QR code to connect', 'which it says');
+    is($r->{connected}, $false, 'status before the scan: not connected');
+    is($r->{status}, 'SCAN_QR_CODE', 'status before the scan: SCAN_QR_CODE');
+    is($r->{message}, 'Scan the QR code to connect',
+       'status before the scan: the message asks for the scan');
 
     scanned('tenant-tenant');
 
     $r = got(tenant => GET => '/api/tenants/tenant/whatsapp/status');
-    is($r->{connected}, $true, 'it is connected, by the slug as well');
-    is($r->{status}, 'WORKING', 'its status');
-    is($r->{phone}, '4915112345678', 'its number');
-    is($r->{session}, 'tenant-tenant', 'its session');
+    is($r->{connected}, $true,
+       'status after the scan, asked by slug: connected');
+    is($r->{status}, 'WORKING', 'status after the scan: WORKING');
+    is($r->{phone}, '4915112345678', 'status after the scan: the number');
+    is($r->{session}, 'tenant-tenant', 'status after the scan: the session');
 
     ok(!exists got(tenant => POST => "$path/connect")->{qr_url},
-       'no code is needed any more');
+       'connect of a connected session has no QR code');
 
     $r = got(tenant => POST => "$path/disconnect");
-    is($r->{success}, $true, 'it is disconnected');
-    is($r->{connected}, $false, 'as it says');
-    ok(length $r->{message}, 'and tells');
-    is($waha->session('tenant-tenant')->{status}, 'STOPPED', 'at WAHA, too');
+    is($r->{success}, $true, 'disconnect succeeds');
+    is($r->{connected}, $false, 'disconnect shows that it is not connected');
+    ok(length $r->{message}, 'disconnect has a message');
+    is($waha->session('tenant-tenant')->{status}, 'STOPPED',
+       'disconnect stops the session at WAHA');
 
     for my $status (qw(FAILED STARTING PASSKEY_REQUIRED HIBERNATING)) {
         $waha->status('tenant-tenant', $status);
         $waha->delivered;
 
         $r = got(tenant => GET => "$path/status?refresh=1");
-        is($r->{status}, $status, "it tells $status");
+        is($r->{status}, $status, "status shows $status");
         isnt($r->{message}, 'Scan the QR code to connect',
-             'as what it is');
+             "the message for $status does not ask for a scan");
     }
 
-    refused($api->request('other', @$_), 403, 'forbidden', "$_->[0] by others")
+    refused($api->request('other', @$_), 403, 'forbidden',
+            "$_->[0] of another organization's WhatsApp")
         for [ GET => "$path/status" ], [ POST => "$path/connect" ],
             [ POST => "$path/disconnect" ];
 };
@@ -149,129 +161,142 @@ subtest 'the WhatsApp of a tenant' => sub {
 
 # /api/whatsapp/sessions/{organization}/initialize
 
-subtest 'a company is initialized' => sub {
+subtest 'guide of the companies: .../{organization}/initialize' => sub {
     my $path = "/api/whatsapp/sessions/$id{first}/initialize";
 
     my $r = got(first => POST => $path, { usePairingCode => $false });
-    is($r->{success}, $true, 'success');
-    is($r->{session}, 'tenant-first', 'its session');
-    is($r->{sessionId}, 'tenant-first', 'its id');
-    is($r->{status}, 'STARTING', 'its status');
-    is($r->{qr_url}, '/api/whatsapp/sessions/tenant-first/qr', 'the code');
-    ok(!exists $r->{pairingCode}, 'no pairing code');
+    is($r->{success}, $true, 'initialize succeeds');
+    is($r->{session}, 'tenant-first', 'initialize has the session');
+    is($r->{sessionId}, 'tenant-first', 'initialize has the session id');
+    is($r->{status}, 'STARTING', 'initialize has the status');
+    is($r->{qr_url}, '/api/whatsapp/sessions/tenant-first/qr',
+       'initialize has the path of the QR code');
+    ok(!exists $r->{pairingCode},
+       'initialize without usePairingCode has no pairing code');
 
     $r = got(pair => POST => '/api/whatsapp/sessions/pair/initialize',
              { companyId => 'pair', usePairingCode => $true,
                phoneNumber => '+49 151 12345678' });
     is($r->{pairingCode},
        $waha->session('tenant-pair')->{pairing}{code},
-       'a pairing code in the first answer');
+       "initialize with usePairingCode has WAHA's code");
 
     scanned('tenant-pair');
     $r = got(pair => POST => '/api/whatsapp/sessions/pair/initialize',
              { usePairingCode => $true, phoneNumber => '4915112345678' });
-    is($r->{status}, 'WORKING', 'a session that works');
-    ok(!exists $r->{pairingCode}, 'needs none');
+    is($r->{status}, 'WORKING',
+       'initialize of a connected session shows WORKING');
+    ok(!exists $r->{pairingCode},
+       'initialize of a connected session has no pairing code');
 
     $waha->clear_requests;
     refused($api->post('first', $path, { usePairingCode => $true }), 400,
-            'invalid_argument', 'a pairing code for no number');
+            'invalid_argument', 'a pairing code without a phone number');
     refused($api->post('first', $path, { usePairingCode => 'perhaps' }), 400,
-            'invalid_argument', 'perhaps a pairing code');
-    refused($api->post('other', $path, {}), 403, 'forbidden', 'of others');
-    is(scalar(() = $waha->requests), 0, 'and nothing is done');
+            'invalid_argument', 'usePairingCode=perhaps');
+    refused($api->post('other', $path, {}), 403, 'forbidden',
+            'initialize of another organization');
+    is(scalar(() = $waha->requests), 0,
+       'a refused initialize asks nothing of WAHA');
 
     my $name = got('a b' => POST => '/api/whatsapp/sessions/a%20b/initialize')
                ->{session};
-    like($name, qr/^waha_/, 'an organization whose slug is no name');
+    like($name, qr/^waha_/,
+         'a slug that cannot be a session name gets a generated one');
 };
 
 
 # /connect, /disconnect, /reconnect, /session-status/{id}, /sessions
 
-subtest 'sessions under ids of the caller' => sub {
+subtest 'guide of the bridge: /connect, /reconnect, /sessions' => sub {
     my @ids = ('9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d',
                '1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed');
 
     is_deeply(got(bridge => GET => '/sessions'),
-              { success => $true, sessions => [] }, 'none at first');
+              { success => $true, sessions => [] }, 'no sessions at first');
 
     my $r = got(bridge => POST => '/connect',
                 { sessionId => $ids[0], sessionName => 'Sales',
                   phoneNumber => '4915112345678' });
-    is($r->{success}, $true, 'success');
-    is($r->{sessionId}, $ids[0], 'the id of the caller');
-    is($r->{sessionName}, 'Sales', 'and the name');
-    is($r->{status}, 'STARTING', 'its status');
+    is($r->{success}, $true, 'connect succeeds');
+    is($r->{sessionId}, $ids[0], "connect has the caller's id");
+    is($r->{sessionName}, 'Sales', "connect has the caller's name");
+    is($r->{status}, 'STARTING', 'connect has the status');
     is($r->{qr_url}, "/api/whatsapp/sessions/$r->{session}/qr",
-       'where the code is');
+       'connect has the path of the QR code');
 
     my $name = $r->{session};
     scanned($name);
 
     $r = got(bridge => GET => "/session-status/$ids[0]");
-    is($r->{status}, 'WORKING', 'it works');
-    is($r->{connected}, $true, 'it is connected');
-    is($r->{phoneNumber}, '4915112345678', 'with the number');
+    is($r->{status}, 'WORKING', 'session-status after the scan: WORKING');
+    is($r->{connected}, $true, 'session-status after the scan: connected');
+    is($r->{phoneNumber}, '4915112345678',
+       'session-status after the scan: the number');
 
     got(bridge => POST => '/connect', { sessionId => $ids[1] });
     is_deeply([ sort map { $_->{sessionId} }
                      @{ got(bridge => GET => '/sessions')->{sessions} } ],
-              [ sort @ids ], 'both are listed');
+              [ sort @ids ], '/sessions has both ids');
 
     $waha->clear_requests;
     $r = got(bridge => POST => '/reconnect',
              { sessionId => $ids[0], sessionName => 'Sales' });
-    is($r->{sessionId}, $ids[0], 'it is connected anew');
-    is(scalar(() = $waha->requests('^POST .*/restart$')), 1, 'restarted');
-    ok($waha->reaches($name, 'WORKING'), 'it works again');
+    is($r->{sessionId}, $ids[0], "reconnect has the caller's id");
+    is(scalar(() = $waha->requests('^POST .*/restart$')), 1,
+       'reconnect restarts the session at WAHA once');
+    ok($waha->reaches($name, 'WORKING'),
+       'the session works again after the restart');
 
     $r = got(bridge => POST => '/disconnect', { sessionId => $ids[0] });
-    is($r->{success}, $true, 'it is disconnected');
-    is($waha->session($name)->{status}, 'STOPPED', 'stopped');
-    is($waha->session($name)->{me}, undef, 'and logged out');
+    is($r->{success}, $true, 'disconnect succeeds');
+    is($waha->session($name)->{status}, 'STOPPED',
+       'disconnect stops the session at WAHA');
+    is($waha->session($name)->{me}, undef, 'disconnect logs the phone out');
 
     $waha->clear_requests;
     got(bridge => POST => '/reconnect', { sessionId => $ids[0] });
     is(scalar(() = $waha->requests('^POST .*/restart$')), 0,
-       'what is started needs no restart');
-    ok($waha->reaches($name, 'SCAN_QR_CODE'), 'a code to scan');
+       'reconnect of a stopped session starts it without a restart');
+    ok($waha->reaches($name, 'SCAN_QR_CODE'), 'the session waits for a scan');
 
     for (qw(/connect /disconnect /reconnect)) {
         refused($api->post('bridge', $_, { sessionName => 'x' }), 400,
-                'invalid_argument', "$_ without an id");
+                'invalid_argument', "$_ without sessionId");
     }
 
     refused($api->get('other', "/session-status/$ids[0]"), 404,
-            'unknown_session', 'others do not see it');
+            'unknown_session', "session-status of another organization's id");
     refused($api->post('other', '/disconnect', { sessionId => $ids[0] }),
-            404, 'unknown_session', 'nor end it');
+            404, 'unknown_session', "disconnect of another organization's id");
 
     $r = got(other => POST => '/connect', { sessionId => $ids[0] });
-    isnt($r->{session}, $name, 'the same id of others is another session');
+    isnt($r->{session}, $name,
+         'the same id of another organization is another session');
 };
 
 
-subtest 'an operator' => sub {
+subtest "an operator calls the guides' routes" => sub {
     my $r = got(operator => POST => '/api/whatsapp/session',
                 { organizationSlug => 'tenant' });
     is($r->{data}{sessionName}, 'tenant-tenant',
-       'connects for an organization') or diag explain $r;
+       'an operator connects the organization that the body names')
+        or diag explain $r;
 
     $r = got(operator => POST => '/api/tenants/a%20b/whatsapp/connect');
     like($r->{qr_url}, qr{/qr\?organization=a%20b$},
-         'gets an address that names it');
+         'the path of the QR code names the organization');
     ok(wait_for(sub { $waha->session($r->{session})->{status}
-                      eq 'SCAN_QR_CODE' }, 5), 'a code to scan');
+                      eq 'SCAN_QR_CODE' }, 5), 'the session waits for a scan');
     like(got(operator => GET => $r->{qr_url})->{data}{qr}, qr/^data:/,
-         'which works');
+         'the operator gets the QR code by that path');
 
     refused($api->get('operator', '/api/whatsapp/session'), 400,
-            'invalid_argument', 'has to name one');
+            'invalid_argument', 'an operator who names no organization');
 };
 
 
-subtest 'nothing of WAHA is told' => sub { $api->hides($waha->secrets) };
+subtest 'secrets of WAHA' => sub { $api->hides($waha->secrets) };
 
 
 $t->done;

@@ -1,7 +1,7 @@
-# Nobody reaches what another organization has: every route of the table is
-# tried with each name that the other has, in the path, the query and the body.
-# A route or an argument that is not known here fails, so that it gets thought
-# about.
+# No tenant reaches what another one has: every route of the table is tried
+# with each name of the other tenant's things, in the path, in the query and in
+# the body.  A route or an argument that this test does not know fails it, so
+# that nobody forgets to think about isolation.
 
 use Waha::Test;
 use Waha::Sessions;
@@ -20,7 +20,8 @@ my @routes = routes($table);
 my %arguments = arguments($table);
 
 
-# what each has; $id is the caller's own for a second session
+# makes what each of the two tenants has; $id is the caller's id of a second
+# session
 
 sub furnish {
     my ($who, $phone, $id) = @_;
@@ -66,7 +67,7 @@ for my $what (\%own, \%other) {
     }
 }
 
-# all that tells of the other
+# texts that only the other tenant may see
 
 my @secrets = (@other{qw(slug session second id key phone)},
                "other-uuid", $other{phone} + 1, 'secret of bolt',
@@ -74,8 +75,8 @@ my @secrets = (@other{qw(slug session second id key phone)},
                'bytes of bolt');
 
 
-# The variable segments of a path: values of the one and of the other; of
-# {id} it depends on what is before it.
+# The values of one tenant for the variable segments of a path; what {id} is
+# depends on the segment before it.
 
 my %segment = (
     session      => sub { [ @{ $_[0] }{qw(session second id)} ] },
@@ -88,7 +89,7 @@ my %segment = (
     key          => sub { [ $_[0]{key} ] },
 );
 
-# arguments that name something, and those that do not
+# arguments that name a thing, and arguments that do not
 
 my %naming = (
     contact => $segment{contact}, session => $segment{session},
@@ -114,7 +115,7 @@ sub kind {
 }
 
 
-# paths of a route with values of some for their segments
+# the paths of a route with the values of a tenant in their segments
 
 sub paths {
     my ($path, $of) = @_;
@@ -127,7 +128,9 @@ sub paths {
 }
 
 
-# Nothing of the other is in an answer, but what was asked for by name.
+# tests that an answer shows nothing of the other tenant, but for the value
+# that
+# the request itself named
 
 sub silent {
     my ($r, $asked, $name) = @_;
@@ -136,43 +139,44 @@ sub silent {
     my @told = grep { index($text, $_) >= 0 && index($asked, $_) < 0 }
                @secrets;
 
-    is_deeply(\@told, [], "$name tells nothing");
+    is_deeply(\@told, [], "$name shows nothing of the other tenant");
 }
 
 
-# the other is not there: not to be read, not to be changed
+# tests that a thing of the other tenant can be neither read nor changed
 
 sub closed {
     my ($method, $path, $body, $name) = @_;
 
     my $r = $api->request('acme', $method, $path, $body);
 
-    like($r->{status}, qr/^40[34]$/, "$name is refused")
+    like($r->{status}, qr/^40[34]$/, "$name is refused with 403 or 404")
         or diag "$method $path: $r->{status} $r->{body}";
     silent($r, '', $name);
 }
 
 
-cmp_ok(@routes, '>', 30, 'the table was found');
+cmp_ok(@routes, '>', 30, 'the route table has more than thirty routes');
 
 is_deeply([ grep { !$segment{ kind($_->{path}, $_->{segment}) } }
             map { my $path = $_->{path};
                   map { { path => $path, segment => $_ } }
                       $path =~ /\{(\w+)\}/g } @routes ],
-          [], 'every variable segment is known here');
+          [], 'this test knows every variable segment of the route table');
 
 is_deeply([ grep { !$naming{$_} && !$harmless{$_} }
             map { @{ $arguments{$_} } } sort keys %arguments ],
-          [], 'every argument is known here');
+          [], 'this test knows every argument of the route table');
 
 
-subtest 'the other itself' => sub {
+subtest 'the other tenant reads its own things' => sub {
     for my $route (grep { $_->{method} eq 'GET'
                           && $_->{access} !~ /OPERATOR|GLOBAL/ } @routes)
     {
         for my $path (paths($route->{path}, \%other)) {
             my $r = $api->get('bolt', $path);
-            like($r->{status}, qr/^(200|409)$/, "$path is there")
+            like($r->{status}, qr/^(200|409)$/,
+                 "$path is answered to its own tenant")
                 or diag $r->{body};
         }
     }
@@ -211,9 +215,10 @@ for my $route (@routes) {
 }
 
 
-# An argument of the other may find nothing, be refused, or make something of
-# one's own that has the same id; so this comes after all that has to be
-# refused, and what writes comes last.
+# An argument with a value of the other tenant may find nothing, be refused, or
+# make a thing of the own tenant with the same id.  So these come after all
+# that
+# has to be refused, and routes that write come last.
 
 for my $route (sort { ($a->{method} ne 'GET') <=> ($b->{method} ne 'GET') }
                @routes)
@@ -241,7 +246,7 @@ for my $route (sort { ($a->{method} ne 'GET') <=> ($b->{method} ne 'GET') }
 }
 
 
-subtest 'mixtures' => sub {
+subtest 'ids that mix both tenants' => sub {
     for my $id ("$own{contact}-$other{session}",
                 "$other{contact}-$own{session}")
     {
@@ -252,26 +257,28 @@ subtest 'mixtures' => sub {
     my $r = $api->get('acme', "/api/whatsapp/contacts/$own{contact}/activities"
                               . "?session=$other{session}");
     is_deeply($r->{json}{data}{activities}, [],
-              "one's own person has said nothing there");
+              "activities filtered by the other tenant's session are none");
 
     $r = $api->get('acme', '/api/whatsapp/contacts?search=secret');
-    is_deeply($r->{json}{data}{contacts}, [], 'a search finds nobody');
+    is_deeply($r->{json}{data}{contacts}, [],
+              "a search for words of the other tenant's messages finds nobody");
     $r = $api->get('acme', '/api/whatsapp/contacts?search=Customerbolt');
-    is_deeply($r->{json}{data}{contacts}, [], 'not even by name');
+    is_deeply($r->{json}{data}{contacts}, [],
+              "a search for a name of the other tenant's contact finds nobody");
 };
 
 
-is(rows_of_the_other(), $before, 'nothing of the other was changed');
+is(rows_of_the_other(), $before, 'no row of the other tenant has changed');
 
 is_deeply([ grep { my $uri = $_; grep { index($uri, $_) >= 0 }
                                       @other{qw(session second)} }
             map { $_->{uri} } $waha->requests ],
-          [], 'WAHA was asked nothing of the other');
+          [], "WAHA was asked nothing about the other tenant's sessions");
 
 $t->done;
 
 
-# all rows of the other, as text
+# all rows of the other tenant, as text
 
 sub rows_of_the_other {
     my $where = "organization_slug = 'bolt'";
@@ -299,13 +306,14 @@ sub routes {
                         \s*(\w+),\s*\w+,\s*(\w+),\s*\w+\s*\}/gx;
 
     my $written = () = $text =~ /\{\s*NGX_HTTP_(?:GET|POST|PUT|DELETE),/g;
-    is(scalar @all, $written, 'every line of the table is understood');
+    is(scalar @all, $written,
+       'this test understands every line of the route table');
 
     return @all;
 }
 
 
-# the names in each list of arguments
+# the names in each list of arguments of the route table
 
 sub arguments {
     my ($text) = @_;

@@ -1,5 +1,5 @@
-# Files of messages: streamed from WAHA to those who may read the message, and
-# to nobody else; nothing else of WAHA is to be had this way.
+# Files of messages: streamed from WAHA to callers who may read the message and
+# to no others; nothing else of WAHA can be fetched this way.
 
 use Waha::Test;
 use Waha::Api;
@@ -94,7 +94,7 @@ $t->start;
 my $png = "\x89PNG\r\n\x1a\n" . join '', map { chr($_ % 256) } 1 .. 5000;
 
 
-# a message with a file; the path of our route
+# stores a message with a file; its path in the API
 
 sub message {
     my ($session, $url, %media) = @_;
@@ -102,7 +102,7 @@ sub message {
     my $r = $t->webhook($t->message(session => $session, media => {
         url => "http://localhost:3000/api/files/$session/x.bin",
         mimetype => 'application/octet-stream', %media }));
-    is($r->{status}, 200, 'a message with a file');
+    is($r->{status}, 200, 'a message with a file is taken');
 
     my $id = $pg->value('select max(id) from contact_activities');
 
@@ -138,44 +138,54 @@ my $photo = message('t1', file('t1', '3EB0A.png', $png, 'image/png'));
 subtest 'a photo' => sub {
     my $r = get('acme', $photo);
 
-    is($r->{status}, 200, 'is there');
-    ok($r->{body} eq $png, 'byte for byte');
-    is($r->{headers}{'content-type'}, 'image/png', 'with its type');
-    is($r->{headers}{'content-length'}, length $png, 'and length');
-    is($r->{headers}{'x-content-type-options'}, 'nosniff', 'to be trusted');
-    is($r->{headers}{'cache-control'}, 'private', 'for one person');
-    is($r->{headers}{'content-disposition'}, undef, 'to be shown');
-    is($r->{headers}{'accept-ranges'}, 'bytes', 'in parts, too');
-    like($r->{headers}{etag}, qr/^W?\/?"/, 'with a tag');
-    ok($r->{headers}{'last-modified'}, 'and a time');
-    like($r->{headers}{server}, qr/^nginx/, 'from us');
+    is($r->{status}, 200, 'a photo is answered 200');
+    ok($r->{body} eq $png, 'the bytes of a photo are unchanged');
+    is($r->{headers}{'content-type'}, 'image/png',
+       'a photo has its Content-Type');
+    is($r->{headers}{'content-length'}, length $png,
+       'a photo has its Content-Length');
+    is($r->{headers}{'x-content-type-options'}, 'nosniff',
+       'a photo has "nosniff"');
+    is($r->{headers}{'cache-control'}, 'private',
+       'a photo may be kept by the client alone');
+    is($r->{headers}{'content-disposition'}, undef,
+       'a photo is to be shown, not saved');
+    is($r->{headers}{'accept-ranges'}, 'bytes', 'a photo announces ranges');
+    like($r->{headers}{etag}, qr/^W?\/?"/, "a photo has WAHA's ETag");
+    ok($r->{headers}{'last-modified'}, "a photo has WAHA's Last-Modified");
+    like($r->{headers}{server}, qr/^nginx/, 'Server is nginx, not WAHA');
     like($api->log, qr{^GET \S+ 200 org=acme action=/api/whatsapp/media}m,
-         'and the log knows for whom');
+         'the access log has the organization');
 
     is_deeply([ grep { !/^(server|date|connection|content-type|content-length
                           |x-content-type-options|cache-control|accept-ranges
                           |etag|last-modified)$/x }
-                sort keys %{ $r->{headers} } ], [], 'and no more headers');
+                sort keys %{ $r->{headers} } ], [],
+              'a photo has no other headers');
 
     $r = get('operator', "$photo?org=acme");
-    is($r->{status}, 200, 'an operator who names the organization gets it');
+    is($r->{status}, 200,
+       'an operator who names the organization gets the photo');
 };
 
 
-subtest 'HEAD' => sub {
+subtest 'HEAD of a photo' => sub {
     my $r = $api->request('acme', 'HEAD', $photo);
 
-    is($r->{status}, 200, 'is answered');
-    is($r->{headers}{'content-length'}, length $png, 'with the length');
-    is($r->{headers}{'content-type'}, 'image/png', 'and the type');
-    is(get('acme', $photo)->{status}, 200, 'the connection goes on');
+    is($r->{status}, 200, 'HEAD is answered 200');
+    is($r->{headers}{'content-length'}, length $png,
+       'HEAD has the Content-Length');
+    is($r->{headers}{'content-type'}, 'image/png',
+       'HEAD has the Content-Type');
+    is(get('acme', $photo)->{status}, 200,
+       'the next request on that connection is answered');
 
     my ($request) = $waha->requests('^HEAD');
-    ok($request, 'WAHA is asked by HEAD');
+    ok($request, 'WAHA is asked by HEAD, too');
 };
 
 
-subtest 'other methods' => sub {
+subtest 'methods other than GET and HEAD' => sub {
     for my $method (qw(POST PUT DELETE)) {
         my $r = $api->request('acme', $method, $photo, '{}');
         refused($r, 405, 'method_not_allowed', $method);
@@ -183,35 +193,36 @@ subtest 'other methods' => sub {
 };
 
 
-subtest 'parts' => sub {
+subtest 'ranges of a photo' => sub {
     my $r = get('acme', $photo, Range => 'bytes=10-19');
-    is($r->{status}, 206, 'a part');
-    ok($r->{body} eq substr($png, 10, 10), 'has those bytes');
+    is($r->{status}, 206, 'a range is answered 206');
+    ok($r->{body} eq substr($png, 10, 10), 'a range has its bytes');
     is($r->{headers}{'content-range'}, 'bytes 10-19/' . length $png,
-       'and says so');
+       'a range has Content-Range');
 
     my $etag = $r->{headers}{etag};
 
     $r = get('acme', $photo, Range => 'bytes=10-19', 'If-Range' => $etag);
-    is($r->{status}, 206, 'a part of what is known');
+    is($r->{status}, 206, 'If-Range with the current ETag gives the range');
 
     $r = get('acme', $photo, Range => 'bytes=10-19', 'If-Range' => '"x"');
-    is($r->{status}, 200, 'all, when it has changed');
-    ok($r->{body} eq $png, 'byte for byte');
+    is($r->{status}, 200, 'If-Range with another ETag gives the whole file');
+    ok($r->{body} eq $png, 'the whole file is unchanged');
 
     $r = get('acme', $photo, Range => 'bytes=999999-');
-    is($r->{status}, 416, 'no such part');
+    is($r->{status}, 416, 'a range beyond the end is answered 416');
     is($r->{headers}{'content-range'}, 'bytes */' . length $png,
-       'with the length');
-    is($r->{body}, '', 'and no page of WAHA');
-    is(get('acme', $photo)->{status}, 200, 'the connection goes on');
+       'a 416 has the length of the file');
+    is($r->{body}, '', 'a 416 has no page of WAHA');
+    is(get('acme', $photo)->{status}, 200,
+       'the next request on that connection is answered');
 
     refused(get('acme', "/pages$photo", Range => 'bytes=999999-'), 502,
-               'waha_invalid_answer', 'an error page instead');
+               'waha_invalid_answer', 'a 416 that an error page replaced');
 };
 
 
-subtest 'what arrives at WAHA' => sub {
+subtest 'requests for files that reach WAHA' => sub {
     $waha->clear_requests;
 
     my $r = $api->request('acme', 'GET', "$photo?secret=1", '{"a":"SECRET"}',
@@ -222,60 +233,69 @@ subtest 'what arrives at WAHA' => sub {
         'Upgrade' => 'websocket', 'Origin' => 'http://SECRET',
         'User-Agent' => 'SECRET', 'Referer' => 'http://SECRET/',
         'Range' => 'bytes=0-9', 'If-Range' => 'SECRETTAG');
-    is($r->{status}, 200, 'a request with all sorts of headers and a body');
-    ok($r->{body} eq $png, 'gets the file');
+    is($r->{status}, 200,
+       'a request with many headers and a body is answered');
+    ok($r->{body} eq $png, 'it gets the file');
 
     my @requests = $waha->requests;
-    is(scalar @requests, 1, 'one request');
+    is(scalar @requests, 1, 'WAHA gets one request');
 
     my %headers = %{ $requests[0]{headers} };
-    is($requests[0]{uri}, '/api/files/t1/3EB0A.png', 'for the file');
+    is($requests[0]{uri}, '/api/files/t1/3EB0A.png',
+       'WAHA is asked for the file');
     is_deeply([ sort keys %headers ],
               [ qw(host if-range range x-api-key) ],
-              'only Range and If-Range come along');
-    is($headers{'x-api-key'}, 'adminkey-of-waha', 'with the key of WAHA');
-    is($headers{host}, 'waha', 'under its name');
-    is($requests[0]{body}, '', 'without the body');
+              "of the client's headers only Range and If-Range reach WAHA");
+    is($headers{'x-api-key'}, 'adminkey-of-waha', 'WAHA gets its own API key');
+    is($headers{host}, 'waha', "WAHA is asked under the upstream's name");
+    is($requests[0]{body}, '', 'no body of the client reaches WAHA');
 
-    # where a connection goes on, it would be a request of its own
+    # on a kept connection a body that was passed on would be read as a request
 
     $r = $api->request('acme', 'GET', $photo,
                        "GET /smuggled HTTP/1.1\r\nHost: waha\r\n\r\n");
-    is($r->{status}, 200, 'a request with another in its body');
-    is(get('acme', $photo)->{status}, 200, 'and one after it');
+    is($r->{status}, 200, 'a request with a request in its body is answered');
+    is(get('acme', $photo)->{status}, 200,
+       'the next request on the kept connection is answered');
     is(scalar(@requests = $waha->requests('smuggled')), 0,
-       'no request is smuggled');
+       'no request is smuggled to WAHA');
 };
 
 
-subtest 'tenants' => sub {
+subtest 'callers who may not read the message' => sub {
     my $r = get('bolt', $photo);
-    refused($r, 404, 'unknown_activity', 'of another organization');
+    refused($r, 404, 'unknown_activity', 'the file of another organization');
 
     $r = get('bolt', '/api/whatsapp/media/999999');
-    refused($r, 404, 'unknown_activity', 'of nobody');
+    refused($r, 404, 'unknown_activity',
+            'a file of an activity that does not exist');
 
-    refused(get(undef, $photo), 401, 'unauthorized', 'without a key');
-    refused(get('bolt', "$photo?org=acme"), 403, 'forbidden', 'named');
+    refused(get(undef, $photo), 401, 'unauthorized',
+            'a caller without credentials');
+    refused(get('bolt', "$photo?org=acme"), 403, 'forbidden',
+            "an organization that is not the caller's");
 
     for my $id ('0', '-1', 'x', '1.5', '1%20', '99999999999999999999') {
         refused(get('acme', "/api/whatsapp/media/$id"), 400,
-                   'invalid_argument', "id $id");
+                   'invalid_argument', "activity id $id");
     }
 
     is(get('acme', "/guarded$photo")->{status}, 200,
-       'nobody is asked twice, where "waha_auth" is inherited');
-    is(get(undef, "/guarded$photo")->{status}, 401, 'but once');
+       'a caller is not asked for credentials again by the location of WAHA');
+    is(get(undef, "/guarded$photo")->{status}, 401,
+       "a caller without credentials is refused where WAHA's location has "
+       . "waha_auth");
 
     for my $path ('/waha/api/files/t1/3EB0A.png', '/waha/api/sessions',
                   '/waha-guarded/api/files/t1/3EB0A.png')
     {
-        is(get('acme', $path)->{status}, 404, "$path is internal");
+        is(get('acme', $path)->{status}, 404,
+           "$path is not to be had by clients");
     }
 };
 
 
-subtest 'urls in messages' => sub {
+subtest 'URLs in messages that are no files of the session' => sub {
     $waha->clear_requests;
     $other->clear_requests;
     $waha->add_file('t2', '3EB0A.png', 'SECRETOFBOLT', 'image/png');
@@ -308,40 +328,44 @@ subtest 'urls in messages' => sub {
     }
 
     is(scalar(my @none = ($waha->requests, $other->requests)), 0,
-       'WAHA and others are not even asked');
+       'neither WAHA nor another server is asked for such a URL');
 
     my $r = get('acme', message('t1', "$host/api/files/t1/3EB0A.png"));
-    is($r->{status}, 200, 'another host counts as ours');
-    ok($r->{body} eq $png, 'the file is of our WAHA');
-    is(scalar(@none = $other->requests), 0, 'the other one is not asked');
+    is($r->{status}, 200, 'the host in a URL does not matter');
+    ok($r->{body} eq $png,
+       'the file comes from the WAHA server of the instance');
+    is(scalar(@none = $other->requests), 0, 'the host in a URL is not asked');
 
     $r = get('acme', message('t1', '/api/files/t1/3EB0A.png'));
-    is($r->{status}, 200, 'a path alone will do');
+    is($r->{status}, 200, 'a path alone is enough');
 
     $waha->add_file('t1', 'false_1@c.us_3EB0B.png', $png, 'image/png');
     $r = get('acme',
              message('t1', "$host/api/files/t1/false_1\@c.us_3EB0B.png"));
-    is($r->{status}, 200, 'a name may hold the id of a chat');
+    is($r->{status}, 200, 'the name of a file may hold the id of a chat');
 };
 
 
-subtest 'instances' => sub {
+subtest 'the WAHA server that has the file' => sub {
     refused(get('acme', "/two$photo"), 409, 'session_without_instance',
-               'two, and the session has none');
+               'two instances and a session without one');
 
     $pg->psql("update waha.sessions set instance = 'main' where name = 't1'");
-    is(get('acme', "/two$photo")->{status}, 200, 'the one of the session');
+    is(get('acme', "/two$photo")->{status}, 200,
+       'the instance of the session is asked');
 
     $pg->psql("update waha.sessions set instance = 'other'
                where name = 't1'");
-    refused(get('acme', "/two$photo"), 410, 'media_expired', 'the other');
-    refused(get('acme', $photo), 503, 'no_instance', 'not configured');
+    refused(get('acme', "/two$photo"), 410, 'media_expired',
+            'a file that this instance does not have');
+    refused(get('acme', $photo), 503, 'no_instance',
+            'an instance that is not configured');
 
     $pg->psql("update waha.sessions set instance = null where name = 't1'");
 };
 
 
-subtest 'what may be shown' => sub {
+subtest 'types that a browser may show' => sub {
     my %inline = map { $_ => $_ } qw(image/jpeg image/webp audio/ogg
                                      video/mp4 application/pdf);
     $inline{'audio/ogg; codecs=opus'} = 'audio/ogg';
@@ -349,8 +373,9 @@ subtest 'what may be shown' => sub {
 
     for my $type (sort keys %inline) {
         my $r = get('acme', message('t1', file('t1', 'f.bin', 'x', $type)));
-        is($r->{headers}{'content-type'}, $inline{$type}, $type);
-        is($r->{headers}{'content-disposition'}, undef, "$type is shown");
+        is($r->{headers}{'content-type'}, $inline{$type},
+           "the type $type is passed on");
+        is($r->{headers}{'content-disposition'}, undef, "$type may be shown");
     }
 
     for my $type ('image/svg+xml', 'IMAGE/SVG+XML', 'image/svg',
@@ -362,15 +387,17 @@ subtest 'what may be shown' => sub {
     {
         my $r = get('acme', message('t1', file('t1', 'f.bin', 'x', $type)));
         is($r->{headers}{'content-type'}, 'application/octet-stream',
-           "$type is bytes");
+           "$type is answered as bytes without a type");
         like($r->{headers}{'content-disposition'},
-             qr/^attachment; filename\*=UTF-8''f\.bin$/, "$type is saved");
-        is($r->{headers}{'x-content-type-options'}, 'nosniff', 'as that');
+             qr/^attachment; filename\*=UTF-8''f\.bin$/,
+             "$type is to be saved, not shown");
+        is($r->{headers}{'x-content-type-options'}, 'nosniff',
+           "$type: no sniffing of the type");
     }
 };
 
 
-subtest 'names of files' => sub {
+subtest 'names of files to be saved' => sub {
     my %name = (
         'report.docx'      => 'report.docx',
         'my report.docx'   => 'my%20report.docx',
@@ -387,13 +414,14 @@ subtest 'names of files' => sub {
                            filename => $name);
         my $r = get('acme', $path);
         is($r->{headers}{'content-disposition'},
-           "attachment; filename*=UTF-8''$name{$name}", 'is harmless');
-        is($r->{headers}{'set-cookie'}, undef, 'and stays in its header');
+           "attachment; filename*=UTF-8''$name{$name}", 'a name is encoded');
+        is($r->{headers}{'set-cookie'}, undef,
+           'a name cannot make a header of its own');
     }
 };
 
 
-subtest 'headers of WAHA' => sub {
+subtest "headers of WAHA's answer" => sub {
     $waha->fail(match => '/api/files', status => 200, type => 'image/png',
         body => 'x', headers => [
             [ 'Set-Cookie', 'a=SECRETCOOKIE' ], [ 'X-Powered-By', 'WAHA' ],
@@ -407,18 +435,20 @@ subtest 'headers of WAHA' => sub {
             [ 'X-Content-Type-Options', 'sniff' ], [ 'ETag', '"t"' ] ]);
 
     my $r = get('acme', "/cors$photo", Origin => 'https://crm.example');
-    is($r->{status}, 200, 'an answer with many headers');
-    unlike($r->{headers}{server}, qr/SECRET/, 'the server is nginx');
-    unlike($r->{headers}{date}, qr/1998/, 'now is now');
-    is($r->{headers}{'cache-control'}, 'private', 'not public');
-    is($r->{headers}{'x-content-type-options'}, 'nosniff', 'no sniffing');
+    is($r->{status}, 200, 'an answer with many headers is taken');
+    unlike($r->{headers}{server}, qr/SECRET/, 'Server is nginx');
+    unlike($r->{headers}{date}, qr/1998/, "Date is nginx's own");
+    is($r->{headers}{'cache-control'}, 'private', 'Cache-Control is our own');
+    is($r->{headers}{'x-content-type-options'}, 'nosniff',
+       'X-Content-Type-Options is our own');
     is($r->{headers}{'access-control-allow-origin'}, 'https://crm.example',
-       'the origin is ours');
-    is($r->{headers}{etag}, '"t"', 'the tag passes');
+       'Access-Control-Allow-Origin is our own');
+    is($r->{headers}{etag}, '"t"', 'ETag is passed on');
     is_deeply([ grep { /^(set-cookie|x-powered-by|location|refresh|link|expires
                           |www-authenticate|content-encoding
                           |content-disposition)$/x }
-                sort keys %{ $r->{headers} } ], [], 'the rest does not');
+                sort keys %{ $r->{headers} } ], [],
+              'no other header of WAHA is passed on');
     $waha->heal;
 };
 
@@ -434,18 +464,22 @@ my %fault = (
 
 
 for my $way ('', '/pages') {
-    subtest "faults of WAHA $way" => sub {
-        is(get('acme', "$way$photo")->{status}, 200, 'all is well');
+    subtest "WAHA fails, error pages: \"$way\"" => sub {
+        is(get('acme', "$way$photo")->{status}, 200,
+           'the file is answered before');
 
         for my $with (sort keys %fault) {
             $waha->fail(with => $with, match => '/api/files');
             my $r = get('acme', "$way$photo");
             refused($r, @{ $fault{$with} }, $with);
-            is($r->{headers}{'content-type'}, 'application/json', 'as JSON');
-            unlike($r->{body}, qr/SECRETPAGE|nginx/, "$with: no page");
+            is($r->{headers}{'content-type'}, 'application/json',
+               "$with: the refusal is JSON");
+            unlike($r->{body}, qr/SECRETPAGE|nginx/,
+                   "$with: no error page is shown");
 
             $r = $api->request('acme', 'HEAD', "$way$photo");
-            is($r->{status}, $fault{$with}[0], "$with: HEAD");
+            is($r->{status}, $fault{$with}[0],
+               "$with: HEAD has the same status");
             $waha->heal;
         }
 
@@ -456,38 +490,42 @@ for my $way ('', '/pages') {
                                      [ 'WWW-Authenticate', 'Basic' ],
                                      [ 'ETag', '"e"' ] ]);
             my $r = get('acme', "$way$photo");
-            refused($r, 502, 'waha_error', "status $status");
+            refused($r, 502, 'waha_error', "WAHA answers $status");
             is_deeply([ grep { /^(location|www-authenticate|etag)$/ }
-                        keys %{ $r->{headers} } ], [], 'no header of WAHA');
+                        keys %{ $r->{headers} } ], [],
+                      "no header of WAHA's answer $status is passed on");
             $waha->heal;
         }
 
         my $gone = message('t1', 'http://x/api/files/t1/gone.png');
         refused(get('acme', "$way$gone"), 410, 'media_expired',
-                   'a file that is deleted');
-        is(get('acme', "$way$photo")->{status}, 200, 'all is well again');
+                   'a file that WAHA has deleted');
+        is(get('acme', "$way$photo")->{status}, 200,
+           'the file is answered afterwards');
     };
 }
 
 
-subtest 'half of a file' => sub {
+subtest 'WAHA breaks off in the middle of a file' => sub {
     for my $with (qw(truncate truncate_chunked hang)) {
         $waha->fail(with => $with, match => '/api/files');
         my $r = get('acme', $photo);
-        is($r->{status}, 0, "$with: is not taken for the whole");
+        is($r->{status}, 0,
+           "$with: the client sees that the file is not complete");
         $waha->heal;
     }
 
-    is(get('acme', $photo)->{status}, 200, 'all is well again');
+    is(get('acme', $photo)->{status}, 200, 'the file is answered afterwards');
 };
 
 
-subtest 'a redirect of WAHA' => sub {
+subtest "X-Accel-Redirect in WAHA's answer" => sub {
     $waha->fail(match => '/api/files', status => 200, body => 'x',
                 headers => [ [ 'X-Accel-Redirect', '/fooled' ] ]);
     my $r = get('acme', $photo);
-    refused($r, 502, 'waha_invalid_answer', 'is not followed');
-    unlike($r->{body}, qr/SECRETPAGE/, 'nor shown');
+    refused($r, 502, 'waha_invalid_answer', 'X-Accel-Redirect');
+    unlike($r->{body}, qr/SECRETPAGE/,
+           'the target of X-Accel-Redirect is not shown');
     $waha->heal;
 };
 
@@ -495,7 +533,7 @@ subtest 'a redirect of WAHA' => sub {
 subtest 'HTTP/2' => sub {
     plan(skip_all => 'curl has no HTTP/2') if !$api->has_http2;
 
-    # version, status, and bytes of the body
+    # HTTP version, status, and how many bytes the body has
 
     my $get = sub {
         my ($method, @more) = @_;
@@ -504,11 +542,13 @@ subtest 'HTTP/2' => sub {
         return "$r->{version} $r->{status} " . length $r->{body};
     };
 
-    is($get->('GET'), '2 200 ' . length $png, 'a file');
-    is($get->(GET => undef, '-r', '0-9'), '2 206 10', 'a part');
-    is($get->('HEAD'), '2 200 0', 'HEAD');
-    is($get->(GET => '{}'), '2 200 ' . length $png, 'with a body');
-    is($get->(GET => undef, '-r', '99999-'), '2 416 0', 'no such part');
+    is($get->('GET'), '2 200 ' . length $png, 'a file over HTTP/2');
+    is($get->(GET => undef, '-r', '0-9'), '2 206 10', 'a range over HTTP/2');
+    is($get->('HEAD'), '2 200 0', 'HEAD over HTTP/2');
+    is($get->(GET => '{}'), '2 200 ' . length $png,
+       'a request with a body over HTTP/2');
+    is($get->(GET => undef, '-r', '99999-'), '2 416 0',
+       'a range beyond the end over HTTP/2');
 
     for my $with (sort keys %fault) {
         $waha->fail(with => $with, match => '/api/files');
@@ -518,13 +558,13 @@ subtest 'HTTP/2' => sub {
 };
 
 
-subtest 'a big file' => sub {
+subtest 'a file of 64 MB' => sub {
     my $size = 64 * 1024 * 1024;
     my $big = message('t1', file('t1', 'big.mp4', 'v' x $size, 'video/mp4'));
     my ($pid) = $t->worker_pids;
     my $before = memory($pid);
 
-    # nobody reads: nginx must not take it all from WAHA
+    # the client reads nothing: nginx must not fetch it all from WAHA
 
     my $http = $t->http(timeout => 60);
     $http->connect;
@@ -546,22 +586,23 @@ subtest 'a big file' => sub {
     }
 
     unlike($t->error_log, qr/buffered to a temporary file/,
-           'it is not stored on disk');
+           'the file is not buffered on disk');
 
     my $r = $http->answer;
-    is($r->{status}, 200, 'then it is read');
-    is(length $r->{body}, $size, 'to its end');
+    is($r->{status}, 200, 'the answer goes on when the client reads');
+    is(length $r->{body}, $size, 'the file arrives whole');
 
     my $now = memory($pid) - $before;
     $peak = $now if $now > $peak;
-    cmp_ok($peak, '<', 4_000, 'the memory of the worker stays flat');
+    cmp_ok($peak, '<', 4_000,
+           'the memory of the worker does not grow with the file');
 };
 
 
-subtest 'a client that does not wait' => sub {
+subtest 'clients that close their connection while a file is sent' => sub {
     my ($pid) = $t->worker_pids;
     $api->{http}->close;
-    is(get('acme', $photo)->{status}, 200, 'all is well');
+    is(get('acme', $photo)->{status}, 200, 'the file is answered before');
     my $before = descriptors($pid);
 
     for my $with ('stall', 'hang') {
@@ -571,11 +612,12 @@ subtest 'a client that does not wait' => sub {
         my @clients = map { $api->send($t->http, acme => GET => $photo) }
                       1 .. 10;
 
-        ok(wait_for(sub { $waha->requests == 10 }, 5), "$with: 10 requests");
+        ok(wait_for(sub { $waha->requests == 10 }, 5),
+           "$with: ten requests are under way");
         $_->reset for @clients;
 
         ok(wait_for(sub { descriptors($pid) <= $before }, 5),
-           "$with: connections to WAHA end with those of the clients");
+           "$with: connections to WAHA are closed with those of the clients");
         $waha->heal;
     }
 };

@@ -1,4 +1,5 @@
-# What operators do: organizations, their keys, erasure and export.
+# What operators do over the API: organizations, their keys, export and
+# erasure.
 
 use Waha::Test;
 use Waha::Api;
@@ -30,107 +31,114 @@ sub code {
 subtest 'organizations' => sub {
     my $o = done(PUT => "$base/acme", { name => 'Acme & Söhne',
                                         country_code => '49' });
-    is($o->{created}, JSON::PP::true, 'one is made');
-    is($o->{enabled}, JSON::PP::true, 'and takes webhooks');
+    is($o->{created}, JSON::PP::true, 'PUT makes an organization');
+    is($o->{enabled}, JSON::PP::true, 'a new organization takes webhooks');
 
     $o = done(PUT => "$base/acme", { enabled => JSON::PP::false });
-    is($o->{created}, JSON::PP::false, 'once');
-    is($o->{enabled}, JSON::PP::false, 'it is switched off');
+    is($o->{created}, JSON::PP::false,
+       'a second PUT changes the organization');
+    is($o->{enabled}, JSON::PP::false, 'enabled=false switches WhatsApp off');
 
     $o = done(GET => "$base/acme");
-    is($o->{name}, 'Acme & Söhne', 'what was not said stays');
-    is($o->{country_code}, '49', 'all of it');
+    is($o->{name}, 'Acme & Söhne', 'a PUT without a name keeps the name');
+    is($o->{country_code}, '49', 'a PUT without a country code keeps it');
 
     $o = done(PUT => "$base/acme", { enabled => 'true',
                                      country_code => '' });
-    is($o->{country_code}, undef, 'what is empty goes');
-    is($o->{enabled}, JSON::PP::true, 'it is switched on');
+    is($o->{country_code}, undef, 'an empty country code is removed');
+    is($o->{enabled}, JSON::PP::true, 'enabled=true switches WhatsApp on');
 
     done(PUT => "$base/acme");
     done(PUT => "$base/bolt", {});
 
     is(join(' ', map { $_->{organization} }
                  @{ done(GET => $base)->{organizations} }),
-       'acme bolt old', 'all are listed');
+       'acme bolt old', 'the list has all organizations');
 
     my $page = done(GET => "$base?size=2");
     is(join(' ', map { $_->{organization} } @{ $page->{organizations} }),
-       'acme bolt', 'page by page');
+       'acme bolt', 'a page has as many organizations as asked for');
     $page = done(GET => "$base?size=2&after=$page->{next}");
     is(join(' ', map { $_->{organization} } @{ $page->{organizations} }),
-       'old', 'to the end');
-    is($page->{next}, undef, 'which is told');
+       'old', 'the second page has the rest');
+    is($page->{next}, undef, 'the last page has no "next"');
 
-    is(code(GET => "$base/nobody"), 'unknown_organization', 'none');
+    is(code(GET => "$base/nobody"), 'unknown_organization',
+       'an organization that does not exist');
     is(code(PUT => "$base/acme", { enabled => 'maybe' }),
-       'invalid_argument enabled', 'neither true nor false');
+       'invalid_argument enabled', 'enabled=maybe');
     is(code(PUT => "$base/acme", { name => [ 'x' ] }),
-       'invalid_argument name', 'a list');
+       'invalid_argument name', 'a name that is a list');
     is(code(PUT => "$base/acme", { name => 'x' x 256 }),
-       'invalid_argument name', 'too long');
+       'invalid_argument name', 'a name of 256 characters');
     is(code(PUT => "$base/acme", { name => "a\nb" }),
-       'invalid_argument name', 'two lines');
+       'invalid_argument name', 'a name of two lines');
     is(code(PUT => "$base/acme", { country_code => 'DE' }),
-       'invalid_argument', 'no country code');
+       'invalid_argument', 'a country code that is no number');
     is(code(PUT => "$base/acme", { slug => 'acme' }),
-       'invalid_argument slug', 'what the path says already');
-    is(code(PUT => "$base/12"), 'invalid_argument', 'a number is no slug');
-    is(code(PUT => "$base/a%20b"), 'invalid_argument', 'nor are two words');
-    is(code(PUT => "$base/%ff"), 'invalid_argument slug', 'nor other bytes');
+       'invalid_argument slug',
+       'a slug in the body besides the one in the path');
+    is(code(PUT => "$base/12"), 'invalid_argument', 'a slug of digits');
+    is(code(PUT => "$base/a%20b"), 'invalid_argument', 'a slug with a space');
+    is(code(PUT => "$base/%ff"), 'invalid_argument slug',
+       'a slug that is no UTF-8');
 };
 
 
-subtest 'keys' => sub {
+subtest 'API keys' => sub {
     my $keys = "$base/acme/api-keys";
     my $made = done(POST => $keys, { label => 'CRM', scopes => 'read',
                                      expires_in => 3600 });
 
-    like($made->{key}, qr/^wak_/, 'one is made');
-    is($made->{label}, 'CRM', 'with its label');
-    is_deeply($made->{scopes}, [ 'read' ], 'and scopes');
+    like($made->{key}, qr/^wak_/, 'POST makes a key');
+    is($made->{label}, 'CRM', 'the new key has its label');
+    is_deeply($made->{scopes}, [ 'read' ], 'the new key has its scopes');
 
     my $key = bearer($made->{key});
     my $http = $t->http;
     is($http->get('/api/whatsapp/contacts', $key)->{status}, 200,
-       'it opens');
+       'the new key is accepted');
     is($http->get('/api/whatsapp/contacts?org=bolt', $key)->{status},
-       403, 'its own organization only');
+       403, 'the new key is refused for another organization');
 
     my $second = done(POST => $keys, { scopes => [ 'read', 'write' ] });
-    is_deeply($second->{scopes}, [ 'read', 'write' ], 'scopes as a list');
-    is(code(POST => $keys), 'too_many_keys', 'there may be two');
+    is_deeply($second->{scopes}, [ 'read', 'write' ], 'scopes may be a list');
+    is(code(POST => $keys), 'too_many_keys', 'a third key is refused');
 
     my $list = done(GET => $keys)->{keys};
     is_deeply([ sort map { $_->{id} } @$list ],
-              [ sort $made->{id}, $second->{id} ], 'they are listed');
-    ok(!grep({ exists $_->{key} } @$list), 'without what opens');
+              [ sort $made->{id}, $second->{id} ], 'the list has both keys');
+    ok(!grep({ exists $_->{key} } @$list), 'the list has no secret');
 
     is(code(DELETE => "$base/bolt/api-keys/$made->{id}"), 'unknown_key',
-       "another organization's is none");
+       "a key cannot be deleted through another organization");
     done(DELETE => "$keys/$made->{id}");
     ok(wait_for(sub { $http->get('/api/whatsapp/contacts', $key)
-                           ->{status} == 401 }, 5), 'deleted, it is shut');
-    is(code(DELETE => "$keys/$made->{id}"), 'unknown_key', 'and unknown');
+                           ->{status} == 401 }, 5),
+       'a deleted key is refused');
+    is(code(DELETE => "$keys/$made->{id}"), 'unknown_key',
+       'a deleted key cannot be deleted again');
 
     is(code(POST => $keys, { scopes => 'admin' }), 'invalid_argument',
-       'other scopes are none');
+       'a scope that does not exist');
     is(code(POST => $keys, { scopes => [ 'read', 1 ] }),
-       'invalid_argument scopes', 'nor numbers');
+       'invalid_argument scopes', 'a scope that is a number');
     is(code(POST => $keys, { scopes => [ 'read,write' ] }),
-       'invalid_argument scopes', 'nor two in one');
+       'invalid_argument scopes', 'two scopes in one text');
     is(code(POST => $keys, { expires_in => $_ }),
-       'invalid_argument' . ($_ ? ' expires_in' : ''), "expires in $_")
+       'invalid_argument' . ($_ ? ' expires_in' : ''), "expires_in=$_")
         for 0, -1, 1.5, 'x', 1e20;
     is(code(POST => "$base/nobody/api-keys"), 'unknown_organization',
-       'of nobody');
-    is(code(GET => "$base/nobody/api-keys"), 'unknown_organization', 'too');
+       'a key for an organization that does not exist');
+    is(code(GET => "$base/nobody/api-keys"), 'unknown_organization',
+       'the keys of an organization that does not exist');
 
     unlike($api->log . $t->error_log, qr/\Q$made->{key}\E/,
-           'none is logged');
+           'no key stands in a log');
 };
 
 
-subtest 'export and erasure of a person' => sub {
+subtest 'export and erasure of a contact' => sub {
     $t->webhook($t->message(session => 'o1', from => '4915112345678',
                             name => 'Anna', text => "t$_", id => "M$_"))
         for 1 .. 7;
@@ -143,22 +151,25 @@ subtest 'export and erasure of a person' => sub {
 
     is_deeply([ sort grep { /^t\d$/ } map { $_->{activity}{text} // '' }
                 exported("$path/export?org=old") ],
-              [ map { "t$_" } 1 .. 7 ], 'all that was said');
+              [ map { "t$_" } 1 .. 7 ],
+              'the export has every message of the contact');
     is(code(GET => "$path/export"), 'invalid_argument organization',
-       'of whom has to be told');
+       'an export by an operator has to name the organization');
     is(code(GET => "$path/export?org=acme"), 'unknown_contact',
-       'of another organization');
+       'a contact is not exported through another organization');
 
     is(code(DELETE => "$path?org=acme"), 'unknown_contact',
-       'nor is it erased there');
+       'a contact is not erased through another organization');
     my $r = done(DELETE => "$path?organizationSlug=old");
-    is($r->{erased}, JSON::PP::true, 'it is erased');
-    is($r->{activities}, 7, 'with all that was said');
-    is(code(DELETE => "$path?org=old"), 'unknown_contact', 'once');
+    is($r->{erased}, JSON::PP::true, 'the contact is erased');
+    is($r->{activities}, 7, 'the answer counts the messages that were erased');
+    is(code(DELETE => "$path?org=old"), 'unknown_contact',
+       'an erased contact cannot be erased again');
     is($pg->value("select count(*) from contact_activities
-                   where message_content like 't_'"), 0, 'nothing is left');
+                   where message_content like 't_'"), 0,
+       'no message of the contact is left');
     is(done(GET => "/api/whatsapp/contacts/$bob?org=old")->{id}, $bob,
-       'but others are');
+       'the other contact is still there');
 };
 
 
@@ -166,10 +177,13 @@ subtest 'export and erasure of an organization' => sub {
     my $path = "$base/old";
 
     ok(scalar(grep { ($_->{activity}{text} // '') eq 'bob' }
-              exported("$path/export")), 'what was said is exported');
-    is(code(GET => "$base/nobody/export"), 'unknown_organization', 'of none');
+              exported("$path/export")),
+       'the export of an organization has its messages');
+    is(code(GET => "$base/nobody/export"), 'unknown_organization',
+       'the export of an organization that does not exist');
 
-    is(code(DELETE => $path), 'sessions_exist', 'sessions hold it');
+    is(code(DELETE => $path), 'sessions_exist',
+       'an organization with sessions cannot be erased');
     $pg->psql("update waha.sessions set deleted_at = now()
                where organization_slug = 'old'");
 
@@ -178,15 +192,18 @@ subtest 'export and erasure of an organization' => sub {
     $done = done(DELETE => $path)->{complete}
         while !$done && $rounds++ < 20;
 
-    ok($done, 'it is erased');
+    ok($done, 'the organization is erased');
     is($pg->value("select count(*) from contacts
-                   where organization_slug = 'old'"), 0, 'with all');
-    is(code(GET => $path), 'unknown_organization', 'and gone');
-    is(code(DELETE => $path), 'unknown_organization', 'once');
+                   where organization_slug = 'old'"), 0,
+       'no contact of the organization is left');
+    is(code(GET => $path), 'unknown_organization',
+       'the erased organization is unknown');
+    is(code(DELETE => $path), 'unknown_organization',
+       'an erased organization cannot be erased again');
 };
 
 
-# all items of an export, page by page
+# all rows of an export, page by page
 
 sub exported {
     my ($path) = @_;

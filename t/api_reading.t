@@ -1,4 +1,5 @@
-# What callers read: people, messages, conversations, page by page.
+# What callers of the API read: contacts, activities, conversations, messages
+# and sessions, page by page.
 
 use Waha::Test;
 use Waha::Api;
@@ -28,7 +29,7 @@ $pg->psql("insert into contact_activities (organization_slug, contact_id,
                values ('acme', $anna, 'note', 'of the CRM')");
 
 
-# a message; its contact
+# stores a message; the id of its contact
 
 sub say {
     my $r = $t->webhook($t->message(@_));
@@ -51,11 +52,11 @@ sub texts {
 }
 
 
-subtest 'contacts' => sub {
+subtest 'a list of contacts' => sub {
     my $data = data('/api/whatsapp/contacts');
     is_deeply([ map { $_->{id} } @{ $data->{contacts} } ], [ $bob, $anna ],
-              'all, newest first');
-    is($data->{next}, undef, 'on one page');
+              'contacts are listed newest first');
+    is($data->{next}, undef, 'a list that fits one page has no "next"');
 
     my %found = ('anna' => $anna, 'BOB' => $bob, '0151 12345678' => '',
                  '+49 151 1234' => $anna, 'a m' => $anna, '%' => '',
@@ -66,7 +67,7 @@ subtest 'contacts' => sub {
 
         my $list = data("/api/whatsapp/contacts?search=$escaped");
         is(join(' ', map { $_->{id} } @{ $list->{contacts} }),
-           $found{$search}, "\"$search\" is found");
+           $found{$search}, "search \"$search\" finds the right contact");
     }
 };
 
@@ -74,104 +75,117 @@ subtest 'contacts' => sub {
 subtest 'a contact' => sub {
     my $c = data("/api/whatsapp/contacts/$anna");
 
-    is($c->{id}, $anna, 'its number');
-    is("$c->{first_name} $c->{last_name}", 'Anna Maria', 'name');
-    is($c->{phone_1}, '+4915112345678', 'phone');
-    is($c->{identities}[0]{kind}, 'phone', 'identities');
-    like($c->{created_at}, qr/^\d{4}-\d\d-\d\dT[\d:.]+Z$/, 'time');
+    is($c->{id}, $anna, 'a contact has its id');
+    is("$c->{first_name} $c->{last_name}", 'Anna Maria',
+       'a contact has its name');
+    is($c->{phone_1}, '+4915112345678', 'a contact has its number');
+    is($c->{identities}[0]{kind}, 'phone', 'a contact has its identities');
+    like($c->{created_at}, qr/^\d{4}-\d\d-\d\dT[\d:.]+Z$/,
+         'a contact has the time of its creation');
 
     my $r = $api->get('acme', '/api/whatsapp/contacts/999999');
-    is($r->{json}{code}, 'unknown_contact', 'one that nobody has');
+    is($r->{json}{code}, 'unknown_contact',
+       'a contact that does not exist is unknown_contact');
 };
 
 
-subtest 'activities' => sub {
+subtest 'activities of a contact' => sub {
     my $path = "/api/whatsapp/contacts/$anna/activities";
 
     is(texts(data($path)->{activities}), 'of the CRM three two one',
-       'newest first');
+       'activities are listed newest first');
     is(texts(data("$path?type=note")->{activities}), 'of the CRM',
-       'of one type');
+       'type= selects activities');
     is(texts(data("$path?session=t5")->{activities}), 'three',
-       'of one session');
+       'session= selects activities');
     is(texts(data("$path?skip=1&size=2")->{activities}), 'three two',
-       'some are skipped');
+       'skip= leaves out the newest');
 
     my $guide = "/api/contacts/$anna/activities";
     is(texts(data("$guide?org=acme&type=whatsapp_message&limit=2&offset=1")
-                 ->{activities}), 'two one', 'as a guide asks');
+                 ->{activities}), 'two one',
+       "a guide's route takes type, limit and offset");
     is(texts(data("$guide?org=acme&size=1&skip=1")->{activities}),
-       'of the CRM three two one', 'with its own words only');
+       'of the CRM three two one', "a guide's route ignores size and skip");
 
     my $a = data($path)->{activities}[3];
-    is($a->{contact_id}, $anna, 'whose it is');
-    is($a->{direction}, 'inbound', 'direction');
-    is($a->{type}, 'whatsapp_message', 'type');
-    is($a->{session}, 't1', 'session');
-    is($a->{message_id}, 'M1', "WhatsApp's id");
-    like($a->{occurred_at}, qr/Z$/, 'time');
+    is($a->{contact_id}, $anna, 'an activity has its contact');
+    is($a->{direction}, 'inbound', 'an activity has its direction');
+    is($a->{type}, 'whatsapp_message', 'an activity has its type');
+    is($a->{session}, 't1', 'an activity has its session');
+    is($a->{message_id}, 'M1', "an activity has WhatsApp's message id");
+    like($a->{occurred_at}, qr/Z$/, 'an activity has its time');
 
     $a = data("/api/whatsapp/contacts/$bob/activities")->{activities}[0];
     is($a->{metadata}{media}{url}, "/api/whatsapp/media/$a->{id}",
-       'a file is at our own address');
+       'the URL of a file is our own route');
     unlike($api->get('acme', "/api/whatsapp/contacts/$bob/activities")
-               ->{body}, qr/waha:3000/, "WAHA's is not told");
+               ->{body}, qr/waha:3000/,
+           "the URL of a file at WAHA is not shown");
 
     my $r = $api->get('acme', '/api/whatsapp/contacts/999999/activities');
-    is($r->{json}{code}, 'unknown_contact', 'of nobody');
+    is($r->{json}{code}, 'unknown_contact',
+       'activities of a contact that does not exist');
 };
 
 
 subtest 'conversations' => sub {
     my $all = data('/api/whatsapp/conversations')->{conversations};
     is(join(' ', map { $_->{last_message} } @$all), 'hi three two',
-       'newest first');
-    is($all->[0]{id}, "$bob-t1", 'id');
-    is($all->[0]{unread_count}, 1, 'unread');
+       'conversations are listed by their last message, newest first');
+    is($all->[0]{id}, "$bob-t1", 'a conversation has its id');
+    is($all->[0]{unread_count}, 1,
+       'a conversation has its unread messages counted');
 
     my $some = data('/api/whatsapp/conversations?unread=true&session=t1')
                    ->{conversations};
     is(join(' ', map { $_->{last_message} } @$some), 'hi',
-       'unread ones of a session');
+       'unread=true and session= select conversations');
     is(@{ data('/api/whatsapp/conversations?unread=0')->{conversations} }, 3,
-       'or all');
+       'unread=0 lists all conversations');
 
     is(texts(data("/api/whatsapp/conversations/$anna-t1/messages")
-                 ->{messages}), 'two one', 'messages of one');
+                 ->{messages}), 'two one',
+       'messages of a conversation are listed newest first');
 
     my $r = $api->post('acme', "/api/whatsapp/conversations/$bob-t1/read");
     is($r->{json}{data}{unread_count}
-       // $r->{json}{data}{conversation}{unread_count}, 0, 'one is read');
+       // $r->{json}{data}{conversation}{unread_count}, 0,
+       'POST read sets the unread messages to 0');
     is(@{ data('/api/whatsapp/conversations?unread=true&session=t1')
-              ->{conversations} }, 0, 'and unread no more');
+              ->{conversations} }, 0,
+       'a conversation that was read is no longer unread');
 
     for my $id ("$bob-t5", "$bob", 'x', '999999-t1', "$bob-", '-t1',
                 "$bob-t1%20", "$bob-t2", "9999999999999999999999-t1")
     {
         $r = $api->get('acme', "/api/whatsapp/conversations/$id/messages");
-        is($r->{json}{code}, 'unknown_conversation', "$id is none");
+        is($r->{json}{code}, 'unknown_conversation',
+           "messages of $id are unknown_conversation");
         $r = $api->post('acme', "/api/whatsapp/conversations/$id/read");
-        is($r->{json}{code}, 'unknown_conversation', 'and cannot be read');
+        is($r->{json}{code}, 'unknown_conversation',
+           "POST read of $id is unknown_conversation");
     }
 };
 
 
-# The member $key of each row of the list $name, read page by page; $between
-# is called between two pages.
+# one member of each row of a list that is read page by page; $between is
+# called
+# between two pages
 
 sub walk {
     my ($path, $name, $key, $between) = @_;
 
     my @lists = map { $_->{$name} } $api->pages('acme', $path, size => 7,
                                                 between => $between);
-    cmp_ok(scalar @$_, '<=', 7, 'a page is no longer than asked for')
+    cmp_ok(scalar @$_, '<=', 7, 'a page has no more rows than asked for')
         for @lists;
 
     return map { $_->{$key} } map { @$_ } @lists;
 }
 
 
-subtest 'paging while more is written' => sub {
+subtest 'lists that grow while they are paged' => sub {
     my @people = map { say(from => 4915200000000 + $_, text => "p$_",
                            timestamp => $now + 100 + $_ % 5) } 1 .. 40;
     my @said = map { "a$_" } 1 .. 40;
@@ -186,7 +200,7 @@ subtest 'paging while more is written' => sub {
     my @seen = walk('/api/whatsapp/contacts', 'contacts', 'id', $another);
     is_deeply([ sort { $a <=> $b } @seen ],
               [ sort { $a <=> $b } $anna, $bob, @people ],
-              'contacts: every one, once');
+              'paging contacts shows each one once');
 
     my %before = map { $_->[0] => 1 } @{ $pg->rows("select
         contact_id || '-' || session_name from waha.conversations
@@ -194,29 +208,29 @@ subtest 'paging while more is written' => sub {
     @seen = walk('/api/whatsapp/conversations', 'conversations', 'id',
                  $another);
     is_deeply([ sort @seen ], [ sort keys %before ],
-              'conversations: every one, once');
+              'paging conversations shows each one once');
 
     @seen = walk("/api/whatsapp/contacts/$anna/activities?type="
                  . 'whatsapp_message', 'activities', 'text', $reply);
     is_deeply([ sort @seen ], [ sort @said, qw(one two three) ],
-              'activities: every one, once');
+              'paging activities shows each one once');
 
     @seen = grep { $_ ne 'new' }
             walk("/api/whatsapp/conversations/$anna-t1/messages",
                  'messages', 'text', $reply);
     is_deeply([ sort @seen ], [ sort @said, qw(one two) ],
-              'messages: every one, once');
+              'paging messages shows each one once');
 };
 
 
-subtest 'nothing' => sub {
+subtest 'an organization without contacts and messages' => sub {
     my %list = (contacts => 'contacts', conversations => 'conversations',
                 sessions => 'sessions');
 
     $pg->organization('empty');
 
     is_deeply(data("/api/whatsapp/$_", 'empty')->{ $list{$_} }, [],
-              "no $_ are an empty list")
+              "a list of no $_ is an empty array")
         for sort keys %list;
 };
 
@@ -225,7 +239,7 @@ subtest 'sessions' => sub {
     my $list = data('/api/whatsapp/sessions')->{sessions};
 
     is(join(' ', sort map { $_->{session} } @$list), 't1 t5',
-       "the organization's own");
+       "only sessions of the caller's organization are listed");
 };
 
 $t->done;

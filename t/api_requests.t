@@ -1,4 +1,5 @@
-# The tenant API as HTTP: who may call what, for whom, with which arguments.
+# The tenant API over HTTP: who may call which route, for which organization,
+# with which arguments.
 
 use Waha::Test;
 use Waha::Api;
@@ -72,40 +73,45 @@ my $contact = $pg->value("select id from contacts
 my $talk = "/api/whatsapp/conversations/$contact-t1/read";
 
 
-subtest 'an answer' => sub {
+subtest 'a list of contacts' => sub {
     my $r = $api->get('acme', '/api/whatsapp/contacts');
 
-    is($r->{status}, 200, 'is given');
-    is($r->{headers}{'content-type'}, 'application/json', 'as JSON');
-    is($r->{headers}{'cache-control'}, 'no-store', 'kept by no cache');
-    is($r->{json}{success}, JSON::PP::true, 'tells success');
-    is(@{ $r->{json}{data}{contacts} }, 1, 'and data');
+    is($r->{status}, 200, 'GET is answered 200');
+    is($r->{headers}{'content-type'}, 'application/json',
+       'the answer is JSON');
+    is($r->{headers}{'cache-control'}, 'no-store',
+       'no cache may keep the answer');
+    is($r->{json}{success}, JSON::PP::true, 'success is true');
+    is(@{ $r->{json}{data}{contacts} }, 1, 'data has the contact');
 
     $r = $api->request('acme', 'GET', '/api/whatsapp/contacts', undef,
                        'If-None-Match' => '*');
-    is($r->{status}, 200, 'whatever the client has');
+    is($r->{status}, 200, 'If-None-Match does not stop the answer');
 };
 
 
-subtest 'nobody' => sub {
+subtest 'a caller without credentials' => sub {
     for my $path ('/api/whatsapp/contacts', '/api/whatsapp/nothing', '/',
                   '/api/whatsapp/organizations')
     {
         my $r = $api->get(undef, $path);
         refused($r, 401, 'unauthorized', "$path without credentials");
         like($r->{headers}{'www-authenticate'}, qr/^Bearer/,
-             'says what is missing');
+             'a 401 names the scheme "Bearer"');
     }
 
     my $r = $api->post(undef, $talk, { organization => 'acme' });
-    refused($r, 401, 'unauthorized', 'a body does not help');
+    refused($r, 401, 'unauthorized',
+            'an organization named in the body is no credential');
 
     $r = $api->get(undef, '/any/api/whatsapp/contacts');
-    refused($r, 401, 'unauthorized', 'nor an address that is allowed');
+    refused($r, 401, 'unauthorized',
+            '"satisfy any" with an allowed address does not replace '
+            . 'credentials');
 };
 
 
-subtest 'routes' => sub {
+subtest 'unknown paths' => sub {
     for my $path ('/api/whatsapp/nothing', '/', '/api/whatsapp/contacts/',
                   "/api/whatsapp/contacts/$contact/activities/1",
                   '/api/whatsapp/contactsx', '/api/whatsapp/contact',
@@ -113,50 +119,55 @@ subtest 'routes' => sub {
                   '/api/whatsapp/conversations//messages')
     {
         refused($api->get('acme', $path), 404, 'unknown_route',
-                "$path is none");
+                "path $path");
     }
 
     my $r = $api->get('acme', "/api//whatsapp/./x/../%63ontacts/$contact");
-    is($r->{status}, 200, 'a path is read as nginx reads it');
+    is($r->{status}, 200,
+       "nginx's normalization of a path applies before the route is looked up");
 };
 
 
-subtest 'methods' => sub {
+subtest 'methods that a route does not have' => sub {
     my $r = $api->request('acme', 'POST', '/api/whatsapp/contacts', {});
     refused($r, 405, 'method_not_allowed', 'POST of a list');
-    is($r->{headers}{allow}, 'GET, HEAD', 'what is allowed is told');
+    is($r->{headers}{allow}, 'GET, HEAD',
+       'the 405 of a list names GET and HEAD');
 
     $r = $api->request('acme', 'PUT', "/api/whatsapp/contacts/$contact", {});
     refused($r, 405, 'method_not_allowed', 'PUT of a contact');
-    is($r->{headers}{allow}, 'GET, HEAD, DELETE', 'all of them');
+    is($r->{headers}{allow}, 'GET, HEAD, DELETE',
+       'the 405 of a contact names all its methods');
 
     $r = $api->request('acme', 'GET', $talk);
-    refused($r, 405, 'method_not_allowed', 'GET of what writes');
-    is($r->{headers}{allow}, 'POST', 'without HEAD');
+    refused($r, 405, 'method_not_allowed', 'GET of a route that only writes');
+    is($r->{headers}{allow}, 'POST',
+       'the 405 of a route that only writes names POST alone');
 
     for my $method ('PATCH', 'OPTIONS', 'PROPFIND', 'FOO') {
         $r = $api->request('acme', $method, '/api/whatsapp/contacts');
-        is($r->{status}, 405, "$method is not allowed");
+        is($r->{status}, 405, "$method of a list is answered 405");
     }
 
     $r = $api->request('acme', 'HEAD', '/api/whatsapp/contacts');
-    is($r->{status}, 200, 'HEAD is');
-    is($r->{body}, '', 'without a body');
+    is($r->{status}, 200, 'HEAD of a list is answered 200');
+    is($r->{body}, '', 'the answer to HEAD has no body');
     is($r->{headers}{'content-length'},
        length $api->get('acme', '/api/whatsapp/contacts')->{body},
-       'of the length of that of GET');
+       'HEAD has the Content-Length of GET');
 
     $r = $api->request('acme', 'HEAD', '/api/whatsapp/nothing');
-    is($r->{status}, 404, 'HEAD of nothing');
+    is($r->{status}, 404, 'HEAD of an unknown path is answered 404');
 };
 
 
-subtest 'scopes' => sub {
+subtest 'scopes of a key' => sub {
     is($api->get('acme:read', '/api/whatsapp/contacts')->{status}, 200,
-       'a key that may read reads');
+       'a key with the scope "read" reads');
     refused($api->post('acme:read', $talk), 403, 'forbidden',
-            'and does not write');
-    is($api->post('acme', $talk)->{status}, 200, 'another one writes');
+            'a key with the scope "read" writes');
+    is($api->post('acme', $talk)->{status}, 200,
+       'a key with all scopes writes');
 
     for (['GET', ''], ['GET', '/acme'], ['PUT', '/acme'], ['PUT', '/new'],
          ['DELETE', '/acme'], ['GET', '/acme/export'],
@@ -166,112 +177,123 @@ subtest 'scopes' => sub {
         my ($method, $path) = @$_;
         refused($api->request('acme', $method,
                               "/api/whatsapp/organizations$path"),
-                403, 'forbidden', "$method $path is for operators");
+                403, 'forbidden', "$method /organizations$path by a tenant");
     }
 
     refused($api->delete('acme', "/api/whatsapp/contacts/$contact"),
-            403, 'forbidden', 'so is erasure');
+            403, 'forbidden', 'erasure of a contact by a tenant');
     refused($api->get('acme', "/api/whatsapp/contacts/$contact/export"),
-            403, 'forbidden', 'and export');
+            403, 'forbidden', 'export of a contact by a tenant');
 };
 
 
 my @names = qw(organization org organizationSlug tenant_id companyId
                organization_slug tenantId);
 
-subtest 'the organization of a tenant' => sub {
+subtest 'a tenant that names an organization' => sub {
     for my $name (@names) {
         for my $own ('acme', $id{acme}, '%61cme') {
             is($api->get('acme', "/api/whatsapp/contacts?$name=$own")
-                   ->{status}, 200, "$name=$own is its own");
+                   ->{status}, 200, "$name=$own, its own, is answered");
         }
 
         for my $other ('bolt', $id{bolt}, 'nobody', 999999, '', 'ACME',
                        'acme%00', 'acme%20', '%ff', '0' . $id{acme}, "'")
         {
             refused($api->get('acme', "/api/whatsapp/contacts?$name=$other"),
-                    403, 'forbidden', "$name=$other is not");
+                    403, 'forbidden', "$name=$other, another one");
         }
 
         refused($api->get('acme',
                     "/api/whatsapp/contacts?$name=acme&$name=bolt"),
-                403, 'forbidden', 'nor one of two');
+                403, 'forbidden', "$name given twice, once another one");
 
         is($api->post('acme', $talk, { $name => 'acme' })->{status}, 200,
-           "$name in a body");
+           "$name with its own slug in the body is answered");
         is($api->post('acme', $talk, { $name => $id{acme} + 0 })->{status},
-           200, 'its number');
+           200, "$name with its own number in the body is answered");
         refused($api->post('acme', $talk, { $name => 'bolt' }),
-                403, 'forbidden', 'another one');
+                403, 'forbidden', "$name with another slug in the body");
         refused($api->post('acme', $talk, { $name => $id{bolt} + 0 }),
-                403, 'forbidden', 'its number');
+                403, 'forbidden', "$name with another number in the body");
         refused($api->post('acme', $talk,
                            qq({"$name":"acme","$name":"bolt"})),
-                403, 'forbidden', 'and both');
+                403, 'forbidden', "$name twice in the body, once another one");
 
         my $r = $api->post('acme', $talk, { $name => [ 'acme' ] });
-        refused($r, 400, 'invalid_argument', 'a list');
-        is($r->{json}{data}{argument}, $name, 'is told');
+        refused($r, 400, 'invalid_argument', "$name as a list");
+        is($r->{json}{data}{argument}, $name,
+           "the refusal names the argument $name");
     }
 
     refused($api->get('acme', '/api/whatsapp/contacts?org=acme&tenant_id='
                               . $id{bolt}),
-            403, 'forbidden', 'two names, one of them wrong');
+            403, 'forbidden',
+            'two arguments that name the organization, one of them wrong');
     is($api->get('acme', "/api/whatsapp/contacts?org=acme&tenant_id=$id{acme}")
-           ->{status}, 200, 'two names of one');
+           ->{status}, 200,
+       'two arguments that name the same organization are fine');
     is($api->post('acme', $talk, { org => undef })->{status}, 200,
-       'null names nobody');
+       'an organization that is null counts as not named');
 };
 
 
-subtest 'the organization of an operator' => sub {
+subtest 'an operator who names an organization' => sub {
     for my $name ('acme', $id{acme}, '%61cme') {
         my $r = $api->get('operator', "/api/whatsapp/contacts?org=$name");
-        is($r->{json}{data}{contacts}[0]{id}, $contact, "$name in a query");
+        is($r->{json}{data}{contacts}[0]{id}, $contact,
+           "$name in the query selects the organization");
     }
 
     my $r = $api->get('operator', '/api/whatsapp/contacts?org=bolt');
-    is_deeply($r->{json}{data}{contacts}, [], 'any');
+    is_deeply($r->{json}{data}{contacts}, [],
+              "another organization's list is its own, which is empty");
 
     refused($api->get('operator', "/api/whatsapp/contacts?org=$_"),
             404, 'unknown_organization', "?org=$_")
         for 'nobody', 999999, '', 'acme%00', '%ff', 'a' x 300;
 
     $r = $api->get('operator', '/api/whatsapp/contacts');
-    refused($r, 400, 'invalid_argument', 'none');
-    is($r->{json}{data}{argument}, 'organization', 'is told');
+    refused($r, 400, 'invalid_argument', 'no organization named');
+    is($r->{json}{data}{argument}, 'organization',
+       'the refusal asks for the argument "organization"');
 
     refused($api->get('operator',
                       '/api/whatsapp/contacts?org=acme&companyId=bolt'),
             403, 'forbidden', 'two');
     is($api->get('operator',
                  "/api/whatsapp/contacts?org=acme&companyId=$id{acme}")
-           ->{status}, 200, 'two names of one');
+           ->{status}, 200,
+       'two arguments that name the same organization are fine');
 
     is($api->post('operator', $talk, { organization => 'acme' })->{status},
-       200, 'in a body');
+       200, 'a slug in the body selects the organization');
     is($api->post('operator', $talk, { tenantId => $id{acme} + 0 })->{status},
-       200, 'its number there');
+       200, 'a number in the body selects the organization');
     is($api->post('operator', $talk,
                   { tenantId => $id{acme} + 0, org => 'acme' })->{status},
        200, 'both');
     refused($api->post('operator', $talk,
                        { tenantId => $id{acme} + 0, org => 'bolt' }),
-            403, 'forbidden', 'two in a body');
+            403, 'forbidden', 'two organizations in the body');
     refused($api->post('operator', "$talk?org=acme", { org => 'bolt' }),
-            403, 'forbidden', 'one in the query, one in the body');
+            403, 'forbidden',
+            'one organization in the query, another in the body');
     refused($api->post('operator', $talk, { org => 'nobody' }),
-            404, 'unknown_organization', 'an unknown one in a body');
+            404, 'unknown_organization',
+            'an unknown organization in the body');
     refused($api->post('operator', $talk, { org => 'bolt' }),
-            404, 'unknown_conversation', 'is acted for, alone');
+            404, 'unknown_conversation',
+            'a conversation of another organization than the named one');
 
     for my $bad ({}, [], JSON::PP::true, 1.5, "a\x01", '') {
         my $status = $api->post('operator', $talk, { org => $bad })->{status};
-        ok($status == 400 || $status == 404, 'what is no name');
+        ok($status == 400 || $status == 404,
+           'what cannot name an organization is refused');
     }
 
     $r = $api->post('operator', $talk);
-    refused($r, 400, 'invalid_argument', 'no body');
+    refused($r, 400, 'invalid_argument', 'no body, so no organization named');
 };
 
 
@@ -291,8 +313,9 @@ subtest 'arguments' => sub {
             refused($r, 400, 'invalid_argument',
                     "$name=" . substr $value, 0, 30);
 
-            # a place in a list is the database's matter
-            is($r->{json}{data}{argument}, $name, 'is told')
+            # "after" is checked by PostgreSQL, which names no argument
+            is($r->{json}{data}{argument}, $name,
+               "the refusal names the argument $name")
                 if $name ne 'after';
         }
     }
@@ -306,28 +329,32 @@ subtest 'arguments' => sub {
     }
 
     refused($api->get('acme', '/api/whatsapp/contacts/' . '9' x 18),
-            404, 'unknown_contact', 'a number that nobody has');
+            404, 'unknown_contact', 'a contact id that does not exist');
     refused($api->get('acme', "/api/whatsapp/contacts/$contact?id=1"),
-            400, 'invalid_argument', 'in the path and the query');
+            400, 'invalid_argument',
+            'the id both in the path and in the query');
     refused($api->get('acme', '/api/whatsapp/conversations?unread=maybe'),
-            400, 'invalid_argument', 'neither true nor false');
+            400, 'invalid_argument', 'unread=maybe');
     refused($api->get('acme',
                 "/api/contacts/$contact/activities?limit=1000"),
-            400, 'invalid_argument', 'a guide counts otherwise');
+            400, 'invalid_argument',
+            "limit=1000 on a guide's route, whose largest page is smaller");
 
     for my $fine ('', '?', '?size=', '?after=&search=', '?size=200', '?x=1',
                   '?search=Anna+Maria', '?search=anna%20m', '?search=%2B49',
                   '?search=151', '?&&=&a', '?size=1&', '?%73earch=anna')
     {
         my $r = $api->get('acme', "/api/whatsapp/contacts$fine");
-        is($r->{status}, 200, "\"$fine\" is fine");
-        is(@{ $r->{json}{data}{contacts} }, 1, 'and finds Anna');
+        is($r->{status}, 200, "query \"$fine\" is answered");
+        is(@{ $r->{json}{data}{contacts} }, 1,
+           "query \"$fine\" finds the contact");
     }
 
     my $r = $api->get('acme', '/api/whatsapp/contacts?search='
                               . '%E4%BD%A0' x 255);
-    is($r->{status}, 200, '255 characters of three bytes are fine');
-    is(@{ $r->{json}{data}{contacts} }, 0, 'and find nobody');
+    is($r->{status}, 200,
+       '255 characters of three bytes are accepted in "search"');
+    is(@{ $r->{json}{data}{contacts} }, 0, 'and match no contact');
 };
 
 
@@ -359,27 +386,29 @@ subtest 'bodies' => sub {
 
     is($api->request('acme', 'POST', $talk, '{}',
                      'Content-Type' => 'text/plain')->{status}, 200,
-       'its type does not matter');
+       'the Content-Type of a body does not matter');
     is($api->request('acme', 'POST', $talk, '{}', Expect => '100-continue')
-           ->{status}, 200, 'it may be announced');
+           ->{status}, 200,
+       'a body announced by "Expect: 100-continue" is read');
 
     my $chunks = "8\r\n{\"org\":\"\r\n6\r\nacme\"}\r\n0\r\n\r\n";
     is($api->request('acme', 'POST', $talk, $chunks,
                      'Transfer-Encoding' => 'chunked')->{status}, 200,
-       'it may come in chunks');
+       'a body in chunks is read');
 
     $chunks =~ s/acme/bolt/;
     refused($api->request('acme', 'POST', $talk, $chunks,
                           'Transfer-Encoding' => 'chunked'),
-            403, 'forbidden', 'and is read');
+            403, 'forbidden', 'another organization in a chunked body');
 
     is($api->post('acme', "/small$talk", '{"x":"' . 'y' x 2000 . '"}')
-           ->{status}, 413, 'one that is too big is refused');
+           ->{status}, 413,
+       'a body beyond client_max_body_size is answered 413');
 
     my $many = sprintf("%x\r\n%s\r\n", 2000, 'y' x 2000) . "0\r\n\r\n";
     is($api->request('acme', 'POST', "/small$talk", $many,
                      'Transfer-Encoding' => 'chunked')->{status}, 413,
-       'in chunks, too');
+       'a chunked body beyond client_max_body_size is answered 413');
 
     my $hidden = "GET /api/whatsapp/nothing HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -392,40 +421,44 @@ subtest 'bodies' => sub {
                     . $http->format('GET', '/api/whatsapp/contacts',
                                     bearer($api->token('acme'))));
 
-        is($http->answer('POST')->{status}, 401, 'of a refused request');
-        is($http->answer('GET')->{status}, 200, 'it is not the next one');
+        is($http->answer('POST')->{status}, 401,
+           'a request with a body but without credentials is refused');
+        is($http->answer('GET')->{status}, 200,
+           'the body of the refused request is not read as the next request');
     }
 
     is($api->request('acme', 'GET', '/api/whatsapp/contacts', '[no')
-           ->{status}, 200, 'that of GET is not looked at');
+           ->{status}, 200, 'a body that comes with GET is ignored');
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
-       'and the connection goes on');
+       'the next request on that connection is answered');
 };
 
 
-subtest 'a location with conditions' => sub {
+subtest 'the API in locations with "if" and "limit_except"' => sub {
     for my $path ('/if/api/whatsapp/contacts?size=1',
                   '/if/api/whatsapp/contacts')
     {
         is($api->get('acme', $path)->{status}, 200, "$path is answered");
-        is($api->get(undef, $path)->{status}, 401, 'but not to everybody');
+        is($api->get(undef, $path)->{status}, 401, "$path needs credentials");
     }
 
     is($api->put('operator', '/if/api/whatsapp/organizations/acme')
-           ->{status}, 403, 'what is denied there is denied');
+           ->{status}, 403,
+       'a method that limit_except denies is answered 403');
 
     is($api->put('operator', '/api/whatsapp/organizations/bolt')
-           ->{status}, 200, 'a method that is allowed from here is answered');
+           ->{status}, 200, 'a method that limit_except allows is answered');
     is($api->put(undef, '/api/whatsapp/organizations/bolt')
-           ->{status}, 401, 'but not to everybody');
+           ->{status}, 401,
+       'a method that limit_except allows needs credentials');
 
     is($t->webhook($t->message(id => 'A2', from => '4915112345678'),
                    path => '/hook')->{status}, 200,
-       'and so is a webhook');
+       'a webhook in a location with limit_except is taken');
 };
 
 
-subtest 'a client that leaves' => sub {
+subtest 'a client that closes its connection while PostgreSQL works' => sub {
     my $lock = $pg->session;
     $lock->query("begin; select 1 from organizations where slug = 'bolt'
                   for update");
@@ -433,43 +466,45 @@ subtest 'a client that leaves' => sub {
     my $http = $api->send($t->http, operator => PUT =>
         '/api/whatsapp/organizations/bolt', { name => 'Late' });
 
-    ok(wait_for(sub { $pg->blocked }, 10), 'while the database waits');
+    ok(wait_for(sub { $pg->blocked }, 10), 'the update waits for a lock');
     $http->reset;
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
-       'others are answered');
+       'other callers are answered meanwhile');
 
     $lock->query('commit');
     ok(wait_for(sub { $pg->value("select name from organizations
                                   where slug = 'bolt'") eq 'Late' }, 10),
-       'what was asked is done');
+       'the update is done though its client has gone');
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
-       'and all goes on');
+       'the API still answers');
 };
 
 
-subtest 'the database' => sub {
+subtest 'a database that fails' => sub {
     $pg->stop;
 
     my $r = $api->get('acme', '/api/whatsapp/contacts');
-    refused($r, 503, 'database_unavailable', 'away');
-    is($r->{headers}{'retry-after'}, 2, 'is asked again later');
-    unlike($r->{body}, qr/postgres|sql|socket/i, 'nothing of it is told');
+    refused($r, 503, 'database_unavailable', 'PostgreSQL is stopped');
+    is($r->{headers}{'retry-after'}, 2, 'the 503 has Retry-After');
+    unlike($r->{body}, qr/postgres|sql|socket/i,
+           'the 503 does not show the cause');
 
     $pg->start;
     ok(wait_for(sub { $api->get('acme', '/api/whatsapp/contacts')->{status}
-                      == 200 }, 20), 'and is back');
+                      == 200 }, 20),
+       'the API works again once PostgreSQL has started');
 
     $pg->psql('create or replace function waha.list_sessions(organization
                    text) returns waha.reply language sql
                    as $$ select \'of_its_own\', null::json $$');
     refused($api->get('acme', '/api/whatsapp/sessions'), 503,
-            'database_setup', 'a code that nobody knows');
+            'database_setup', 'a code that the module does not know');
     like($t->error_log, qr/"list_sessions" answers with the code "of_its_own"/,
-         'is logged');
+         "the unknown code is logged with the function's name");
 };
 
 
-subtest 'the log' => sub {
+subtest 'logs' => sub {
     $api->get('acme', '/api/whatsapp/contacts?size=7');
     $api->get('operator', '/api/whatsapp/contacts?org=bolt&size=0');
     $api->post('operator', $talk, { org => 'acme' });
@@ -481,10 +516,11 @@ subtest 'the log' => sub {
                   "POST $talk 200 org=acme" =>
                       '/api/whatsapp/conversations/{id}/read');
 
-    like($api->log, qr/^\Q$_ action=$action{$_}\E$/m, "tells $_")
+    like($api->log, qr/^\Q$_ action=$action{$_}\E$/m,
+         "the access log has organization and action: $_")
         for sort keys %action;
 
-    unlike($t->error_log, qr/wak_/, 'no key stands in a log');
+    unlike($t->error_log, qr/wak_/, 'no API key stands in the error log');
 };
 
 
@@ -492,16 +528,19 @@ subtest 'HTTP/2' => sub {
     plan(skip_all => 'curl has no HTTP/2') if !$api->has_http2;
 
     my $r = $api->http2(acme => GET => "/api/whatsapp/contacts/$contact");
-    is("$r->{version} $r->{status}", '2 200', 'reads');
-    is($r->{json}{data}{id}, $contact, 'the contact');
+    is("$r->{version} $r->{status}", '2 200', 'a contact is read over HTTP/2');
+    is($r->{json}{data}{id}, $contact,
+       'the contact read over HTTP/2 is the right one');
 
     $r = $api->http2(acme => POST => $talk, { org => 'acme' });
-    is("$r->{version} $r->{status}", '2 200', 'writes');
+    is("$r->{version} $r->{status}", '2 200',
+       'a conversation is marked as read over HTTP/2');
 
     refused($api->http2(acme => POST => $talk, { org => 'bolt' }),
-            403, 'forbidden', 'another organization');
+            403, 'forbidden', 'another organization over HTTP/2');
     refused($api->http2(acme => PUT => $talk),
-            405, 'method_not_allowed', 'another method');
+            405, 'method_not_allowed',
+            'a method that the route does not have over HTTP/2');
 };
 
 $t->done;
