@@ -1,5 +1,6 @@
-# What workers remember of keys and organizations: not for long, and nothing
-# that the database has told to be over.
+# The cache of workers: which keys and organizations are known.  An entry is
+# dropped as soon as PostgreSQL notifies of a change, and after ten seconds at
+# the latest.
 
 use Waha::Test;
 
@@ -60,81 +61,86 @@ EOF_CONF
 
 $t->start;
 
-# connections to both workers, each of which remembers by itself
+# connections to both workers, each of which has a cache of its own
 
 my %worker = workers(3);
 my @http = map { $_->[0] } values %worker;
 
-listening(6, 'every connection listens');
+listening(6, 'every connection listens for changes');
 
 
-# --- nothing is asked twice --------------------------------------------------
+# --- what is cached ----------------------------------------------------------
 
 my $key = $pg->api_key('acme');
 
-is(both($key), '200 200', 'a key is good');
+is(both($key), '200 200', 'both workers accept a key');
 settled($key);
 
 my $calls = calls();
-is(both($key), '200 200', 'it stays so') for 1 .. 20;
-is(calls(), $calls, 'and the database was not asked for that');
+is(both($key), '200 200', 'a known key is accepted again') for 1 .. 20;
+is(calls(), $calls, 'PostgreSQL is not asked about a known key');
 
 my ($id, $secret) = $key =~ /^wak_(.{8})_(.{43})\z/;
 my $wrong = "wak_${id}_" . reverse $secret;
-is(both($wrong), '401 401', 'a wrong key is not');
+is(both($wrong), '401 401', 'both workers refuse a wrong key');
 
 $calls = calls();
-is(both($wrong), '401 401', 'it stays so') for 1 .. 20;
-is(calls(), $calls, 'and the database was not asked for that, either');
+is(both($wrong), '401 401', 'a wrong key is refused again') for 1 .. 20;
+is(calls(), $calls, 'PostgreSQL is not asked about a wrong key that is known');
 
 
-# --- what changes counts at once ---------------------------------------------
+# --- changes are heard at once -----------------------------------------------
 
 my $row = $pg->value('select k from waha.api_keys k');
 
 $pg->psql('delete from waha.api_keys');
-changes($key, '401 401', 'a key that is deleted stops to work');
+changes($key, '401 401', 'a deleted key is refused within a second');
 
 $pg->psql("insert into waha.api_keys select ('$row'::waha.api_keys).*");
-changes($key, '200 200', 'a key that was unknown works when it is there');
+changes($key, '200 200',
+        'a key that was unknown is accepted within a second of its creation');
 
 $pg->psql("update waha.api_keys set expires_at = now() - interval '1 second'");
-changes($key, '401 401', 'a key whose time is set to over stops to work');
+changes($key, '401 401',
+        'a key that is made to expire is refused within a second');
 
 $pg->psql("update waha.api_keys set expires_at = null");
-changes($key, '200 200', 'and works again');
+changes($key, '200 200',
+        'a key that no longer expires is accepted within a second');
 
-trusted('initech', '401 401', 'an organization that is not there');
+trusted('initech', '401 401', 'an unknown organization is refused');
 $pg->organization('initech');
 wait_for(sub { asked('initech') eq '200 200' }, 1);
-trusted('initech', '200 200', 'it is made, and may come in');
+trusted('initech', '200 200',
+        'a new organization is accepted within a second');
 
 $id = $pg->organization_id('globex');
-trusted($id, '200 200', 'an organization by its id');
+trusted($id, '200 200', 'an organization is accepted by its id');
 $pg->psql("delete from waha.organizations where slug = 'globex'");
 wait_for(sub { asked($id) eq '401 401' }, 1);
-trusted($id, '401 401', 'it is deleted, and stays out');
+trusted($id, '401 401', 'a deleted organization is refused within a second');
 
 
-# --- an end that was known ---------------------------------------------------
+# --- keys that expire --------------------------------------------------------
 
 $pg->psql("update waha.api_keys set expires_at = now() + interval '5 seconds'");
-is(both($key), '200 200', 'a key that ends in five seconds');
+is(both($key), '200 200', 'a key that expires in five seconds is accepted');
 settled($key);
 $calls = calls();
-is(both($key), '200 200', 'and remember');
-is(calls(), $calls, 'without the database');
+is(both($key), '200 200', 'it is accepted again');
+is(calls(), $calls, 'PostgreSQL is not asked about it again');
 
 wait_for(sub { $pg->value('select now() > max(expires_at) + interval'
                           . " '1 second' from waha.api_keys") eq 't' }, 10);
-is(both($key), '401 401', 'its end is not forgotten in between');
+is(both($key), '401 401', 'a cached key is refused once it has expired');
 $pg->psql('update waha.api_keys set expires_at = null');
-changes($key, '200 200', 'its end is taken back');
+changes($key, '200 200',
+        'a key whose expiry is removed is accepted within a second');
 
 
 # --- while connections are busy ----------------------------------------------
 
-# all of them wait for a locked table while a key is deleted
+# every connection waits for a locked table while a key is deleted
 
 my $busy = $pg->session;
 $busy->query('begin; lock table waha.organizations');
@@ -153,17 +159,18 @@ $pg->psql('delete from waha.api_keys');
 $busy->query('commit');
 $busy->close;
 
-is($_->answer('GET')->{status}, 401, 'an answer') for @waiting;
-is(both($key), '401 401', 'what was told came with it');
+is($_->answer('GET')->{status}, 401,
+   'an unknown organization is refused after the wait') for @waiting;
+is(both($key), '401 401', 'a notification that came with the result is heard');
 
 $pg->psql("insert into waha.api_keys select ('$row'::waha.api_keys).*");
-changes($key, '200 200', 'and is heard when they are idle');
+changes($key, '200 200', 'notifications are heard on idle connections');
 
 
-# --- a race ------------------------------------------------------------------
+# --- a change during the question --------------------------------------------
 
-# the question is asked before the key is deleted, and answered after that:
-# what it was told is not what is remembered
+# The key is asked for before it changes, and the answer comes after that: the
+# answer must not be cached.
 
 $pg->psql('create or replace function waha.slow() returns trigger'
           . ' language plpgsql as $$ begin perform pg_sleep(0.3);'
@@ -178,60 +185,68 @@ $first->send($first->format('GET', '/keys', bearer($second)));
 wait_for(sub { $pg->value("select count(*) from pg_stat_activity"
                           . " where wait_event = 'PgSleep'") }, 5);
 $pg->psql("select pg_notify('waha_tenant', 'acme')");
-is($first->answer('GET')->{status}, 200, 'an answer that took its time');
+is($first->answer('GET')->{status}, 200, 'a slow answer is given');
 
 $calls = calls();
-is(ask($first, $second), 200, 'the next asks again');
-is(calls(), $calls + 1, 'since a change was told between');
+is(ask($first, $second), 200, 'the next request with that key is answered');
+is(calls(), $calls + 1,
+   'PostgreSQL is asked again, since the key changed during the question');
 
 $pg->psql('drop trigger slow on waha.api_keys');
 
 
-# --- connections that are lost -----------------------------------------------
+# --- connections that break --------------------------------------------------
 
-is(both($key), '200 200', 'a key that both workers know');
+is(both($key), '200 200', 'both workers know a key');
 $pg->terminate_backends;
-listening(6, 'new connections listen');
+listening(6, 'new connections listen for changes');
 
 $calls = calls();
-is(both($key), '200 200', 'what was known before is asked again');
-cmp_ok(calls(), '>=', $calls + 2, 'since nobody heard what was told between');
+is(both($key), '200 200', 'the key is accepted over new connections');
+cmp_ok(calls(), '>=', $calls + 2,
+       'PostgreSQL is asked again, since notifications may have been missed');
 
 $pg->psql("select pg_terminate_backend(pid) from pg_stat_activity"
           . " where usename = 'waha_gateway'"
           . '; delete from waha.api_keys');
-listening(6, 'connections again');
-changes($key, '401 401', 'what was deleted unheard is deleted');
+listening(6, 'new connections listen again');
+changes($key, '401 401',
+        'a key that was deleted while no connection listened is refused');
 
 
-# --- changes of which nobody was told ----------------------------------------
+# --- changes without a notification ------------------------------------------
 
 $pg->psql("insert into waha.api_keys select ('$row'::waha.api_keys).*");
-changes($key, '200 200', 'a key that both workers know');
+changes($key, '200 200', 'both workers know a key');
 
 $pg->psql('alter table waha.api_keys disable trigger all;'
           . ' delete from waha.api_keys');
-is(both($key), '200 200', 'it is deleted, and no worker hears of it');
+is(both($key), '200 200',
+   'a key deleted without a notification is still accepted');
 ok(wait_for(sub { both($key) eq '401 401' }, 12),
-   'it is forgotten in ten seconds nevertheless');
+   'it is refused after ten seconds at the latest');
 $pg->psql('alter table waha.api_keys enable trigger all');
 
 
-# --- many --------------------------------------------------------------------
+# --- more entries than the cache holds ---------------------------------------
 
 asked_once($http[0], "nobody$_") for 1 .. 4500;
 
-is(asked_once($http[0], 'acme'), 200, 'after thousands of names: a good one');
+is(asked_once($http[0], 'acme'), 200,
+   'an organization is accepted after thousands of unknown names');
 $calls = calls('find_organization');
-is(asked_once($http[0], 'nobody4500'), 401, 'the last is remembered');
-is(calls('find_organization'), $calls, 'indeed');
-is(asked_once($http[0], 'nobody1'), 401, 'the first is asked again');
-is(calls('find_organization'), $calls + 1, 'indeed');
+is(asked_once($http[0], 'nobody4500'), 401,
+   'the last unknown name is refused');
+is(calls('find_organization'), $calls,
+   'PostgreSQL is not asked about the last name again');
+is(asked_once($http[0], 'nobody1'), 401, 'the first unknown name is refused');
+is(calls('find_organization'), $calls + 1,
+   'PostgreSQL is asked about the first name again');
 
 $t->done;
 
 
-# as many connections to each worker: pid => [ client, ... ]
+# so many connections to each worker: pid => [ client, ... ]
 
 sub workers {
     my ($count) = @_;
@@ -260,7 +275,7 @@ sub listening {
 }
 
 
-# how often the database was asked
+# how often PostgreSQL was asked
 
 sub calls {
     my ($name) = @_;
@@ -282,7 +297,7 @@ sub ask {
 sub both { my ($key) = @_; return join ' ', map { ask($_, $key) } @http }
 
 
-# what was told before has been heard by all
+# all notifications so far have been heard
 
 sub settled {
     my ($key) = @_;
@@ -291,7 +306,7 @@ sub settled {
         my $calls = calls();
         both($key) for 1 .. 3;
         return calls() == $calls;
-    }, 2) or die 'keys are not remembered';
+    }, 2) or die 'the cache does not keep keys';
 }
 
 
@@ -316,7 +331,7 @@ sub trusted {
 }
 
 
-# within a second, thus not because it was forgotten by itself
+# within a second, so not because the entry has become too old
 
 sub changes {
     my ($key, $expected, $name) = @_;

@@ -1,5 +1,5 @@
-# Who may come in where "waha_auth" is on: tokens of an identity provider,
-# API keys, and what nginx itself has found out.
+# The credentials that "waha_auth" accepts: tokens of an identity provider, API
+# keys, and an organization that nginx itself has found.
 
 use Waha::Test;
 use Waha::Token;
@@ -116,39 +116,41 @@ my $http = $t->http;
 # --- tokens ------------------------------------------------------------------
 
 accepted('/jwt', bearer($idp->token($_, { org => 'acme' })), 'acme',
-         "$_ through nginx")
+         "a token signed with $_ is accepted")
     for @algs;
 
 my $good = $idp->token('HS256', { org => 'acme' });
 
-accepted('/jwt', { Authorization => "$_ $good" }, 'acme', "scheme $_")
+accepted('/jwt', { Authorization => "$_ $good" }, 'acme',
+         "the scheme \"$_\" is accepted")
     for qw(bearer BEARER bEaReR), 'Bearer  ';
 
 accepted('/jwt', bearer($idp->token('HS256', { org => $id{acme} })), 'acme',
-         'the id of an organization instead of its slug');
+         'the organization may be named by its id');
 accepted('/jwt', bearer($idp->token('HS256', { org => 'globex' })), 'globex',
-         'an organization without WhatsApp may read what it has');
+         'an organization with WhatsApp switched off is accepted');
 accepted('/jwt', bearer($idp->token('HS256', { org => "\x{fc}n\x{ef} "
                                                . "c\x{f6}de" })),
-         'ünï cöde', 'an organization by a slug that is not ASCII');
+         'ünï cöde', 'an organization with a slug beyond ASCII is accepted');
 
 denied('/jwt', bearer($idp->token('HS256', { org => $_ })),
-       'the organization is unknown', "no such organization: \"$_\"")
+       'the organization is unknown',
+       "a token for \"$_\", which is no organization")
     for 'initech', 'Acme', '99999', 'acme ', "acme' or '1'='1", 'x' x 255;
 denied('/jwt', bearer($idp->token('HS256', { org => $_ })), undef,
-       'what is no name')
+       'a token with an organization that is no name')
     for "ac\nme", 'x' x 256, '', { slug => 'acme' };
 
 denied('/jwt', {}, 'no bearer token', 'no credentials');
 denied('/jwt', { Authorization => 'Basic YTpi' }, 'no bearer token',
        'credentials of another scheme');
 denied('/jwt', { Authorization => "Bearer$good" }, 'no bearer token',
-       'a scheme that only begins like it');
+       'a scheme that only begins with "Bearer"');
 denied('/jwt', { Authorization => $good }, 'no bearer token',
        'a token without a scheme');
 
 denied('/jwt', { Authorization => $_->[0] }, 'the token is malformed',
-       "malformed: $_->[1]")
+       "malformed token: $_->[1]")
     for [ 'Bearer', 'nothing' ], [ "Bearer $good x", 'two words' ],
         [ "Bearer \"$good\"", 'in quotes' ], [ "Bearer $good,", 'a comma' ],
         [ "Bearer =$good", 'padding before' ], [ "Bearer ==", 'only padding' ],
@@ -160,35 +162,40 @@ denied('/jwt', bearer('x' x 8193), 'the token is too long',
 
 denied('/jwt', bearer($idp->token('none', { org => 'acme' },
                                   sign => sub { '' })),
-       undef, 'no algorithm');
+       undef, 'a token with the algorithm "none"');
 denied('/jwt', bearer($idp->token('HS256', { org => 'acme' },
     sign => sub { hmac_sha256($_[0], slurp($file{RS256})) })),
-    'signature does not match', 'the public key of RS256 as a secret');
+    'signature does not match',
+       'the public key of RS256 used as the secret of HS256');
 denied('/operator', bearer($idp->token('HS256', { org => 'acme' },
     sign => sub { hmac_sha256($_[0], slurp($file{RS256})) })),
-    undef, 'the same where HS256 is not configured');
+    undef,
+       'the public key of RS256 used as a secret where HS256 is not '
+       . 'configured');
 denied('/jwt', bearer($idp->token('HS256', { org => 'acme',
                                              exp => time - 120 })),
-       undef, 'expired');
+       undef, 'an expired token');
 denied('/jwt', bearer($idp->token('HS256', { org => 'acme', exp => undef })),
-       undef, 'without an end');
+       undef, 'a token without an expiry');
 denied('/jwt', bearer($idp->token('HS256', { org => 'acme',
                                              nbf => time + 120 })),
-       undef, 'not valid yet');
+       undef, 'a token that is not valid yet');
 denied('/jwt', bearer($idp->token('HS256', sprintf '{"exp":%d,"org":"globex"'
                                            . ',"org":"acme"}', time + 60)),
-       undef, 'a claim given twice');
+       undef, 'a token with a claim given twice');
 denied('/jwt', bearer($idp->token('HS256', {})), undef,
        'a token that names no organization');
-denied('/jwt', bearer($good =~ s/.\z//r), undef, 'a signature cut off');
+denied('/jwt', bearer($good =~ s/.\z//r), undef,
+       'a token whose signature is cut off');
 
 my %strict = (org => 'acme', iss => 'https://idp.example', aud => 'waha');
 
 accepted('/strict', bearer($idp->token('HS256', \%strict)), 'acme',
-         'issuer and audience as demanded');
+         'a token with the issuer and audience that are configured is '
+         . 'accepted');
 accepted('/strict', bearer($idp->token('HS256', { %strict,
                                                   aud => [ 'x', 'waha' ] })),
-         'acme', 'an audience of several');
+         'acme', 'an audience of several is accepted');
 denied('/strict', bearer($idp->token('HS256', { %strict, @$_ })), undef,
        "not: @$_[0] " . ($_->[1] // 'missing'))
     for [ iss => 'https://idp.example/' ], [ iss => undef ],
@@ -196,23 +203,24 @@ denied('/strict', bearer($idp->token('HS256', { %strict, @$_ })), undef,
 
 accepted('/claim', bearer($idp->token('HS256',
              { 'https://example.com/tenant' => 'acme', org => 'globex' })),
-         'acme', 'a claim of another name');
+         'acme', 'the organization in another claim is accepted');
 accepted('/claim', bearer($idp->token('HS256', { role => 'admin' })), '',
-         'a claim makes an operator, who has no organization');
+         'a claim of an operator is accepted, without an organization');
 denied('/claim', bearer($idp->token('HS256', { role => 'user' })), undef,
-       'another value of it does not');
+       "another value of the operator's claim");
 
 accepted('/operator', bearer($idp->token('ES256', { sub => 'o' })), '',
-         'a key that signs for operators');
+         "a token signed with the operators' key is accepted");
 denied('/operator', bearer($idp->token('RS256', { sub => 'o' })), undef,
-       'another key does not');
+       'a token without an organization signed with another key');
 accepted('/operator', bearer($idp->token('RS256', { org => 'acme' })),
-         'acme', 'it signs for organizations');
+         'acme',
+         'a token with an organization signed with that key is accepted');
 
 
-# --- where tokens may stand --------------------------------------------------
+# --- where a token may stand -------------------------------------------------
 
-# nginx itself refuses a second header, and tells it in its log
+# nginx itself refuses a second Authorization header, and logs it
 
 for ([ '/jwt', "Bearer $good", "Bearer $good" ],
      [ '/trusted', 'Basic x', 'Basic y' ])
@@ -220,7 +228,8 @@ for ([ '/jwt', "Bearer $good", "Bearer $good" ],
     my ($path, @twice) = @$_;
 
     like(ask($path, { Authorization => \@twice, 'X-Test' => 'acme' })
-         ->{status}, qr/^40[01]$/, "two headers: $path");
+         ->{status}, qr/^40[01]$/,
+         "two Authorization headers are refused: $path");
 }
 
 for my $arg (qw(access_token token api_key apikey x-api-key jwt Access_Token))
@@ -229,11 +238,12 @@ for my $arg (qw(access_token token api_key apikey x-api-key jwt Access_Token))
            "a token in the query: $arg");
 }
 
-denied('/jwt?token', bearer($good), undef, 'the name alone');
+denied('/jwt?token', bearer($good), undef,
+       'an argument "token" without a value');
 denied('/trusted?jwt=1', { 'X-Test' => 'acme' }, undef,
-       'where no token is expected, too');
+       'an argument "jwt" where no token is expected');
 accepted('/jwt?tokens=1&my_token=2&=token&jwt.x=3&&', bearer($good), 'acme',
-         'arguments whose names are others');
+         "arguments that only resemble a token's are accepted");
 
 
 # --- API keys ----------------------------------------------------------------
@@ -241,82 +251,95 @@ accepted('/jwt?tokens=1&my_token=2&=token&jwt.x=3&&', bearer($good), 'acme',
 my $key = $pg->api_key('acme');
 my ($id, $secret) = $key =~ /^wak_(.{8})_(.{43})\z/;
 
-accepted('/keys', bearer($key), 'acme', 'an API key');
+accepted('/keys', bearer($key), 'acme', 'an API key is accepted');
 accepted('/keys', bearer($pg->api_key('acme', 'read')), 'acme',
-         'one that may only read');
-accepted('/keys', bearer($pg->operator_key), '', "an operator's");
+         'an API key that may only read is accepted');
+accepted('/keys', bearer($pg->operator_key), '',
+         "an operator's key is accepted");
 
 denied('/keys', bearer("wak_${id}_" . reverse $secret),
-       'the API key is unknown', 'a wrong secret');
+       'the API key is unknown', 'an API key with a wrong secret');
 denied('/keys', bearer("wak_00000000_$secret"), 'the API key is unknown',
-       'a wrong id');
+       'an API key with a wrong id');
 
-denied('/keys', bearer($_), 'the API key is malformed', "malformed: $_")
+denied('/keys', bearer($_), 'the API key is malformed',
+       "malformed API key: $_")
     for 'wak_', "wak_${id}_", "wak_${id}_${secret}x", "wak_${id}x${secret}",
         'wak_' . uc("${id}a") . "_$secret", "wak_${id}_" . '.' x 43,
         'wak_' . 'A' x 8 . "_$secret", "wak_${id}_" . '~' x 43;
 
 denied('/keys', bearer("WAK_${id}_$secret"), 'the token is not an API key',
-       'the prefix in upper case');
+       'an API key with its prefix in capitals');
 denied('/keys', bearer($good), 'the token is not an API key',
-       'a JWT where there are only keys');
-denied('/jwt', bearer($key), undef, 'a key where there are only JWTs');
+       'a JWT where only API keys are configured');
+denied('/jwt', bearer($key), undef,
+       'an API key where only JWTs are configured');
 
 my $short = $pg->api_key('globex', undef, 3600);
-accepted('/keys', bearer($short), 'globex', 'one that ends in an hour');
+accepted('/keys', bearer($short), 'globex',
+         'an API key that expires in an hour is accepted');
 $pg->psql("update waha.api_keys set expires_at = now() - interval '1 second'"
           . " where organization_slug = 'globex'");
 wait_for(sub { ask('/keys', bearer($short))->{status} == 401 }, 5);
-denied('/keys', bearer($short), 'the API key is unknown', 'it has ended');
+denied('/keys', bearer($short), 'the API key is unknown',
+       'an API key that has expired');
 
 
-# --- what nginx has found out ------------------------------------------------
+# --- an organization that nginx has found ------------------------------------
 
-accepted('/trusted', { 'X-Test' => 'acme' }, 'acme', 'a variable');
-accepted('/trusted', { 'X-Test' => $id{acme} }, 'acme', 'by its id');
+accepted('/trusted', { 'X-Test' => 'acme' }, 'acme',
+         'an organization in the variable is accepted');
+accepted('/trusted', { 'X-Test' => $id{acme} }, 'acme',
+         'an id in the variable is accepted');
 accepted('/trusted', { 'X-Test' => 'acme', %{ bearer('x') } }, 'acme',
-         'a token is nothing where none is configured');
+         'a token is ignored where none is configured');
 denied('/trusted', {}, 'is empty', 'an empty variable');
 denied('/trusted', { 'X-Test' => $_ }, 'the organization is unknown',
-       "no organization: $_")
+       "a variable with \"$_\", which is no organization")
     for 'initech', '0', "\xff", "\xf8\x90\x80\x80", 'y' x 300;
 
-accepted('/keys', bearer($key), 'acme', 'a key that is remembered');
+accepted('/keys', bearer($key), 'acme',
+         'an API key is accepted, and so known to the worker');
 denied('/trusted', { 'X-Test' => $key }, 'the organization is unknown',
-       'is not the name of an organization');
+       'a variable that holds a known API key');
 
-accepted('/any', { 'X-Test' => 'globex' }, 'globex', 'no token: the variable');
+accepted('/any', { 'X-Test' => 'globex' }, 'globex',
+         'without a token the variable counts');
 accepted('/any', { 'X-Test' => 'globex', Authorization => 'Basic x' },
-         'globex', 'a header of another scheme: the variable');
+         'globex', 'with another scheme the variable counts');
 accepted('/any', { 'X-Test' => 'globex', %{ bearer($key) } }, 'acme',
-         'a key counts more than the variable');
+         'an API key counts more than the variable');
 accepted('/any', { 'X-Test' => 'globex', %{ bearer($good) } }, 'acme',
-         'and so does a JWT');
+         'a JWT counts more than the variable');
 denied('/any', { 'X-Test' => 'globex', %{ bearer("${good}x") } }, undef,
-       'a wrong token is not made good by the variable');
+       'a wrong token is not replaced by the variable');
 denied('/any', { 'X-Test' => 'globex', Authorization => 'Bearer' },
-       'the token is malformed', 'nor is a missing one');
+       'the token is malformed',
+       '"Bearer" without a token is not replaced by the variable');
 
 
-# --- what is told ------------------------------------------------------------
+# --- what clients and logs see -----------------------------------------------
 
 my $r = ask('/jwt', {});
 like($r->{headers}{'www-authenticate'}, qr/^Bearer realm=/,
-     'an answer with 401 asks for a token');
-unlike($r->{headers}{'content-type'}, qr/json/, "the page is nginx's own");
+     'a 401 names the scheme "Bearer"');
+unlike($r->{headers}{'content-type'}, qr/json/,
+       "the page of the 401 is nginx's own");
 
 my $log = $nginx->log('auth.log');
-like($log, qr{^/jwt 200 org=acme action=-$}m, 'the log tells who called');
-like($log, qr{^/jwt 401 org=- action=unauthorized$}m, 'and who was refused');
+like($log, qr{^/jwt 200 org=acme action=-$}m,
+     'the access log has the organization of a caller');
+like($log, qr{^/jwt 401 org=- action=unauthorized$}m,
+     'the access log has the refusal');
 
 my $errors = $nginx->error_log =~ s/^.*duplicate header line.*\n//gmr;
-unlike($errors, qr/\Q$_\E/, 'no token is in the error log')
+unlike($errors, qr/\Q$_\E/, 'no token and no key is in the error log')
     for $secret, $good =~ /([^.]+)\z/, $good =~ /^[^.]+\.(.{20})/;
 like($errors, qr/a token in the query is refused, client: 127\.0\.0\.1/,
-     'a token in the query is told without it');
+     'a token in the query is logged without the token');
 
 
-# --- without a database ------------------------------------------------------
+# --- while PostgreSQL is stopped ---------------------------------------------
 
 my $unseen = $idp->token('HS256', { org => $id{globex} });
 my $unseen_key = $pg->api_key('ünï cöde');
@@ -331,23 +354,25 @@ my %down = (
 
 for my $name (sort keys %down) {
     $r = ask(@{ $down{$name} });
-    is($r->{status}, 503, "database stopped: $name is not refused");
-    ok(!$r->{headers}{'www-authenticate'}, 'nobody is asked for a token');
+    is($r->{status}, 503, "PostgreSQL stopped: $name gives 503, not 401");
+    ok(!$r->{headers}{'www-authenticate'},
+       'PostgreSQL stopped: the 503 does not ask for credentials');
 }
 
 denied('/jwt', bearer("${good}x"), undef,
-       'database stopped: a wrong signature is wrong');
+       'PostgreSQL stopped: a wrong signature');
 accepted('/operator', bearer($idp->token('ES256', {})), '',
-         "database stopped: an operator's JWT needs none");
+         "PostgreSQL stopped: an operator's JWT needs no database");
 
 $pg->start;
 wait_for(sub { ask('/keys', bearer($unseen_key))->{status} == 200 }, 10);
 accepted($down{$_}[0], $down{$_}[1],
          { 'an API key' => 'ünï cöde', 'a JWT' => 'globex',
-           'a variable' => 'ünï cöde' }->{$_}, "it is back: $_")
+           'a variable' => 'ünï cöde' }->{$_},
+         "PostgreSQL started again: accepted by $_")
     for sort keys %down;
 
-# --- a database that says what nobody understands ----------------------------
+# --- a function of the database that answers with an unknown code ------------
 
 $pg->psql(<<'EOF_SQL');
 create or replace function waha.find_organization(organization text)
@@ -357,10 +382,10 @@ as $$ select ('strange', null)::waha.reply $$
 EOF_SQL
 
 is(ask('/trusted', { 'X-Test' => 'hooli' })->{status}, 503,
-   'a code that is unknown is a fault of the database');
+   'an unknown code of the database gives 503');
 like($nginx->error_log,
      qr/"find_organization" answers with the code "strange"/,
-     'which the log tells');
+     'an unknown code of the database is logged');
 
 $t->done;
 
@@ -380,7 +405,7 @@ sub accepted {
 }
 
 
-# reason: words of the log, undef: any
+# reason: words that the log must have (undef: any)
 
 sub denied {
     my ($path, $headers, $reason, $name) = @_;

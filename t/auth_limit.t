@@ -1,5 +1,6 @@
-# Who guesses too often is not listened to for a while, wherever the workers
-# and whatever the configuration that is loaded meanwhile.
+# "waha_auth_limit": an address that sends too many wrong credentials is
+# refused
+# for a while, by all workers and over reloads.
 
 use Waha::Test;
 use Waha::Token;
@@ -22,30 +23,31 @@ $nginx->start;
 my $me = client();
 my $other = client('127.0.0.2');
 
-is(guess($me, $_), 401, 'a wrong token') for 1 .. 10;
-is(guess($me, 11), 429, 'the eleventh is not looked at');
+is(guess($me, $_), 401, 'a wrong token is refused') for 1 .. 10;
+is(guess($me, 11), 429, 'after ten wrong tokens an address is limited');
 
-is(right($me), 429, 'nor is what is right: a JWT');
-is(get_key($me), 429, 'nor is a key');
+is(right($me), 429, 'a limited address is refused with a right JWT');
+is(get_key($me), 429, 'a limited address is refused with a right API key');
 like($nginx->error_log, qr/too many wrong credentials from this address/,
-     'the log tells of it');
+     'the limit is logged');
 
-is(right($other), 200, 'another address is not concerned');
-is(guess($other, 1), 401, 'and may make its own mistakes');
+is(right($other), 200, 'another address is not limited');
+is(guess($other, 1), 401, 'another address may send wrong tokens of its own');
 
 is($me->get('/trusted')->{status}, 401,
-   'what is no guess is answered as ever: no credentials');
+   'a limited address without credentials gets 401 as before');
 is($me->get('/trusted', { 'X-Test' => 'acme' })->{status}, 200,
-   'an organization that nginx has found out');
+   'a limited address is accepted by a variable of nginx');
 
-is(guess(client(), 12), 429, 'another connection does not help');
+is(guess(client(), 12), 429, 'a new connection does not lift the limit');
 
-ok($nginx->reload, 'the configuration is loaded again');
-is(guess(client(), 13), 429, 'new workers remember');
-is(right(client('127.0.0.2')), 200, 'and mix nobody up');
+ok($nginx->reload, 'nginx is reloaded');
+is(guess(client(), 13), 429, 'the limit holds after the reload');
+is(right(client('127.0.0.2')), 200,
+   'another address is not limited after the reload');
 
 
-# --- what is a guess ---------------------------------------------------------
+# --- which requests count ----------------------------------------------------
 
 my @address = map { "127.0.0.$_" } 10 .. 50;
 
@@ -84,43 +86,47 @@ for my $name (sort keys %no_guess) {
 }
 
 my $page = client(shift @address);
-is(guess($page, $_, '/page'), 401, 'with an error page that is refused, too')
+is(guess($page, $_, '/page'), 401,
+   'a wrong token with an error page is refused')
     for 1 .. 10;
-is(guess($page, 11, '/page'), 429, 'each request counts once');
+is(guess($page, 11, '/page'), 429,
+   'a request counts once, though its error page is refused, too');
 
 my $down = client(shift @address);
 $pg->stop;
-is(get_key($down, $_), 503, 'a key while the database is down')
+is(get_key($down, $_), 503, 'an API key while PostgreSQL is stopped gives 503')
     for 1 .. 3;
 $down->get('/all', bearer('wak_11111111_' . 'x' x 43)) for 1 .. 12;
 $pg->start;
-ok(wait_for(sub { get_key($down) == 200 }, 10), 'not counted: no answer');
+ok(wait_for(sub { get_key($down) == 200 }, 10),
+   'not counted: credentials that could not be checked');
 
 
-# --- it ends -----------------------------------------------------------------
+# --- the limit ends ----------------------------------------------------------
 
 $nginx = configured('waha_auth_limit 2r/s;');
 $nginx->start;
 
 $me = client();
 ok(wait_for(sub { guess($me, 1) == 429 }, 5),
-   'two a second: many are too many');
+   'with 2r/s an address is limited soon');
 
-# more that is refused does not make it longer
+# refused requests do not prolong the limit
 
 my $started = time;
-ok(wait_for(sub { right($me) == 200 }, 5), 'the right one is heard again');
-cmp_ok(time - $started, '<=', 3, 'soon');
+ok(wait_for(sub { right($me) == 200 }, 5),
+   'a limited address is accepted again');
+cmp_ok(time - $started, '<=', 3, 'it is accepted within three seconds');
 
 $nginx = configured('waha_auth_limit off;');
 $nginx->start;
 
 $me = client();
 guess($me, $_) for 1 .. 30;
-is(right($me), 200, 'off: nothing is counted');
+is(right($me), 200, 'with "off" no address is limited');
 
 
-# --- IPv6, and who is behind it ----------------------------------------------
+# --- IPv6, and addresses behind a proxy --------------------------------------
 
 $nginx = configured('set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;');
 $nginx->start;
@@ -147,13 +153,13 @@ $me->get('/all', { Authorization => 'Bearer x',
                    'X-Real-IP' => '::ffff:192.0.2.1' }) for 1 .. 10;
 is($me->get('/all', { Authorization => "Bearer $token",
                       'X-Real-IP' => $_->[0] })->{status}, $_->[1],
-   "mapped: $_->[0]")
+   "an IPv4 address written as IPv6 is that address: $_->[0]")
     for [ '192.0.2.1', 429 ], [ '192.0.2.2', 200 ];
 
 
-# --- many --------------------------------------------------------------------
+# --- more addresses than the zone holds --------------------------------------
 
-# more addresses than the memory holds: the oldest go, nothing breaks
+# the oldest are forgotten, and nothing breaks
 
 for my $n (1 .. 12000) {
     $me->get('/all', { Authorization => 'Bearer x', 'X-Real-IP' =>
@@ -162,14 +168,14 @@ for my $n (1 .. 12000) {
 
 is($me->get('/all', { Authorization => "Bearer $token",
                       'X-Real-IP' => '192.0.2.1' })->{status}, 200,
-   'after thousands of addresses: the oldest is forgotten');
+   'after thousands of addresses the oldest is forgotten');
 $me->get('/all', { Authorization => 'Bearer x',
                    'X-Real-IP' => '192.0.2.9' }) for 1 .. 10;
 is($me->get('/all', { Authorization => "Bearer $token",
                       'X-Real-IP' => '192.0.2.9' })->{status}, 429,
-   'a new one is counted');
+   'a new address is still counted');
 unlike($nginx->error_log, qr/could not allocate|no memory/,
-       'memory is made free in time');
+       'the zone never runs out of memory');
 
 $t->done;
 
