@@ -1,7 +1,6 @@
-# Calls of WAHA: whatever WAHA answers, the client gets a clean answer in time.
-# Nothing that WAHA says leaks to the client, nothing that the client sends
-# leaks
-# to WAHA.
+# Calls of WAHA: whatever WAHA answers, the client gets a clean answer in
+# time.  Nothing that WAHA says leaks to the client, nothing that the client
+# sends leaks to WAHA.
 
 use Waha::Test;
 use Waha::Api;

@@ -129,8 +129,7 @@ sub paths {
 
 
 # tests that an answer shows nothing of the other tenant, but for the value
-# that
-# the request itself named
+# that the request itself named
 
 sub silent {
     my ($r, $asked, $name) = @_;
@@ -217,8 +216,7 @@ for my $route (@routes) {
 
 # An argument with a value of the other tenant may find nothing, be refused, or
 # make a thing of the own tenant with the same id.  So these come after all
-# that
-# has to be refused, and routes that write come last.
+# that has to be refused, and routes that write come last.
 
 for my $route (sort { ($a->{method} ne 'GET') <=> ($b->{method} ne 'GET') }
                @routes)

@@ -170,8 +170,7 @@ subtest 'conversations' => sub {
 
 
 # one member of each row of a list that is read page by page; $between is
-# called
-# between two pages
+# called between two pages
 
 sub walk {
     my ($path, $name, $key, $between) = @_;

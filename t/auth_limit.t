@@ -1,6 +1,5 @@
 # "waha_auth_limit": an address that sends too many wrong credentials is
-# refused
-# for a while, by all workers and over reloads.
+# refused for a while, by all workers and over reloads.
 
 use Waha::Test;
 use Waha::Token;

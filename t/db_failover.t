@@ -1,5 +1,6 @@
-# Two PostgreSQL servers, the second a synchronous standby: what was answered
-# 200 is on whichever of them survives.  RUNS sets how often (1).
+# Failover: two PostgreSQL servers, the second a synchronous standby.  A
+# message that was answered 200 is on whichever of them survives.  RUNS sets
+# how often (1).
 
 use Waha::Test;
 use Waha::Fault;
@@ -37,7 +38,7 @@ for (1 .. $runs) {
     }, bites => sub { 1 });
 
     ok(wait_for(sub { $pg->backends(q{wait_event <> 'SyncRep'}) == 0 }),
-       'nothing is left there but commits that wait for the standby');
+       'the old primary has only commits that wait for the standby');
 
     pair();
 
@@ -48,27 +49,29 @@ for (1 .. $runs) {
 
         $standby->crash;
 
-        # long enough for each of the 24 senders to be refused three times
+        # long enough for each of the 24 connections to be refused three times
         my $told = $load->count('fail') + 72;
         wait_for(sub { $load->count('fail') > $told }, 20)
-            or die 'nobody was refused';
+            or die 'no message was refused';
         $most = $pg->backends;
 
         $standby->start;
         $standby->wait_synchronous or die 'the standby does not follow';
     });
 
-    cmp_ok($most, '<=', 16, 'retries do not fill the server');
-    ok(wait_for(sub { $pg->backends == 8 }), 'and leave nothing behind');
+    cmp_ok($most, '<=', 16, 'retries open no more than 16 connections');
+    ok(wait_for(sub { $pg->backends == 8 }),
+       'connections that no longer wait are closed');
 }
 
 
 pair(standby_first => 1);
 $pg->organization('acme', session => 't1');
 
-is($t->webhook($t->message)->{status}, 200, 'with its standby it works');
+is($t->webhook($t->message)->{status}, 200,
+   'a message is taken while the standby is there');
 like($t->error_log, qr/the server is a standby/,
-     'though the standby is the first to be asked');
+     'a standby that is named first is passed over');
 
 $standby->crash;
 
@@ -80,14 +83,17 @@ ok(wait_for(sub {
 select pg_cancel_backend(pid) from pg_stat_activity
  where application_name = 'nginx-waha' and wait_event = 'SyncRep'
 EOF_SQL
-}), 'an administrator ends a commit that waits for the standby');
+}), 'an administrator cancels a commit that waits for the standby');
 
-is($http->answer->{status}, 503, 'which is no promise');
-is($pg->messages('UNCONFIRMED'), 1, 'though the row is there');
+is($http->answer->{status}, 503,
+   'a commit that was cancelled before the standby had it gives 503');
+is($pg->messages('UNCONFIRMED'), 1,
+   'the row of that commit is on the primary');
 
-# the row alone is not what the standby has
+# the standby has not got the row
 
-is($t->webhook($body)->{status}, 503, 'nor is it one when it is a duplicate');
+is($t->webhook($body)->{status}, 503,
+   'the same message again gives 503, though the row is a duplicate');
 
 $standby->start;
 $standby->wait_synchronous or die 'the standby does not follow';
@@ -97,13 +103,14 @@ my $again = wait_for(sub {
     return $r->{status} == 200 ? $r : 0;
 });
 
-is($again->{json}{data}{action}, 'duplicate', 'with the standby back it is');
-is($standby->messages('UNCONFIRMED'), 1, 'and the standby has it');
+is($again->{json}{data}{action}, 'duplicate',
+   'the same message is a duplicate once the standby is back');
+is($standby->messages('UNCONFIRMED'), 1, 'the standby has the row');
 
 $t->done;
 
 
-# two new servers, and a new nginx that knows both
+# two new servers, and a new nginx that knows both of them
 
 sub pair {
     my (%o) = @_;

@@ -1,5 +1,5 @@
-# The life of the connections to PostgreSQL: what a webhook is answered when
-# the server stops, refuses or hangs, and that it heals without a reload.
+# The connections to PostgreSQL: what a webhook is answered while the server is
+# stopped, refuses or hangs, and that the pool recovers without a reload.
 
 use Waha::Test;
 use Waha::Process qw(child free_port);
@@ -38,25 +38,26 @@ my $pg = $t->postgres(install => 0);
 # a database that is not ready for the module
 
 serve();
-not_taken('before the installation', qr/role "waha_gateway" does not exist/);
+not_taken('a database without the role',
+          qr/role "waha_gateway" does not exist/);
 $pg->psql('create role waha_gateway login');
-logged('which the log then asks for',
+logged('a database without the schema: the log asks for install.sql',
        qr/schema "waha" does not exist; .*install\.sql/);
 $pg->install;
 $pg->organization('acme', session => 't1');
-heals('the installation');
+heals('running install.sql');
 
 $pg->psql('update waha.version set contract = 0, contract_min = 0');
 serve();
 not_taken('an old contract', qr/serves contract 0 to 0, the module needs 1/);
 $pg->psql('update waha.version set contract = 1, contract_min = 1');
-heals('an upgrade');
+heals('an upgrade of the contract');
 
 $pg->psql('alter function waha.quarantine rename to quarantine_');
 serve();
-not_taken('a function that is missing', qr/42883: function waha.quarantine/);
+not_taken('a missing function', qr/42883: function waha.quarantine/);
 $pg->psql('alter function waha.quarantine_ rename to quarantine');
-heals('making the function');
+heals('creating the function');
 
 $pg->psql('revoke usage on schema waha from waha_gateway');
 serve();
@@ -67,10 +68,11 @@ heals('the grant');
 serve(dbname => 'nowhere');
 not_taken('a missing database', qr/3D000: database "nowhere" does not exist/);
 $pg->psql('create database nowhere');
-logged('making an empty database is not enough', qr/schema "waha" does not/);
+logged('an empty database: the log says that the schema is missing',
+       qr/schema "waha" does not/);
 
 
-# a role that must not serve
+# roles that must not serve
 
 serve(user => 'postgres');
 not_taken('a superuser', qr/role "postgres" is or can become superuser/);
@@ -84,17 +86,18 @@ create role stranger login;
 EOF_SQL
 
 serve(user => 'deputy');
-not_taken('one that can become superuser', qr/role "deputy" is or can become/);
+not_taken('a role that can become superuser',
+          qr/role "deputy" is or can become/);
 
 serve(user => 'blind');
-not_taken('one that row-level security does not bind',
+not_taken('a role that bypasses row-level security',
           qr/role "blind" can byp/);
 
 serve(user => 'owner');
-not_taken('one that owns the tables', qr/role "owner" owns tables/);
+not_taken('a role that owns the tables', qr/role "owner" owns tables/);
 
 serve(user => 'stranger');
-not_taken('one that was given nothing', qr/42501: permission denied/);
+not_taken('a role without rights', qr/42501: permission denied/);
 
 $pg->psql("alter role waha_gateway password 'right'");
 access('scram-sha-256');
@@ -102,76 +105,83 @@ serve(password => 'wrong');
 not_taken('a wrong password', qr/28P01: password authentication failed/);
 unlike($t->error_log, qr/wrong/, 'the password is not in the log');
 ok(wait_for(sub { (() = $pg->log =~ /password authentication f/g) >= 3 }),
-   'it is tried again');
-is(scalar(() = $t->error_log =~ /28P01/g), 1, 'which is not told each time');
+   'connecting is tried again after a wrong password');
+is(scalar(() = $t->error_log =~ /28P01/g), 1,
+   'a wrong password is logged once, not at each try');
 $pg->psql("alter role waha_gateway password 'wrong'");
-heals('a password that was set right');
+heals('a corrected password');
 access('trust');
 
 
-# settings with which a commit could be lost, or a statement never end
+# settings with which a commit could be lost or a statement never end
 
 serve(options => "'-c synchronous_commit=off'");
-not_taken('commits that are not waited for',
+not_taken('synchronous_commit=off',
           qr/\[crit\].*synchronous_commit is "off".*take it out of "options"/);
 
 serve(options => "'-c synchronous_commit=local'");
-not_taken('commits that no standby confirms',
+not_taken('synchronous_commit=local',
           qr/synchronous_commit is "local"/);
 
 serve(options => "'-c synchronous_commit=remote_apply'");
-is(taken(), 200, 'commits that the standby even shows');
+is(taken(), 200, 'synchronous_commit=remote_apply is stricter and accepted');
 
 $pg->psql('alter role waha_gateway set synchronous_commit = off');
 serve();
-is(taken(), 200, 'what the role is set to does not count');
+is(taken(), 200, "the role's own synchronous_commit=off is overridden");
 
 serve(host => '127.0.0.1', port => pooler());
-not_taken('a pooler that drops options, with that role',
+not_taken("a pooler that drops \"options\": the role's synchronous_commit",
           qr/synchronous_commit is "off".*alter role "waha_gateway" set sync/);
 $pg->psql('alter role waha_gateway reset synchronous_commit');
-logged('and without', qr/\[crit\].*statement_timeout is 0.*alter role "waha_g/);
+logged('a pooler that drops "options": the log asks for statement_timeout',
+       qr/\[crit\].*statement_timeout is 0.*alter role "waha_g/);
 $pg->psql("alter role waha_gateway set statement_timeout = '1s'");
-heals('a timeout of the role');
+heals('statement_timeout set for the role');
 $pg->psql('alter role waha_gateway reset statement_timeout');
 
 like(configured('dbname=crm'), qr/\[emerg\] no "user" in "waha_database"/,
-     'a connection string without a role is refused');
+     'a connection string without a user is refused');
 like(configured('dbname=crm user=waha_gateway'), qr/test is successful/,
-     'one with a role is not');
+     'a connection string with a user is accepted');
 
 
-# connections that are lost
+# connections that break
 
 serve();
-is(taken(), 200, 'a message before anything happens');
+is(taken(), 200, 'a message is taken before any connection breaks');
 
 $pg->terminate_backends;
-is(taken(), 200, 'the first after an administrator ended all connections');
+is(taken(), 200, 'the first message after pg_terminate_backend is taken');
 
-# the worker sees the message before it sees that its connections are gone
+# the worker reads the message before it reads that its connections are closed
 
 my $kept = $t->http;
 my $text = $t->message;
-is($t->webhook($text, http => $kept)->{status}, 200, 'a kept connection');
+is($t->webhook($text, http => $kept)->{status}, 200,
+   'a message on a kept connection is taken');
 kill 'STOP', $t->worker_pids;
 $text = $t->message;
 $t->send_webhook($text, http => $kept);
 $pg->terminate_backends;
 kill 'CONT', $t->worker_pids;
-is($kept->answer->{status}, 200, 'a message is not sent to a dead server');
+is($kept->answer->{status}, 200,
+   'a message that arrives together with the end of all connections is taken');
 
-$pg->restart($_), is(taken(), 200, "the first after a restart ($_)")
+$pg->restart($_),
+    is(taken(), 200, "the first message after a restart ($_) is taken")
     for qw(fast immediate);
 
 $pg->stop;
 my $r = $t->webhook($t->message);
-is($r->{status}, 503, 'while the server is down it is not taken');
-ok($r->{headers}{'retry-after'}, 'and is to be sent again');
-cmp_ok($r->{seconds}, '<', 2, 'which is told within two seconds');
-is($r->{json}{success}, JSON::PP::false(), 'in JSON');
+is($r->{status}, 503, 'server stopped: a message gives 503');
+ok($r->{headers}{'retry-after'}, 'server stopped: the 503 has Retry-After');
+cmp_ok($r->{seconds}, '<', 2,
+       'server stopped: the 503 comes within two seconds');
+is($r->{json}{success}, JSON::PP::false(),
+   'server stopped: the 503 is in JSON');
 $pg->start;
-heals('a start');
+heals('starting the server');
 
 $pg->reload('alter system set default_transaction_read_only = on');
 not_taken('a server that became read-only', qr/25006|is read-only/,
@@ -180,26 +190,26 @@ $pg->reload(<<'EOF_SQL');
 set default_transaction_read_only = off;
 alter system reset default_transaction_read_only
 EOF_SQL
-heals('taking writes again');
+heals('a server that is writable again');
 
 
-# time and room
+# time limits and the queue
 
 serve(parameters => 'connections=1 queue=3 timeout=1s');
-is(taken(), 200, 'with one connection it works');
+is(taken(), 200, 'one connection is enough');
 
 my $lock = $pg->session;
 $lock->query('begin');
 $lock->query('lock table contact_activities in access exclusive mode');
 
 $r = $t->webhook($t->message);
-is($r->{status}, 503, 'behind a lock it is not taken');
-ok($r->{headers}{'retry-after'}, 'and is to be sent again');
-cmp_ok($r->{seconds}, '<', 1.5, 'which is told in time');
+is($r->{status}, 503, 'a locked table: a message gives 503');
+ok($r->{headers}{'retry-after'}, 'a locked table: the 503 has Retry-After');
+cmp_ok($r->{seconds}, '<', 1.5, 'a locked table: the 503 comes in time');
 
-is(taken(), 503, 'nor is the next');
+is(taken(), 503, 'a locked table: the next message gives 503');
 is(scalar(() = $t->error_log =~ /\[warn\].* 55P03: /g), 1,
-   'which the log tells, but not each time');
+   'a locked table is logged once, not for each message');
 
 my @many = map { $t->send_webhook($t->message) } 1 .. 12;
 my $start = time;
@@ -207,60 +217,67 @@ my %status;
 for my $n (4 .. 11) {
     my $answer = $many[$n]->answer;
     $status{ $answer->{status} }++;
-    is($answer->{json}{code}, 'overloaded', 'beyond the queue is refused');
+    is($answer->{json}{code}, 'overloaded',
+       'a message beyond the queue is refused as "overloaded"');
 }
-cmp_ok(time - $start, '<', 0.5, 'beyond the queue refusals are immediate');
+cmp_ok(time - $start, '<', 0.5,
+       'messages beyond the queue are refused at once');
 
 $lock->query('rollback');
 $status{ $_->answer->{status} }++ for @many[0 .. 3];
 is_deeply(\%status, { 200 => 4, 503 => 8 },
-          'those under way and in the queue are taken');
+          'the messages under way and in the queue are taken when the lock '
+          . 'ends');
 
 my ($backend) = $pg->backends;
 kill 'STOP', $backend;
 my $body = $t->message(id => 'LATE');
 $r = $t->webhook($body);
-is($r->{status}, 503, 'a backend that stands still: not taken');
-cmp_ok($r->{seconds}, '<', 1.5, 'which is told in time');
-is(taken(), 200, 'the next gets another connection');
-cmp_ok(scalar $pg->backends, '==', 2, 'while the first is left to end');
+is($r->{status}, 503, 'a stopped backend: a message gives 503');
+cmp_ok($r->{seconds}, '<', 1.5, 'a stopped backend: the 503 comes in time');
+is(taken(), 200, 'the next message uses another connection');
+cmp_ok(scalar $pg->backends, '==', 2,
+       'the connection to the stopped backend is not closed');
 
 kill 'CONT', $backend;
 ok(wait_for(sub { $pg->messages('LATE') == 1 }),
-   'what it had got it stores late');
+   'the stopped backend stores its message when it goes on');
 is($t->webhook($body)->{json}{data}{action}, 'duplicate',
-   'sent again, that is a duplicate');
-ok(wait_for(sub { $pg->backends == 1 }), 'the spare connection is closed');
+   'that message sent again is a duplicate');
+ok(wait_for(sub { $pg->backends == 1 }),
+   'the connection that is no longer needed is closed');
 
 
-# the way to the server
+# hosts and addresses
 
 my $closed = free_port();
 my $mute = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1:0');
 
 serve(host => '127.0.0.1,127.0.0.1', port => "$closed," . $pg->port);
-is(taken(), 200, 'the first host refuses, the second serves');
+is(taken(), 200, 'a host that refuses: the next one serves');
 
 serve(host => '127.0.0.1,127.0.0.1', port => $mute->sockport . ',' . $pg->port,
       parameters => 'connect_timeout=300ms');
-is(taken(), 200, 'the first host is mute, the second serves');
+is(taken(), 200, 'a host that does not answer: the next one serves');
 
 serve(uri => 'postgresql://waha_gateway@localhost:' . $pg->port . '/crm');
-is(taken(), 200, 'a URI');
+is(taken(), 200, 'a connection URI is accepted');
 
 
-# the installation is run again, with other functions
+# the functions are replaced while nginx runs
 
 serve();
-is(taken(), 200, 'before an upgrade');
+is(taken(), 200, 'a message is taken before the upgrade');
 $pg->psql('drop function waha.quarantine; '
           . 'drop function waha.ingest; drop function waha.ingest_batch');
-is(taken(), 503, 'in the middle of one');
-logged('which is told', qr/\[crit\].*42883: function waha.ingest/);
+is(taken(), 503, 'a message in the middle of the upgrade gives 503');
+logged('the missing function is logged',
+       qr/\[crit\].*42883: function waha.ingest/);
 $pg->install;
-is(taken(), 200, 'and after it, on the same connections');
+is(taken(), 200,
+   'a message after the upgrade is taken over the same connections');
 
-# as a pooler in between may do it
+# a pooler may discard prepared statements
 
 $pg->psql(<<'EOF_SQL');
 create function forget() returns trigger language plpgsql as $$
@@ -273,23 +290,24 @@ create trigger forget after insert on contact_activities for each row
     when (new.message_content = 'forget') execute function forget();
 EOF_SQL
 is($t->webhook($t->message(text => 'forget'))->{status}, 200,
-   'the server forgets the prepared statements');
-is(taken(), 200, 'they are prepared again');
+   'a message is taken while the server discards its prepared statements');
+is(taken(), 200, 'the next message is taken: statements are prepared again');
 
-# the connection is lost while they are: it served, no other host is tried
+# A connection that breaks while it prepares again has served before, so no
+# other host is tried.
 
 serve(host => '127.0.0.1,127.0.0.1', port => $pg->port . ",$closed",
       parameters => 'connections=1 timeout=20s connect_timeout=20s');
 is($t->webhook($t->message(text => 'forget'))->{status}, 200,
-   'they are forgotten once more');
+   'a message is taken while the statements are discarded again');
 
-# a backend that has to look the function up again waits for the lock
+# the backend has to look up the function, and waits for the lock on pg_proc
 
 $pg->psql('alter function waha.ingest cost 101');
 $lock->query('begin');
 $lock->query('lock table pg_catalog.pg_proc in access exclusive mode');
 my $unprepared = $t->send_webhook($t->message);
-ok(wait_for(sub { $lock->query(<<'EOF_SQL') }), 'a statement is prepared');
+ok(wait_for(sub { $lock->query(<<'EOF_SQL') }), 'a statement waits for it');
 select pg_stat_clear_snapshot();
 select 1 from pg_stat_activity
  where application_name = 'nginx-waha' and wait_event_type = 'Lock'
@@ -298,13 +316,15 @@ $lock->query(<<'EOF_SQL');
 select pg_terminate_backend(pid) from pg_stat_activity
  where application_name = 'nginx-waha'
 EOF_SQL
-is($unprepared->answer->{status}, 503, 'and the connection is lost');
-logged('for a reason', qr/57P01: terminating connection/);
+is($unprepared->answer->{status}, 503,
+   'a connection that breaks while it prepares gives 503');
+logged('the end of the connection is logged',
+       qr/57P01: terminating connection/);
 $lock->query('rollback');
 heals('the next connection');
-unlike($t->error_log, qr/Connection refused/, 'to the same host');
+unlike($t->error_log, qr/Connection refused/, 'no other host is tried');
 
-# the fault of a record, in words that hold what it says
+# an error in a record, whose message quotes the record
 
 $pg->psql(<<'EOF_SQL');
 create function mistake() returns trigger language plpgsql as $$
@@ -317,12 +337,14 @@ create trigger mistake after insert on contact_activities for each row
     when (new.message_content = 'mistake') execute function mistake();
 EOF_SQL
 is($t->webhook($t->message(text => 'mistake'))->{json}{data}{action},
-   'quarantined', 'a record that does not fit is set aside');
-logged('which is told', qr/\[warn\].*a record failed with SQLSTATE 22P02/);
-unlike($t->error_log, qr/invalid input/, 'without the words of it');
+   'quarantined', 'a record that PostgreSQL cannot store goes to quarantine');
+logged("the record's SQLSTATE is logged",
+       qr/\[warn\].*a record failed with SQLSTATE 22P02/);
+unlike($t->error_log, qr/invalid input/,
+       'the words of the record are not logged');
 
 
-# a worker that quits
+# a worker that is told to quit
 
 $pg->psql(<<'EOF_SQL');
 create sequence tries;
@@ -343,7 +365,7 @@ create trigger retry after insert on contact_activities for each row
 EOF_SQL
 
 serve(parameters => 'timeout=20s');
-is(taken(), 200, 'before it is told to');
+is(taken(), 200, 'a message is taken before the worker has to quit');
 
 $lock->query('begin');
 $lock->query('lock table contact_activities in access exclusive mode');
@@ -354,23 +376,26 @@ my $sender = $t->send_webhook($half, bytes => 10);
 my ($leaving) = $t->worker_pids;
 kill 'QUIT', $leaving;
 ok(wait_for(sub { $pg->backends == 1 }),
-   'nginx closes the idle connections');
+   'a quitting worker closes its idle connections');
 $lock->query('rollback');
-is($last->answer->{status}, 200, 'but answers what it has taken in');
+is($last->answer->{status}, 200,
+   'a quitting worker answers the message that it has read');
 my @tried = $pg->log =~ /\[(\d+)\] nginx-waha \S+ LOG:  tried$/mg;
-is(scalar @tried, 2, 'at the second try');
-is($tried[0], $tried[1], 'on the same connection');
-ok(wait_for(sub { $pg->backends == 0 }), 'which it then lets go of');
-ok(kill(0, $leaving), 'though it has to wait for the rest of another');
+is(scalar @tried, 2, 'the message needed a second try');
+is($tried[0], $tried[1], 'the second try used the same connection');
+ok(wait_for(sub { $pg->backends == 0 }),
+   'that connection is closed afterwards');
+ok(kill(0, $leaving), 'the worker waits for the rest of another message');
 $sender->send(substr $half, 10);
-is($sender->answer->{status}, 200, 'that it takes as well');
-ok(wait_for(sub { $t->worker_pids }), 'before the next worker');
-ok(wait_for(sub { taken() == 200 }), 'serves');
+is($sender->answer->{status}, 200, 'the worker takes that message, too');
+ok(wait_for(sub { $t->worker_pids }), 'a new worker starts');
+ok(wait_for(sub { taken() == 200 }), 'the new worker takes messages');
 
 $t->done;
 
 
-# a new nginx; parameters, uri, the others go to the connection string
+# starts a new nginx.  parameters: of "waha_database"; uri: instead of a
+# connection string, to which all other options belong.
 
 sub serve {
     my (%o) = @_;
@@ -387,7 +412,7 @@ sub serve {
 sub taken { return $t->webhook($t->message)->{status} }
 
 
-# what nginx -t says about a connection string
+# what "nginx -t" says of a connection string
 
 sub configured {
     my ($database) = @_;
@@ -399,7 +424,7 @@ sub configured {
 }
 
 
-# the port of a pooler that drops "options" (their bytes become blanks)
+# the port of a pooler that drops "options" (blanks take their place)
 
 sub pooler {
     my $listen = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1:0')
@@ -412,7 +437,7 @@ sub pooler {
 
         while (1) {
             for my $from ($select->can_read) {
-                # its other side was closed just now
+                # the other end of this connection was closed just now
                 next if !$from->opened;
 
                 if ($from == $listen) {
@@ -446,9 +471,10 @@ sub not_taken {
 
     my $r = $t->webhook($t->message);
 
-    is($r->{status}, 503, "$name: nothing is taken");
-    is($r->{json}{code}, $code // 'database_setup', "$name: the code");
-    ok($r->{headers}{'retry-after'}, "$name: it is to be sent again");
+    is($r->{status}, 503, "$name: a message gives 503");
+    is($r->{json}{code}, $code // 'database_setup',
+       "$name: the code of the 503");
+    ok($r->{headers}{'retry-after'}, "$name: the 503 has Retry-After");
     logged("$name: the log says what is wrong", $pattern);
 }
 
@@ -456,7 +482,8 @@ sub not_taken {
 sub heals {
     my ($name) = @_;
 
-    ok(wait_for(sub { taken() == 200 }, 5), "$name heals it");
+    ok(wait_for(sub { taken() == 200 }, 5),
+       "$name makes messages taken again");
 }
 
 

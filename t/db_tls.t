@@ -1,4 +1,4 @@
-# PostgreSQL over TLS, and over its unix socket.
+# Connections to PostgreSQL over TLS and over its unix socket.
 
 use Waha::Test;
 use Waha::Token qw(openssl);
@@ -11,7 +11,7 @@ my $port = $pg->port;
 $pg->organization('acme', session => 't1');
 
 
-taken('verify-full, with the authority that signed',
+taken('verify-full with the right authority',
       "host=localhost sslmode=verify-full sslrootcert=$dir/ca.pem");
 
 is($pg->value(<<'EOF_SQL'), 't', 'all connections are encrypted');
@@ -19,40 +19,41 @@ select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid)
  where application_name = 'nginx-waha'
 EOF_SQL
 
-taken('a certificate relative to nginx.conf',
+taken('sslrootcert relative to nginx.conf',
       'host=localhost sslmode=verify-full sslrootcert=../ca.pem');
 
-taken('a URI',
+taken('a connection URI with sslmode',
       undef, "postgresql://waha_gateway\@localhost:$port/crm"
              . "?sslmode=verify-full&sslrootcert=$dir/ca.pem");
 
-taken('verify-ca does not look at the name',
+taken('verify-ca, which ignores the host name',
       "host=127.0.0.1 sslmode=verify-ca sslrootcert=$dir/ca.pem");
 
-not_taken('verify-full does', qr/does not match host name "127\.0\.0\.1"/,
+not_taken('verify-full with another host name',
+          qr/does not match host name "127\.0\.0\.1"/,
           "host=127.0.0.1 sslmode=verify-full sslrootcert=$dir/ca.pem");
 
-not_taken('a certificate of another authority', qr/certificate verify failed/,
+not_taken('verify-full with another authority', qr/certificate verify failed/,
           "host=localhost sslmode=verify-full sslrootcert=$dir/other.pem");
 
-# libpq's failures must not confuse nginx, which asks OpenSSL too
+# errors that libpq leaves in OpenSSL must not reach nginx's own TLS
 
-is(https(), 503, 'nginx itself goes on to speak TLS');
+is(https(), 503, 'nginx answers over TLS after libpq failed with TLS');
 
-not_taken('no TLS where the server demands it',
+not_taken('sslmode=disable where the server demands TLS',
           qr/28000: no pg_hba\.conf entry/,
           'host=localhost sslmode=disable');
 
 taken('the unix socket', 'host=' . $pg->socket_dir);
 
-is($pg->value(<<'EOF_SQL'), 't', 'is what is used');
+is($pg->value(<<'EOF_SQL'), 't', 'the connection is over the unix socket');
 select bool_and(client_addr is null) from pg_stat_activity
  where application_name = 'nginx-waha'
 EOF_SQL
 
 $pg->psql('alter system set ssl = off; select pg_reload_conf()');
 
-not_taken('no way back to plain text',
+not_taken('sslmode=require where the server has no TLS',
           qr/does not support SSL, but SSL was req/,
           'host=localhost sslmode=require');
 
@@ -134,12 +135,12 @@ sub not_taken {
     my ($name, $pattern, @database) = @_;
 
     serve(@database);
-    is($t->webhook($t->message)->{status}, 503, "$name: nothing is taken");
+    is($t->webhook($t->message)->{status}, 503, "$name: a message gives 503");
     like($t->error_log, $pattern, "$name: the log says why");
 }
 
 
-# core Perl has no TLS
+# a webhook by HTTPS, with curl, since core Perl has no TLS; its status
 
 sub https {
     my $body = $t->message;

@@ -1,5 +1,5 @@
-# The configurations of conf.examples are accepted as they stand, once the
-# files that they name are there.
+# The configurations in conf.examples/ pass "nginx -t" once the files that they
+# name exist.
 
 use Waha::Test;
 use Waha::Token qw(openssl);
@@ -23,7 +23,7 @@ openssl("ecparam -name prime256v1 -genkey -noout -out $dir/login.key");
 openssl("ec -in $dir/login.key -pubout -out $dir/login.pem");
 
 my @examples = glob root() . '/conf.examples/*.conf';
-cmp_ok(scalar @examples, '>=', 3, 'there are examples');
+cmp_ok(scalar @examples, '>=', 3, 'there are at least three examples');
 
 for my $example (@examples) {
     my $conf = slurp($example);

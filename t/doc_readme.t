@@ -1,4 +1,5 @@
-# README lists what the code has: directives, variables, routes and codes.
+# The README lists exactly the directives, variables, routes and codes that the
+# source has.
 
 use Waha::Test;
 
@@ -27,17 +28,18 @@ my ($commands) = $module =~ /ngx_http_waha_commands\[\] = \{(.*?)\n\};/s;
 my ($variables) = slurp(source('ngx_http_waha_variables.c'))
     =~ /ngx_http_waha_variables\[\] = \{(.*?)\n\};/s;
 
-same('every directive has its place, and there is no other',
+same('the README documents every directive and no other',
      [ $commands =~ /ngx_string\("(\w+)"\)/g ],
      [ section('Directives') =~ /^### (\w+)$/mg ]);
 
-same('every variable', [ $variables =~ /ngx_string\("(\w+)"\)/g ],
+same('the README documents every variable and no other',
+     [ $variables =~ /ngx_string\("(\w+)"\)/g ],
      [ section('Variables') =~ /^\| `\$(\w+)`/mg ]);
 
 
 my $routes = slurp(source('ngx_http_waha_route.c'));
 
-same('every route',
+same('the README documents every route and no other',
      [ map { s/ngx_http_waha_//ir; }
        map { "$_->[0] $_->[1]" }
        pairs($routes =~ /\{ NGX_HTTP_(\w+),\s*"([^"]+)"/g) ],
@@ -47,7 +49,8 @@ same('every route',
 my ($errors) = slurp(source('ngx_http_waha_error.c'))
     =~ /ngx_http_waha_errors\[\] = \{(.*?)\n\};/s;
 
-same('every code', [ $errors =~ /\{ "(\w+)"/g ],
+same('the README documents every code and no other',
+     [ $errors =~ /\{ "(\w+)"/g ],
      [ section('Answers') =~ /^\| \d{3}\s*\| `(\w+)`/mg ]);
 
 done_testing();

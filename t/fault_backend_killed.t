@@ -1,4 +1,5 @@
-# A PostgreSQL backend killed in the middle of its work loses no promise.
+# A PostgreSQL backend is killed in the middle of a transaction: no message
+# that was answered 200 is lost.
 
 use Waha::Test;
 use Waha::Fault;
@@ -7,7 +8,7 @@ my $t = Waha::Test->new(timeout => 3600);
 my $pg = $t->postgres;
 $t->nginx->start;
 
-# the server restarts all of its processes after this
+# after this the server restarts all of its processes
 
 Waha::Fault->new($t, $pg)->runs('a backend is killed with SIGKILL', sub {
     my ($load) = @_;

@@ -1,4 +1,4 @@
-# PostgreSQL hangs: its backends are alive and do nothing.
+# PostgreSQL hangs: its backends are stopped, their connections stay open.
 
 use Waha::Test;
 use Waha::Fault;
@@ -9,7 +9,7 @@ $t->nginx->start;
 
 my $fault = Waha::Fault->new($t, $pg);
 
-$fault->runs('all backends stand still', sub {
+$fault->runs('all backends are stopped', sub {
     my ($load) = @_;
 
     my @backends = $pg->backends or die 'no backends';
@@ -20,7 +20,7 @@ $fault->runs('all backends stand still', sub {
     die 'no message was refused' if !$refused;
 });
 
-$fault->runs('one backend stands still', sub {
+$fault->runs('one backend is stopped', sub {
     my ($load) = @_;
 
     my ($backend) = $pg->backends(q{state = 'active'});

@@ -1,5 +1,5 @@
-# The client leaves at any moment: nothing leaks, nothing is stored twice,
-# everybody else is served.
+# Clients close their connection at any moment: nothing leaks, no message is
+# stored twice, other clients are served.
 
 use Waha::Test;
 use Waha::Process qw(descriptors);
@@ -10,7 +10,8 @@ my $nginx = $t->nginx->start;
 my $number = 0;
 
 $pg->organization('acme', session => 't1');
-is(whole()->{status}, 200, 'warm up') for 1 .. 2;
+is(whole()->{status}, 200,
+   'a message is taken before any client leaves') for 1 .. 2;
 
 my ($worker) = $nginx->worker_pids;
 wait_for(sub { $pg->backends > 0 }, 5);
@@ -19,7 +20,8 @@ my $descriptors = descriptors($worker);
 for my $run (1 .. $ENV{RUNS} // 3) {
     for my $how ('close', 'reset') {
 
-        # in the headers, at their end, in the body, before its last byte
+        # before the first byte, in the headers, in the body, before its last
+        # byte
 
         for my $share (0, 0.1, 0.3, 0.5, 0.7, 0.9, 1) {
             my ($http, $request) = request();
@@ -28,13 +30,14 @@ for my $run (1 .. $ENV{RUNS} // 3) {
             $http->$how;
         }
 
-        # at once after the last byte
+        # right after the last byte
 
         my ($http, $request, $id) = request();
         $http->send($request);
         $http->$how;
 
-        # while the message waits for PostgreSQL, sent or in the queue
+        # while the message waits for PostgreSQL, on a connection or in the
+        # queue
 
         my $other = $pg->session;
         $other->query('begin; lock waha.conversations');
@@ -47,14 +50,14 @@ for my $run (1 .. $ENV{RUNS} // 3) {
         $other->query('rollback');
         $other->close;
 
-        # those who stayed are answered
+        # clients that stay are answered
 
         my @status = map { $waiting[$_][0]->answer->{status} }
                      grep { $_ % 2 == 0 } 0 .. $#waiting;
         my @bad = grep { $_ != 200 && $_ != 503 } @status;
-        is_deeply(\@bad, [], "$how: those who stay are answered, run $run");
+        is_deeply(\@bad, [], "$how: clients that stay are answered, run $run");
 
-        # in the answer: its first byte is there, the rest is not read
+        # in the middle of the answer: its first byte is read, the rest is not
 
         ($http, $request) = request();
         $http->send($request);
@@ -65,19 +68,19 @@ for my $run (1 .. $ENV{RUNS} // 3) {
         is($byte, 'H', "$how: the answer has begun");
         $http->$how;
 
-        is(whole()->{status}, 200, "$how: others are served, run $run");
+        is(whole()->{status}, 200, "$how: other clients are served, run $run");
     }
 }
 
-is(($nginx->worker_pids)[0], $worker, 'the worker is still the same');
+is(($nginx->worker_pids)[0], $worker, 'the worker did not die');
 
 ok(wait_for(sub { descriptors($worker) <= $descriptors }, 10),
-   'no connection is left open')
+   'the worker has no more connections open than before')
     or diag(descriptors($worker) . " descriptors, $descriptors at first");
 
 ok(wait_for(sub { !$pg->backends(q{state <> 'idle'}) }, 10),
-   'nothing is under way');
-is($pg->doubled, 0, 'no message is there twice');
+   'no transaction is left open');
+is($pg->doubled, 0, 'no message is stored twice');
 
 $t->done;
 

@@ -1,7 +1,7 @@
-# The connection to PostgreSQL is cut after every single byte of a message's
-# transaction, on the way there and on the way back.  Never is such a message
-# promised, and sent again it is there once.  The same while a connection is
-# made, and anywhere under load.
+# The connection to PostgreSQL is cut after every byte of a message's
+# transaction, in both directions, while a connection is made, and anywhere
+# under load.  No such message is answered 200, and sent again it is stored
+# once.
 
 use Waha::Test;
 use Waha::Fault;
@@ -40,11 +40,11 @@ my $http = $t->http;
 my $number = 0;
 my %cuts;
 
-# a person who is known, so that all transactions are alike
+# a contact that exists, so that all transactions have the same length
 
-taken('warm up') for 1 .. 2;
+taken() for 1 .. 2;
 
-# RUNS beyond the usual three: every byte, else every third
+# with RUNS over 3 after every byte, else after every third
 
 my $step = ($ENV{RUNS} // 3) > 3 ? 1 : 3;
 
@@ -56,9 +56,9 @@ for my $direction ('up', 'down') {
     cut_connecting($direction);
 }
 
-is($pg->doubled, 0, 'no message is there twice');
+is($pg->doubled, 0, 'no message is stored twice');
 
-is($pg->messages, $number, 'every message is there');
+is($pg->messages, $number, 'every message is stored');
 
 note("cuts: ", join ', ', map { "$_ $cuts{$_}" } sort keys %cuts);
 
@@ -86,7 +86,8 @@ sub cut_everywhere {
         my $cut = $proxy->passed->[0];
 
         if (!$cut) {
-            is($r->{status}, 200, "$direction, $how: $bytes bytes are all");
+            is($r->{status}, 200,
+               "$direction, $how: a transaction has fewer than $bytes bytes");
             last;
         }
 
@@ -104,18 +105,23 @@ sub cut_everywhere {
         $bytes += $step;
     }
 
-    is_deeply(\@promised, [], "$direction, $how: nothing cut is promised");
-    is_deeply(\@hung, [], "$direction, $how: each cut is answered 503");
-    is_deeply(\@not_taken, [], "$direction, $how: sent again, it is taken");
+    is_deeply(\@promised, [],
+              "$direction, $how: no message that was cut is answered 200");
+    is_deeply(\@hung, [],
+              "$direction, $how: each message that was cut gives 503");
+    is_deeply(\@not_taken, [],
+              "$direction, $how: each message sent again is taken");
 
-    # that the cuts were where they should be
+    # the cuts were on the intended side of the commit
 
-    is_deeply(\@not_stored, [], "$how: cut on the way back, it is stored");
-    is_deeply(\@stored, [], "$how: cut on the way there, it is not");
+    is_deeply(\@not_stored, [],
+              "$how: a message whose result was cut is stored");
+    is_deeply(\@stored, [],
+              "$how: a message that was cut before it arrived is not stored");
 }
 
 
-# a message meanwhile waits for the connection that holds
+# cuts while a connection is made; a message waits for the one that holds
 
 sub cut_connecting {
     my ($direction) = @_;
@@ -123,26 +129,30 @@ sub cut_connecting {
     my (@not_cut, @not_taken);
     my $bytes = int rand $step;
 
-    # how many it takes to connect, to prepare and to store a message
+    # how many bytes it takes to connect, to prepare and to store a message
 
     $proxy->cut($direction, 1e9);
     $proxy->cut_all;
-    ok(taken(''), "$direction: connected");
+    ok(taken(), "$direction: a message is taken over a new connection");
     my $all = $proxy->passed->[$direction eq 'up' ? 1 : 2];
 
     while ($bytes < $all) {
         $proxy->cut($direction, $bytes);
         $proxy->cut_all;
 
-        push @not_taken, $bytes if !taken('');
+        push @not_taken, $bytes if !taken();
         push @not_cut, $bytes if !$proxy->passed->[0];
 
         $cuts{"$direction connecting"}++;
         $bytes += 25 * $step;
     }
 
-    is_deeply(\@not_taken, [], "$direction: a connection comes about");
-    is_deeply(\@not_cut, [], "$direction: though cut, within $all bytes");
+    is_deeply(\@not_taken, [],
+              "$direction: a message is taken in spite of cuts while "
+              . "connecting");
+    is_deeply(\@not_cut, [],
+              "$direction: each cut was within the $all bytes of a new "
+              . "connection");
 }
 
 
@@ -157,11 +167,12 @@ sub cut_under_load {
 }
 
 
+# sends a message (a new one) until it is taken; the answer, or nothing
+
 sub taken {
     my ($body) = @_;
 
-    $body = $t->message(id => sprintf 'CUT%06d', ++$number)
-        if $body !~ /^\{/;
+    $body //= $t->message(id => sprintf 'CUT%06d', ++$number);
 
     return wait_for(sub {
         my $r = $t->webhook($body, http => $http);

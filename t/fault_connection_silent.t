@@ -1,4 +1,4 @@
-# The way to PostgreSQL is open and nothing comes through: no answer and no
+# The connection to PostgreSQL is open and no byte passes, neither data nor a
 # reset, as behind a broken switch.
 
 use Waha::Test;
@@ -16,13 +16,13 @@ for my $retry (0, 1) {
     my $how = $retry ? 'messages are sent again' : 'nothing is sent again';
 
     Waha::Fault->new($t, $pg, retry => $retry)
-        ->runs("nothing comes through, $how", \&silent);
+        ->runs("no byte passes, $how", \&silent);
 }
 
 $t->done;
 
 
-# until somebody was told so
+# until a message was refused for it
 
 sub silent {
     my ($load) = @_;

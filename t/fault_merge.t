@@ -1,12 +1,12 @@
-# People turn out to be known twice while their messages keep coming: each
-# becomes one contact that has them all.
+# Contacts turn out to be the same person while their messages keep coming:
+# each person ends as one contact with all messages.
 
 use Waha::Test;
 use Waha::Fault;
 
 my $t = Waha::Test->new(timeout => 3600);
 
-# a deadlock is to be seen as one: before anybody loses patience with a lock
+# a deadlock is to be reported as one before lock_timeout ends the wait
 
 my $pg = $t->postgres(conf => 'deadlock_timeout = 20ms');
 $t->nginx(workers => 2, vars => { DATABASE => 'timeout=10s' })->start;

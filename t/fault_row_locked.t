@@ -1,5 +1,5 @@
-# Somebody else holds a lock on one person: that person's messages are
-# refused, all others, though of the same batch, are stored.
+# The CRM holds a lock on one contact: messages of that person give 503, all
+# others of the same batch are stored.
 
 use Waha::Test;
 
@@ -31,7 +31,8 @@ my $number = 0;
 my @people = map { 79000000100 + $_ } 0 .. 15;
 
 $pg->organization('acme', session => 't1');
-is($_->{status}, 200, 'a person is known') for deliver(@people);
+is($_->{status}, 200,
+   'a first message makes the contact') for deliver(@people);
 
 my %lock = (
     'the contact' => <<'EOF_SQL',
@@ -55,25 +56,27 @@ for my $run (1 .. $ENV{RUNS} // 3) {
         my @want = map { $_ == 79000000107 ? 503 : 200 } @people;
 
         is_deeply(\@status, \@want,
-                  "$what is locked: only that message waits, run $run");
-        ok($answers[7]{headers}{'retry-after'}, 'and is asked for again');
+                  "$what is locked: only messages of that person give 503, "
+                  . "run $run");
+        ok($answers[7]{headers}{'retry-after'}, 'the 503 has Retry-After');
 
         $other->query('rollback');
         $other->close;
 
-        is($_->{status}, 200, "$what is free again")
+        is($_->{status}, 200, "$what is free again: the message is taken")
             for deliver(79000000107);
     }
 }
 
 my $refused = 2 * ($ENV{RUNS} // 3);
-is($pg->messages, $number - $refused, 'what was promised is stored, no more');
-is($pg->doubled, 0, 'and only once');
+is($pg->messages, $number - $refused,
+   'messages that were answered 200 are stored, the others are not');
+is($pg->doubled, 0, 'no message is stored twice');
 
 $t->done;
 
 
-# one message of each person, all at the same time
+# the answers to one message of each person, all sent at the same time
 
 sub deliver {
     my (@phones) = @_;

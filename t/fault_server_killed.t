@@ -1,4 +1,4 @@
-# PostgreSQL dies under load and comes back.
+# PostgreSQL is killed or stopped under load and starts again.
 
 use Waha::Test;
 use Waha::Fault;

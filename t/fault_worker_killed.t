@@ -1,4 +1,5 @@
-# A worker of nginx is killed under load: the others and the next one serve.
+# A worker of nginx is killed under load: the other one and its successor
+# serve.
 
 use Waha::Test;
 use Waha::Fault;
