@@ -1,5 +1,6 @@
-# Connecting a session: once however often and wherever it is asked for,
-# repaired whatever was wrong, one step after the other failing.
+# Connecting a session: WAHA gets it once however many requests ask for it at
+# the same time; a configuration that is wrong is repaired; any call of WAHA
+# may fail.
 
 use Waha::Test;
 use Waha::Sessions;
@@ -21,22 +22,23 @@ $t->start;
 my $sessions = '/api/whatsapp/sessions';
 
 
-# the stand-in that has the session; undef: none
+# the stand-in that has a session, or undef
 
 sub home {
     my ($name) = @_;
 
     my @home = grep { $_->session($name) } @wahas;
-    is(scalar @home, 1, "$name is at one WAHA server") if @home != 1;
+    is(scalar @home, 1, "$name is at one WAHA server only") if @home != 1;
 
     return $home[0];
 }
 
 
-sub settled { ok($_->delivered, 'all webhooks arrive') for @wahas }
+sub settled { ok($_->delivered, "WAHA's webhooks were taken") for @wahas }
 
 
-# sends a request over as many connections at once, then reads all answers
+# sends so many requests at the same time, each over a connection of its own;
+# all answers
 
 sub at_once {
     my ($n, @requests) = @_;
@@ -49,27 +51,29 @@ sub at_once {
 }
 
 
-subtest 'twenty at once' => sub {
+subtest 'twenty requests at the same time' => sub {
     my @r = at_once(20, [ acme => POST => $sessions ]);
 
     is(join(' ', map { $_->{status} } @r), join(' ', (200) x 20),
-       'all are answered 200') or diag map { "$_->{body}\n" } @r;
+       'all twenty are answered 200') or diag map { "$_->{body}\n" } @r;
 
     my %names = map { ($_->{json}{data}{session} // '') => 1 } @r;
-    is_deeply([ keys %names ], [ 'tenant-acme' ], 'with the same session');
+    is_deeply([ keys %names ], [ 'tenant-acme' ],
+              'all twenty get the same session');
     is($pg->value("select count(*) from waha.sessions
-                    where organization_slug = 'acme'"), 1, 'it is one row');
+                    where organization_slug = 'acme'"), 1,
+       'the table of sessions has one row');
 
     my @all = map { $_->sessions } @wahas;
-    is(scalar @all, 1, 'and one session at WAHA');
+    is(scalar @all, 1, 'the WAHA servers have one session');
 
     ok(home('tenant-acme')->reaches('tenant-acme', 'SCAN_QR_CODE'),
-       'it waits for a phone');
+       'the session waits for a scan');
     settled();
 };
 
 
-subtest 'twenty at once, where it has stopped' => sub {
+subtest 'twenty requests at the same time, the session is stopped' => sub {
     my $waha = home('tenant-acme');
 
     $waha->status('tenant-acme', 'STOPPED');
@@ -77,17 +81,17 @@ subtest 'twenty at once, where it has stopped' => sub {
 
     my @r = at_once(20, [ acme => POST => $sessions ]);
     is(join(' ', map { $_->{status} } @r), join(' ', (200) x 20),
-       'all are answered 200') or diag map { "$_->{body}\n" } @r;
+       'all twenty are answered 200') or diag map { "$_->{body}\n" } @r;
 
-    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it runs');
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'the session runs');
     is(scalar(grep { $_->{status} == 201 }
                    $waha->requests(qr{^POST /api/sessions/[^/]+/start})),
-       1, 'it was started once');
+       1, 'WAHA started the session once');
     settled();
 };
 
 
-subtest 'twenty at once, where it is to be repaired' => sub {
+subtest 'twenty requests at the same time, the configuration is wrong' => sub {
     my $waha = home('tenant-acme');
     my $config = $waha->session('tenant-acme')->{config};
 
@@ -97,69 +101,73 @@ subtest 'twenty at once, where it is to be repaired' => sub {
 
     my @r = at_once(20, [ acme => POST => $sessions ]);
     is(join(' ', map { $_->{status} } @r), join(' ', (200) x 20),
-       'all are answered 200') or diag map { "$_->{body}\n" } @r;
+       'all twenty are answered 200') or diag map { "$_->{body}\n" } @r;
 
     is_deeply($waha->session('tenant-acme')->{config}, $config,
-              'all is as it should be');
+              'the configuration is repaired');
     cmp_ok(scalar(() = $waha->requests('^PUT ')), '<=', 2,
-           'each worker has done it once at most');
-    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it runs');
+           'each worker repaired it once at most');
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'the session runs');
     settled();
 };
 
 
-subtest 'twelve organizations' => sub {
+subtest 'twelve organizations at three WAHA servers' => sub {
     $pg->organization($_) for @twelve;
     $api->token($_) for @twelve;
 
-    # the one that was there
+    # the session of the subtests before
     $api->delete('acme', "$sessions/tenant-acme");
 
     my @r = at_once(12, map { [ $_ => POST => $sessions ] } @twelve);
     is(join(' ', map { $_->{status} } @r), join(' ', (200) x 12),
-       'all are connected') or diag map { "$_->{body}\n" } @r;
+       'all twelve are connected') or diag map { "$_->{body}\n" } @r;
 
     is(join(' ', map { scalar(() = $_->sessions) } @wahas), '4 4 4',
-       'each WAHA server has four of them');
+       'each WAHA server has four sessions');
 
     my ($key1, $key2, $key3) = map {
         ($_->sessions)[0]{config}{webhooks}[0]{hmac}{key} } @wahas;
-    is($key2, 'the key of waha-2', 'one of them has a key of its own');
-    is("$key1 $key3", 'hmackey hmackey', 'the others have that for all');
+    is($key2, 'the key of waha-2', 'waha-2 signs with its own key');
+    is("$key1 $key3", 'hmackey hmackey',
+       'the other servers sign with the common key');
 
     my %home = map { $_ => home("tenant-$_")->{name} } @twelve;
 
     at_once(12, map { [ $_ => POST => $sessions ] } @twelve);
     is_deeply({ map { $_ => home("tenant-$_")->{name} } @twelve }, \%home,
-              'where they stay');
+              'connecting again leaves each session at its server');
 
     settled();
     $api->delete($_, "$sessions/tenant-$_") for @twelve;
     is(join(' ', map { scalar(() = $_->sessions) } @wahas), '0 0 0',
-       'until they are deleted');
+       'deleting the sessions deletes them at WAHA');
 };
 
 
-subtest 'no more than an organization may have' => sub {
+subtest 'the limit of sessions of an organization' => sub {
     my @requests = map { [ many => POST => $sessions, { id => "n$_" } ] }
                    1 .. 8;
     my @r = at_once(8, @requests);
 
     is(join(' ', sort map { $_->{status} } @r),
-       join(' ', (200) x 5, (409) x 3), 'five of eight at once')
+       join(' ', (200) x 5, (409) x 3),
+       'of eight requests at the same time five are answered 200')
         or diag map { "$_->{body}\n" } @r;
     is_deeply([ map { $_->{json}{code} } grep { $_->{status} == 409 } @r ],
-              [ ('too_many_sessions') x 3 ], 'the others are told why');
+              [ ('too_many_sessions') x 3 ],
+              'the other three are refused as "too_many_sessions"');
     is($pg->value("select count(*) from waha.sessions
-                    where organization_slug = 'many'"), 5, 'five rows');
+                    where organization_slug = 'many'"), 5,
+       'the table of sessions has five rows');
 
     my ($id) = map { $_->{json}{data}{id} // () } @r;
     is($api->post('many', $sessions, { id => $id })->{status}, 200,
-       'those that are there connect again');
+       'a session that exists connects again');
 
     $api->delete('many', "$sessions/$id");
     is($api->post('many', $sessions, { id => 'n9' })->{status}, 200,
-       'one deleted makes room');
+       'a deleted session makes room for another');
 
     settled();
     $api->delete('many', "$sessions/$_->{session}")
@@ -167,17 +175,17 @@ subtest 'no more than an organization may have' => sub {
 };
 
 
-# --- repair ------------------------------------------------------------------
+# --- wrong configurations ----------------------------------------------------
 
 my $own = "$sessions/tenant-acme";
 my $waha;
 
 
-# connects anew; the stand-in where it is
+# connects the session of acme; the stand-in that has it
 
 sub connected {
     my $r = $api->post('acme', $sessions);
-    is($r->{status}, 200, 'it connects') or diag $r->{body};
+    is($r->{status}, 200, 'POST /sessions is answered 200') or diag $r->{body};
 
     my $home = home('tenant-acme');
     $_->delivered for @wahas;
@@ -194,34 +202,35 @@ my $true = JSON::PP::true;
 my $other = { url => 'https://example.com/hook', events => [ 'message' ],
               hmac => { key => 'theirs' } };
 
-# what is wrong, the configuration, what else has to be there afterwards
+# what is wrong with WAHA's configuration, that configuration, and what has to
+# be kept of it
 
 my @wrong = (
-    [ 'there is none', undef, {} ],
-    [ 'it is empty', {}, {} ],
-    [ 'an event is missing',
+    [ 'there is no configuration', undef, {} ],
+    [ 'the configuration is empty', {}, {} ],
+    [ 'the webhook lacks an event',
       { %$ours, webhooks => [ { %$hook, events => [ 'message.any' ] } ] },
       {} ],
-    [ 'its key is old',
+    [ 'the webhook is signed with an old key',
       { %$ours, webhooks => [ { %$hook, hmac => { key => 'old' } } ] }, {} ],
-    [ 'it is not signed',
+    [ 'the webhook is not signed',
       { %$ours, webhooks => [ { url => $hook->{url},
                                 events => $hook->{events} } ] }, {} ],
-    [ 'the webhook is there twice',
+    [ 'the webhook is configured twice',
       { %$ours, webhooks => [ $hook, $hook ] }, {} ],
-    [ 'only others have webhooks', { %$ours, webhooks => [ $other ] },
+    [ 'only another webhook is configured', { %$ours, webhooks => [ $other ] },
       { webhooks => [ $other ] } ],
-    [ 'its organization is missing',
+    [ 'the metadata lack the organization',
       { %$ours, metadata => { colour => 'red' } },
       { metadata => { colour => 'red' } } ],
-    [ 'it is of another organization',
+    [ 'the metadata have another organization',
       { %$ours, metadata => { %{ $ours->{metadata} },
                               organization_slug => 'bolt' } }, {} ],
-    [ 'it tells of channels',
+    [ 'channels are not ignored',
       { %$ours, ignore => { status => $true, broadcast => $true,
                             groups => $true } },
       { ignore => { groups => $true } } ],
-    [ 'it has a proxy and its own headers',
+    [ 'a proxy and headers of the operator are configured',
       { proxy => { server => 'p:1', password => 'secret"\\' },
         debug => $true, noweb => { store => { enabled => $true } },
         webhooks => [ { %$hook, events => [],
@@ -229,7 +238,7 @@ my @wrong = (
       { proxy => { server => 'p:1', password => 'secret"\\' },
         debug => $true, noweb => { store => { enabled => $true } },
         own => { customHeaders => [ { name => 'X-A', value => 'b' } ] } } ],
-    [ "names that need\tescapes",
+    [ "member names need\\tescapes",
       { "a\"b\\\n" => { "\x{1}" => [ 1, 2.5, JSON::PP::null, "\x{e9}" ] } },
       { "a\"b\\\n" => { "\x{1}" => [ 1, 2.5, JSON::PP::null,
                                      "\x{e9}" ] } } ],
@@ -247,9 +256,10 @@ for (@wrong) {
         $waha->clear_requests;
 
         my $r = $api->post('acme', $sessions);
-        is($r->{status}, 200, 'it connects') or diag $r->{body};
+        is($r->{status}, 200,
+           'POST /sessions is answered 200') or diag $r->{body};
         is_deeply([ $waha->asked ], [ 'PUT /tenant-acme' ],
-                  'by what is missing only');
+                  'WAHA gets one PUT');
 
         my %expected = (%$ours, %$kept);
         my $own = delete $expected{own} || {};
@@ -262,12 +272,14 @@ for (@wrong) {
                                 { %$hook, %$own } ];
 
         is_deeply($waha->session('tenant-acme')->{config}, \%expected,
-                  'all is as it should be, the rest as it was');
+                  'the configuration is repaired and otherwise kept');
 
-        is($api->post('acme', $sessions)->{status}, 200, 'once more');
-        is_deeply([ $waha->asked ], [], 'nothing is left to be done');
+        is($api->post('acme', $sessions)->{status}, 200,
+           'connecting again is answered 200');
+        is_deeply([ $waha->asked ], [],
+                  'connecting again changes nothing at WAHA');
 
-        ok($waha->reaches('tenant-acme', 'WORKING'), 'and it works');
+        ok($waha->reaches('tenant-acme', 'WORKING'), 'the session works');
         $waha->delivered;
     };
 }
@@ -282,30 +294,32 @@ for ([ 'more events', { %$ours, webhooks => [ { %$hook,
 {
     my ($what, $config) = @$_;
 
-    subtest "left alone: $what" => sub {
+    subtest "not touched: $what" => sub {
         $waha->remove_session('tenant-acme');
         $waha->add_session('tenant-acme', start => 1, config => $config,
                            me => { id => '4915112345678@c.us' });
         $waha->reaches('tenant-acme', 'WORKING');
         $waha->clear_requests;
 
-        is($api->post('acme', $sessions)->{status}, 200, 'it connects');
-        is_deeply([ $waha->asked ], [], 'nothing is done');
+        is($api->post('acme', $sessions)->{status}, 200,
+           'POST /sessions is answered 200');
+        is_deeply([ $waha->asked ], [],
+                  'WAHA is not asked to change anything');
     };
 }
 
 
-# --- each step fails ---------------------------------------------------------
+# --- each call of WAHA fails -------------------------------------------------
 
-# how WAHA has it before, which call fails
+# the call, the state of WAHA before it, the request that fails
 
 $waha->remove_session('tenant-acme');
 $waha = connected();
 $ours = $waha->session('tenant-acme')->{config};
 
 my @steps = (
-    [ 'the question', sub { }, '^GET /api/sessions/' ],
-    [ 'making it', sub { $waha->remove_session('tenant-acme') },
+    [ 'looking at the session', sub { }, '^GET /api/sessions/' ],
+    [ 'creating it', sub { $waha->remove_session('tenant-acme') },
       '^POST /api/sessions$' ],
     [ 'repairing it', sub {
           $waha->remove_session('tenant-acme');
@@ -317,7 +331,7 @@ my @steps = (
       '^POST .*/restart$' ],
 );
 
-# the fault, whether WAHA does it nevertheless, status and code of ours
+# the fault, whether WAHA acts all the same, status and code of our answer
 
 my @faults = (
     [ 'close', 0, 502, 'waha_unavailable' ],
@@ -345,16 +359,19 @@ for my $step (@steps) {
             my $r = $api->post('acme', $sessions);
 
             if (defined $status) {
-                is($r->{status}, $status, 'it is refused') or diag $r->{body};
-                is($r->{json}{code}, $code, 'with its code');
+                is($r->{status}, $status,
+                   'the answer has the status of the fault') or diag $r->{body};
+                is($r->{json}{code}, $code,
+                   'the answer has the code of the fault');
 
             } else {
                 ok($r->{status} == 200 || $r->{json}{code} eq $code,
-                   'it is refused, or seen to be done') or diag $r->{body};
+                   "the answer has the code of the fault, or WAHA's change "
+                   . "was noticed") or diag $r->{body};
             }
 
             cmp_ok(scalar(() = $waha->requests(qr/$match/)), '<=', 3,
-                   'it is not tried for ever');
+                   'the call is not repeated more than three times');
 
             $waha->heal;
             $waha->clear_requests;
@@ -362,17 +379,19 @@ for my $step (@steps) {
             $waha = connected();
             is($pg->value("select count(*) from waha.sessions
                             where organization_slug = 'acme'
-                              and deleted_at is null"), 1, 'one row');
+                              and deleted_at is null"), 1,
+               'the table of sessions has one row');
             is_deeply($waha->session('tenant-acme')->{config}, $ours,
-                      'all is as it should be');
+                      'the configuration is complete after connecting again');
             like($waha->session('tenant-acme')->{status},
-                 qr/^(STARTING|SCAN_QR_CODE|WORKING)$/, 'and runs');
+                 qr/^(STARTING|SCAN_QR_CODE|WORKING)$/,
+                 'the session runs after connecting again');
         };
     }
 }
 
 
-subtest 'others are at it, too' => sub {
+subtest 'another client changes the session at WAHA at the same time' => sub {
     my $missing = '{"message":"Session not found","error":"Not Found",'
                   . '"statusCode":404}';
 
@@ -383,21 +402,22 @@ subtest 'others are at it, too' => sub {
     $waha->clear_requests;
 
     is($api->post('acme', $sessions)->{status}, 200,
-       'it was made between question and making');
+       'a session that appears between look and create is connected');
     is_deeply([ $waha->asked ], [ 'POST ', 'POST /tenant-acme/start' ],
-              'what was to be done still was done');
+              'the session that exists is started');
 
     $waha->fail(match => '^GET /api/sessions/', with => 'status',
                 status => 404, body => $missing);
     my $r = $api->post('acme', $sessions);
-    is($r->{json}{code}, 'waha_error', 'a WAHA that contradicts itself');
+    is($r->{json}{code}, 'waha_error',
+       'a WAHA that says both "not found" and "exists"');
     is(scalar(() = $waha->requests(qr{^POST /api/sessions$})), 3,
-       'is given up');
+       'creating is given up after three tries');
     $waha->heal;
 };
 
 
-subtest 'a webhook in the middle' => sub {
+subtest 'a webhook of the session arrives while it is connected' => sub {
     my $refused = sub { scalar grep { $_->{status} !~ /^2/ }
                                     map { $_->deliveries } @wahas };
     settled();
@@ -409,18 +429,19 @@ subtest 'a webhook in the middle' => sub {
                 times => 1);
 
     my $r = $api->post('acme', $sessions);
-    is($r->{status}, 200, 'it connects') or diag $r->{body};
-    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it waits for a phone');
-    ok($waha->delivered, 'the webhooks were taken');
+    is($r->{status}, 200, 'POST /sessions is answered 200') or diag $r->{body};
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'),
+       'the session waits for a scan');
+    ok($waha->delivered, "WAHA's webhooks were taken");
 
     ok(wait_for(sub {
         $api->get('acme', $own)->{json}{data}{status} eq 'SCAN_QR_CODE';
-    }, 5), 'and the status is right within seconds');
-    is($refused->(), $before, 'none was refused');
+    }, 5), 'the session shows SCAN_QR_CODE within seconds');
+    is($refused->(), $before, 'no webhook was refused');
 };
 
 
-subtest 'a client that goes away' => sub {
+subtest 'the client leaves while WAHA creates the session' => sub {
     $waha->remove_session('tenant-acme');
     $waha->clear_requests;
     $waha->fail(match => '^POST /api/sessions$', with => 'slow',
@@ -428,18 +449,18 @@ subtest 'a client that goes away' => sub {
 
     my $http = $api->send($t->http, acme => POST => $sessions, {});
     ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 5),
-       'WAHA is asked to make it');
+       'WAHA is asked to create the session');
     $http->close;
 
     $waha = connected();
     is($waha->session('tenant-acme')->{name}, 'tenant-acme',
-       'whoever comes back finds it');
+       'the session can be connected afterwards');
     is_deeply($waha->session('tenant-acme')->{config}, $ours,
-              'all is as it should be');
+              'the configuration is complete');
 };
 
 
-subtest 'a reload in the middle' => sub {
+subtest 'nginx is reloaded while WAHA creates the session' => sub {
     $waha->remove_session('tenant-acme');
     $waha->clear_requests;
     $waha->fail(match => '^POST /api/sessions$', with => 'slow',
@@ -448,24 +469,24 @@ subtest 'a reload in the middle' => sub {
     my @old = $t->worker_pids;
     my $http = $api->send($t->http, acme => POST => $sessions, {});
     ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 5),
-       'WAHA is asked to make it');
+       'WAHA is asked to create the session');
 
     ok($t->reload, 'nginx is reloaded');
 
     my $r = $http->answer('POST');
-    is($r->{status}, 200, 'who asked before gets the answer')
+    is($r->{status}, 200, 'the request of before the reload is answered 200')
         or diag $r->{body};
-    is($r->{json}{data}{status}, 'STARTING', 'it starts');
+    is($r->{json}{data}{status}, 'STARTING', 'the answer shows STARTING');
 
     ok(wait_for(sub { !grep { kill 0, $_ } @old }, 10),
-       'the old workers go');
+       'the old workers quit');
 
     delete $api->{http};            # its connection was to one of them
     $waha = connected();
 };
 
 
-subtest 'over HTTP/2 one that waits leaves' => sub {
+subtest 'two clients over HTTP/2 leave while they wait for another' => sub {
     plan(skip_all => 'curl has no HTTP/2') if !$api->has_http2;
 
     $waha->delivered;
@@ -476,18 +497,19 @@ subtest 'over HTTP/2 one that waits leaves' => sub {
 
     my $http = $api->send($t->http, acme => POST => $sessions, {});
     ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
-       'WAHA is asked to repair it');
+       'WAHA is asked to repair the session');
 
     $api->http2(acme => POST => $sessions, {}, '--max-time', 0.2) for 1 .. 2;
 
-    is($http->answer('POST')->{status}, 200, 'the other is answered');
+    is($http->answer('POST')->{status}, 200,
+       'the first client is answered 200');
     $waha->heal;
     is_deeply($waha->session('tenant-acme')->{config}, $ours,
-              'all is as it should be');
+              'the configuration is complete');
 };
 
 
-subtest 'the database fails in the middle' => sub {
+subtest 'the database fails after WAHA has created the session' => sub {
     my $function = 'waha.record_session_check(text, text, text, text, text)';
 
     $waha->remove_session('tenant-acme');
@@ -496,26 +518,26 @@ subtest 'the database fails in the middle' => sub {
     $pg->psql("revoke execute on function $function from waha_gateway");
 
     my $r = $api->post('acme', $sessions);
-    is($r->{status}, 503, 'it is refused') or diag $r->{body};
-    is($r->{json}{code}, 'database_setup', 'with its code');
-    ok($waha->session('tenant-acme'), 'WAHA has made it');
+    is($r->{status}, 503, 'the client gets 503') or diag $r->{body};
+    is($r->{json}{code}, 'database_setup', 'the code is "database_setup"');
+    ok($waha->session('tenant-acme'), 'WAHA has the session');
 
     $pg->psql("grant execute on function $function to waha_gateway");
 
     $waha = connected();
     ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'),
-       'whoever comes back finds it');
+       'the session can be connected afterwards');
 };
 
 
-# what happens, which of five clients leave
+# what happens, and which of five clients leave
 
 for ([ 'the first leaves', 0 ], [ 'one that waits leaves', 1 ],
      [ 'all but the last leave', 0 .. 3 ])
 {
     my ($what, @leave) = @$_;
 
-    subtest "five at once, $what" => sub {
+    subtest "five requests at the same time, $what" => sub {
         $waha->delivered;
         $waha->remove_session('tenant-acme');
         $waha->add_session('tenant-acme', start => 1);
@@ -525,7 +547,7 @@ for ([ 'the first leaves', 0 ], [ 'one that waits leaves', 1 ],
         my @request = (acme => POST => $sessions, {});
         my @http = $api->send($t->http, @request);
         ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
-           'WAHA is asked to repair it');
+           'WAHA is asked to repair the session');
 
         push @http, map { $api->send($t->http, @request) } 1 .. 4;
         $http[$_]->close for @leave;
@@ -535,48 +557,50 @@ for ([ 'the first leaves', 0 ], [ 'one that waits leaves', 1 ],
                      grep { !$left{$_} } 0 .. 4;
 
         is(join(' ', @status), join(' ', (200) x (5 - @leave)),
-           'all others are answered 200');
+           'the clients that stay are answered 200');
         $waha->heal;
         is_deeply($waha->session('tenant-acme')->{config}, $ours,
-                  'all is as it should be');
+                  'the configuration is complete');
     };
 }
 
 
-subtest 'five at once, and WAHA does not answer' => sub {
+subtest 'five requests at the same time, WAHA does not answer' => sub {
     $waha->fail(match => 'sessions', with => 'stall');
 
     my $start = time;
     my @r = at_once(5, [ acme => POST => $sessions ]);
 
     is(join(' ', map { $_->{json}{code} // '' } @r),
-       join(' ', ('waha_timeout') x 5), 'all are told so');
-    cmp_ok(time - $start, '<', 4, 'none waits for all others');
+       join(' ', ('waha_timeout') x 5), 'all five get "waha_timeout"');
+    cmp_ok(time - $start, '<', 4, 'the waits do not add up');
     $waha->heal;
 
-    is($api->post('acme', $sessions)->{status}, 200, 'it goes on');
+    is($api->post('acme', $sessions)->{status}, 200,
+       'the session can be connected afterwards');
 };
 
 
-# --- where it is -------------------------------------------------------------
+# --- which WAHA server -------------------------------------------------------
 
-subtest 'a session of before there were several WAHA servers' => sub {
+subtest 'a session without a WAHA server, where there are several' => sub {
     $pg->psql("insert into waha.sessions (name, organization_slug, status)
                values ('old-one', 'client', 'WORKING')");
 
     my $r = $api->post('client', "$sessions/old-one/connect");
-    is($r->{status}, 409, 'cannot be connected') or diag $r->{body};
-    is($r->{json}{code}, 'session_without_instance', 'and why');
+    is($r->{status}, 409, 'it cannot be connected') or diag $r->{body};
+    is($r->{json}{code}, 'session_without_instance',
+       'the code says that it has no instance');
 
     $r = $api->get('client', "$sessions/old-one");
-    is($r->{json}{data}{status}, 'WORKING', 'is shown');
-    ok($r->{json}{data}{stale}, 'as it was last');
+    is($r->{json}{data}{status}, 'WORKING', 'it is shown');
+    ok($r->{json}{data}{stale}, 'it is shown as stale');
     $r = $api->get('client', "$sessions/old-one?refresh=1");
-    is($r->{json}{code}, 'session_without_instance', 'but not refreshed');
+    is($r->{json}{code}, 'session_without_instance', 'it cannot be refreshed');
 };
 
 
-subtest 'a WAHA server that is not there any more' => sub {
+subtest 'a session whose WAHA server is no longer configured' => sub {
     $pg->psql("update waha.sessions set instance = 'waha-9'
                 where name = 'old-one'");
 
@@ -586,8 +610,9 @@ subtest 'a WAHA server that is not there any more' => sub {
         my ($method, $what) = @$_;
         my $r = $api->request('client', $method,
                               "$sessions/old-one/$what");
-        is($r->{status}, 503, "no $what") or diag $r->{body};
-        is($r->{json}{code}, 'no_instance', 'and why');
+        is($r->{status}, 503, "$what is answered 503") or diag $r->{body};
+        is($r->{json}{code}, 'no_instance',
+           'the code says that the instance is missing');
     }
 };
 

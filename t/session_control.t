@@ -1,5 +1,5 @@
-# The life of a session: what each operation does at WAHA and tells, in every
-# status, and what becomes of it when WAHA fails.
+# The operations on a session: what each does at WAHA and answers in every
+# status, and what it answers when WAHA fails.
 
 use Waha::Test;
 use Waha::Sessions;
@@ -34,7 +34,7 @@ sub done {
 }
 
 
-# makes what is stored so many seconds older
+# lets what is stored look so many seconds older
 
 sub older {
     my ($seconds) = @_;
@@ -45,25 +45,27 @@ sub older {
 }
 
 
-subtest 'before there is a session' => sub {
-    refused(call(GET => $own), 404, 'unknown_session', 'none is shown');
-    refused(call(POST => "$own/$_"), 404, 'unknown_session', "no $_")
+subtest 'an organization without a session' => sub {
+    refused(call(GET => $own), 404, 'unknown_session', 'GET of the session');
+    refused(call(POST => "$own/$_"), 404, 'unknown_session',
+            "POST $_ of the session")
         for qw(start stop restart logout connect);
-    refused(call(DELETE => $own), 404, 'unknown_session', 'none is deleted');
-    is_deeply(done(GET => $sessions, 'a list is given'), { sessions => [] },
-              'which is empty');
+    refused(call(DELETE => $own), 404, 'unknown_session',
+            'DELETE of the session');
+    is_deeply(done(GET => $sessions, 'GET of the list'), { sessions => [] },
+              'the list is empty');
     is_deeply([ $waha->asked(all => 1) ], [], 'WAHA is not asked');
 };
 
 
-subtest 'a session is connected' => sub {
-    my $s = done(POST => $sessions, 'it is made');
+subtest 'a session is created' => sub {
+    my $s = done(POST => $sessions, 'POST /sessions');
 
-    is($s->{session}, 'tenant-acme', 'named after the organization');
-    is($s->{status}, 'STARTING', 'it starts');
-    is($s->{primary}, $true, 'it is the primary one');
+    is($s->{session}, 'tenant-acme', 'the name comes from the organization');
+    is($s->{status}, 'STARTING', 'the status is STARTING');
+    is($s->{primary}, $true, 'the session is the primary one');
     is_deeply([ @$s{qw(id label phone name connected_at)} ],
-              [ (undef) x 5 ], 'nobody is logged in');
+              [ (undef) x 5 ], 'no phone is logged in');
 
     my $config = $waha->session('tenant-acme')->{config};
     my $id = $pg->organization_id('acme');
@@ -80,14 +82,15 @@ subtest 'a session is connected' => sub {
             retries => { policy => 'exponential', delaySeconds => 2,
                          attempts => 10 },
         } ],
-    }, 'WAHA knows all that it has to');
+    }, 'WAHA has the complete configuration');
 
-    is_deeply([ $waha->asked ], [ 'POST ' ], 'it was made at once');
+    is_deeply([ $waha->asked ], [ 'POST ' ], 'WAHA got one request');
 
-    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it waits for a phone');
-    ok($waha->delivered, 'and tells so');
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'),
+       'the session waits for a scan');
+    ok($waha->delivered, "WAHA's webhooks were taken");
     is(done(GET => $own, 'it is shown')->{status}, 'SCAN_QR_CODE',
-       'with that status');
+       'GET shows SCAN_QR_CODE');
 };
 
 
@@ -97,121 +100,135 @@ subtest 'a phone is linked' => sub {
     $waha->delivered;
     $waha->asked;
 
-    my $s = done(GET => $own, 'the session is shown');
+    my $s = done(GET => $own, 'GET of the session');
 
-    is($s->{status}, 'WORKING', 'it works');
-    is($s->{phone}, '+4915112345678', 'with its number');
-    is($s->{name}, 'Acme GmbH', 'and its name');
-    like($s->{connected_at}, qr/^\d{4}-\d\d-\d\dT[\d:.]+Z$/, 'since when');
-    ok(!$s->{stale}, 'that is no guess');
-    is_deeply([ $waha->asked(all => 1) ], [], 'WAHA was not asked');
+    is($s->{status}, 'WORKING', 'the status is WORKING');
+    is($s->{phone}, '+4915112345678', 'the session has its number');
+    is($s->{name}, 'Acme GmbH', 'the session has its name');
+    like($s->{connected_at}, qr/^\d{4}-\d\d-\d\dT[\d:.]+Z$/,
+         'the session has the time of its connection');
+    ok(!$s->{stale}, 'the session is not stale');
+    is_deeply([ $waha->asked(all => 1) ], [], 'WAHA is not asked');
 
-    is_deeply(done(GET => $sessions, 'the list is given'),
-              { sessions => [ $s ] }, 'it has this session');
+    is_deeply(done(GET => $sessions, 'GET of the list'),
+              { sessions => [ $s ] }, 'the list has the session');
 
-    my $again = done(POST => $sessions, 'it is connected again');
-    is_deeply($again, $s, 'which changes nothing');
-    is_deeply([ $waha->asked ], [], 'neither at WAHA');
+    my $again = done(POST => $sessions, 'POST /sessions again');
+    is_deeply($again, $s, 'connecting again changes nothing');
+    is_deeply([ $waha->asked ], [],
+              'connecting again changes nothing at WAHA');
 };
 
 
-subtest 'the state is asked for when it is old' => sub {
+subtest 'WAHA is asked for a status that is old' => sub {
     older(59);
-    done(GET => $own, 'after 59 seconds');
-    is_deeply([ $waha->asked(all => 1) ], [], 'WAHA is not asked');
+    done(GET => $own, 'GET after 59 seconds');
+    is_deeply([ $waha->asked(all => 1) ], [],
+              'after 59 seconds WAHA is not asked');
 
     older(2);
-    done(GET => $own, 'after a minute');
+    done(GET => $own, 'GET after 61 seconds');
     is_deeply([ $waha->asked(all => 1) ], [ 'GET /tenant-acme' ],
-              'WAHA is asked');
+              'after 61 seconds WAHA is asked');
 
-    done(GET => $own, 'after that');
-    is_deeply([ $waha->asked(all => 1) ], [], 'WAHA is not asked');
+    done(GET => $own, 'GET right after that');
+    is_deeply([ $waha->asked(all => 1) ], [],
+              'right after that WAHA is not asked');
 
-    done(GET => "$own?refresh=1", 'with refresh=1');
+    done(GET => "$own?refresh=1", 'GET with refresh=1');
     is_deeply([ $waha->asked(all => 1) ], [ 'GET /tenant-acme' ],
-              'WAHA is asked');
+              'with refresh=1 WAHA is asked');
 
     refused(call(GET => "$own?refresh=perhaps"), 400, 'invalid_argument',
-            'with refresh=perhaps');
+            'GET with refresh=perhaps');
 };
 
 
-subtest 'WAHA lost the session' => sub {
+subtest 'a session that WAHA has lost' => sub {
     $waha->remove_session('tenant-acme');
 
-    my $s = done(GET => "$own?refresh=true", 'it is shown');
-    is($s->{status}, 'NOT_CREATED', 'with that status');
-    is($s->{phone}, undef, 'without a number');
+    my $s = done(GET => "$own?refresh=true", 'GET with refresh=true');
+    is($s->{status}, 'NOT_CREATED', 'the status is NOT_CREATED');
+    is($s->{phone}, undef, 'the session has no number');
 
     for (qw(start stop restart)) {
-        refused(call(POST => "$own/$_"), 409, 'not_created', "no $_");
+        refused(call(POST => "$own/$_"), 409, 'not_created',
+                "POST $_ of a session that WAHA has lost");
     }
 
-    is(done(POST => "$own/logout", 'it is logged out')->{status},
-       'NOT_CREATED', 'which changes nothing');
+    is(done(POST => "$own/logout", 'POST logout')->{status},
+       'NOT_CREATED', 'logout leaves the status NOT_CREATED');
     $waha->asked;
 
-    is(done(POST => "$own/connect", 'it is connected')->{status}, 'STARTING',
-       'and starts');
-    is_deeply([ $waha->asked ], [ 'POST ' ], 'it is made anew');
+    is(done(POST => "$own/connect", 'POST connect')->{status}, 'STARTING',
+       'connect shows STARTING');
+    is_deeply([ $waha->asked ], [ 'POST ' ],
+              'connect creates the session at WAHA');
     $waha->scan('tenant-acme', phone => '4915112345678');
 };
 
 
-subtest 'stop and start keep the phone' => sub {
+subtest 'stop and start keep the phone linked' => sub {
     $waha->delivered;
     $waha->asked;
 
-    my $s = done(POST => "$own/stop", 'it is stopped');
-    is($s->{status}, 'STOPPED', 'it has stopped');
-    is($s->{phone}, '+4915112345678', 'the number is there');
+    my $s = done(POST => "$own/stop", 'POST stop');
+    is($s->{status}, 'STOPPED', 'stop shows STOPPED');
+    is($s->{phone}, '+4915112345678', 'a stopped session has its number');
     is_deeply([ $waha->asked ], [ 'POST /tenant-acme/stop' ],
-              'so is it at WAHA');
-    is($waha->session('tenant-acme')->{status}, 'STOPPED', 'stopped');
+              'WAHA is asked to stop it');
+    is($waha->session('tenant-acme')->{status}, 'STOPPED',
+       'the session is stopped at WAHA');
 
-    is(done(POST => "$own/stop", 'it is stopped again')->{status}, 'STOPPED',
-       'which is fine');
+    is(done(POST => "$own/stop", 'POST stop of a stopped session')->{status},
+       'STOPPED',
+       'stop of a stopped session shows STOPPED');
 
-    is(done(POST => "$own/start", 'it is started')->{status}, 'STARTING',
-       'it starts');
-    is(done(POST => "$own/start", 'it is started again')->{session},
-       'tenant-acme', 'which is fine');
-    ok($waha->reaches('tenant-acme', 'WORKING'), 'it works without a QR code');
+    is(done(POST => "$own/start", 'POST start')->{status}, 'STARTING',
+       'start shows STARTING');
+    is(done(POST => "$own/start",
+            'POST start of a started session')->{session},
+       'tenant-acme', 'start of a started session is answered');
+    ok($waha->reaches('tenant-acme', 'WORKING'),
+       'the session works without a new scan');
 
     $waha->asked;
-    is(done(POST => "$own/restart", 'it is restarted')->{status}, 'STARTING',
-       'it starts');
+    is(done(POST => "$own/restart", 'POST restart')->{status}, 'STARTING',
+       'restart shows STARTING');
     is_deeply([ $waha->asked ], [ 'POST /tenant-acme/restart' ],
-              'so at WAHA');
-    ok($waha->reaches('tenant-acme', 'WORKING'), 'it works again');
+              'WAHA is asked to restart it');
+    ok($waha->reaches('tenant-acme', 'WORKING'), 'the session works again');
 };
 
 
-subtest 'logout ends it' => sub {
+subtest 'logout ends the link to the phone' => sub {
     $waha->delivered;
     $waha->asked;
 
-    my $s = done(POST => "$own/logout", 'it is logged out');
+    my $s = done(POST => "$own/logout", 'POST logout');
 
-    is($s->{status}, 'STOPPED', 'it has stopped');
+    is($s->{status}, 'STOPPED', 'logout shows STOPPED');
     is_deeply([ @$s{qw(phone name connected_at)} ], [ (undef) x 3 ],
-              'no number is shown');
+              'a session that was logged out shows no number');
     is_deeply([ $waha->asked ], [ 'POST /tenant-acme/logout',
                              'POST /tenant-acme/stop' ],
-              'it does not come back by itself');
+              'WAHA is asked to log out and to stop');
 
     $waha->delivered;
-    is($waha->session('tenant-acme')->{status}, 'STOPPED', 'WAHA stopped it');
-    is($waha->session('tenant-acme')->{me}, undef, 'and forgot the phone');
-    is(done(GET => $own, 'it is shown')->{status}, 'STOPPED', 'as stopped');
+    is($waha->session('tenant-acme')->{status}, 'STOPPED',
+       'the session is stopped at WAHA');
+    is($waha->session('tenant-acme')->{me}, undef,
+       'WAHA has no phone for the session');
+    is(done(GET => $own, 'it is shown')->{status}, 'STOPPED',
+       'GET shows STOPPED');
 
-    is(done(POST => "$own/logout", 'it is logged out again')->{status},
-       'STOPPED', 'which is fine');
+    is(done(POST => "$own/logout",
+            'POST logout of a session that was logged out')->{status},
+       'STOPPED', 'logout of a session that was logged out shows STOPPED');
 };
 
 
-# the status, what connect does at WAHA
+# the status, what connecting does at WAHA
 
 my @statuses = (
     [ STOPPED => 'POST /tenant-acme/start' ],
@@ -227,90 +244,98 @@ my @statuses = (
 for (@statuses) {
     my ($status, @done) = @$_;
 
-    subtest "a session that is $status" => sub {
+    subtest "operations on a session that is $status" => sub {
         $waha->status('tenant-acme', $status);
         $waha->delivered;
 
-        is(done(GET => "$own?refresh=1", 'is shown')->{status}, $status,
-           'with that status');
+        is(done(GET => "$own?refresh=1",
+                'GET of the session')->{status}, $status,
+           "GET shows $status");
         $waha->asked;
 
-        my $s = done(POST => $sessions, 'is connected');
-        is_deeply([ $waha->asked ], \@done, 'by what its status asks for');
-        is($s->{status}, @done ? 'STARTING' : $status, 'it goes on');
+        my $s = done(POST => $sessions, 'POST /sessions');
+        is_deeply([ $waha->asked ], \@done,
+                  "connecting does at WAHA what $status needs");
+        is($s->{status}, @done ? 'STARTING' : $status,
+           'connecting shows the right status');
 
-        refused(call(GET => "$own/qr"), 409, 'no_qr', 'shows no QR code')
+        refused(call(GET => "$own/qr"), 409, 'no_qr',
+                'the QR code of a session that shows none')
             if $status ne 'SCAN_QR_CODE' && !@done;
 
-        is(done(POST => "$own/restart", 'is restarted')->{status},
-           'STARTING', 'it starts');
-        is(done(POST => "$own/stop", 'is stopped')->{status}, 'STOPPED',
-           'it stops');
-        is(done(POST => "$own/start", 'is started')->{status}, 'STARTING',
-           'it starts');
-        is(done(POST => "$own/logout", 'is logged out')->{status},
-           'STOPPED', 'it stops');
+        is(done(POST => "$own/restart", 'POST restart')->{status},
+           'STARTING', 'restart shows STARTING');
+        is(done(POST => "$own/stop", 'POST stop')->{status}, 'STOPPED',
+           'stop shows STOPPED');
+        is(done(POST => "$own/start", 'POST start')->{status}, 'STARTING',
+           'start shows STARTING');
+        is(done(POST => "$own/logout", 'POST logout')->{status},
+           'STOPPED', 'logout shows STOPPED');
         $waha->delivered;
     };
 }
 
 
-subtest 'a status that passes is not believed for long' => sub {
+subtest 'a status that passes soon is asked for again' => sub {
     $waha->status('tenant-acme', 'STARTING');
     $waha->delivered;
     $waha->asked;
 
     older(3);
-    done(GET => $own, 'STARTING, three seconds ago');
+    done(GET => $own, 'GET of STARTING after three seconds');
     is_deeply([ $waha->asked(all => 1) ], [ 'GET /tenant-acme' ],
-              'WAHA is asked');
+              'WAHA is asked for STARTING after three seconds');
 
-    done(POST => "$own/restart", 'what hangs is restarted');
+    done(POST => "$own/restart", 'POST restart of a session that hangs');
 };
 
 
-subtest 'several sessions' => sub {
-    my $s = done(POST => $sessions, 'one is made under an id',
+subtest 'several sessions of an organization' => sub {
+    my $s = done(POST => $sessions, 'POST /sessions with an id',
                  { id => 'sales-1', label => 'Sales' });
 
-    like($s->{session}, qr/^waha_[0-9a-f]{32}$/, 'its name tells nothing');
-    is($s->{id}, 'sales-1', 'it has the id');
-    is($s->{label}, 'Sales', 'and the label');
-    is($s->{primary}, $false, 'it is not the primary one');
+    like($s->{session}, qr/^waha_[0-9a-f]{32}$/,
+         'the name of a further session tells nothing');
+    is($s->{id}, 'sales-1', "a further session has the caller's id");
+    is($s->{label}, 'Sales', "a further session has the caller's label");
+    is($s->{primary}, $false, 'a further session is not the primary one');
 
-    is(done(POST => $sessions, 'the same again',
+    is(done(POST => $sessions, 'POST /sessions with the same id',
             { id => 'sales-1', name => 'Sales EU' })->{session},
-       $s->{session}, 'it is the same');
-    is(done(GET => "$sessions/sales-1", 'found by its id')->{label},
-       'Sales EU', 'with the new label');
-    is(done(GET => "$sessions/$s->{session}", 'found by its name')->{id},
-       'sales-1', 'it has the id');
+       $s->{session}, 'the same id is the same session');
+    is(done(GET => "$sessions/sales-1", 'GET by the id')->{label},
+       'Sales EU', 'a new label replaces the old one');
+    is(done(GET => "$sessions/$s->{session}", 'GET by the name')->{id},
+       'sales-1', 'GET by the name has the id');
 
-    is(scalar @{ done(GET => $sessions, 'the list')->{sessions} }, 2,
-       'two are listed');
+    is(scalar @{ done(GET => $sessions, 'GET of the list')->{sessions} }, 2,
+       'the list has both sessions');
 
-    is_deeply(done(DELETE => "$sessions/sales-1", 'it is deleted'),
-              { deleted => $true }, 'deleted');
-    is($waha->session($s->{session}), undef, 'at WAHA, too');
+    is_deeply(done(DELETE => "$sessions/sales-1", 'DELETE of a session'),
+              { deleted => $true },
+              'a deleted session is answered as deleted');
+    is($waha->session($s->{session}), undef,
+       'a deleted session is deleted at WAHA');
     refused(call(GET => "$sessions/sales-1"), 404, 'unknown_session',
-            'it is gone');
+            'GET of a deleted session');
 
     is(done(POST => $sessions, 'it is made again', { id => 'sales-1' })
-       ->{session}, $s->{session}, 'it comes back');
-    done(DELETE => "$sessions/sales-1", 'it is deleted again');
+       ->{session}, $s->{session},
+       'the session of a deleted id has its name again');
+    done(DELETE => "$sessions/sales-1", 'DELETE of that session');
 
     refused(call(POST => $sessions, { id => 'a b' }), 400,
             'invalid_argument', 'an id with a space');
     refused(call(POST => $sessions, { id => '..' }), 400,
-            'invalid_argument', 'an id that is no name in a path');
+            'invalid_argument', 'an id of two dots');
     refused(call(POST => $sessions, { label => 'x' x 256 }), 400,
-            'invalid_argument', 'a label that is too long');
+            'invalid_argument', 'a label of 256 characters');
     refused(call(POST => $sessions, '[1]'), 400, 'invalid_request',
             'a body that is a list');
 };
 
 
-subtest 'sessions of others' => sub {
+subtest 'sessions of another organization' => sub {
     $waha->asked;
 
     for (map { [ $_->[0], "$own$_->[1]" ] }
@@ -325,20 +350,21 @@ subtest 'sessions of others' => sub {
         my $body = $path =~ /passkey$/ ? {} : undef;
 
         refused(call($method, $path, $body, as => 'bolt'), 404,
-                'unknown_session', "$method $path as another organization");
+                'unknown_session', "$method $path of another organization");
     }
 
     refused(call(POST => "$own/pairing-code",
                  { phoneNumber => '+4915112345678' }, as => 'bolt'),
-            404, 'unknown_session', 'nor a pairing code');
+            404, 'unknown_session',
+            "a pairing code of another organization's session");
 
     is_deeply([ $waha->asked(all => 1) ], [], 'WAHA is not asked');
 };
 
 
-subtest 'who may only read' => sub {
+subtest 'a key that may only read' => sub {
     my $r = call(GET => $own, undef, as => 'acme:read');
-    is($r->{status}, 200, 'sees the session');
+    is($r->{status}, 200, 'a key that may only read sees the session');
 
     for ([ GET => "$own/qr" ], [ POST => $sessions ], [ DELETE => $own ],
          [ POST => "$own/connect" ], [ POST => "$own/logout" ],
@@ -346,12 +372,12 @@ subtest 'who may only read' => sub {
          [ GET => "$own/passkey/challenge" ])
     {
         refused(call(@$_, undef, as => 'acme:read'), 403, 'forbidden',
-                "but no @$_");
+                "@$_ with a key that may only read");
     }
 };
 
 
-# what WAHA does, what it is called: with => ..., status and code of ours
+# how WAHA fails (see Waha::Standin), status and code of our answer
 
 my @faults = (
     [ [ with => 'close' ], 502, 'waha_unavailable' ],
@@ -387,7 +413,7 @@ my @faults = (
       502, 'waha_invalid_answer' ],
 );
 
-done(POST => $sessions, 'for what follows it is connected');
+done(POST => $sessions, 'POST /sessions');
 $waha->scan('tenant-acme', phone => '4915112345678');
 $waha->delivered;
 
@@ -402,28 +428,29 @@ for (@faults) {
 
         for my $path ("$own?refresh=1", "$own/qr") {
             my $r = call(GET => $path);
-            is($r->{status}, $status, "GET $path");
+            is($r->{status}, $status, "GET $path has the status of the fault");
             like($r->{json}{code}, ref $code ? $code : qr/^$code$/,
-                 'with its code');
+                 "GET $path has the code of the fault");
         }
 
         older(61);
-        my $s = done(GET => $own, 'what is known is shown');
-        is($s->{status}, 'WORKING', 'as it was last');
-        is($s->{stale}, $true, 'and that it may be old');
+        my $s = done(GET => $own, 'GET of the session while WAHA fails');
+        is($s->{status}, 'WORKING', 'the session is shown as it was last');
+        is($s->{stale}, $true, 'the session is shown as stale');
 
         my $r = call(POST => $sessions);
-        is($r->{status}, $status, 'it is not connected');
+        is($r->{status}, $status,
+           'POST /sessions has the status of the fault');
         like($r->{json}{code}, ref $code ? $code : qr/^$code$/,
-             'with its code');
+             'POST /sessions has the code of the fault');
         $waha->heal;
 
-        done(POST => $sessions, 'later it is');
+        done(POST => $sessions, 'POST /sessions once WAHA works again');
     };
 }
 
 
-# operations whose call of WAHA fails, and the call
+# operations, and the request to WAHA that fails
 
 my @calls = (
     [ [ POST => "$own/start" ], '^POST .*/start' ],
@@ -449,10 +476,10 @@ for (@calls) {
             $waha->heal;
         }
 
-        done(@$call, 'is done later');
+        done(@$call, 'the operation once WAHA works again');
 
-        my $s = done(POST => $sessions, 'and connected again');
-        is($s->{session}, 'tenant-acme', 'under the same name');
+        my $s = done(POST => $sessions, 'POST /sessions afterwards');
+        is($s->{session}, 'tenant-acme', 'the session still has its name');
         $waha->delivered;
     };
 }
@@ -465,31 +492,34 @@ subtest 'WAHA is down' => sub {
         for [ GET => "$own?refresh=1" ], [ POST => $sessions ],
             [ POST => "$own/stop" ], [ DELETE => $own ];
 
-    is(scalar @{ done(GET => $sessions, 'the list')->{sessions} }, 1,
-       'needs no WAHA');
+    is(scalar @{ done(GET => $sessions,
+                      'GET of the list while WAHA is down')->{sessions} }, 1,
+       'the list needs no WAHA');
     $waha->heal;
-    done(POST => $sessions, 'it is up again');
+    done(POST => $sessions, 'POST /sessions once WAHA is up');
 };
 
 
-subtest 'the organization is disabled' => sub {
+subtest 'an organization with WhatsApp switched off' => sub {
     $pg->psql("update organizations set whatsapp_enabled = false
                 where slug = 'acme'");
 
     $waha->asked;
 
-    refused(call(POST => $_), 404, 'disabled_organization', "no POST $_")
+    refused(call(POST => $_), 404, 'disabled_organization',
+            "POST $_ of a disabled organization")
         for $sessions, "$own/connect";
     is_deeply([ $waha->asked(all => 1) ], [], 'WAHA is not asked');
 
-    is(done(GET => $own, 'what is there is shown')->{session}, 'tenant-acme',
-       'the session');
-    is(done(POST => "$own/stop", 'and can be stopped')->{status}, 'STOPPED',
-       'it has stopped');
+    is(done(GET => $own, 'what is there is shown')->{session},
+       'tenant-acme', 'the session of a disabled organization is shown');
+    is(done(POST => "$own/stop", 'POST stop of that session')->{status},
+       'STOPPED',
+       'the session of a disabled organization can be stopped');
 
     $pg->psql("update organizations set whatsapp_enabled = true
                 where slug = 'acme'");
-    done(POST => $sessions, 'enabled again it connects');
+    done(POST => $sessions, 'POST /sessions once the organization is enabled');
 };
 
 
@@ -506,17 +536,19 @@ subtest 'HTTP/2' => sub {
         my ($method, $path, $body) = @$_;
         my $r = $api->http2(acme => $method, $path, $body);
 
-        is("$r->{version} $r->{status}", '2 200', "$method $path")
+        is("$r->{version} $r->{status}", '2 200', "$method $path over HTTP/2")
             or diag $r->{body};
-        ok($r->{json}{success}, 'with success');
+        ok($r->{json}{success}, "$method $path over HTTP/2: success is true");
     }
 
-    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it waits for a phone');
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'),
+       'the session waits for a scan');
 
     my $r = $api->http2(acme => GET => "$own/qr");
-    like($r->{json}{data}{qr}, qr{^data:image/png;base64,}, 'a QR code');
+    like($r->{json}{data}{qr}, qr{^data:image/png;base64,},
+         'the QR code over HTTP/2');
     $r = $api->http2(acme => GET => "$own/qr", undef, @$accept);
-    like($r->{body}, qr/^\x89PNG/, 'as a picture');
+    like($r->{body}, qr/^\x89PNG/, 'the QR code as a picture over HTTP/2');
 
     for ([ 'close', 502, 'waha_unavailable' ],
          [ 'stall', 504, 'waha_timeout' ], [ 'error500', 502, 'waha_error' ])
@@ -529,23 +561,23 @@ subtest 'HTTP/2' => sub {
              [ GET => "$own/qr" ])
         {
             refused($api->http2('acme', @$_), $status, $code,
-                    "$with: @$_[0, 1]");
+                    "$with over HTTP/2: @$_[0, 1]");
         }
 
         $waha->heal;
     }
 
     refused($api->http2(bolt => GET => $own), 404, 'unknown_session',
-            'nothing of another organization');
+            'the session of another organization over HTTP/2');
 };
 
 
-subtest 'nothing of WAHA is told' => sub {
+subtest 'secrets of WAHA' => sub {
     $api->hides($waha->secrets, 'hmackey');
 
     like($t->error_log,
          qr/\[error\].*WAHA refuses the API key of instance "waha-1"/,
-         'a key that WAHA refuses is in the log');
+         'an API key that WAHA refuses is logged');
 };
 
 

@@ -1,5 +1,5 @@
-# What links a phone to a session: QR codes as a picture, as JSON and as
-# text, pairing codes, passkeys; what is told while there are none.
+# Linking a phone to a session: QR codes as a picture, as JSON and as text,
+# pairing codes, passkeys, and the answers of sessions that have none of them.
 
 use Waha::Test;
 use Waha::Sessions;
@@ -23,7 +23,8 @@ my @statuses = qw(STOPPED STARTING SCAN_QR_CODE PASSKEY_REQUIRED
                   PASSKEY_CONFIRMATION_REQUIRED WORKING FAILED HIBERNATING);
 
 
-# refused with the status, and at once: WAHA waits before it says no
+# Tests that there is no code in this status, and that it is answered at once:
+# WAHA itself would wait before it refuses.
 
 sub none {
     my ($status, $method, $what, $body) = @_;
@@ -31,24 +32,26 @@ sub none {
     $waha->clear_requests;
     my $r = $api->request('acme', $method, "$own/$what", $body);
 
-    refused($r, 409, 'no_qr', "$what while it is $status");
-    is($r->{json}{data}{status}, $status, 'with the status');
+    refused($r, 409, 'no_qr', "$what while the session is $status");
+    is($r->{json}{data}{status}, $status, 'the refusal has the status');
     is_deeply([ map { "$_->{method} $_->{path}" } $waha->requests ],
-              [ 'GET /api/sessions/tenant-acme' ], 'at once');
+              [ 'GET /api/sessions/tenant-acme' ],
+              'WAHA is asked for the status alone');
 }
 
 
 sub shows_qr {
     $api->post('acme', "$own/logout");
     $api->post('acme', "$own/connect");
-    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'), 'it waits for a phone');
+    ok($waha->reaches('tenant-acme', 'SCAN_QR_CODE'),
+       'the session waits for a scan');
 }
 
 $api->post('acme', '/api/whatsapp/sessions');
 shows_qr();
 
 
-subtest 'a QR code as JSON' => sub {
+subtest 'the QR code as JSON' => sub {
     for my $accept (undef, '*/*', 'application/json',
                     'application/json, text/plain, */*',
                     'application/json, image/png')
@@ -58,51 +61,59 @@ subtest 'a QR code as JSON' => sub {
         my $r = $api->request('acme', 'GET', "$own/qr", undef,
                               Accept => $accept);
 
-        is($r->{status}, 200, 'is given') or diag $r->{body};
-        like($r->{headers}{'content-type'}, qr{^application/json}, 'as JSON');
-        is($r->{headers}{'cache-control'}, 'no-store', 'for now');
+        is($r->{status}, 200,
+           'the QR code is answered 200') or diag $r->{body};
+        like($r->{headers}{'content-type'}, qr{^application/json},
+             'the QR code is JSON');
+        is($r->{headers}{'cache-control'}, 'no-store',
+           'no cache may keep the QR code');
 
         my $data = $r->{json}{data};
         is_deeply([ sort keys %$data ], [ qw(expires_in mimetype qr) ],
-                  'with what belongs to it');
-        is($data->{mimetype}, 'image/png', 'its type');
-        is($data->{expires_in}, 20, 'how long it holds');
+                  'the QR code has its type and its time and nothing else');
+        is($data->{mimetype}, 'image/png', 'the QR code is a PNG');
+        is($data->{expires_in}, 20, 'the QR code holds for 20 seconds');
         like($data->{qr}, qr{^data:image/png;base64,[A-Za-z0-9+/]+=*$},
-             'a picture for a page');
-        like(decode_base64($data->{qr} =~ s/.*,//r), $png, 'a PNG');
+             'the QR code is a data URL');
+        like(decode_base64($data->{qr} =~ s/.*,//r), $png,
+             'the data are a PNG');
 
         my ($asked) = $waha->requests('/auth/qr');
         is($asked->{headers}{accept}, 'application/json',
-           'WAHA is asked for exactly that');
-        ok(!exists $asked->{headers}{authorization}, 'without our key');
+           'WAHA is asked for JSON');
+        ok(!exists $asked->{headers}{authorization},
+           'our credentials do not reach WAHA');
     }
 };
 
 
-subtest 'a QR code as a picture' => sub {
+subtest 'the QR code as a picture' => sub {
     for my $accept ('image/png', 'image/png, application/json',
                     'image/avif,image/webp,image/apng,image/*,*/*;q=0.8')
     {
         my $r = $api->request('acme', 'GET', "$own/qr", undef,
                               Accept => $accept);
 
-        is($r->{status}, 200, 'is given') or diag $r->{body};
-        is($r->{headers}{'content-type'}, 'image/png', 'as a picture');
-        is($r->{headers}{'cache-control'}, 'no-store', 'for now');
-        like($r->{body}, $png, 'a PNG');
+        is($r->{status}, 200,
+           'the picture is answered 200') or diag $r->{body};
+        is($r->{headers}{'content-type'}, 'image/png',
+           'the picture has the type image/png');
+        is($r->{headers}{'cache-control'}, 'no-store',
+           'no cache may keep the picture');
+        like($r->{body}, $png, 'the picture is a PNG');
     }
 };
 
 
-subtest 'a QR code as text' => sub {
+subtest 'the QR code as text' => sub {
     my $r = $api->get('acme', "$own/qr?format=raw");
 
     is_deeply($r->{json}{data},
               { value => $waha->session('tenant-acme')->{qr},
-                expires_in => 20 }, 'for a terminal');
+                expires_in => 20 }, "the text is the value of WAHA's QR code");
 
     refused($api->get('acme', "$own/qr?format=gif"), 400, 'invalid_argument',
-            'as something else');
+            'an unknown format');
 };
 
 
@@ -110,23 +121,26 @@ subtest 'a pairing code' => sub {
     my $r = $api->post('acme', "$own/pairing-code",
                        { phoneNumber => '+49 (151) 1234-5678' });
 
-    is($r->{status}, 200, 'is given') or diag $r->{body};
+    is($r->{status}, 200,
+       'the pairing code is answered 200') or diag $r->{body};
 
     my $pairing = $waha->session('tenant-acme')->{pairing};
-    is_deeply($r->{json}{data}, { code => $pairing->{code} }, "it is WAHA's");
-    is($pairing->{phone}, '4915112345678', 'for that number');
+    is_deeply($r->{json}{data}, { code => $pairing->{code} },
+              "the pairing code is WAHA's");
+    is($pairing->{phone}, '4915112345678',
+       "the pairing code is for the caller's number");
 
     for ({}, { phoneNumber => 'mine' }, { phoneNumber => '12' },
          { phoneNumber => [ '4915112345678' ] }, undef)
     {
         refused($api->post('acme', "$own/pairing-code", $_), 400,
-                'invalid_argument', 'for no number');
+                'invalid_argument', 'a pairing code without a valid number');
     }
 };
 
 
 for my $status (@statuses) {
-    subtest "while it is $status" => sub {
+    subtest "codes of a session that is $status" => sub {
         $waha->status('tenant-acme', $status, data => { x => 1 });
         $waha->delivered;
 
@@ -150,18 +164,18 @@ for my $status (@statuses) {
 }
 
 
-subtest 'a session that WAHA has lost' => sub {
+subtest 'codes of a session that WAHA has lost' => sub {
     my $config = $waha->session('tenant-acme')->{config};
 
     $waha->remove_session('tenant-acme');
     none('NOT_CREATED', GET => 'qr');
     is($api->get('acme', $own)->{json}{data}{status}, 'NOT_CREATED',
-       'which is known now');
+       'the session shows NOT_CREATED afterwards');
     $waha->add_session('tenant-acme', config => $config);
 };
 
 
-subtest 'it is scanned between question and answer' => sub {
+subtest 'the phone scans the code just before WAHA is asked' => sub {
     shows_qr();
 
     for my $fault ([ '{"status":"WORKING","expected":["SCAN_QR_CODE"]}',
@@ -178,19 +192,20 @@ subtest 'it is scanned between question and answer' => sub {
         for my $accept ('application/json', 'image/png') {
             my $r = $api->request('acme', 'GET', "$own/qr", undef,
                                   Accept => $accept);
-            refused($r, 409, 'no_qr', "no QR code as $accept");
-            is($r->{json}{data}{status}, $status, 'with the new status');
+            refused($r, 409, 'no_qr', "the QR code as $accept");
+            is($r->{json}{data}{status}, $status,
+               'the refusal has the new status');
         }
 
         refused($api->post('acme', "$own/pairing-code",
                            { phoneNumber => '4915112345678' }),
-                409, 'no_qr', 'no pairing code');
+                409, 'no_qr', 'the pairing code');
         $waha->heal;
     }
 };
 
 
-# what WAHA answers instead of a code
+# how WAHA fails (see Waha::Standin), status and code of our answer
 
 my @faults = (
     [ [ with => 'close' ], 502, 'waha_unavailable' ],
@@ -222,18 +237,20 @@ for (@faults) {
     {
         $waha->fail(match => '/auth/', %fault);
 
-        refused($api->get('acme', "$own/qr"), $status, $code, 'as JSON');
+        refused($api->get('acme', "$own/qr"), $status, $code,
+                'the QR code as JSON');
         refused($api->request('acme', 'GET', "$own/qr", undef,
                               Accept => 'image/png'),
-                $status, $code, 'as a picture');
+                $status, $code, 'the QR code as a picture');
         refused($api->get('acme', "$own/qr?format=raw"), $status, $code,
-                'as text');
+                'the QR code as text');
         refused($api->post('acme', "$own/pairing-code",
                            { phoneNumber => '4915112345678' }),
-                $status, $code, 'as a pairing code');
+                $status, $code, 'the pairing code');
         $waha->heal;
 
-        is($api->get('acme', "$own/qr")->{status}, 200, 'later it is given');
+        is($api->get('acme', "$own/qr")->{status}, 200,
+           'the QR code is answered once WAHA works again');
     };
 }
 
@@ -247,18 +264,19 @@ subtest 'a passkey' => sub {
                 passkey => $challenge);
 
     my $r = $api->get('acme', "$own/passkey/challenge");
-    is($r->{status}, 200, 'the challenge is given') or diag $r->{body};
-    is_deeply($r->{json}{data}, $challenge, 'as the phone made it');
+    is($r->{status}, 200, 'the challenge is answered 200') or diag $r->{body};
+    is_deeply($r->{json}{data}, $challenge,
+              'the challenge is passed on unchanged');
 
     refused($api->post('acme', "$own/passkey"), 400, 'invalid_request',
-            'no answer');
+            'a passkey without a body');
     refused($api->post('acme', "$own/passkey", 'secret'), 400,
-            'invalid_request', 'no JSON');
+            'invalid_request', 'a passkey that is no JSON');
 
     my $answer = { id => 'cred', response => { signature => 'x/y+z=',
                                                number => 1.5 } };
 
-    # whether it is taken, WAHA may tell by all that it has of the session
+    # WAHA may answer a passkey with all that it has of the session
 
     $waha->fail(match => '^POST .*/passkey$', with => 'status',
                 status => 201, body => JSON::PP::encode_json({
@@ -266,28 +284,32 @@ subtest 'a passkey' => sub {
                     config => { webhooks => [ { hmac =>
                                                 { key => 'hmackey' } } ] } }));
     $r = $api->post('acme', "$own/passkey", $answer);
-    is($r->{json}{data}{session}, 'tenant-acme', 'the session is shown')
+    is($r->{json}{data}{session}, 'tenant-acme',
+       'the answer shows the session')
         or diag $r->{body};
-    unlike($r->{body}, qr/hmackey|config/, 'without its keys');
+    unlike($r->{body}, qr/hmackey|config/,
+           'the answer shows no key and no configuration');
     $waha->heal;
 
     $r = $api->post('acme', "$own/passkey", $answer);
-    is($r->{status}, 200, 'the answer is taken') or diag $r->{body};
+    is($r->{status}, 200, 'the passkey is taken') or diag $r->{body};
     is($r->{json}{data}{status}, 'PASSKEY_CONFIRMATION_REQUIRED',
-       'more is asked');
+       'the session waits for a confirmation');
     is_deeply($waha->session('tenant-acme')->{credential}, $answer,
-              'WAHA has it');
+              'WAHA has the passkey unchanged');
 
     $r = $api->get('acme', "$own/passkey/confirmation");
-    is_deeply($r->{json}{data}, { code => 'WXYZ-5678' }, 'a code to compare');
+    is_deeply($r->{json}{data}, { code => 'WXYZ-5678' },
+              'the confirmation code is shown');
 
     $r = $api->post('acme', "$own/passkey/confirm");
-    is($r->{status}, 200, 'it is confirmed') or diag $r->{body};
-    ok($waha->reaches('tenant-acme', 'WORKING'), 'and the session works');
+    is($r->{status}, 200,
+       'the confirmation is answered 200') or diag $r->{body};
+    ok($waha->reaches('tenant-acme', 'WORKING'), 'the session works');
 };
 
 
-subtest 'nothing of WAHA is told' => sub { $api->hides($waha->secrets) };
+subtest 'secrets of WAHA' => sub { $api->hides($waha->secrets) };
 
 
 $t->done;

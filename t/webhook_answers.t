@@ -1,4 +1,5 @@
-# What the sender of a webhook is told, and what stands in the database then.
+# Webhooks: the answer to each kind of event, what it stores, and the variables
+# of the access log.
 
 use Waha::Test;
 
@@ -48,7 +49,7 @@ $t->start;
 my $message = $t->message(id => 'A1', name => 'Ann Lee', text => 'hello');
 my $r = $t->webhook($message);
 
-is($r->{status}, 200, 'a message of a new person is taken');
+is($r->{status}, 200, 'a message of a new person is answered 200');
 is($r->{headers}{'content-type'}, 'application/json', 'the answer is JSON');
 
 my $data = $r->{json}{data};
@@ -59,9 +60,10 @@ is_deeply($r->{json}, { success => $data && $r->{json}{success}, data => {
     organization => 'acme',
     tenantId => $pg->organization_id('acme'),
     contactId => $contact, activityId => $activity } },
-    'the answer says what was done');
+    'the answer has action, organization, contact and activity');
 
-ok($r->{json}{success} && $data->{received}, 'and that it was received');
+ok($r->{json}{success} && $data->{received},
+   'the answer says that the message was received');
 
 is_deeply($pg->rows(qq{
     select first_name, last_name, phone_1, contact_type
@@ -75,29 +77,34 @@ is_deeply($pg->rows(qq{
     'the message is stored');
 
 $r = $t->webhook($message);
-is($r->{status}, 200, 'a retry is taken');
-is($r->{json}{data}{action}, 'duplicate', 'as a duplicate');
-is($r->{json}{data}{contactId}, $contact, 'of the same contact');
-is($pg->messages, 1, 'and stores nothing');
+is($r->{status}, 200, 'the same message again is answered 200');
+is($r->{json}{data}{action}, 'duplicate',
+   'the same message again is a duplicate');
+is($r->{json}{data}{contactId}, $contact,
+   'the duplicate has the same contact');
+is($pg->messages, 1, 'the duplicate stores nothing');
 
 $r = $t->webhook($t->message(id => 'A2', event => 'message.any',
                              name => 'Ann Lee'));
 is($r->{json}{data}{action}, 'activity_logged', 'the next message is logged');
-is($r->{json}{data}{contactId}, $contact, 'for the same contact');
+is($r->{json}{data}{contactId}, $contact,
+   'the next message has the same contact');
 
 $r = $t->webhook($t->event('message.ack', 't1',
     { id => 'false_79222222222@c.us_A2', ack => 3, ackName => 'READ',
       from => '79222222222@c.us', fromMe => undef }));
-is($r->{json}{data}{action}, 'status_updated', 'a status is stored');
+is($r->{json}{data}{action}, 'status_updated',
+   'a status of delivery is stored');
 
 $r = $t->webhook($t->session_status('t1', 'WORKING'));
-is($r->{json}{data}{action}, 'session_updated', 'the session is kept true');
+is($r->{json}{data}{action}, 'session_updated',
+   'a status of the session is stored');
 
 for my $event (qw(presence.update group.v2.join poll.vote unheard.of)) {
     $r = $t->webhook($t->event($event, 't1', {}));
-    is($r->{status}, 200, "$event is taken");
+    is($r->{status}, 200, "$event is answered 200");
     is_deeply([@{ $r->{json}{data} }{qw(action reason)}],
-              ['ignored', 'event'], 'and ignored');
+              ['ignored', 'event'], "$event is ignored");
 }
 
 
@@ -107,22 +114,25 @@ my $before = $pg->messages;
 my $quarantined = 'select count(*) from waha.quarantine';
 
 refused($t->webhook($message, key => undef), 401, 'invalid_signature',
-        'an event without signature');
+        'a webhook without a signature');
 
 refused($t->webhook($message, key => 'x'), 401, 'invalid_signature',
-        'an event with another signature');
+        'a webhook signed with another key');
 
 refused($t->webhook(''), 400, 'invalid_event', 'an empty body');
-refused($t->webhook('hello'), 400, 'invalid_event', 'no JSON');
-refused($t->webhook('{"a":1}'), 400, 'invalid_event', 'no envelope');
+refused($t->webhook('hello'), 400, 'invalid_event', 'a body that is no JSON');
+refused($t->webhook('{"a":1}'), 400, 'invalid_event',
+        'JSON that is no event of WAHA');
 
 refused($t->webhook($t->message(session => 'none')),
         404, 'unknown_organization', 'an unknown session');
-is($pg->value($quarantined), 1, 'its event is kept');
+is($pg->value($quarantined), 1,
+   'an event of an unknown session is kept in quarantine');
 
 refused($t->webhook($t->message(session => 't2')),
         404, 'disabled_organization', 'a disabled organization');
-is($pg->value($quarantined), 1, 'its event is not kept');
+is($pg->value($quarantined), 1,
+   'an event of a disabled organization is not kept');
 
 refused($t->webhook($t->message, path => '/api/whatsapp/webhook?org=closed'),
         403, 'contradiction', 'a query that names another organization');
@@ -130,22 +140,22 @@ refused($t->webhook($t->message, path => '/api/whatsapp/webhook?org=closed'),
 my $http = $t->http;
 $r = $http->request('GET', '/api/whatsapp/webhook');
 refused($r, 405, 'method_not_allowed', 'GET');
-is($r->{headers}{allow}, 'POST', 'what is allowed is said');
+is($r->{headers}{allow}, 'POST', 'the 405 names POST');
 
 $r = $t->webhook($message, path => '/small');
-is($r->{status}, 413, 'a body beyond client_max_body_size');
+is($r->{status}, 413, 'a body beyond client_max_body_size is answered 413');
 
-is($pg->messages, $before, 'nothing refused is stored');
+is($pg->messages, $before, 'no refused webhook is stored');
 
 
 # a body in a temporary file, and one in chunks
 
 my $long = 'x' x 100_000;
 $r = $t->webhook($t->message(id => 'A3', text => $long));
-is($r->{status}, 200, 'a body in a temporary file');
+is($r->{status}, 200, 'a body in a temporary file is taken');
 is($pg->value(q{select message_content = repeat('x', 100000)
     from contact_activities where message_id = 'A3'}), 't',
-    'is stored in full');
+    'a body in a temporary file is stored in full');
 
 my $chunked = $t->message(id => 'A3c', text => 'in chunks');
 my $headers = $t->headers($chunked);
@@ -158,40 +168,41 @@ $client->send("POST /api/whatsapp/webhook HTTP/1.1\r\nHost: localhost\r\n"
     . join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
                $chunked =~ /(.{1,50})/gs) . "0\r\n\r\n");
 is($client->answer->{json}{data}{action}, 'activity_logged',
-   'a body in chunks');
+   'a body in chunks is taken');
 
 
-# the database away
+# PostgreSQL is stopped
 
 $pg->stop('fast');
 
 $r = $t->webhook($t->message(id => 'A4'));
-refused($r, 503, 'database_unavailable', 'the database is away');
-cmp_ok($r->{headers}{'retry-after'}, '>', 0, 'the wait is said');
+refused($r, 503, 'database_unavailable', 'PostgreSQL is stopped');
+cmp_ok($r->{headers}{'retry-after'}, '>', 0, 'the 503 has Retry-After');
 
 $pg->start;
 
 ok(wait_for(sub {
     return $t->webhook($t->message(id => 'A4'))->{status} == 200;
-}, 10), 'it is back without a reload');
+}, 10), 'webhooks are taken once PostgreSQL has started');
 
-is($pg->messages('A4'), 1, 'and the retried message is there once');
+is($pg->messages('A4'), 1, 'the message that was sent again is stored once');
 
 
-# variables
+# variables of the access log
 
 $http->request('GET', '/static');
 
 ok(wait_for(sub { $t->nginx->log('waha.log') =~ /\|204$/m }, 5),
-   'the log is written');
+   'the access log is written');
 
 my $log = $t->nginx->log('waha.log');
 like($log, qr/\Aacme\|t1\|message\|contact_created\|1\|0\.\d{3}\|200$/m,
-     'the log has all of a message');
+     'the log of a message has all variables');
 like($log, qr/^-\|t1\|presence\.update\|ignored\|-\|-\|200$/m,
-     'what is ignored costs the database nothing');
+     'the log of an ignored event has no batch and no time of the database');
 like($log, qr/^-\|-\|-\|invalid_signature\|-\|-\|401$/m,
-     'a refusal has its code');
-like($log, qr/^-\|-\|-\|-\|-\|-\|204$/m, 'other locations have nothing');
+     'the log of a refusal has its code');
+like($log, qr/^-\|-\|-\|-\|-\|-\|204$/m,
+     'the log of another location has no variable');
 
 $t->done;

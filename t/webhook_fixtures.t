@@ -1,5 +1,5 @@
-# Every delivery that WAHA made, over HTTP: in order, backwards and shuffled
-# the same rows stand in the database.
+# Every delivery that WAHA made, sent over HTTP: in order, backwards and
+# shuffled, with the same rows in the database at the end.
 
 use Waha::Test;
 
@@ -15,7 +15,7 @@ seed();
 
 my @names = $t->fixtures;
 
-is(scalar @names, 48, 'all deliveries are there');
+is(scalar @names, 48, 'all 48 deliveries are there');
 
 my $pg;
 
@@ -36,10 +36,10 @@ http {
 EOF_CONF
 
 
-# --- what has to stand there -------------------------------------------------
+# --- the rows at the end -----------------------------------------------------
 
-# Synthetic messages 40 and 41 share an id, so the first to come stays: its
-# text and chat are not asserted.
+# Synthetic messages 40 and 41 share an id, so the first of them stays: its
+# text and chat are not compared.
 
 my $same = '3AAAAAAAAAAAAAAAAA01';
 
@@ -196,25 +196,25 @@ for my $order ('in order', 'backwards', 'shuffled') {
     start();
 
     is_deeply([ grep { deliver($_)->{status} != 200 } @{ $orders{$order} } ],
-              [], "$order: each is taken");
+              [], "$order: each delivery is answered 200");
 
     my $state = state();
 
-    is_deeply($state->{$_}, $expected{$_}, "$order: $_")
+    is_deeply($state->{$_}, $expected{$_}, "$order: the rows of $_")
         for sort keys %expected;
 
     my %seen = map { key($_) => 1 } @{ $state->{activities} };
     is_deeply([ grep { deliver($_)->{status} != 200 } shuffle(@names) ], [],
-              "$order: each is taken a second time");
-    is_deeply(state(), $state, "$order: and nothing changes");
+              "$order: each delivery sent again is answered 200");
+    is_deeply(state(), $state, "$order: deliveries sent again change no row");
 
     is($pg->value('select count(*) from waha.quarantine'), 0,
-       "$order: nothing in quarantine");
-    is($pg->deadlocks, 0, "$order: no deadlock");
+       "$order: quarantine is empty");
+    is($pg->deadlocks, 0, "$order: PostgreSQL saw no deadlock");
 }
 
 
-# --- other chats, when they are not ignored ----------------------------------
+# --- chats of other kinds, when they are not ignored -------------------------
 
 start();
 
@@ -222,10 +222,12 @@ my %action = map { $_ => deliver($_, '/all')->{json}{data}{action} }
              grep { !/^(40|42)-/ } @names;
 
 is($action{'11-noweb-message'}, 'activity_logged',
-   'what a contact says in a group is logged');
-is($action{'12-noweb-message.any'}, 'duplicate', 'once');
-is($action{'27-noweb-message'}, 'activity_logged', 'and a status');
-is($action{'32-noweb-message'}, 'ignored', 'a newsletter is nobody');
+   "a contact's message in a group is logged");
+is($action{'12-noweb-message.any'}, 'duplicate',
+   'the same message as message.any is a duplicate');
+is($action{'27-noweb-message'}, 'activity_logged',
+   "a contact's status is logged");
+is($action{'32-noweb-message'}, 'ignored', 'a newsletter is ignored');
 
 is_deeply(rows(q{
     select organization_slug, chat, message_id, message_content, sender_name,
@@ -242,11 +244,11 @@ is_deeply(rows(q{
     { organization_slug => 'acme', chat => 'status', sender_name => 'S',
       message_id => '3EB0AAAAAAAAAAAAAAAA14', message_content => 'status',
       participant => $phone, room => 'status@broadcast' },
-    ], 'with who said it where');
+    ], 'messages in groups have their author and their chat');
 
 is($pg->value("select last_message_id from waha.conversations
                where organization_slug = 'acme'"), '3EB0AAAAAAAAAAAAAAAA16',
-   'the inbox is about persons only');
+   'conversations are about chats with persons only');
 
 $t->done;
 
@@ -282,7 +284,7 @@ sub rows {
 }
 
 
-# everything but ids and the time of arrival
+# all rows, without ids and times of arrival
 
 sub state {
     my $person = q{(select phone_1 from contacts c
@@ -348,7 +350,7 @@ sub key { return join '/', @{ $_[0] }{qw(session_name message_id direction)} }
 
 
 # A row of contact_activities: id, text, then what differs from a usual one;
-# other names are of the metadata.
+# all other names belong to the metadata.
 
 sub activity {
     my ($id, $text, %o) = @_;

@@ -1,6 +1,6 @@
-# What WAHA would never send, or somebody makes it send: signed bodies that
-# break parsers and databases.  Each has a defined answer, and a text is stored
-# as it was sent or says that it was changed.
+# Signed bodies that WAHA would never send, and that break parsers and
+# databases. Each has a defined answer; a text is stored as it was sent, or the
+# row says that it was changed.
 
 use Waha::Test;
 use Waha::Process qw(memory);
@@ -37,7 +37,9 @@ my $n = 0;
 
 # --- texts -------------------------------------------------------------------
 
-# bytes in place of a text, as they stand in JSON, and the text that comes out
+# sends a message with these bytes, as they stand in JSON, in place of its
+# text; the text that has to be stored, and whether the row says that it was
+# changed
 
 sub text_is {
     my ($name, $bytes, $want, $changed) = @_;
@@ -47,10 +49,11 @@ sub text_is {
     my $r = $t->webhook($body);
 
     subtest $name => sub {
-        is($r->{status}, 200, 'is taken') or diag $r->{body};
+        is($r->{status}, 200,
+           'the message is answered 200') or diag $r->{body};
 
         my $row = row($id);
-        is($row->{message_content}, $want, 'as it has to be');
+        is($row->{message_content}, $want, 'the right text is stored');
         is(!!$row->{metadata}{sanitised}, !!$changed,
            $changed ? 'and says that it was changed' : 'unchanged');
     };
@@ -74,19 +77,21 @@ text_is('letters of many scripts', "\xd0\x96\xe2\x82\xac\xf0\x9f\x99\x82",
         'Ж€🙂');
 text_is('every escape', '\"\\\\\/\b\f\n\r\t\u00e9\ud83d\ude42',
         "\"\\/\b\f\n\r\té🙂");
-text_is('what SQL could take for its own', q{'; drop table contacts; --\\\\'},
+text_is('text that resembles SQL', q{'; drop table contacts; --\\\\'},
         q{'; drop table contacts; --\\'});
-text_is('what an array could', '{a,\"b\",NULL}', '{a,"b",NULL}');
+text_is('text that resembles an array of PostgreSQL', '{a,\"b\",NULL}',
+        '{a,"b",NULL}');
 text_is('control characters', '\u0001\u001f\u007f\u0080',
         "\x{1}\x{1f}\x{7f}\x{80}");
 text_is('a separator of lines', '\u2028\u2029', "\x{2028}\x{2029}");
 text_is('noncharacters', '\uffff\ufffe', "\x{ffff}\x{fffe}");
-text_is('U+FFFD that was meant', "\xef\xbf\xbd", $fffd);
+text_is('U+FFFD itself', "\xef\xbf\xbd", $fffd);
 
 text_is('H5: a NUL in two bytes', "a\xc0\x80b", "a$fffd${fffd}b", 1);
 text_is('H5: a surrogate in UTF-8', "a\xed\xa0\xbdb", "a${\($fffd x 3)}b", 1);
-text_is('H5: beyond Unicode', "a\xf5\x80\x80\x80b", "a${\($fffd x 4)}b", 1);
-text_is('H5: cut short', "a\xf0\x9f\x99", "a$fffd", 1);
+text_is('H5: a code point beyond Unicode',
+        "a\xf5\x80\x80\x80b", "a${\($fffd x 4)}b", 1);
+text_is('H5: a character cut short', "a\xf0\x9f\x99", "a$fffd", 1);
 text_is('H5: bytes of Latin-1', "caf\xe9", "caf$fffd", 1);
 text_is('H6: an escaped NUL', 'ab\u0000cd', "ab${fffd}cd", 1);
 text_is('H6: a raw NUL', "ab\0cd", "ab${fffd}cd", 1);
@@ -99,7 +104,7 @@ text_is('an escape of three digits', '\u004g', "${fffd}004g", 1);
 text_is('an escape as in C', '\u0x41', "${fffd}0x41", 1);
 
 
-# the same in all that is stored beside the text
+# the same bytes in everything that is stored beside the text
 
 for my $bad ("\xff", "\0", '\u0000', '\ud800') {
 
@@ -113,11 +118,12 @@ for my $bad ("\xff", "\0", '\u0000', '\ud800') {
         vCards => [ 'cBAD' ], replyTo => { id => 'iBAD', body => 'bBAD' },
     }, engine => 'eBAD') =~ s/BAD|(?<=NAM)E/$bad/gr);
 
-    subtest "in names and metadata: $shown" => sub {
-        is($r->{status}, 200, 'is taken') or diag $r->{body};
+    subtest "names and metadata with $shown" => sub {
+        is($r->{status}, 200,
+           'the message is answered 200') or diag $r->{body};
 
         my $row = row($id);
-        is($row->{sender_name}, "NAM$fffd", 'the name');
+        is($row->{sender_name}, "NAM$fffd", 'the name is repaired');
 
         my $m = $row->{metadata};
         is_deeply([ $m->{sanitised}, $m->{source}, $m->{media_url},
@@ -126,19 +132,20 @@ for my $bad ("\xff", "\0", '\u0000', '\ud800') {
                     $m->{vcards}[0], @{ $m->{reply_to} }{qw(id body)},
                     $m->{engine} ],
                   [ JSON::PP::true, map { "$_$fffd" } 'x', 'u', 'image/', 'f',
-                    'n', 'a', 'l', 'c', 'i', 'b', 'e' ], 'the metadata');
+                    'n', 'a', 'l', 'c', 'i', 'b', 'e' ],
+                  'the metadata are repaired and flagged');
     };
 }
 
 
-# --- what is no event --------------------------------------------------------
+# --- bodies that are no event ------------------------------------------------
 
 my $good = $t->message(id => 'GOOD');
 
 for my $case (
-    [ 'garbage behind it', "$good}" ],
-    [ 'two of them', $good . $good ],
-    [ 'half of it', substr $good, 0, length($good) / 2 ],
+    [ 'an event with garbage behind it', "$good}" ],
+    [ 'two events', $good . $good ],
+    [ 'half of an event', substr $good, 0, length($good) / 2 ],
     [ 'a number', '42' ], [ 'an array of it', "[$good]" ],
     [ 'a NUL behind it', "$good\0" ],
     [ 'a NUL in the session', $good =~ s/"t1"/"t1\\u0000"/r ],
@@ -155,12 +162,14 @@ for my $case (
     my ($name, $body) = @$case;
 
     my $r = $t->webhook($body);
-    is("$r->{status} $r->{json}{code}", '400 invalid_event', "no event: $name");
+    is("$r->{status} $r->{json}{code}", '400 invalid_event',
+       "no event: $name");
 }
 
-is($pg->messages('G%'), 0, 'and nothing of it is stored');
+is($pg->messages('G%'), 0, 'no such body is stored');
 
-is($t->webhook("\r\n\t $good \n")->{status}, 200, 'white space is no garbage');
+is($t->webhook("\r\n\t $good \n")->{status}, 200,
+   'white space around an event is accepted');
 
 
 # --- H8: numbers -------------------------------------------------------------
@@ -179,24 +188,28 @@ for my $number ('1e400', '-1e400', '1e131000', '1e200000', '-0', '1e14', '-1',
         _data => { size => 'NUMBER', messageTimestamp => 'NUMBER' },
     }, metadata => { organization_id => 'NUMBER' }) =~ s/"NUMBER"/$number/gr;
 
-    # 1e14 and the like name an organization of that id: there is none
+    # 1e14 and others name an organization that does not exist, which is
+    # ignored
     my $r = $t->webhook($body);
     my $row = row($id);
 
     subtest 'H8: ' . substr($number, 0, 20) => sub {
-        is($r->{status}, 200, 'is taken') or diag $r->{body};
+        is($r->{status}, 200,
+           'the message is answered 200') or diag $r->{body};
         cmp_ok(abs($row->{at} / 1000 - $now), '<', 300,
-               'with the time of the event');
+               'the message has the time of the event');
         cmp_ok(length $json->encode($row->{metadata}), '<', 1000,
-               'and does not grow');
+               'the metadata stay small');
     };
 }
 
 my $r = $t->webhook($t->message(id => 'NOTIME', payload => { timestamp => 0 })
                     =~ s/"timestamp":\d{13}/"timestamp":1e400/r);
-is($r->{status}, 200, 'an event without any time');
-cmp_ok(abs(row('NOTIME')->{at} / 1000 - $now), '<', 300, 'has the present');
-ok(row('NOTIME')->{metadata}{time_missing}, 'and says so');
+is($r->{status}, 200, 'an event without any time is answered 200');
+cmp_ok(abs(row('NOTIME')->{at} / 1000 - $now), '<', 300,
+       'an event without any time gets the present time');
+ok(row('NOTIME')->{metadata}{time_missing},
+   'the row says that the time is missing');
 
 
 # --- H9: names ---------------------------------------------------------------
@@ -204,24 +217,25 @@ ok(row('NOTIME')->{metadata}{time_missing}, 'and says so');
 my $twice = $t->message(id => 'TWICE', text => 'first')
             =~ s/"body":"first"/"body":"first","body":"last"/r
             =~ s/"session":"t1"/"session":"t1","session":"none"/r;
-is($t->webhook($twice)->{status}, 200, 'H9: two members of a name');
+is($t->webhook($twice)->{status}, 200, 'H9: a member given twice is accepted');
 is_deeply([ @{ row('TWICE') }{qw(message_content session_name)} ],
-          [ 'first', 't1' ], 'the first counts, everywhere');
+          [ 'first', 't1' ], 'H9: the first of two members counts everywhere');
 
 is($t->webhook($t->message(id => 'PROTO', payload => {
        __proto__ => { body => 'x' }, BODY => 'y', constructor => 'z' }))
-     ->{status}, 200, 'H9: names that some languages fall for');
-is(row('PROTO')->{message_content}, 'hello', 'are only names');
+     ->{status}, 200,
+   'H9: member names special to other languages are accepted');
+is(row('PROTO')->{message_content}, 'hello', 'H9: such names have no effect');
 
 
-# --- H4: beyond the bounds ---------------------------------------------------
+# --- H4: bodies beyond the bounds --------------------------------------------
 
 sub within {
     my ($name, $body) = @_;
 
     my $r = $t->webhook($body);
 
-    cmp_ok($r->{seconds}, '<', 2, "$name is answered in time");
+    cmp_ok($r->{seconds}, '<', 2, "$name is answered within two seconds");
 
     return $r;
 }
@@ -248,8 +262,9 @@ for my $name (sort keys %beyond) {
     for (1, 2) {
         my $r = within("H4: $name", $body);
 
-        is($r->{status}, 200, 'and taken') or diag $r->{body};
-        is($r->{json}{data}{action}, 'quarantined', 'into quarantine');
+        is($r->{status}, 200, "H4: $name is answered 200") or diag $r->{body};
+        is($r->{json}{data}{action}, 'quarantined',
+           "H4: $name goes to quarantine");
     }
 
     is_deeply($pg->rows(q{select reason, octet_length(raw), event
@@ -257,24 +272,25 @@ for my $name (sort keys %beyond) {
                           where encode(hash, 'hex') = '}
                         . sha256_hex($body) . q{'}),
               [ [ 'too_complex', length $body, undef ] ],
-              'once, byte for byte');
+              "H4: $name is kept once, byte for byte");
 }
 
 is($pg->value('select count(*) from waha.quarantine'), scalar keys %beyond,
-   'nothing else is in quarantine');
+   'no other body is in quarantine');
 
 is(within('H4: nested 64 deep', payload('[' x 62 . ']' x 62))->{status}, 200,
-   'and taken');
+   '64 levels are taken');
 is(within('H4: a key of a megabyte', payload('{"' . 'k' x 1e6 . '":0}'))
-     ->{status}, 200, 'and taken');
+     ->{status}, 200, 'a member name of a megabyte is taken');
 is(within('H4: 19,000 values', payload('[' . '0,' x 18999 . '0]'))->{status},
-   200, 'and taken');
+   200, '19,000 values are taken');
 is(within('H4: brackets that never close', '[' x 60 . '0' x 1e6)->{status},
-   400, 'and refused');
-is(row("H$n")->{message_type}, 'text', 'what is within the bounds is stored');
+   400, 'brackets that never close are refused');
+is(row("H$n")->{message_type}, 'text',
+   'a message within the bounds is stored');
 
 
-# --- big ones ----------------------------------------------------------------
+# --- big messages ------------------------------------------------------------
 
 my $thumbnail = '/9j/' . 'QUJD' x 5e5;
 
@@ -282,26 +298,34 @@ within('a thumbnail of 2 MB', $t->message(id => 'THUMB', payload => {
     body => $thumbnail, hasMedia => JSON::PP::true,
     _data => { type => 'image', body => $thumbnail,
                thumbnail => $thumbnail } }));
-is(row('THUMB')->{message_type}, 'image', 'is an image');
-is(row('THUMB')->{message_content}, undef, 'without a text');
+is(row('THUMB')->{message_type}, 'image',
+   'a message with a thumbnail is an image');
+is(row('THUMB')->{message_content}, undef,
+   'a thumbnail is not stored as text');
 cmp_ok(length $json->encode(row('THUMB')->{metadata}), '<', 1000,
-       'and without the thumbnail');
+       'a thumbnail is not stored in the metadata');
 
 within('a text of 2 MB', $t->message(id => 'LONG', text => 'Ж' x 1e6));
-is(row('LONG')->{message_content}, 'Ж' x 1e6, 'is stored in full');
+is(row('LONG')->{message_content}, 'Ж' x 1e6,
+   'a text of 2 MB is stored in full');
 
 within('a name of 100 kB', $t->message(id => 'NAME', name => 'Ж' x 5e4));
-is(row('NAME')->{message_content}, 'hello', 'hurts nothing');
+is(row('NAME')->{message_content}, 'hello',
+   'a message with a name of 100 kB is stored');
 
-within('many big cards', $t->message(id => 'CARDS', text => '',
+within('a message with a hundred big cards',
+       $t->message(id => 'CARDS', text => '',
     payload => { vCards => [ ('BEGIN:VCARD' . 'x' x 2e4) x 100 ] }));
-is(scalar @{ row('CARDS')->{metadata}{vcards} }, 20, 'some of them are kept');
-ok(row('CARDS')->{metadata}{truncated}, 'and it says so');
+is(scalar @{ row('CARDS')->{metadata}{vcards} }, 20,
+   'twenty of a hundred cards are stored');
+ok(row('CARDS')->{metadata}{truncated},
+   'the metadata say that they are truncated');
 
-is($t->webhook('x' x 8.4e6)->{status}, 413, 'more than nginx lets in');
+is($t->webhook('x' x 8.4e6)->{status}, 413,
+   'a body beyond client_max_body_size is answered 413');
 
 
-# --- one bad record does not hurt its neighbours -----------------------------
+# --- bad bytes in some records of a batch ------------------------------------
 
 my @clients;
 my $before = $pg->messages;
@@ -315,14 +339,15 @@ for my $i (1 .. 60) {
 }
 
 is_deeply([ grep { $_->answer->{status} != 200 } @clients ], [],
-          'sixty at once, ten of them with bad bytes, are taken');
-is($pg->messages, $before + 60, 'each is stored');
+          'sixty messages at the same time, ten with bad bytes, are answered '
+          . '200');
+is($pg->messages, $before + 60, 'all sixty messages are stored');
 is($pg->value(q{select count(*) from contact_activities
                 where metadata ? 'sanitised' and message_id like 'B%'}), 10,
-   'the ten are flagged');
+   'the ten messages with bad bytes are flagged');
 
 
-# --- deliveries with bytes altered -------------------------------------------
+# --- deliveries with random changes ------------------------------------------
 
 seed();
 
@@ -352,18 +377,18 @@ for (1 .. 600) {
 }
 
 is_deeply([ grep { !/^(200|400|403|404)$/ } sort keys %answers ], [],
-          'altered deliveries have defined answers: '
+          'deliveries with random changes have defined answers: '
           . join ', ', map { "$answers{$_} x $_" } sort keys %answers);
-cmp_ok($answers{200} // 0, '>', 0, 'some are taken');
-cmp_ok($answers{400} // 0, '>', 0, 'some are not');
+cmp_ok($answers{200} // 0, '>', 0, 'some of them are taken');
+cmp_ok($answers{400} // 0, '>', 0, 'some of them are refused');
 
 my $complaints = $pg->rows(q{select sqlstate, event from waha.quarantine
                              where sqlstate is not null});
-is_deeply($complaints, [], 'none of all these made PostgreSQL complain')
+is_deeply($complaints, [], 'none of all these bodies made PostgreSQL fail')
     or diag explain $complaints;
 
 
-# --- memory ------------------------------------------------------------------
+# --- memory of the worker ----------------------------------------------------
 
 SKIP: {
     my ($pid) = $nginx->worker_pids;
@@ -383,9 +408,9 @@ SKIP: {
 
     my $end = memory($pid) / 1024;
     cmp_ok($end - $start, '<', 16, sprintf
-           'sixty big bodies, one by one, leave no memory behind: '
+           'sixty big bodies one after the other leave no memory behind: '
            . '%.1f MB, then %.1f MB', $start, $end);
-    cmp_ok($end, '<', 96, 'and what one takes is bounded');
+    cmp_ok($end, '<', 96, 'the memory for one big body is bounded');
 }
 
 $t->done;

@@ -1,5 +1,5 @@
-# Groups, statuses, newsletters and broadcasts never make contacts; numbers
-# can be restricted and blocked.
+# What is ignored: groups, statuses, newsletters and broadcasts never make a
+# contact; "waha_phone_pattern" and "waha_blocked_numbers" choose numbers.
 
 use Waha::Test;
 
@@ -64,7 +64,8 @@ told('a group with nobody known in it', '/all', ['ignored', 'no_contact'],
 told('a newsletter has no contact', '/all', ['ignored', 'no_contact'],
      %newsletter);
 
-is($pg->value('select count(*) from contacts'), 0, 'no contact is made');
+is($pg->value('select count(*) from contacts'), 0,
+   'no contact is made by chats that are no persons');
 
 my $data = told('a person', '/all', ['contact_created', undef],
                 from => '4915133333333');
@@ -72,14 +73,15 @@ my $data = told('a person', '/all', ['contact_created', undef],
 for my $chat (\%group, \%status, \%broadcast) {
     my $got = told("what a contact says in $chat->{from} is logged", '/all',
                    ['activity_logged', undef], %$chat);
-    is($got->{contactId}, $data->{contactId}, 'for the contact');
+    is($got->{contactId}, $data->{contactId},
+       'the message belongs to that contact');
 }
 
 is($pg->value(q{select count(*) from waha.conversations}), 1,
-   'the conversation of the person stays the only one');
+   'messages elsewhere make no further conversation');
 is($pg->value(q{select last_message_id from waha.conversations}),
    $pg->value(q{select message_id from contact_activities order by id limit 1}),
-   'and its last message');
+   'messages elsewhere do not become the last message');
 
 told('a number of the pattern', '/numbers', ['activity_logged', undef],
      from => '4915133333333');

@@ -1,4 +1,5 @@
-# Only who knows a key is heard, and only for the sessions of that key.
+# Signatures of webhooks: only a sender who knows a key of the location is
+# heard, and only for the sessions of the key's instance.
 
 use Waha::Test;
 
@@ -60,19 +61,20 @@ my $n = 0;
 my $stored = 0;
 
 
-# what nobody may learn from a refusal
+# tests that a webhook is refused with an answer that helps no attacker
 
 sub unsigned {
     my ($name, $r) = @_;
 
     subtest "refused: $name" => sub {
-        is($r->{status}, 401, 'status 401');
-        is($r->{json}{code}, 'invalid_signature', 'one code for all');
+        is($r->{status}, 401, 'the status is 401');
+        is($r->{json}{code}, 'invalid_signature',
+           'the code is the same for every reason');
         unlike($r->{body}, qr/[0-9a-f]{32}|secret|hmackey/,
-               'the answer tells nothing');
-        is($pg->messages, $stored, 'nothing is stored');
+               'the answer shows no key and no signature');
+        is($pg->messages, $stored, 'no message is stored');
         is($pg->value('select count(*) from waha.quarantine'), 0,
-           'nor kept');
+           'no body is kept in quarantine');
     };
 }
 
@@ -81,13 +83,13 @@ sub taken {
     my ($name, $r) = @_;
 
     subtest "taken: $name" => sub {
-        is($r->{status}, 200, 'status 200') or diag $r->{body};
-        is($pg->messages, ++$stored, 'and stored');
+        is($r->{status}, 200, 'the status is 200') or diag $r->{body};
+        is($pg->messages, ++$stored, 'the message is stored');
     };
 }
 
 
-# a fresh message, sent with the given headers only
+# sends a new message with these headers only
 
 sub given {
     my ($path, $headers, %o) = @_;
@@ -116,18 +118,19 @@ sub signed {
 # one header, one key
 
 taken('the usual signature', given('/usual', signed));
-taken('in capitals', given('/usual', signed(sub { uc $_[0] })));
-taken('in both', given('/usual', signed(sub { ucfirst lc $_[0] })));
+taken('a signature in capitals', given('/usual', signed(sub { uc $_[0] })));
+taken('a signature in mixed case',
+      given('/usual', signed(sub { ucfirst lc $_[0] })));
 
 unsigned('no signature', given('/usual', {}));
-unsigned('an empty one', given('/usual', { 'X-Webhook-Hmac' => '' }));
-unsigned('only the name of the algorithm',
+unsigned('an empty signature', given('/usual', { 'X-Webhook-Hmac' => '' }));
+unsigned('the name of the algorithm without a signature',
          given('/usual', { 'X-Webhook-Hmac-Algorithm' => 'sha512' }));
-unsigned('zeros', given('/usual', signed(sub { '0' x 128 })));
+unsigned('a signature of zeros', given('/usual', signed(sub { '0' x 128 })));
 unsigned("another tenant's key", given('/usual', signed(undef, 'other')));
-unsigned('an empty key', given('/usual', sub {
+unsigned('a signature made with an empty key', given('/usual', sub {
     +{ 'X-Webhook-Hmac' => hmac_sha512_hex($_[0], '') } }));
-unsigned('the key and a line break', given('/usual', sub {
+unsigned('a signature made with the line break too', given('/usual', sub {
     +{ 'X-Webhook-Hmac' => hmac_sha512_hex($_[0], "hmackey\n") } }));
 
 my %changes = (
@@ -151,29 +154,29 @@ my %changes = (
 
 unsigned($_, given('/usual', signed($changes{$_}))) for sort keys %changes;
 
-unsigned('the right one twice',
+unsigned('the right signature twice',
          given('/usual', signed(sub { [ $_[0], $_[0] ] })));
-unsigned('the right one, then a wrong one',
+unsigned('the right signature, then a wrong one',
          given('/usual', signed(sub { [ $_[0], '0' x 128 ] })));
-unsigned('a wrong one, then the right one',
+unsigned('a wrong signature, then the right one',
          given('/usual', signed(sub { [ '0' x 128, $_[0] ] })));
-unsigned('the right one and an empty one',
+unsigned('the right signature and an empty one',
          given('/usual', signed(sub { [ $_[0], '' ] })));
 
-unsigned('SHA-256 where SHA-512 is asked', given('/usual', sub {
+unsigned('SHA-256 where SHA-512 is expected', given('/usual', sub {
     +{ 'X-Webhook-Hmac' => hmac_sha256_hex($_[0], 'hmackey'),
       'X-Webhook-Hmac-Algorithm' => 'sha256' } }));
-unsigned('in the query', given('/usual?x-webhook-hmac='
+unsigned('the signature in the query', given('/usual?x-webhook-hmac='
     . hmac_sha512_hex('', 'hmackey'), {}));
 unsigned('the signature of an empty body', given('/usual', {
     'X-Webhook-Hmac' => hmac_sha512_hex('', 'hmackey') }));
 
 my $r = given('/usual', signed, body => '', sent => '');
-is($r->{status}, 400, 'an empty body, signed, is no event');
-unsigned('an empty body, not signed', given('/usual', {}, body => ''));
+is($r->{status}, 400, 'an empty body with its signature is no event');
+unsigned('an empty body without a signature', given('/usual', {}, body => ''));
 
 
-# a body altered by one bit
+# bodies that differ from the signed one
 
 my $body = body();
 
@@ -194,7 +197,7 @@ unsigned('a byte less', given('/usual', signed, body => $body,
 unsigned('the same JSON, written differently',
          given('/usual', signed, body => $body,
                sent => $body =~ s/,"/, "/r));
-taken('the body itself', given('/usual', signed, body => $body));
+taken('the signed body itself', given('/usual', signed, body => $body));
 
 
 # a body in a temporary file
@@ -203,46 +206,52 @@ my $long = body(text => 'x' x 1_000_000);
 my $altered = $long;
 substr($altered, 500_000, 1) = 'y';
 
-unsigned('a byte of a megabyte in a file altered',
+unsigned('a megabyte in a temporary file with one byte changed',
          given('/usual', signed, body => $long, sent => $altered));
-taken('a megabyte in a file', given('/usual', signed, body => $long));
+taken('a megabyte in a temporary file', given('/usual', signed,
+                                              body => $long));
 is($pg->value("select message_content = repeat('x', 1000000)
                from contact_activities where message_id = 'S$n'"), 't',
-   'as it was signed');
+   'a megabyte in a temporary file is stored unchanged');
 
 
-# the header of older installations
+# the header of older versions of WAHA
 
 my $legacy = sub {
     return { 'X-Webhook-Hmac-Signature' => hmac_sha256_hex($_[0], 'hmackey') };
 };
 
-unsigned('the legacy header where it is off', given('/usual', $legacy));
-taken('the legacy header where it is on', given('/legacy', $legacy));
-taken('the usual one there', given('/legacy', signed));
-taken('both', given('/legacy', sub {
+unsigned('the legacy header where waha_hmac_legacy is off',
+         given('/usual', $legacy));
+taken('the legacy header where waha_hmac_legacy is on',
+      given('/legacy', $legacy));
+taken('the usual header where waha_hmac_legacy is on',
+      given('/legacy', signed));
+taken('both headers', given('/legacy', sub {
     +{ %{ $legacy->($_[0]) }, %{ signed()->($_[0]) } } }));
-unsigned('both, the legacy one wrong', given('/legacy', sub {
+unsigned('both headers, the legacy one wrong', given('/legacy', sub {
     +{ 'X-Webhook-Hmac-Signature' => '0' x 64, %{ signed()->($_[0]) } } }));
-unsigned('both, the usual one wrong', given('/legacy', sub {
+unsigned('both headers, the usual one wrong', given('/legacy', sub {
     +{ %{ $legacy->($_[0]) }, 'X-Webhook-Hmac' => '0' x 128 } }));
-unsigned('both, the usual one empty', given('/legacy', sub {
+unsigned('both headers, the usual one empty', given('/legacy', sub {
     +{ %{ $legacy->($_[0]) }, 'X-Webhook-Hmac' => '' } }));
-unsigned('63 digits', given('/legacy', sub {
+unsigned('a legacy header of 63 digits', given('/legacy', sub {
     +{ 'X-Webhook-Hmac-Signature' =>
           substr hmac_sha256_hex($_[0], 'hmackey'), 0, 63 } }));
-unsigned('the legacy one twice', given('/legacy', sub {
+unsigned('the legacy header twice', given('/legacy', sub {
     +{ 'X-Webhook-Hmac-Signature' =>
           [ (hmac_sha256_hex($_[0], 'hmackey')) x 2 ] } }));
-unsigned('neither', given('/legacy', {}));
+unsigned('neither header', given('/legacy', {}));
 
 
-# two keys while one replaces the other
+# two keys, while one replaces the other
 
-taken('the old key', given('/rotation', signed(undef, 'the old secret')));
-taken('the new key', given('/rotation', signed(undef, 'the new secret')));
+taken('the old of two keys',
+      given('/rotation', signed(undef, 'the old secret')));
+taken('the new of two keys',
+      given('/rotation', signed(undef, 'the new secret')));
 unsigned('neither of two keys', given('/rotation', signed));
-unsigned('two headers by two keys', given('/rotation', sub {
+unsigned('two headers signed with different keys', given('/rotation', sub {
     +{ 'X-Webhook-Hmac' => hmac_sha512_hex($_[0], 'the old secret'),
       'X-Webhook-Hmac-Signature' =>
           hmac_sha256_hex($_[0], 'the new secret') } }));
@@ -250,40 +259,41 @@ unsigned('the key of another location',
          given('/usual', signed(undef, 'the old secret')));
 
 $nginx->write('old.key', "the newest secret\n");
-ok($nginx->reload, 'a key is replaced by a reload');
+ok($nginx->reload, 'nginx is reloaded with a new key');
 
 taken('the newest key', given('/rotation', signed(undef, 'the newest secret')));
-taken('the one that stays',
+taken('the key that stays',
       given('/rotation', signed(undef, 'the new secret')));
-unsigned('the one that is gone',
+unsigned('the key that was replaced',
          given('/rotation', signed(undef, 'the old secret')));
 
 
-# a key signs only for its instance
+# a key bound to an instance
 
-taken('an instance for its own session',
+taken('a bound key for a session of its instance',
       given('/bound', signed(undef, 'the one secret'),
             body => body(session => 't1')));
-taken('the other for its own',
+taken('another bound key for a session of its instance',
       given('/bound', signed(undef, 'the two secret'),
             body => body(session => 't2')));
 
 $r = given('/bound', signed(undef, 'the one secret'),
            body => body(session => 't2'));
-is($r->{status}, 403, "an instance for another's session");
-is($r->{json}{code}, 'contradiction', 'contradicts');
-is($pg->messages, $stored, 'and stores nothing');
+is($r->{status}, 403,
+   'a bound key for a session of another instance gives 403');
+is($r->{json}{code}, 'contradiction', 'the code is "contradiction"');
+is($pg->messages, $stored, 'the message is not stored');
 
 
-# how keys are written in files
+# key files
 
-taken('a key whose line ends as on Windows',
+taken('a key file whose line ends with CRLF',
       given('/crlf', signed(undef, 'the crlf secret')));
-unsigned('the same with its end of line',
+unsigned('the key with a CR',
          given('/crlf', signed(undef, "the crlf secret\r")));
-taken('nothing signed where that is said', given('/off', {}));
+taken('no signature where waha_hmac_key is off', given('/off', {}));
 
 unlike($nginx->error_log, qr/secret|hmackey|[0-9a-f]{64}/,
-       'no key and no signature is logged');
+       'no key and no signature is in the error log');
 
 $t->done;

@@ -1,5 +1,5 @@
-# Which organization an event belongs to: the signed session decides, other
-# sources help where the operator lets them, and two that differ are refused.
+# The organization of an event: the signed session decides; other sources help
+# where the operator allows them; two sources that differ are refused.
 
 use Waha::Test;
 
@@ -114,17 +114,18 @@ goes('the default organization', '/default', 'solo', %unknown);
 goes('the session before the default', '/default', 'acme', session => 't1');
 
 
-# a session that another source resolved is known from its first status on
+# a session whose organization another source named is stored with its first
+# status
 
 my $r = $t->webhook($t->session_status('fresh', 'WORKING',
     metadata => { organization_slug => 'bolt' }), path => '/usual');
 is($r->{json}{data}{action}, 'session_updated',
-   'the first status of a session');
+   'the first status of a session stores it');
 
 goes('the session is known now', '/usual', 'bolt', session => 'fresh');
 
 
-# a key that is bound to an instance signs for its sessions only
+# a key that is bound to an instance
 
 $pg->psql(q{update waha.sessions set instance = 'waha-1' where name = 't1';
             update waha.sessions set instance = 'waha-2' where name = 't2'});
@@ -146,7 +147,7 @@ http {
     }
 }
 EOF_CONF
-ok($t->reload, 'reloaded');
+ok($t->reload, 'nginx is reloaded with a bound key');
 
 sub signed {
     my ($key, $session) = @_;
@@ -156,9 +157,11 @@ sub signed {
     return $r->{json}{data}{organization} // $r->{json}{code};
 }
 
-is(signed('key-of-one', 't1'), 'acme', 'a bound key, its own session');
+is(signed('key-of-one', 't1'), 'acme',
+   'a bound key for a session of its instance');
 is(signed('key-of-one', 't2'), 'contradiction',
-   'a bound key, a session of another instance');
-is(signed('hmackey', 't2'), 'bolt', 'a free key, any session');
+   'a bound key for a session of another instance');
+is(signed('hmackey', 't2'), 'bolt',
+   'a key that is not bound, for any session');
 
 $t->done;
