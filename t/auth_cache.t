@@ -160,7 +160,8 @@ $busy->query('commit');
 $busy->close;
 
 is($_->answer('GET')->{status}, 401,
-   'an unknown organization is refused after the wait') for @waiting;
+   'an unknown organization is refused after the wait')
+    for @waiting;
 is(both($key), '401 401', 'a notification that came with the result is heard');
 
 $pg->psql("insert into waha.api_keys select ('$row'::waha.api_keys).*");

@@ -11,7 +11,8 @@ my $number = 0;
 
 $pg->organization('acme', session => 't1');
 is(whole()->{status}, 200,
-   'a message is taken before any client leaves') for 1 .. 2;
+   'a message is taken before any client leaves')
+    for 1 .. 2;
 
 my ($worker) = $nginx->worker_pids;
 wait_for(sub { $pg->backends > 0 }, 5);

@@ -9,7 +9,8 @@ $t->nginx->start;
 
 $pg->organization('acme', session => 't1');
 is($t->webhook($t->message)->{status}, 200,
-   'a message is taken before the trigger exists') for 1 .. 2;
+   'a message is taken before the trigger exists')
+    for 1 .. 2;
 
 # the trigger fails at commit, after the statement has returned its result
 

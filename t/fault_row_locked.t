@@ -32,7 +32,8 @@ my @people = map { 79000000100 + $_ } 0 .. 15;
 
 $pg->organization('acme', session => 't1');
 is($_->{status}, 200,
-   'a first message makes the contact') for deliver(@people);
+   'a first message makes the contact')
+    for deliver(@people);
 
 my %lock = (
     'the contact' => <<'EOF_SQL',

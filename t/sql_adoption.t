@@ -1,4 +1,4 @@
-# The tables of a CRM that is there already: they get what they lack, and the
+# Adoption of a CRM's own tables: they get the columns that they lack, and the
 # CRM works as before.
 
 use Waha::Test;
@@ -8,8 +8,8 @@ my $t = Waha::Test->new;
 my $pg = $t->postgres(install => 0);
 
 
-# as the integration guide for Express has it, with an owner, an application
-# and a backup role, and triggers of its own
+# the tables of the Express integration guide, with an owner, an application
+# and a backup role, and triggers of the CRM
 
 my $guide = <<'EOF_SQL';
 create role crm_owner;
@@ -67,11 +67,12 @@ my @crm = (user => 'admin', crm_schema => 'crm');
 my $rows = contents();
 my $works = works();
 
-is($pg->try_install(@crm), '', 'adopted by an administrator');
-is(contents(), $rows, 'rows are what they were');
-is(works(), $works, 'and the CRM works as before');
-is($pg->try_install(user => 'admin'), '', 'installing again does no harm');
-is(works(), $works, 'and the CRM still works');
+is($pg->try_install(@crm), '',
+   "an administrator can install into the CRM's schema");
+is(contents(), $rows, 'adoption changes no row of the CRM');
+is(works(), $works, "the CRM's roles work as before");
+is($pg->try_install(user => 'admin'), '', 'installing again succeeds');
+is(works(), $works, "the CRM's roles still work");
 
 crm("update crm.organizations set whatsapp_enabled = true;
      select waha.add_session('acme', 't1');
@@ -80,30 +81,34 @@ crm("update crm.organizations set whatsapp_enabled = true;
 my $r = outcome($pg, message(message_id => 'A1', phone => '5511987654321',
                              name => 'Annie'));
 is("$r->{action} $r->{contact_id}", 'activity_logged 1',
-   'a number that the CRM wrote in its own way is known');
+   "a number in the CRM's own spelling finds its contact");
 is(crm('select first_name, last_name, whatsapp_name from crm.contacts '
-       . 'where id = 1'), 'Ann|Lee|Annie', 'and its name stays');
+       . 'where id = 1'), 'Ann|Lee|Annie',
+   "WhatsApp's name does not replace the CRM's");
 
 $r = outcome($pg, message(message_id => 'A2', phone => '49301234567'));
-is("$r->{action} $r->{contact_id}", 'activity_logged 3', 'so is phone_2');
+is("$r->{action} $r->{contact_id}", 'activity_logged 3',
+   'a number in phone_2 finds its contact');
 
 $r = outcome($pg, message(message_id => 'A1', phone => '5511987654321',
                           session => 't2'));
 is("$r->{action} $r->{contact_id} $r->{organization}",
-   'activity_logged 4 other', 'and the same number of another organization');
+   'activity_logged 4 other',
+   'the same number in another organization is another contact');
 
 $r = outcome($pg, message(message_id => 'A3', phone => '79222222222',
                           name => 'Bob Dylan'));
-is("$r->{action}", 'contact_created', 'a lead is made');
+is("$r->{action}", 'contact_created', 'an unknown number makes a lead');
 is(crm("select first_name, last_name, phone_1, contact_type from crm.contacts "
        . "where id = $r->{contact_id}"), 'Bob|Dylan|+79222222222|lead',
-   'with the columns of the CRM');
+   "the lead has the CRM's columns");
 like(crm('select what from crm.log'), qr/^INSERT $r->{contact_id}$/m,
-     "and the CRM's trigger saw it");
+     "the CRM's trigger ran for the lead");
 
 like($pg->error("insert into crm.contact_activities (contact_id,
                 organization_slug, activity_type) values (4, 'acme', 'note')"),
-     qr/violates foreign key/, 'a row can no longer cross organizations');
+     qr/violates foreign key/,
+     "an activity cannot belong to another organization's contact");
 
 crm("delete from crm.contacts where id = 1", 'crm_app');
 is(crm("select count(*) from waha.contact_identities where contact_id = 1"),
@@ -112,10 +117,10 @@ is(crm("select count(*) from waha.contact_identities where contact_id = 1"),
 crm("update crm.contacts set organization_slug = 'other' where id = 2",
     'crm_app');
 is(crm("select organization_slug from crm.contacts where id = 2"), 'other',
-   'and move one that has none');
+   'the CRM can move a contact without messages');
 
 
-subtest 'row-level security of the CRM' => sub {
+subtest 'a CRM with row-level security' => sub {
     crm(<<'EOF_SQL');
 drop schema crm cascade;
 drop schema waha cascade;
@@ -136,20 +141,21 @@ insert into crm.contacts (organization_slug) values ('acme'), ('other');
 reset role;
 EOF_SQL
 
-    is($pg->try_install(@crm), '', 'adopted');
+    is($pg->try_install(@crm), '', 'installing succeeds');
     is(crm("set app.org = 'acme'; select count(*) from crm.contacts",
-           'crm_app'), 1, 'the policy of the CRM still counts');
+           'crm_app'), 1, "the CRM's policy is still in force");
 
     crm("update crm.organizations set whatsapp_enabled = true;
          select waha.add_session('acme', 't1')");
     is(outcome($pg, message(message_id => 'A1', phone => '79222222222'))
-           ->{action}, 'contact_created', 'and messages are stored');
+           ->{action}, 'contact_created',
+       'messages are stored under row-level security');
     is(crm("set app.org = 'acme'; select count(*) from crm.contacts",
-           'crm_app'), 2, 'which the CRM sees');
+           'crm_app'), 2, 'the CRM sees the stored contact under its policy');
 };
 
 
-subtest 'triggers of the CRM that find nothing' => sub {
+subtest 'triggers of the CRM that do not find their tables' => sub {
     crm(<<'EOF_SQL');
 drop schema crm cascade;
 drop schema waha cascade;
@@ -168,29 +174,29 @@ EOF_SQL
     my $cure = 'alter function crm.audits() set search_path = crm, pg_temp';
     my $said = warned();
     like($said, qr/WARNING:  trigger "audits" on crm.contacts .*\Q$cure\E/s,
-         'are named, with the cure');
+         'installing warns of the trigger and names the cure');
     like($said, qr/a trial failed: contacts: .*"audit_log" does not exist/,
-         'and tried');
+         'the warning has the error of a trial insert');
 
     crm($cure);
-    is(warned(), '', 'after which nothing is in the way');
+    is(warned(), '', 'with the cure there is no warning');
 
     $pg->organization('acme', session => 't1');
     is(outcome($pg, message(message_id => 'A1', phone => '79222222222'))
            ->{action}, 'contact_created',
-       'a sequence that no column owns included');
+       'messages are stored where a sequence has no owner');
     is(crm('select what from crm.audit_log'), 'INSERT',
-       'the trial left nothing');
+       'the trial insert left no row');
 
     crm('alter table crm.contacts enable row level security;
          alter table crm.contact_activities enable row level security');
     is(outcome($pg, message(message_id => 'A2', phone => '79222222222'))
            ->{action}, 'activity_logged',
-       'row-level security that comes later does not blind ingest');
+       'row-level security enabled later does not hide rows from ingest');
 
     crm('alter function crm.audits() reset all');
     like(warned(), qr/^psql:\S+ WARNING:  trigger "audits"/,
-         'and a trigger that came later is named by an upgrade');
+         'installing again warns of a trigger that became wrong');
 };
 
 
@@ -267,7 +273,7 @@ for my $reason (sort keys %refusals) {
     like($pg->try_install(user => $reason =~ /belongs/ ? 'stranger'
                                                        : 'postgres'),
          qr/cannot adopt the tables of the CRM: .*\Q$reason\E/,
-         "refused: $reason");
+         "refused with the reason: $reason");
 }
 
 $t->done;
@@ -280,7 +286,7 @@ sub crm {
 }
 
 
-# what psql says beside
+# what psql prints on standard error
 
 sub warned {
     my $bin = $pg->{bin};
@@ -290,7 +296,7 @@ sub warned {
 }
 
 
-# what stands in the columns that the CRM made
+# the columns of the CRM before adoption
 
 sub contents {
     return crm('select id, slug, title from crm.organizations order by id;
@@ -301,7 +307,7 @@ sub contents {
 }
 
 
-# what the CRM's own roles do all day; what they see of it
+# what the CRM's own roles do all day, and what they see
 
 sub works {
     my $dump = $t->dir . '/dump';

@@ -1,4 +1,4 @@
-# Every kind of event: what it does, what is answered.
+# Each kind of event: what waha.ingest stores and returns.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -20,37 +20,41 @@ subtest 'a message' => sub {
     my $r = outcome($pg, message(message_id => 'M1', phone => $phone,
         body => "it's \xd0\x9f \xf0\x9f\x99\x82 \\ \"", metadata => '{"a":1}'));
     is_deeply([ @$r{qw(position action organization tenant_id code)} ],
-              [ 0, 'contact_created', 'acme', $acme, undef ], 'is answered');
+              [ 0, 'contact_created', 'acme', $acme, undef ],
+              'a new message returns contact and organization');
     is(row("select activity_type, direction, message_type, chat, metadata,
                    message_content, session_name
               from contact_activities where id = $r->{activity_id}"),
        'whatsapp_message|inbound|text|person|{"a": 1}'
-       . "|it's \xd0\x9f \xf0\x9f\x99\x82 \\ \"|t1", 'is stored');
+       . "|it's \xd0\x9f \xf0\x9f\x99\x82 \\ \"|t1",
+       'a new message is stored');
     is(row("select occurred_at = to_timestamp(1795226560)
               from contact_activities where id = $r->{activity_id}"), 't',
-       "at the provider's time");
+       "a message has the provider's time");
 
     my $again = outcome($pg, message(message_id => 'M1', phone => $phone));
     is_deeply([ @$again{qw(action contact_id activity_id)} ],
               [ 'duplicate', $r->{contact_id}, $r->{activity_id} ],
-              'again: the same row');
+              'the same message again is a duplicate of the same row');
 
     $again = outcome($pg, message(message_id => 'M1', lid => '1'));
     is("$again->{action} $again->{contact_id}",
-       "duplicate $r->{contact_id}", 'under another identity: nobody new');
+       "duplicate $r->{contact_id}",
+       'the same message under another identity makes no contact');
 
     my @r = outcomes($pg, batch =>
         map { message(message_id => 'M2', phone => $phone) } 1 .. 3);
     is(join(' ', map { "$_->{position}$_->{action}" } @r),
-       '0activity_logged 1duplicate 2duplicate', 'within a batch');
+       '0activity_logged 1duplicate 2duplicate',
+       'duplicates within a batch are recognized');
 
     is(outcome($pg, message(message_id => 'M1', phone => $phone,
                             session => 't5'))->{action},
-       'activity_logged', 'the same id on another number: another message');
+       'activity_logged', 'the same id in another session is another message');
 };
 
 
-subtest 'what is not stored' => sub {
+subtest 'events that store nothing' => sub {
     my @cases = (
         [ message(message_id => 'X'), 'ignored no_contact' ],
         [ message(phone => $phone), 'ignored no_message_id' ],
@@ -75,14 +79,14 @@ subtest 'what is not stored' => sub {
         }
     }
 
-    is($pg->messages('X'), 0, 'and none of it is');
+    is($pg->messages('X'), 0, 'none of these events is stored');
     is(outcome($pg, message(chat => 'group', message_id => 'G1',
                             phone => $phone))->{action},
-       'activity_logged', "a group's message of somebody known is");
+       'activity_logged', "a group's message of a known contact is stored");
 };
 
 
-subtest 'unread' => sub {
+subtest 'unread messages of a conversation' => sub {
     my @row = (phone => '79000000002');
     my $unread = sub {
         outcome($pg, message(@row, message_id => 'U' . ++$n,
@@ -94,25 +98,31 @@ subtest 'unread' => sub {
                      where i.key = '79000000002'");
     };
 
-    is($unread->('inbound', 10), '1|10|at 10', 'one');
-    is($unread->('inbound', 20), '2|10|at 20', 'two');
-    is($unread->('outbound', 15), '1|20|at 20', 'an answer in between');
-    is($unread->('inbound', 12), '1|20|at 20', 'one that was answered');
-    is($unread->('inbound', 17), '2|17|at 20', 'one that was not');
-    is($unread->('outbound', 30), '0||at 30', 'an answer to all');
-    is($unread->('inbound', 30), '0||at 30', 'at the same moment');
-    is($unread->('inbound', 31), '1|31|at 31', 'the next');
+    is($unread->('inbound', 10), '1|10|at 10', 'one message is unread');
+    is($unread->('inbound', 20), '2|10|at 20', 'two messages are unread');
+    is($unread->('outbound', 15), '1|20|at 20',
+       'an outbound message in between reads the older one');
+    is($unread->('inbound', 12), '1|20|at 20',
+       'an older message than the last outbound one is read');
+    is($unread->('inbound', 17), '2|17|at 20',
+       'a newer message than the last outbound one is unread');
+    is($unread->('outbound', 30), '0||at 30',
+       'an outbound message after all reads all');
+    is($unread->('inbound', 30), '0||at 30',
+       'a message of the same second is read');
+    is($unread->('inbound', 31), '1|31|at 31', 'the next message is unread');
 
     outcomes($pg, batch => map {
         message(@row, message_id => 'U' . ++$n, sent_at => 1000 * $_->[1],
                 direction => $_->[0]) }
         [ 'inbound', 40 ], [ 'outbound', 35 ], [ 'inbound', 33 ],
         [ 'inbound', 45 ]);
-    is($unread->('inbound', 50), '3|40|at 50', 'mixed in a batch');
+    is($unread->('inbound', 50), '3|40|at 50',
+       'a batch of both directions counts the same');
 };
 
 
-subtest 'delivery' => sub {
+subtest 'status of delivery' => sub {
     my $state = sub {
         outcome($pg, status(target_id => 'D1', status => $_[0],
                             sent_at => 1000 * ($_[1] // 1)));
@@ -120,27 +130,31 @@ subtest 'delivery' => sub {
                       from waha.message_states where message_id = 'D1'");
     };
 
-    is($state->('pending'), 'pending|1', 'before the message');
-    is($state->('sent', 2), 'sent|2', 'forward');
-    is($state->('failed', 3), 'failed|3', 'failed before it was delivered');
-    is($state->('sent', 4), 'failed|3', 'not back');
-    is($state->('delivered', 5), 'delivered|5', 'delivered after all');
-    is($state->('failed', 6), 'delivered|5', 'which cannot fail any more');
-    is($state->('played', 7), 'played|7', 'forward by more than one');
-    is($state->('read', 8), 'played|7', 'not back');
-    is($state->('bogus', 9), 'played|7', 'a word that is none');
+    is($state->('pending'), 'pending|1',
+       'a status before its message is stored');
+    is($state->('sent', 2), 'sent|2', 'a status moves forward');
+    is($state->('failed', 3), 'failed|3', '"failed" replaces "sent"');
+    is($state->('sent', 4), 'failed|3', '"sent" does not replace "failed"');
+    is($state->('delivered', 5), 'delivered|5',
+       '"delivered" replaces "failed"');
+    is($state->('failed', 6), 'delivered|5',
+       '"failed" does not replace "delivered"');
+    is($state->('played', 7), 'played|7', 'a status may skip a step');
+    is($state->('read', 8), 'played|7', '"read" does not replace "played"');
+    is($state->('bogus', 9), 'played|7', 'an unknown status changes nothing');
     is(outcome($pg, status(target_id => 'D1', status => 'played',
                            sent_at => 9000))->{action}, 'duplicate',
-       'the same again');
+       'the same status again is a duplicate');
 
     my @r = outcomes($pg, batch => map { status(target_id => 'D2',
         status => $_) } qw(sent read delivered read));
     is(join(' ', map { $_->{action} } @r),
-       'status_updated status_updated duplicate duplicate', 'in a batch');
+       'status_updated status_updated duplicate duplicate',
+       'statuses within a batch follow the same order');
 };
 
 
-subtest 'changes' => sub {
+subtest 'edits, reactions and deletions' => sub {
     my @of = (phone => $phone, chat => 'person', session => 't1');
     outcome($pg, message(@of, message_id => 'C1', body => 'first',
                          sent_at => 2e12));
@@ -155,25 +169,26 @@ subtest 'changes' => sub {
 
     my ($action, $text, $meta) = $change->(kind => 'edit', body => 'second',
                                            sent_at => 20000);
-    is("$action $text", 'status_updated second', 'an edit');
-    is($meta->{original_content}, 'first', 'keeps what was there');
+    is("$action $text", 'status_updated second', 'an edit replaces the text');
+    is($meta->{original_content}, 'first', 'the first text is kept');
     is($pg->value("select last_message from waha.conversations "
                   . "where last_message_id = 'C1'"), 'second',
-       'and shows in the inbox');
+       'the conversation shows the edited text');
 
     (undef, $text, $meta) = $change->(kind => 'edit', body => 'third',
                                       sent_at => 30000);
     is("$text @{$meta->{edits}} $meta->{original_content}",
-       'third second first', 'another edit');
-    is($meta->{edited_at}, '1970-01-01T00:00:30.000Z', 'with its time');
+       'third second first', 'a second edit keeps the texts before it');
+    is($meta->{edited_at}, '1970-01-01T00:00:30.000Z', 'an edit has its time');
 
     ($action, $text) = $change->(kind => 'edit', body => 'third',
                                  sent_at => 30000, message_id => "K$n");
-    is("$action $text", 'duplicate third', 'the same edit again');
+    is("$action $text", 'duplicate third',
+       'the same edit again is a duplicate');
 
     (undef, $text) = $change->(kind => 'edit', body => 'not mine',
                                sent_at => 90000, direction => 'outbound');
-    is($text, 'third', 'nobody edits what another one wrote');
+    is($text, 'third', 'an edit by the other side is ignored');
 
     (undef, undef, $meta) = $change->(kind => 'reaction', body => 'x',
                                       sent_at => 20000);
@@ -183,20 +198,21 @@ subtest 'changes' => sub {
     (undef, undef, $meta) = $change->(kind => 'reaction', body => 'older',
                                       sent_at => 10000);
     is(join(' ', map { "$_->{person}:$_->{emoji}" } @{ $meta->{reactions} }),
-       'contact:x me:y', 'the newest reaction of each');
+       'contact:x me:y', 'each side has its newest reaction');
 
     (undef, undef, $meta) = $change->(kind => 'reaction', body => '',
                                       sent_at => 30000);
     is(join(' ', map { "$_->{person}:$_->{emoji}" } @{ $meta->{reactions} }),
-       'me:y', 'one is taken back');
+       'me:y', 'an empty reaction removes the one before');
     (undef, undef, $meta) = $change->(kind => 'reaction', body => 'late',
                                       sent_at => 29000);
-    is(scalar @{ $meta->{reactions} }, 1, 'for good');
+    is(scalar @{ $meta->{reactions} }, 1,
+       'an older reaction does not come back');
 
     ($action, $text, $meta) = $change->(kind => 'revoke', sent_at => 40000);
     is("$action $text $meta->{revoked_at}",
        'status_updated third 1970-01-01T00:00:40.000Z',
-       'deleted for everyone: marked, and kept');
+       'a deleted message is marked and kept');
 
     outcome($pg, { @of, kind => 'edit', target_id => 'C2', body => 'after',
                    direction => 'inbound', message_id => 'K0',
@@ -204,7 +220,7 @@ subtest 'changes' => sub {
     outcome($pg, message(@of, message_id => 'C2', body => 'before'));
     is($pg->value("select message_content from contact_activities "
                   . "where message_id = 'C2'"), 'after',
-       'an edit that comes before its message');
+       'an edit that arrives before its message is applied');
 };
 
 
@@ -221,18 +237,18 @@ subtest 'a call' => sub {
     };
 
     is($told->('received', 2), 'activity_logged call|video|received|2',
-       'comes in');
+       'a call is stored');
     is($told->('rejected', 3), 'status_updated call|video|rejected|2',
-       'is rejected');
+       'the end of a call changes its status');
     is($told->('received', 1), 'duplicate call|video|rejected|1',
-       'is told of again');
+       'an older event of a call changes only its time');
     is($pg->value("select count(*) from waha.conversations "
                   . "where last_message_id = 'L1'"), 0,
-       'and is no message of the inbox');
+       'a call is no last message of a conversation');
 };
 
 
-subtest 'a session' => sub {
+subtest 'the status of a session' => sub {
     my @of = (kind => 'session', session => 't2', provider => 'waha');
     my $told = sub {
         my %e = @_;
@@ -244,37 +260,41 @@ subtest 'a session' => sub {
     };
 
     is($told->(status => 'SCAN_QR_CODE', sent_at => 1000),
-       'session_updated SCAN_QR_CODE||', 'waits for its owner');
+       'session_updated SCAN_QR_CODE||', 'SCAN_QR_CODE is shown');
     is($told->(status => 'WORKING', phone => '7911', name => 'Acme',
-               sent_at => 3000), 'session_updated WORKING|+7911|3', 'works');
+               sent_at => 3000), 'session_updated WORKING|+7911|3',
+       'WORKING is shown with number and time');
     is($told->(status => 'STARTING', sent_at => 2000),
-       'duplicate WORKING|+7911|3', 'older news change nothing');
+       'duplicate WORKING|+7911|3', 'an older status changes nothing');
     is($told->(status => 'STARTING', sent_at => 4000),
-       'session_updated STARTING|+7911|3', 'starts again, logged in');
+       'session_updated STARTING|+7911|3', 'STARTING keeps the number');
     is($told->(status => 'STOPPED', sent_at => 5000),
-       'session_updated STOPPED||', 'is logged out');
+       'session_updated STOPPED||', 'STOPPED removes the number');
     is(row("select push_name, phone, instance from waha.sessions
-             where name = 't2'"), 'Acme|7911|', 'its own row has it all');
+             where name = 't2'"), 'Acme|7911|',
+       "the session's row keeps name and number");
     is($told->(status => 'WORKING', phone => '7912', sent_at => 6000,
                instance => 'waha-1'),
-       'session_updated WORKING|+7912|6', 'works with another number');
+       'session_updated WORKING|+7912|6', 'another number replaces the first');
     is($pg->value("select waha_instance from organizations "
-                  . "where slug = 'other'"), 'waha-1', 'on a known server');
+                  . "where slug = 'other'"), 'waha-1',
+       'the WAHA server of the session is stored');
 
     my @r = outcomes($pg, batch =>
         message(session => 'new', message_id => 'S2', phone => $phone),
         { @of, session => 'new', status => 'STARTING', sent_at => 1000,
           organization_slug => 'acme' });
     is(join(' ', map { $_->{action} } @r), 'activity_logged session_updated',
-       'a session that the batch itself tells of');
+       'a session that is made within the batch itself is known to it');
     is($pg->value("select organization_slug from waha.sessions "
-                  . "where name = 'new'"), 'acme', 'is recorded');
+                  . "where name = 'new'"), 'acme',
+       'the session made within a batch is stored');
 };
 
 
-subtest 'whose it is' => sub {
+subtest 'the organization of an event' => sub {
     my @cases = (
-        # known session t1 of acme
+        # session t1, which belongs to acme
         [ 'acme', session => 't1', organization_slug => 'acme' ],
         [ 'acme', session => 't1', organization_id => $acme ],
         [ 'acme', session => 't1', tenant => $acme ],
@@ -296,12 +316,12 @@ subtest 'whose it is' => sub {
         [ 'acme', session => 't1', claims => { default => 'other' } ],
         [ 'acme', session => 't1', claims => { sender => JSON::PP::true } ],
 
-        # of an instance
+        # sessions with an instance
         [ 'other', session => 't2', instance => 'waha-1' ],
         [ 'contradiction', session => 't2', instance => 'waha-2' ],
         [ 'acme', session => 't1', instance => 'waha-2' ],
 
-        # unknown session
+        # an unknown session
         [ 'unknown_organization', session => 'x' ],
         [ 'acme', session => 'x', organization_slug => 'acme' ],
         [ 'acme', session => 'x', organization_id => $acme ],
@@ -357,19 +377,22 @@ subtest 'whose it is' => sub {
 };
 
 
-subtest 'a record that cannot be stored' => sub {
+subtest 'a record that PostgreSQL refuses' => sub {
     my $bad = message(message_id => 'F1', phone => $phone, metadata => '{');
     my $good = message(message_id => 'F2', phone => $phone);
 
     like(eval { outcomes($pg, batch => $bad, $good); '' } // $@,
-         qr/invalid input syntax for type json/, 'fails its batch');
+         qr/invalid input syntax for type json/,
+         'ingest_batch fails as a whole');
     is(join(' ', map { @$_{qw(position action)}, $_->{code} // () }
                      outcomes($pg, each => $bad, $good)),
-       '0 failed 22P02 1 activity_logged', 'and alone by ingest_each');
+       '0 failed 22P02 1 activity_logged',
+       'ingest_each fails for that record alone');
     like(eval { outcome($pg, message(
              message_id => join('', map { rand } 1 .. 600),
                                      phone => $phone)); '' } // $@,
-         qr/index row (size|requires)/, 'an id that is too long for a key');
+         qr/index row (size|requires)/,
+         'an id that is too long for the index fails');
 };
 
 
@@ -384,37 +407,40 @@ subtest 'quarantine' => sub {
     };
 
     my $id = $keep->("\0body");
-    is($keep->("\0body"), $id, 'keeps a body once');
-    isnt($keep->('other'), $id, 'and another one beside it');
-    is($pg->error("select * from waha.replay($id)"), '', 'is replayed');
+    is($keep->("\0body"), $id, 'a body is kept once');
+    isnt($keep->('other'), $id, 'another body is kept, too');
+    is($pg->error("select * from waha.replay($id)"), '',
+       'replay of an event without an organization succeeds');
     is($pg->value("select resolved_at from waha.quarantine where id = $id"),
-       undef, 'to no end while there is no organization');
+       undef, 'an event without an organization stays unresolved');
 
     $pg->organization('late', session => 'later');
     is($pg->rows("select * from waha.replay($id)")->[0][1],
-       'contact_created', 'and stored when there is');
+       'contact_created',
+       'replay stores the event once its organization exists');
     is($pg->value("select resolved_at is not null from waha.quarantine "
-                  . "where id = $id"), 't', 'which resolves it');
+                  . "where id = $id"), 't', 'replay resolves the event');
 
     my $torn = $pg->value("select waha.quarantine('not JSON', null, '\\xff', "
                           . join(', ', ('null') x 20) . ')');
     like($pg->error("select * from waha.replay($torn)"),
-         qr/body could not be read/, 'what could not be read stays');
+         qr/body could not be read/,
+         'replay of a body that could not be read fails');
 };
 
 
-subtest 'deleted messages' => sub {
+subtest 'deletion of messages by the CRM' => sub {
     outcome($pg, message(message_id => $_, phone => '79222222222')),
     outcome($pg, status(target_id => $_, status => 'read')) for 'Y1', 'Y2';
     $pg->psql("delete from contact_activities where message_id = 'Y1'");
     is($pg->value("select string_agg(message_id, ' ')
                      from waha.message_states
                     where message_id in ('Y1', 'Y2')"), 'Y2',
-       'take their state with them');
+       'a deleted message takes its status with it');
 };
 
 
-subtest 'cleaning' => sub {
+subtest 'waha.maintain' => sub {
     outcome($pg, status(target_id => $_, status => 'read')) for 'Z1', 'M1';
     $pg->psql("update waha.message_states
                   set created_at = now() - interval '31 days'
@@ -422,14 +448,16 @@ subtest 'cleaning' => sub {
                update waha.quarantine
                   set resolved_at = resolved_at - interval '31 days'");
 
-    is($pg->value('select waha.maintain(1)'), 3, 'looks at what is old');
+    is($pg->value('select waha.maintain(1)'), 3,
+       'maintain looks at the old rows');
     is($pg->value("select string_agg(message_id, ' ') "
                   . "from waha.message_states "
                   . "where message_id in ('Z1', 'M1')"), 'M1',
-       'removes what no message came for');
+       'maintain removes a status whose message never came');
     is($pg->value('select count(*) from waha.quarantine'), 2,
-       'and quarantine that was resolved');
-    is($pg->value('select waha.maintain()'), 0, 'and is done');
+       'maintain removes what was resolved in quarantine');
+    is($pg->value('select waha.maintain()'), 0,
+       'a second maintain finds nothing');
 
     outcome($pg, status(target_id => 'Z2', status => 'read'));
     $pg->psql("update waha.message_states
@@ -444,11 +472,14 @@ subtest 'cleaning' => sub {
     $busy->query("select from waha.message_states where message_id = 'Z2' "
                  . 'for update');
     is($pg->value('select waha.maintain()'), 1,
-       'quarantine that nobody resolves has an end; what is locked is left');
+       'maintain removes what stays unresolved in quarantine, and skips a '
+       . 'locked row');
     $busy->query('commit');
-    is($pg->value('select waha.maintain()'), 1, 'to the next time');
+    is($pg->value('select waha.maintain()'), 1,
+       'the next maintain removes the row that was locked');
     is($pg->value("select count(*) from waha.message_states "
-                  . "where message_id = 'Z2'"), 0, 'and removed then');
+                  . "where message_id = 'Z2'"), 0,
+       'the status that was locked is removed');
 };
 
 
@@ -463,14 +494,15 @@ subtest 'a synchronous standby' => sub {
                                               status => 'sent')));
     ok(wait_for(sub { $pg->value("select count(*) from pg_stat_activity "
         . "where wait_event = 'SyncRep'") }),
-       'is waited for, even by a duplicate');
+       'a duplicate waits for the standby, too');
 
     $pg->psql("alter system reset synchronous_standby_names");
     $pg->psql('select pg_reload_conf()');
-    like($session->result, qr/duplicate/, 'which is then answered');
+    like($session->result, qr/duplicate/,
+         'the duplicate is answered when the standby no longer counts');
 };
 
-subtest 'the sender as the last resort' => sub {
+subtest 'the sender as the source of the organization' => sub {
     $pg->organization('knows');
     $pg->psql("insert into contacts (organization_slug, first_name, phone_1)
                values ('knows', 'Own', '+4915100000001')");
@@ -485,16 +517,18 @@ subtest 'the sender as the last resort' => sub {
 
     is(outcome($pg, { %{ message(%of) }, kind => 'session',
                       direction => undef, status => 'WORKING' })->{action},
-       'unknown_organization', 'nor a number that logs in');
+       'unknown_organization',
+       'the number of a session that logs in names no organization');
     is(outcome($pg, message(message_id => 'S1', %of))->{organization},
-       'knows', 'a message does');
+       'knows', 'the sender of a message names the organization');
 
     like($pg->psql(q{
         set enable_seqscan = off;
         explain select from waha.contact_identities
          where kind collate "POSIX" = 'phone'
            and key = '1' collate "POSIX"}),
-         qr/contact_identities_key_idx/, 'by an index of its own');
+         qr/contact_identities_key_idx/,
+         'an index finds the organization of a sender');
 };
 
 $t->done;

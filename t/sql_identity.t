@@ -1,4 +1,5 @@
-# One person is one contact: numbers in any spelling, hidden ids, names.
+# Identities: one person is one contact, however the number is spelled, with a
+# hidden id, and by whatever name.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -11,7 +12,7 @@ $pg->organization('asia', session => 't2', country_code => '+60');
 $pg->organization('bare', session => 't3');
 
 
-subtest 'spellings of one number' => sub {
+subtest 'spellings of one number in WhatsApp' => sub {
     my @same = (
         [ 'Brazil, a mobile number', '5511987654321', '551187654321' ],
         [ 'Mexico', '5215512345678', '525512345678' ],
@@ -27,17 +28,18 @@ subtest 'spellings of one number' => sub {
         is(scalar keys %keys, 1, $where) or diag(explain(\%keys));
     }
 
-    is(key($_), $_, "$_ is as it is")
+    is(key($_), $_, "$_ has one spelling only")
         for '551137654321',         # a landline
             '5511937654321',        # what would be one with a 9 before it
             '55118765432',          # too short for a national number
             '52155123456789', '549111234567890', '60123456789', '1555';
 
-    isnt(key('5511987654321'), key('5521987654321'), 'area codes differ');
+    isnt(key('5511987654321'), key('5521987654321'),
+         'numbers with different area codes are different');
 };
 
 
-subtest 'as people write them' => sub {
+subtest 'numbers as people write them' => sub {
     my @cases = (
         [ '+55 (11) 98765-4321', undef, '5511987654321' ],
         [ '+55 11 98765.4321 / +55 11 91111-1111', '55', '5511987654321' ],
@@ -78,42 +80,43 @@ subtest 'as people write them' => sub {
 };
 
 
-subtest 'numbers that people typed' => sub {
+subtest "numbers that the CRM's users typed" => sub {
     my $id = contact('acme', "'(11) 98765-4321'");
 
     is(outcome($pg, inbound(phone => '551187654321'))->{contact_id}, $id,
-       'are known when a message comes');
+       'a typed number finds its contact');
     is($pg->value("select phone_1 from contacts where id = $id"),
-       '(11) 98765-4321', 'and stay as they were written');
+       '(11) 98765-4321', 'a typed number stays as it was typed');
 
     my $second = contact('acme', "'+5511987654321'");
     is(outcome($pg, inbound(phone => '5511987654321'))->{contact_id}, $id,
-       'belong to the contact that had them first');
+       'a number of two contacts belongs to the first');
 
     $pg->psql("update contacts set phone_1 = null where id = $id");
     is(outcome($pg, inbound(phone => '5511987654321'))->{contact_id}, $id,
-       'what a message proved stays when the number is removed');
+       'a number that a message proved stays known when it is removed');
 
     my $typed = contact('acme', "null, '+491701111111'");
     $pg->psql("update contacts set phone_2 = '+491702222222' "
               . "where id = $typed");
     is(outcome($pg, inbound(phone => '491702222222'))->{contact_id}, $typed,
-       'a number that was changed is known');
+       'a changed number finds its contact');
     is(outcome($pg, inbound(phone => '491701111111'))->{action},
-       'contact_created', 'and what was only typed before is not');
+       'contact_created',
+       'a typed number that was replaced is no longer known');
 
     my $bare = contact('bare', "'012-345 6789'");
     $pg->psql("update organizations set country_code = '60' "
               . "where slug = 'bare'");
     is(outcome($pg, inbound(session => 't3', phone => '60123456789'))
            ->{contact_id}, $bare,
-       'a country code that is set later helps those that are there');
+       'a country code set later applies to contacts that exist');
 
     my $third = contact('acme', "'', null, '+491708888888'");
     is(outcome($pg, inbound(phone => '491708888888'))->{contact_id}, $third,
-       'phone_3 alone is known');
+       'a number in phone_3 finds its contact');
 
-    # two contacts
+    # two contacts and their numbers
 
     my ($one, $two) = map { contact('acme', "'+49170990000$_'") } 1, 2;
     my $whose = sub {
@@ -124,18 +127,21 @@ subtest 'numbers that people typed' => sub {
     $pg->psql("update contacts set phone_1 = '+49170990000'
                || case id when $one then 2 else 1 end
                where id in ($one, $two)");
-    is($whose->(), "$two $one", 'can swap their numbers');
+    is($whose->(), "$two $one",
+       'two contacts can swap numbers in one statement');
 
     $pg->psql("update contacts set phone_1 = '+491709900001'
                where id in ($one, $two)");
-    is($whose->(), $two, 'can have the same');
+    is($whose->(), $two, 'two contacts can have the same number');
     $pg->psql("update contacts set phone_2 = '1' where id = $two");
-    is($whose->(), $two, 'which the one who had it keeps');
+    is($whose->(), $two, 'the contact that had the number keeps it');
     $pg->psql("update contacts set phone_1 = '' where id = $two");
-    is($whose->(), $one, 'until he loses it');
+    is($whose->(), $one,
+       'the other contact gets the number when the first loses it');
     $pg->psql("update contacts set phone_1 = '+491709900001'
                where id = $two; delete from contacts where id = $one");
-    is($whose->(), $two, 'or is deleted');
+    is($whose->(), $two,
+       'the other contact gets the number when the first is deleted');
 
     # a country code that was wrong
 
@@ -144,9 +150,9 @@ subtest 'numbers that people typed' => sub {
               . "where slug = 'bare'");
     is($pg->value("select string_agg(key, ' ') from waha.contact_identities
                    where contact_id = $wrong"), '491709911111',
-       'a country code that is corrected leaves no wrong number');
+       'correcting a country code removes the wrong number');
 
-    # from one organization to another
+    # a contact that moves to another organization
 
     my $here = outcome($pg, inbound(phone => '491709922222'))->{contact_id};
     my $there = outcome($pg, inbound(session => 't2', phone => '491709922222'))
@@ -155,35 +161,37 @@ subtest 'numbers that people typed' => sub {
               . "where id = $here");
     is(outcome($pg, inbound(session => 't2', phone => '491709922222'))
            ->{contact_id}, $there,
-       'a contact can move to where its number is known');
+       'a contact that moves does not take over a known number');
     $pg->psql("delete from contacts where id = $there");
     is(outcome($pg, inbound(session => 't2', phone => '491709922222'))
-           ->{contact_id}, $here, 'and is the next to have it');
+           ->{contact_id}, $here,
+       'a contact that moved gets the number when the other one is deleted');
 
     $pg->psql("alter table waha.contact_identities rename to away");
     my $broken = eval { contact('acme', "'+491703333333'") };
     $pg->psql("alter table waha.away rename to contact_identities");
     like($broken // $@, qr/^[0-9]+$/,
-         'the write of the CRM works even when ours does not');
+         'the CRM can write contacts when our identities fail');
 };
 
 
-subtest 'a hidden id and a number' => sub {
+subtest 'a hidden id and a number of the same person' => sub {
     my $one = outcome($pg, inbound(lid => '100', name => 'Lid'));
-    is($one->{action}, 'contact_created', 'a hidden id alone is a lead');
+    is($one->{action}, 'contact_created', 'a hidden id makes a lead');
     is($pg->value("select phone_1 from contacts "
                   . "where id = $one->{contact_id}"), undef,
-       'and not a phone number');
+       'a hidden id is not stored as a number');
 
     my $two = outcome($pg, inbound(lid => '100', phone => '491704444444'));
-    is($two->{contact_id}, $one->{contact_id}, 'with a number: the same');
+    is($two->{contact_id}, $one->{contact_id},
+       'a message with both finds the contact of the hidden id');
     is($pg->value("select phone_1 from contacts "
                   . "where id = $one->{contact_id}"), '+491704444444',
-       'who has the number from now on');
+       'the contact gets the number');
     is(outcome($pg, inbound(phone => '491704444444'))->{contact_id},
-       $one->{contact_id}, 'by which the same is known');
+       $one->{contact_id}, 'the number finds the contact');
 
-    # known twice
+    # a person who was two contacts
 
     my $phone = outcome($pg, inbound(phone => '491705555555', name => 'Phone',
                                   sent_at => 3000));
@@ -203,26 +211,27 @@ subtest 'a hidden id and a number' => sub {
 
     my $both = outcome($pg, inbound(lid => '101', phone => '491705555555',
                                  sent_at => 1000));
-    is($both->{contact_id}, $phone->{contact_id}, 'the older one stays');
+    is($both->{contact_id}, $phone->{contact_id}, 'the older contact stays');
     is($pg->value("select merged_into from contacts "
                   . "where id = $lid->{contact_id}"), $phone->{contact_id},
-       'the other one lives on in it');
+       'the younger contact points to the older one');
     is($pg->value("select count(*) from contact_activities "
                   . "where contact_id = $phone->{contact_id}"), 3,
-       'which has all the messages');
+       'the older contact gets the messages');
     is($pg->value("select contact_id from contact_activities "
                   . "where id = $note"), $lid->{contact_id},
-       "but not the CRM's own notes");
+       "activities of the CRM are not moved");
     is($pg->value('select what from merges'),
-       "acme$phone->{contact_id}<$lid->{contact_id}", 'the hook was called');
+       "acme$phone->{contact_id}<$lid->{contact_id}",
+       'the hook waha.on_merge was called');
     is($pg->value("select first_name from contacts "
                   . "where id = $phone->{contact_id}"), 'Phone',
-       'it has the newest name');
+       'the merged contact has the newest name');
     is($pg->value("select unread_count || ' ' || count(*) over () "
                   . "from waha.conversations "
                   . "where contact_id in ($phone->{contact_id}, "
                   . "$lid->{contact_id})"), '3 1',
-       'and one conversation');
+       'the merged contact has one conversation');
 };
 
 
@@ -238,27 +247,28 @@ subtest 'names' => sub {
         return $name->();
     };
 
-    is($name->(), 'WhatsApp|Contact', 'none: a default');
-    is($told->('Bob', 2000), 'Bob|', 'one word');
-    is($told->('Bob van  Dylan', 3000), 'Bob|van  Dylan', 'several');
-    is($told->('Older', 2500), 'Bob|van  Dylan', 'an older one says nothing');
-    is($told->('   ', 4000), 'Bob|van  Dylan', 'nor does an empty one');
-    is($told->('x' x 300, 5000), 'x' x 50 . '|', 'a long one is cut');
+    is($name->(), 'WhatsApp|Contact', 'no name: a default name');
+    is($told->('Bob', 2000), 'Bob|', 'a name of one word');
+    is($told->('Bob van  Dylan', 3000), 'Bob|van  Dylan',
+       'a name of several words');
+    is($told->('Older', 2500), 'Bob|van  Dylan', 'an older name is ignored');
+    is($told->('   ', 4000), 'Bob|van  Dylan', 'a blank name is ignored');
+    is($told->('x' x 300, 5000), 'x' x 50 . '|', 'a long name is cut');
     is($told->("O'Hara \xf0\x9f\x99\x82", 6000),
-       "O'Hara|\xf0\x9f\x99\x82", 'a picture is a name too');
+       "O'Hara|\xf0\x9f\x99\x82", 'an emoji can be a name');
 
     $pg->psql("update contacts set last_name = 'Miller' "
               . "where id = $r->{contact_id}");
     is($told->('Somebody', 7000), "O'Hara|Miller",
-       'what a person edited stays');
+       'a name edited in the CRM stays');
     is($pg->value("select whatsapp_name from contacts "
                   . "where id = $r->{contact_id}"), 'Somebody',
-       'and what WhatsApp says is kept beside it');
+       "WhatsApp's name is kept in whatsapp_name");
 
     $told->('Me', 8000, direction => 'outbound');
     is($pg->value("select whatsapp_name from contacts "
                   . "where id = $r->{contact_id}"), 'Somebody',
-       'an own message names nobody');
+       'an outbound message names no contact');
 };
 
 
@@ -269,7 +279,8 @@ subtest 'a new lead' => sub {
         select concat_ws('|', phone_1, contact_type, state, t.name)
           from contacts c join traffic_channels t on t.id = traffic_source_id
          where c.id = } . $r->{contact_id}),
-       '+60312345678|lead|Selangor|WhatsApp', 'has what the guide wants');
+       '+60312345678|lead|Selangor|WhatsApp',
+       'a lead has number, type, state and channel');
     outcome($pg, inbound(session => 't2', phone => '60412345678'));
     is($pg->value("select count(*) from traffic_channels "
                   . "where organization_slug = 'asia'"), 1,
@@ -277,15 +288,16 @@ subtest 'a new lead' => sub {
 };
 
 
-subtest 'two spellings at the same moment' => sub {
+subtest 'two spellings of a number at the same time' => sub {
     my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
 
     $s[0]->query('begin');
     $s[0]->query(call_sql(ingest => inbound(phone => '5521987654321')));
     $s[1]->async(call_sql(ingest => inbound(phone => '552187654321')));
-    ok($s[1]->wait_blocked, 'the second waits');
+    ok($s[1]->wait_blocked, 'the second message waits for the first');
     $s[0]->query('commit');
-    like($s[1]->result, qr/activity_logged/, 'are one contact');
+    like($s[1]->result, qr/activity_logged/,
+         'both messages belong to one contact');
 };
 
 $t->done;

@@ -1,4 +1,5 @@
-# install.sql: twice, by whom, into what; refusals that say why.
+# sql/install.sql: by whom, into which database, twice, as an upgrade; refusals
+# say why.
 
 use Waha::Test;
 
@@ -9,7 +10,7 @@ my $pg = $t->postgres(install => 0);
 subtest 'by a superuser' => sub {
     database('super', 'postgres');
 
-    is(install('super', 'postgres'), '', 'installs without a word');
+    is(install('super', 'postgres'), '', 'installing prints nothing');
 
     psql('super', q{
         insert into organizations (slug, whatsapp_enabled)
@@ -20,19 +21,19 @@ subtest 'by a superuser' => sub {
     psql('super', "select waha.add_session('acme', 't1', 'waha-1');
                    select waha.add_session('acme', 't1')");
     is(psql('super', 'select name, instance from waha.sessions'), 't1|waha-1',
-       'a session can be added again');
+       'a session can be added again, with an instance');
     psql('super', "insert into organizations (slug) values ('other')");
     like($pg->error("select waha.add_session('other', 't1')",
                     dbname => 'super'),
          qr/session "t1" belongs to organization "acme"/,
-         'but not to somebody else');
+         'a session of another organization cannot be added');
 
     my $before = catalogue('super');
 
-    is(install('super', 'postgres'), '', 'and again');
-    is(catalogue('super'), $before, 'which changes nothing');
+    is(install('super', 'postgres'), '', 'installing again prints nothing');
+    is(catalogue('super'), $before, 'installing again changes no object');
     is(psql('super', 'select count(*) from waha.sessions'), 1,
-       'and keeps what is stored');
+       'installing again keeps the rows');
 };
 
 
@@ -40,8 +41,8 @@ subtest 'by an administrator who is no superuser' => sub {
     psql('postgres', 'create role admin login createrole');
     database('plain', 'admin');
 
-    is(install('plain', 'admin'), '', 'installs');
-    is(install('plain', 'admin'), '', 'and again');
+    is(install('plain', 'admin'), '', 'an administrator can install');
+    is(install('plain', 'admin'), '', 'an administrator can install again');
 
     is(psql('plain', "select pg_get_userbyid(relowner) from pg_class "
                      . "where oid = 'waha.sessions'::regclass"),
@@ -51,10 +52,10 @@ subtest 'by an administrator who is no superuser' => sub {
                      . "on n.oid = pronamespace where nspname = 'waha' "
                      . "and pg_get_userbyid(proowner) not in "
                      . "('waha_owner', 'waha_api')"),
-       0, 'and so is each function, unless it only reads');
+       0, 'functions are owned by waha_owner or waha_api');
 
     is(psql('plain', "select has_schema_privilege('waha_api', 'waha', "
-                     . "'create')"), 'f', 'as which nothing can be made');
+                     . "'create')"), 'f', 'waha_api cannot make objects');
 
     psql('plain', q{
         insert into organizations (slug, whatsapp_enabled)
@@ -66,15 +67,15 @@ subtest 'by an administrator who is no superuser' => sub {
               . "'message', 'inbound', 'person', 'A1', null, '79222222222', "
               . "null, 'Bob', 'text', 'hi', 1, null, '{}', null, null, null, "
               . "null)", 'waha_gateway'),
-         qr/^contact_created$/, 'and a message is stored');
+         qr/^contact_created$/, 'the gateway can store a message');
 };
 
 
-subtest 'into a database of somebody else' => sub {
+subtest 'into a database of another role, which sets a trap' => sub {
     psql('postgres', 'create role hostile login');
     database('trap', 'hostile');
 
-    # what a superuser would call by an unqualified name
+    # functions and operators of the other role shadow those of PostgreSQL
 
     psql('trap', q{
         create schema trap;
@@ -89,22 +90,23 @@ subtest 'into a database of somebody else' => sub {
         alter database trap set search_path = trap, pg_catalog, public;
     }, 'hostile');
     like($pg->error("select current_setting('port')", dbname => 'trap'),
-         qr/sprung by postgres/, 'which is a trap');
-    is(install('trap', 'postgres'), '', 'nothing of it is called');
+         qr/sprung by postgres/, 'an unqualified name calls the trap');
+    is(install('trap', 'postgres'), '',
+       'installing calls nothing of the other role');
 
-    # what reads the rows of others has no more rights than ingest
+    # the function that reads all rows is a security definer, as ingest is
 
     is(psql('trap', "select bool_and(prosecdef) from pg_proc "
                     . "where proname = 'learn_all'"), 't',
-       'and rows are read as waha_owner');
+       'rows are read as waha_owner');
 };
 
 
-subtest 'upgrade' => sub {
+subtest 'upgrade of an older version' => sub {
     database('old', 'postgres');
     install('old', 'postgres');
 
-    # what an older version had otherwise
+    # differences of an older version
 
     psql('old', q{
         drop function waha.maintain;
@@ -115,20 +117,22 @@ subtest 'upgrade' => sub {
             language sql as 'select /* the CRM''s own */';
     });
 
-    is(install('old', 'postgres'), '', 'installs over an older version');
+    is(install('old', 'postgres'), '',
+       'installing over an older version prints nothing');
     is(psql('old', "select waha.state_of('6031')"), 'Selangor',
-       'functions are those of the new one');
-    is(psql('old', 'select waha.maintain()'), 0, 'and are all there');
+       'functions are replaced');
+    is(psql('old', 'select waha.maintain()'), 0,
+       'missing functions are created');
     like(psql('old', "select prosrc from pg_proc "
                      . "where proname = 'on_merge'"),
-         qr/own/, "but the CRM's hook stays");
+         qr/own/, "the CRM's own waha.on_merge is not replaced");
 };
 
 
 subtest 'upgrade of contract 1' => sub {
     database('first', 'admin');
 
-    # the tables of before; its functions come with the upgrade anyway
+    # the tables of contract 1; the functions come with the upgrade anyway
 
     my $dir = $t->dir . '/first';
     system('cp', '-r', 'sql', $dir) == 0 or die;
@@ -141,7 +145,7 @@ subtest 'upgrade of contract 1' => sub {
     spew("$dir/install.sql", $old);
 
     is(install('first', 'admin', file => "$dir/install.sql"), '',
-       'a database of before');
+       'contract 1 is installed');
     psql('first', q{
         insert into organizations (slug, whatsapp_enabled)
             values ('acme', true);
@@ -157,41 +161,43 @@ subtest 'upgrade of contract 1' => sub {
     }, 'admin');
     like(psql('first', 'select waha.check(2, 2)', 'waha_gateway'),
          qr/serves contract 1 to 1, the module needs 2 to 2/,
-         'which a new module refuses');
+         'a module of contract 2 refuses contract 1');
 
-    is(install('first', 'admin'), '', 'is upgraded');
-    is(install('first', 'admin'), '', 'and again');
+    is(install('first', 'admin'), '', 'the upgrade succeeds');
+    is(install('first', 'admin'), '', 'the upgrade can run again');
     is(join("\n", sort split /\n/, catalogue('first')),
        join("\n", sort split /\n/, catalogue('plain')),
-       'to what a new one is');
+       'an upgraded database equals a new one');
 
     for my $contract (1, 2) {
         is(psql('first', "select waha.check($contract, $contract)",
-                'waha_gateway'), '', "a module of contract $contract works");
+                'waha_gateway'), '', "waha.check accepts contract $contract");
     }
 
     like(psql('first', "select data from waha.list_conversations('acme', "
                        . "null, null, null, null)", 'waha_gateway'),
-         qr/"session" : "t1"/, 'what was there is listed');
+         qr/"session" : "t1"/,
+         'a conversation from before the upgrade is listed');
     like(psql('first', "select data from waha.reserve_session('acme', null, "
                        . "null, '{w1}', 5)", 'waha_gateway'),
-         qr/"session": "t1"/, 'and its session is the primary one');
+         qr/"session": "t1"/,
+         'a session from before the upgrade is the primary one');
 };
 
 
-subtest 'the schema of the CRM' => sub {
+subtest "the schema of the CRM's tables" => sub {
     database('app', 'postgres');
 
     is(install('app', 'postgres', crm_schema => 'app'), '',
-       'is what is given');
+       'crm_schema is accepted');
     is(psql('app', "select to_regclass('app.contacts') is not null"), 't',
-       'its tables are there');
-    is(install('app', 'postgres'), '', 'is remembered');
+       'the tables are in that schema');
+    is(install('app', 'postgres'), '', 'installing again needs no crm_schema');
     is(psql('app', "select to_regclass('public.contacts') is null"), 't',
-       'and no other is touched');
+       'no tables are made in another schema');
     like(install('app', 'postgres', crm_schema => 'other'),
          qr/were adopted in schema "app", not in "other"/,
-         'and cannot be changed');
+         'another crm_schema is refused');
 };
 
 
@@ -199,18 +205,18 @@ subtest 'refusals' => sub {
     psql('postgres', 'create role nobody_special login');
     database('strange', 'postgres');
     like(install('strange', 'nobody_special'), qr/nobody_special may not/,
-         'somebody without rights is told so');
+         'a role without rights is told so');
 
     psql('postgres', "create database latin encoding 'LATIN1' "
                      . "locale 'C' template template0");
     like(install('latin', 'postgres'),
          qr/has the encoding LATIN1.*createdb -E UTF8 -T template0/s,
-         'an encoding that cannot hold every message is refused');
+         'an encoding other than UTF-8 is refused');
 
     database('taken', 'postgres');
     psql('taken', 'create schema waha');
     like(install('taken', 'postgres'), qr/schema "waha" belongs to "postgres"/,
-         'a schema waha of somebody else is left alone');
+         'a schema waha of another role is left alone');
 
     database('ancient', 'postgres');
     my $dir = $t->dir . '/ancient';
@@ -218,13 +224,13 @@ subtest 'refusals' => sub {
         or die;
     like(install('ancient', 'postgres', file => "$dir/install.sql"),
          qr/PostgreSQL \S+.* is too old.*Version 13 or newer/s,
-         'an old server is told so');
+         'an old PostgreSQL is refused with the version needed');
     is(psql('ancient', "select to_regnamespace('waha') is null"), 't',
-       'and nothing is installed');
+       'nothing is installed in an old PostgreSQL');
 };
 
 
-subtest 'what is documented' => sub {
+subtest 'comments and search paths' => sub {
     is(psql('super', q{
         select string_agg(c.oid::regclass || coalesce('.' || a.attname, ''),
                           ' ' order by 1)
@@ -238,7 +244,7 @@ subtest 'what is documented' => sub {
            and (obj_description(c.oid, 'pg_class') is null
                 or a.attnum is not null
                    and col_description(c.oid, a.attnum) is null)
-    }), '', 'every table and column has a comment');
+    }), '', 'every table, view and column has a comment');
 
     is(psql('super', q{
         select string_agg(p.oid::regprocedure::text, ' ')
@@ -255,7 +261,7 @@ subtest 'what is documented' => sub {
                             where c like 'search_path=%')
            and (prosecdef or prolang <> (select oid from pg_language
                                           where lanname = 'sql'))
-    }), '', 'every function but those that are inlined has a search_path');
+    }), '', 'every function that is not inlined has a search_path');
 };
 
 
@@ -276,7 +282,7 @@ sub psql {
 }
 
 
-# what psql says
+# what psql prints
 
 sub install {
     my ($name, $user, %o) = @_;

@@ -1,5 +1,4 @@
-# What one organization is called never lets it be taken for another, and
-# nobody's name is nobody's key.
+# Names and ids that could be mistaken for another organization's.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -13,54 +12,58 @@ $pg->organization('other', session => 't2');
 $pg->psql('create role operator login in role waha_admin');
 
 
-subtest 'a text that could mean two' => sub {
+subtest "a text that is one organization's slug and another's number" => sub {
     my ($acme, $other) = map { $pg->organization_id($_) } qw(acme other);
 
     $pg->psql("insert into organizations (slug) values ('$acme')");
     is(code($pg, find_organization => $acme), 'unknown_organization',
-       'the slug of one, the number of another: nobody');
+       'a text that names two organizations names none');
     is(reply($pg, find_organization => $other)->{data}{organization},
-       'other', 'a number that is nobody\'s slug');
-    is(reply($pg, find_organization => 'acme')->{data}{id}, $acme, 'a slug');
+       'other', 'a number that is no slug names its organization');
+    is(reply($pg, find_organization => 'acme')->{data}{id}, $acme,
+       'a slug names its organization');
 
     $pg->psql("insert into organizations (id, slug) values (777, '777'),
                                                            (778, '0779')");
     is(reply($pg, find_organization => $_->[0])->{data}{id}, $_->[1],
-       "$_->[0] is number $_->[1]") for [ 777, 777 ], [ '0779', 778 ];
+       "$_->[0] names organization $_->[1]")
+        for [ 777, 777 ], [ '0779', 778 ];
     is(code($pg, find_organization => $_), 'unknown_organization',
-       "\"$_\" is nobody")
+       "\"$_\" names no organization")
         for '0777', ' 777', '777 ', '+777', '7.77e2', 'ACME', 'acme ',
             "acme\n", "\xd0\xb0cme";
     is(code($pg, put_organization => '12345', undef, undef, undef),
-       'invalid_argument', 'a new slug is no number');
+       'invalid_argument', 'a new slug cannot be a number');
     is(reply($pg, put_organization => '777', 'Had', undef, undef)
-           ->{data}{name}, 'Had', 'one that is there can be changed');
+           ->{data}{name}, 'Had',
+       'an organization whose slug is a number can be changed');
 };
 
 
-subtest "no organization's" => sub {
+subtest "keys that belong to no organization" => sub {
     my $id = substr $pg->operator_key, 4, 8;
 
     is(code($pg, list_api_keys => undef), 'unknown_organization',
-       'the gateway lists no keys of operators');
+       "the gateway cannot list operators' keys");
     is(code($pg, delete_api_key => undef, $id), 'unknown_key',
-       'and revokes none');
+       "the gateway cannot delete operators' keys");
     is(code($pg, create_api_key => undef, undef, undef, undef),
-       'unknown_organization', 'and makes none');
+       'unknown_organization', "the gateway cannot create operators' keys");
     like($pg->error("select * from waha.$_", user => 'waha_gateway'),
-         qr/permission denied/, "nor by $_")
+         qr/permission denied/, "the gateway cannot call $_")
         for 'list_operator_keys()', "delete_operator_key('$id')",
             "create_operator_key('x')";
 
     is($pg->psql('select id, label from waha.list_operator_keys()',
-                 user => 'operator'), "$id|test", 'psql lists them');
+                 user => 'operator'), "$id|test",
+       "an operator lists operators' keys");
     is($pg->value("select waha.delete_operator_key('$id')",
                   user => 'operator'), $_, "revokes one: $_") for 't', 'f';
 };
 
-# a setting that was made and reset is an empty text, not null
+# a setting that was set and reset is an empty text, not null
 
-subtest 'an organization without a name' => sub {
+subtest 'an organization whose slug is empty' => sub {
     $pg->psql("insert into organizations (slug, whatsapp_enabled)
                    values ('', true);
                insert into contacts (organization_slug, first_name)
@@ -71,7 +74,7 @@ subtest 'an organization without a name' => sub {
                                  phone => '79220000000', body => 'secret',
                                  metadata => '{"media_url":"x"}'));
     my ($contact, $activity) = @$r{qw(contact_id activity_id)};
-    ok($contact, 'has a contact');
+    ok($contact, 'the organization has a contact');
 
     my @cases = (
         [ find_organization => ],
@@ -103,7 +106,7 @@ subtest 'an organization without a name' => sub {
     $pg->psql('create role clerk login in role waha_reader');
     is($pg->psql("begin; set local waha.organization = 'acme'; commit;
                   select (select count(*) from waha.$_->[0]) || '$_->[1]'",
-                 user => 'clerk'), '0', "readers see no $_->[0]")
+                 user => 'clerk'), '0', "readers see no $_->[0] of it")
         for map { [ $_, '' ] } qw(tenant_organizations tenant_contacts
             tenant_contact_activities sessions contact_identities
             conversations);
@@ -114,27 +117,28 @@ subtest "the same names in two organizations" => sub {
     my ($mine, $theirs) = map {
         reply($pg, reserve_session => $_, 'shop', "of $_", [ 'w1' ], 9)
             ->{data}{session}{session} } qw(acme other);
-    isnt($mine, $theirs, 'two sessions of one id');
+    isnt($mine, $theirs, 'the same session id gives two sessions');
 
-    # a caller's id that is the name of somebody else's session
+    # a caller's id that is the name of another organization's session
 
     my $evil = reply($pg, reserve_session => 'acme', $theirs, 'evil',
                      [ 'w1' ], 9)->{data}{session}{session};
-    isnt($evil, $theirs, 'an id that is a name elsewhere');
+    isnt($evil, $theirs,
+         "an id that is another session's name gives a session of its own");
     is(reply($pg, find_session => 'acme', $theirs)->{data}{session}{label},
-       'evil', 'finds the own session');
+       'evil', 'that id finds the own session');
     reply($pg, $_->[0] => 'acme', $theirs, @$_[1 .. $#$_])
         for [ record_session_check => 'WORKING', '4915', 'Evil' ],
             [ 'disconnect_session' ], [ 'delete_session' ];
     is($pg->psql("select label, status, phone, deleted_at from waha.sessions
                    where name = '$theirs'"), 'of other|NOT_CREATED||',
-       'and leaves the other as it is');
+       'operations with that id leave the other session unchanged');
     is(code($pg, $_ => 'acme', $theirs), 'unknown_session',
-       "$_ finds neither then")
+       "$_ with that id finds no session afterwards")
         for qw(find_session disconnect_session delete_session);
 
     is(code($pg, find_session => 'acme', $_), 'unknown_session',
-       "no session: \"$_\"")
+       "\"$_\" finds no session")
         for 'SHOP', 'shop ', '', '%', uc $mine, "$theirs ";
 };
 

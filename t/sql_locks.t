@@ -1,5 +1,6 @@
 # Many connections store events of the same few people, in any order and in
-# portions that overlap: no deadlock, and the end is that of one connection.
+# batches that overlap: no deadlock, and the same rows as one connection
+# stores.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -31,7 +32,7 @@ for my $round (1 .. $rounds) {
     my $expected = stored($pg);
     $pg->psql(empty_sql());
 
-    # each connection sends everything, its own way round
+    # each connection sends everything, in an order of its own
 
     $_->async(script(shuffle(@portions))) for @sessions;
 
@@ -50,13 +51,13 @@ for my $round (1 .. $rounds) {
                               split /\n/, $text;
     }
 
-    is($others, '', "round $round: nothing fails but what is to be retried");
+    is($others, '', "round $round: only errors that are to be retried");
 
-    # what failed comes again
+    # everything again, as WAHA would after an error
 
     $pg->psql(script(@portions));
     my $end = stored($pg);
-    is($end, $expected, "round $round: the end is that of one connection")
+    is($end, $expected, "round $round: the rows are those of one connection")
         or diag(difference($expected, $end));
 
     $merged += $pg->value('select count(*) from contacts '
@@ -67,7 +68,7 @@ $_->close for @sessions;
 
 is($pg->deadlocks, 0, 'PostgreSQL saw no deadlock');
 
-cmp_ok($merged, '>', 0, 'contacts were merged meanwhile');
+cmp_ok($merged, '>', 0, 'contacts were merged during the test');
 note("retried: $retried, merged: $merged");
 
 $t->done;
@@ -105,7 +106,7 @@ sub events {
             if rand() < 0.3;
     }
 
-    # both identities of everybody, last in no order
+    # both identities of each person, last and in no order
 
     for my $person (1 .. $people) {
         push @events, message(session => $_, message_id => "B$round.$person",

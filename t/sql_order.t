@@ -1,5 +1,4 @@
-# Whatever order events arrive in, and in whatever portions, the end is the
-# same.
+# Events in any order and in any batches leave the same rows.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -36,7 +35,7 @@ for my $set (1 .. $sets) {
         $first //= $state;
 
         if ($state ne $first) {
-            fail("set $set: another order, another end");
+            fail("set $set: another order leaves other rows");
             diag(difference($first, $state));
             last;
         }
@@ -48,8 +47,8 @@ for my $set (1 .. $sets) {
     my @one = map { [ outcome_key($_) ] } answers('ingest', @order);
     my @all = map { [ outcome_key($_) ] } answers('batch', @order);
 
-    if (!is_deeply(\@all, \@one, "set $set: a batch answers as the same "
-                                 . "events one by one"))
+    if (!is_deeply(\@all, \@one, "set $set: a batch returns what the same "
+                                 . "events return one by one"))
     {
         diag(join "\n", map { compact($order[$_])
                               . " : @{$one[$_]} : @{$all[$_]}" } 0 .. $#order);
@@ -59,15 +58,15 @@ for my $set (1 .. $sets) {
     $equal++;
 }
 
-is($same, $sets * $orders, 'the end is the same in every order');
-is($equal, $sets, 'a batch and its events one by one are the same');
+is($same, $sets * $orders, 'the rows are the same in every order');
+is($equal, $sets, 'a batch and its events one by one return the same');
 
 $t->done;
 
 
-# A few people who write, and are written to, on three numbers; messages that
-# are repeated, edited, deleted, reacted to and read; calls.  Somebody's
-# number and hidden id are told together at least once.
+# Events of a few people in three sessions: messages that are repeated, edited,
+# deleted, reacted to and read; calls.  At least one message of each person has
+# both the number and the hidden id.
 
 sub events {
     my @people = map { { phone => '5511' . (90000000 + $_),
@@ -143,7 +142,7 @@ sub events {
 }
 
 
-# one writes numbers with and without the ninth digit, or hides them
+# a person writes with or without the ninth digit, or with a hidden id
 
 sub identity {
     my ($person) = @_;
@@ -158,7 +157,7 @@ sub identity {
 }
 
 
-# delivers in random portions, each by a random function; the end as text
+# stores events in random batches, each by a random function; all rows as text
 
 sub deliver {
     my ($set, @events) = @_;

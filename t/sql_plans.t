@@ -1,5 +1,5 @@
-# Plans are made while tables are empty and must fit when they are not: every
-# access by the right index, also beside the CRM's own ones.
+# Plans that were made while the tables were empty are still good when they are
+# full: each access uses the right index, even beside the CRM's own indexes.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -11,7 +11,7 @@ auto_explain.log_nested_statements = on
 autovacuum = off
 EOF_CONF
 
-# what the integration guide has, with its indexes
+# the tables of the integration guide, with its indexes
 
 $pg->psql(<<'EOF_SQL');
 create table organizations (id serial primary key,
@@ -37,7 +37,7 @@ my $people = 3000;
 my $session = $pg->session(user => 'waha_gateway');
 my $n = 0;
 
-# what the planner knows of a table that was vacuumed is that it is empty
+# to the planner a table that was vacuumed while empty is empty
 
 $pg->psql('vacuum analyze');
 run();          # while all is empty
@@ -82,14 +82,14 @@ $seen{s{ +\(cost=.*}{}r . (/Cond/ ? " Index Cond" : "")}++ for @scans;
 
 cmp_ok(scalar @scans, '>', 50, 'there are plans to look at');
 
-# the table that holds one row; none of the others
+# the table of the version has one row
 
 delete @seen{grep { /^Seq Scan on version$/ } keys %seen};
 is(join(', ', grep { /^(Seq|Bitmap)/ } sort keys %seen), '',
-   'no table is read as a whole');
+   'no table is read sequentially');
 
 is(join(', ', grep { /^Index/ && !/Index Cond/ } sort keys %seen), '',
-   'nor is an index');
+   'no index is read without a condition');
 
 my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
           contact_activities =>
@@ -105,15 +105,16 @@ my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
 
 for (sort keys %seen) {
     my ($index, $table) = /using (\w+) on (\w+)/ or next;
-    like($index, $by{$table} // qr/^$/, "$table is read by $index");
+    like($index, $by{$table} // qr/^$/, "$table is read by the index $index");
 }
 
-unlike($log, qr/(Hash|Merge) (Left )?Join/, 'joins go row by row');
+unlike($log, qr/(Hash|Merge) (Left )?Join/, 'joins are nested loops');
 
 $t->done;
 
 
-# each kind of event, known and unknown people, a merge; one by one, together
+# each kind of event, of known and unknown people, with a merge; one by one and
+# in a batch
 
 sub run {
     my @events = map {

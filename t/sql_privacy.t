@@ -1,5 +1,5 @@
-# Erasure and export, of people and of organizations; also where the tables
-# are a CRM's own, and where it holds on to a row.
+# Erasure and export of contacts and of organizations, in tables of a CRM whose
+# own rows may refer to them.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -11,8 +11,8 @@ my $t = Waha::Test->new;
 my $pg = $t->postgres(install => 0);
 my $n = 0;
 
-# the CRM's own tables; a deal holds on to its contact, an invoice to a
-# message, a plan to an organization
+# the CRM's own tables: a deal refers to its contact, an invoice to an
+# activity, a plan to an organization
 
 $pg->psql(<<'EOF_SQL');
 create table organizations (id serial primary key,
@@ -39,7 +39,7 @@ $pg->organization('acme', session => 't1');
 $pg->organization('other', session => 't2');
 
 
-subtest 'a person' => sub {
+subtest 'a contact' => sub {
     my ($id, $gone) = person('7922', 't1');
     my ($theirs) = person('7922', 't2');
     quarantined(session => 't1', phone => '79220000001');
@@ -53,69 +53,74 @@ subtest 'a person' => sub {
 
     my $items = exported('acme', $id);
     is(join(' ', sort map { $_->{id} } map { $_->{contact} // () } @$items),
-       join(' ', sort $id, $gone), 'is exported with all contacts');
+       join(' ', sort $id, $gone),
+       'the export has the contact and those merged into it');
     is(join(' ', sort map { $_->{text} }
                              map { $_->{activity} // () } @$items),
-       'a note hi hi hi hi', 'and all activities');
+       'a note hi hi hi hi', 'the export has all activities');
     my $first = reply($pg, export_contact => 'acme', $id, undef, 50)->{data};
-    is(scalar @{ $first->{quarantine} }, 3, 'and what is in quarantine');
+    is(scalar @{ $first->{quarantine} }, 3,
+       'the export has what is in quarantine');
     is_deeply(exported('acme', $gone), $items,
-              'also by the id of a merged one');
+              'the export by the id of a merged contact is the same');
     is(code($pg, export_contact => 'acme', $id, $_, 50), 'invalid_argument',
-       "from \"$_\" on") for 'x', '', 'MTIz', '!';
+       "from \"$_\" on")
+        for 'x', '', 'MTIz', '!';
 
     my $r = reply($pg, erase_contact => 'acme', $gone);
     is_deeply($r->{data}, { erased => JSON::PP::true, contact => 'deleted',
                             merged => 1, activities => 5, identities => 3,
                             conversations => 1, quarantine => 3,
                             reactions => 0 },
-              'is erased');
-    is(traces('acme', '7922'), '', 'and leaves no trace');
-    is(everything('other'), $others, 'another organization keeps its own');
+              'the answer to an erasure counts what was erased');
+    is(traces('acme', '7922'), '', 'an erased contact leaves no trace');
+    is(everything('other'), $others,
+       "another organization's rows are unchanged");
     is($pg->value("select count(*) from waha.quarantine"), 3,
-       'also in quarantine, as does nobody known');
+       'quarantine of others and of no organization is unchanged');
     is(code($pg, erase_contact => 'acme', $id), 'unknown_contact',
-       'cannot be erased twice');
+       'an erased contact cannot be erased again');
     is(code($pg, export_contact => 'acme', $id, undef, 50),
-       'unknown_contact', 'nor exported');
+       'unknown_contact', 'an erased contact cannot be exported');
     is(code($pg, erase_contact => 'acme', undef), 'unknown_contact',
-       'nobody');
+       'a contact that is null cannot be erased');
 
     is(outcome($pg, message(message_id => 'BACK', phone => '79220000001'))
-           ->{action}, 'contact_created', 'and may come back as a stranger');
+           ->{action}, 'contact_created',
+       'a message of the same person makes a new contact');
 };
 
 
-subtest 'a person whom the CRM holds on to' => sub {
+subtest 'a contact to which the CRM refers' => sub {
     my ($id) = person('7933', 't1');
     $pg->psql("insert into deals values ($id)");
 
     my $r = reply($pg, erase_contact => 'acme', $id);
     is("$r->{data}{contact} $r->{data}{activities}", 'emptied 5',
-       'is emptied');
+       'a contact with a deal is emptied');
     is($pg->psql("select first_name, last_name, phone_1, phone_2, phone_3,
                          state, whatsapp_name
                     from contacts where id = $id"), '||||||',
-       'of all that tells who it is');
-    is(traces('acme', '7933'), '', 'and has no more messages');
-    is($pg->value("select count(*) from deals"), 1, 'but keeps its deal');
+       'an emptied contact has no name and no number');
+    is(traces('acme', '7933'), '', 'an emptied contact has no messages');
+    is($pg->value("select count(*) from deals"), 1, 'the deal stays');
 
     ($id) = person('7944', 't1');
     $pg->psql("insert into invoices select min(id) from contact_activities
                 where contact_id = $id");
     is(reply($pg, erase_contact => 'acme', $id)->{data}{contact}, 'emptied',
-       'so is one of whom a message is held');
-    is(traces('acme', '7944'), '', 'without its text');
+       'a contact with an invoiced activity is emptied');
+    is(traces('acme', '7944'), '', 'the invoiced activity has no text');
     is($pg->value("select count(*) from waha.message_states s
                      join contact_activities a using (message_id)
                     where a.contact_id = $id"), 0,
-       'and with nothing that is known of it');
+       'the invoiced activity has no status');
 };
 
 
-# a group of three
+# a group of three persons
 
-subtest 'a person who reacted to others' => sub {
+subtest 'a contact that reacted to messages of others' => sub {
     my ($id) = person('5511998877', 't1');
     my ($other) = person('7977', 't1');
     my ($theirs) = person('7978', 't2');
@@ -139,28 +144,31 @@ subtest 'a person who reacted to others' => sub {
                    kind => 'reaction', direction => 'outbound' });
     my $others = everything('other');
 
-    like($pg->value("$metadata 't1'"), qr/thumb.*smile/, 'which shows');
+    like($pg->value("$metadata 't1'"), qr/thumb.*smile/,
+         'the message shows the reactions of three persons');
     is(reply($pg, erase_contact => 'acme', $id)->{data}{reactions}, 1,
-       'is taken back');
+       'the answer to an erasure counts the reactions');
     my $left = $pg->value("$metadata 't1'");
-    like($left, qr/heart.*me/, 'reactions of others stay');
+    like($left, qr/heart.*me/, 'reactions of other persons stay');
     unlike($left . $pg->value("select string_agg(s::text, ' ')
                                  from waha.message_states s
                                 where organization_slug = 'acme'"),
-           qr/5511998877|thumb|smile/, 'its own are gone');
+           qr/5511998877|thumb|smile/,
+           'reactions of the erased contact are gone');
     is($pg->value("select message_content from contact_activities
                     where message_id = 'G1' and session_name = 't1'"),
-       'hello', 'from the message that is there');
-    is(everything('other'), $others, 'another organization keeps them');
+       'hello', 'the message with the reactions stays');
+    is(everything('other'), $others,
+       "another organization's rows are unchanged");
 
     reply($pg, erase_contact => 'acme', $other);
     is($pg->value("select count(*) from contact_activities
                     where message_id = 'G1' and session_name = 't1'"), 0,
-       'what somebody said in a group goes with him');
+       "an erased contact's own message in a group is gone");
 };
 
 
-subtest 'quarantine that only another claim assigns' => sub {
+subtest 'quarantine that another source assigns to the organization' => sub {
     my ($id) = person('7988', 't1');
     quarantined(session => 'tz', phone => '79880000001', tenant => 'acme');
     quarantined(session => 'tz', phone => '79880000001',
@@ -168,11 +176,11 @@ subtest 'quarantine that only another claim assigns' => sub {
     quarantined(session => 'tz', phone => '79880000001', tenant => 'other');
     quarantined(session => 'tz', phone => '79880000001', lid => 'x' x 9000);
     is(reply($pg, erase_contact => 'acme', $id)->{data}{quarantine}, 2,
-       'goes with the person');
+       'erasure of a contact removes it');
 };
 
 
-subtest 'a person with very many messages' => sub {
+subtest 'a contact with 20,010 activities' => sub {
     my ($id) = person('7923', 't1');
     $pg->psql("insert into contact_activities (organization_slug, contact_id,
                    activity_type, message_content)
@@ -180,15 +188,16 @@ subtest 'a person with very many messages' => sub {
                  from generate_series(1, 20010)");
     is_deeply(reply($pg, erase_contact => 'acme', $id)->{data},
               { erased => JSON::PP::false, activities => 20000 },
-              'goes by portions');
+              'the first call erases 20,000 activities');
     is_deeply([ @{ reply($pg, erase_contact => 'acme', $id)->{data} }
                     {qw(erased activities contact)} ],
-              [ JSON::PP::true, 15, 'deleted' ], 'of which the last tells');
-    is(traces('acme', '7923'), '', 'and leaves nothing');
+              [ JSON::PP::true, 15, 'deleted' ],
+              'the second call erases the contact');
+    is(traces('acme', '7923'), '', 'the contact leaves no trace');
 };
 
 
-subtest 'a number that two have' => sub {
+subtest 'a number of two contacts' => sub {
     $pg->psql("insert into contacts (organization_slug, first_name,
                                      last_name, phone_1)
                    values ('acme', 'A', 'A', '+49301234567'),
@@ -198,36 +207,38 @@ subtest 'a number that two have' => sub {
           order by id") };
     reply($pg, erase_contact => 'acme', $one);
     is(outcome($pg, message(message_id => 'TWO', phone => '49301234567'))
-           ->{contact_id}, $two, 'goes to the other');
+           ->{contact_id}, $two,
+       'the number belongs to the other contact after an erasure');
 };
 
 
-subtest 'all or nothing' => sub {
+subtest 'an erasure that fails or waits' => sub {
     my ($id) = person('7955', 't1');
     my $before = everything('acme');
 
-    # at the last step
+    # the last step of the erasure fails
 
     $pg->psql("create function refuse() returns trigger language plpgsql
                    as \$\$ begin raise 'not now'; end \$\$;
                create trigger refuse before delete on contacts
                    for each row execute function refuse()");
     like(eval { reply($pg, erase_contact => 'acme', $id); '' } // $@,
-         qr/not now/, 'an erasure that fails');
-    is(everything('acme'), $before, 'erases nothing');
+         qr/not now/, 'an erasure that fails raises its error');
+    is(everything('acme'), $before, 'an erasure that fails changes no row');
     $pg->psql('drop trigger refuse on contacts');
 
-    # while a message comes
+    # a message is being stored
 
     my $message = $pg->session(user => 'waha_gateway');
     my $erasure = $pg->session(user => 'waha_gateway');
     $message->query('begin; ' . call_sql(ingest => message(
         message_id => 'LATE', phone => '79550000001', body => 'late')));
     $erasure->async(reply_sql(erase_contact => 'acme', $id));
-    is($erasure->result(0.3), undef, 'waits for a message');
+    is($erasure->result(0.3), undef, 'an erasure waits for a message');
     $message->query('commit');
-    like($erasure->result(10), qr/"activities" : 6/, 'which goes, too');
-    is(traces('acme', '7955'), '', 'and leaves nothing');
+    like($erasure->result(10), qr/"activities" : 6/,
+         'the message is erased, too');
+    is(traces('acme', '7955'), '', 'the contact leaves no trace');
 
     ($id) = person('7966', 't1');
     $erasure->query('begin; ' . reply_sql(erase_contact => 'acme', $id));
@@ -236,15 +247,15 @@ subtest 'all or nothing' => sub {
     is($message->result(0.3), undef, 'a message waits for an erasure');
     $erasure->query('commit');
     like($message->result(10), qr/ERROR|contact_created/,
-         'and is told to come again, or makes a stranger');
+         'the message fails to be retried, or makes a new contact');
     is($pg->value("select count(*) from waha.conversations v
                     where not exists (select from contacts c
                                        where c.id = v.contact_id)"), 0,
-       'nothing is of nobody');
+       'no conversation is without a contact');
 };
 
 
-subtest 'at the same time' => sub {
+subtest 'erasures and messages at the same time' => sub {
     my @ids = map { (person("79$_", 't1'))[0] } 70 .. 79;
     my @psql = map { $pg->session(user => 'waha_gateway') } 1 .. 4;
 
@@ -263,15 +274,15 @@ subtest 'at the same time' => sub {
     }
 
     unlike($pg->log, qr/deadlock detected/,
-           'erasures and messages do not lock each other');
+           'PostgreSQL saw no deadlock');
     is($pg->value("select count(*) from waha.contact_identities i
                     where not exists (select from contacts c
                                        where c.id = i.contact_id)"), 0,
-       'every identity is of somebody');
+       'no identity is without a contact');
 };
 
 
-subtest 'an organization' => sub {
+subtest 'an organization without references' => sub {
     $pg->organization('gone', session => 't3');
     person("78$_", 't3') for 10 .. 19;
     quarantined(session => 't3', phone => '7999');
@@ -283,15 +294,16 @@ subtest 'an organization' => sub {
     my @items = map { @{ $_->{items} } }
                 pages($pg, export_organization => [ 'gone' ], [ 7 ]);
     is(scalar(grep { $_->{contact} } @items), $contacts,
-       'is exported: its contacts');
-    is(scalar(grep { $_->{activity} } @items), 50, 'and activities');
+       'the export has every contact');
+    is(scalar(grep { $_->{activity} } @items), 50,
+       'the export has every activity');
     is(code($pg, export_organization => 'none', undef, 7),
-       'unknown_organization', 'or not, if there is none');
+       'unknown_organization', 'export of an unknown organization is refused');
 
     is(code($pg, delete_organization => 'none'), 'unknown_organization',
-       'none is deleted');
+       'deletion of an unknown organization is refused');
     is(code($pg, delete_organization => 'gone'), 'sessions_exist',
-       'not while it has sessions');
+       'an organization with sessions cannot be deleted');
 
     my $connect = $pg->session(user => 'waha_gateway');
     my $deletion = $pg->session(user => 'waha_gateway');
@@ -299,9 +311,11 @@ subtest 'an organization' => sub {
     $connect->query('begin; ' . reply_sql(reserve_session => 'new', undef,
                                           undef, [ 'w1' ], 5));
     $deletion->async(reply_sql(delete_organization => 'new'));
-    is($deletion->result(0.3), undef, 'also one that is only being made');
+    is($deletion->result(0.3), undef,
+       'deletion waits for a session that is being made');
     $connect->query('commit');
-    is($deletion->result(10), 'sessions_exist|', 'waits for it');
+    is($deletion->result(10), 'sessions_exist|',
+       'the session that was made prevents the deletion');
 
     reply($pg, delete_session => 'gone', undef);
 
@@ -315,12 +329,15 @@ subtest 'an organization' => sub {
         my $start = Time::HiRes::time();
         $data = reply($pg, delete_organization => 'gone')->{data};
         $calls++;
-        cmp_ok(Time::HiRes::time() - $start, '<', 4, 'a portion');
+        cmp_ok(Time::HiRes::time() - $start, '<', 4,
+               'each call takes less than four seconds');
         is($pg->value("select whatsapp_enabled from organizations
-                        where slug = 'gone'"), 'f', 'it takes nothing more')
+                        where slug = 'gone'"), 'f',
+           'the organization takes no more messages')
             if !$data->{complete};
     } while (!$data->{complete});
-    is($data->{organization}, 'deleted', "then it is deleted, by $calls");
+    is($data->{organization}, 'deleted',
+       "the organization is deleted after $calls calls");
 
     is($pg->value("select count(*) from waha.$_
                     where organization_slug = 'gone'"), 0, "no $_")
@@ -328,14 +345,16 @@ subtest 'an organization' => sub {
                contact_identities shared_phones traffic_channels sessions
                api_keys);
     is($pg->value("select count(*) from waha.quarantine
-                    where event->>'session' = 't3'"), 0, 'no quarantine');
+                    where event->>'session' = 't3'"), 0,
+       'no event of it is in quarantine');
     is(code($pg, show_organization => 'gone'), 'unknown_organization',
-       'not itself');
-    is(everything('other'), $others, 'others are as they were');
+       'the organization is unknown');
+    is(everything('other'), $others,
+       "another organization's rows are unchanged");
 };
 
 
-subtest 'an organization that the CRM holds on to' => sub {
+subtest 'an organization to which the CRM refers' => sub {
     $pg->organization('held', session => 't4');
     my ($id) = person('7811', 't4');
     person('7812', 't4');
@@ -348,22 +367,25 @@ subtest 'an organization that the CRM holds on to' => sub {
         do {
             $data = reply($pg, delete_organization => 'held')->{data};
         } while (!$data->{complete});
-        is($data->{organization}, 'emptied', "$time: is emptied");
+        is($data->{organization}, 'emptied',
+           "$time call: the organization is emptied");
     }
 
-    is(traces('held', $_), '', "nobody is left: $_") for '7811', '7812';
+    is(traces('held', $_), '',
+       "no trace of its contact $_") for '7811', '7812';
     is($pg->value("select string_agg(id::text, ',') from contacts
                     where organization_slug = 'held'"), $id,
-       'but for the row that is held');
+       'only the contact with a deal is left');
     is(reply($pg, show_organization => 'held')->{data}{enabled},
-       JSON::PP::false, 'it takes nothing more');
+       JSON::PP::false, 'the organization takes no more messages');
 };
 
 
 $t->done;
 
 
-# A person with a note, messages, a merged contact, a state; ids of both.
+# Makes a contact with a note, messages, a status and a contact merged into it;
+# the ids of both.
 
 sub person {
     my ($phone, $session) = @_;
@@ -407,7 +429,7 @@ sub exported {
 }
 
 
-# where a number, or something with it, can still be found
+# where a number, or a text that has it, can still be found
 
 sub traces {
     my ($slug, $phone) = @_;

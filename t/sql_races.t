@@ -1,5 +1,5 @@
-# What the CRM does to its own tables, meanwhile or before, loses no message
-# and makes nobody twice.
+# Changes that the CRM makes to its own tables, before or during ingest: no
+# message is lost, no person becomes two contacts.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -10,7 +10,7 @@ my $pg = $t->postgres;
 $pg->organization('acme', session => 't1');
 
 
-subtest 'contacts that the CRM merged' => sub {
+subtest 'contacts that the CRM has merged' => sub {
     my %old = (phone => '491701000001');
     my $old = outcome($pg, inbound(%old, message_id => 'OLD', name => 'Old'));
     my $new = outcome($pg, inbound(phone => '491701000002', lid => '11'));
@@ -19,55 +19,60 @@ subtest 'contacts that the CRM merged' => sub {
 
     my $r = outcome($pg, inbound(%old, name => 'Bob',
                                  sent_at => 1795226570000));
-    is($r->{action}, 'activity_logged', 'their messages are stored');
-    is($r->{contact_id}, $new->{contact_id}, 'of the one they live on in');
-    is(name($new), 'Bob', 'who is called as they are');
-    is(messages($new), 3, 'and has all their messages');
+    is($r->{action}, 'activity_logged',
+       'a message of a merged contact is stored');
+    is($r->{contact_id}, $new->{contact_id},
+       'the message belongs to the contact that was kept');
+    is(name($new), 'Bob', 'the kept contact gets the new name');
+    is(messages($new), 3, 'the kept contact has all messages');
     is($pg->value("select string_agg(contact_id || ' ' || unread_count, ',') "
                   . "from waha.conversations where contact_id "
                   . "in ($old->{contact_id}, $new->{contact_id})"),
-       "$new->{contact_id} 3", 'and one conversation');
+       "$new->{contact_id} 3", 'the kept contact has one conversation');
     is($pg->value("select count(*) from waha.contact_identities "
                   . "where contact_id = $old->{contact_id}"), 0,
-       'and the number');
+       'the kept contact has the number');
 
-    is($_->{contact_id}, $new->{contact_id}, 'known in a batch')
+    is($_->{contact_id}, $new->{contact_id}, 'a batch finds the kept contact')
         for outcomes($pg, batch => inbound(%old), inbound(%old, lid => '11'));
 
-    # again, and now what is told of a message is the first that comes
+    # merged once more, and the next event is a change of an old message
 
     my $newest = outcome($pg, inbound(phone => '491701000003'));
     crm_merges($new, $newest);
 
     is(outcome($pg, { %{ inbound(%old) }, kind => $_, body => $_,
                       message_id => "X$_", target_id => 'OLD' })->{action},
-       'status_updated', "$_ of their messages")
+       'status_updated', "$_ of an old message of a merged contact is stored")
         for 'reaction', 'edit';
     is($pg->value("select message_content || ' ' || contact_id "
                   . "from contact_activities where message_id = 'OLD'"),
-       "edit $newest->{contact_id}", 'is written into them');
+       "edit $newest->{contact_id}",
+       'the edit changes the old message, which belongs to the kept contact');
 
-    # both identities, one of them left behind
+    # two identities, one of them of a merged contact
 
     my $lid = outcome($pg, inbound(lid => '12'));
     crm_merges($lid, $newest);
     is(outcome($pg, inbound(lid => '12', phone => '491701000004'))
            ->{contact_id}, $newest->{contact_id},
-       'a number that is told later is of the same');
+       "a new number with a merged contact's hidden id: the kept contact");
     is(outcome($pg, inbound(phone => '491701000004'))->{contact_id},
-       $newest->{contact_id}, 'and stays so');
+       $newest->{contact_id},
+       'a message from that number finds the kept contact');
 
-    # a merge into nobody, which no key forbids
+    # a merge into a contact that does not exist, which no key forbids
 
     my $lost = outcome($pg, inbound(phone => '491701000005'));
     crm_merges($lost, { contact_id => 999999 });
     is(outcome($pg, inbound(phone => '491701000005'))->{contact_id},
-       $lost->{contact_id}, 'merged into nobody: stored nevertheless');
+       $lost->{contact_id},
+       'a contact merged into none still gets its messages');
 };
 
-# the integration guide's own index, and the hand of a person
+# the unique index of the integration guide, and numbers typed by a person
 
-subtest 'numbers that are allowed once' => sub {
+subtest 'a CRM that allows a number once' => sub {
     $pg->psql("create unique index once on contacts (organization_slug,
         replace(replace(phone_1, '+', ''), ' ', ''))
         where phone_1 is not null");
@@ -78,11 +83,13 @@ subtest 'numbers that are allowed once' => sub {
               . "phone_3 = 'ask Bob' where id = $phone->{contact_id}");
 
     my $r = outcome($pg, inbound(lid => '21', phone => '491702000001'));
-    is($r->{contact_id}, $lid->{contact_id}, 'the older one stays');
-    is(phones($lid), '+491702000001|+491702000002|-', 'and has the numbers');
-    is(phones($phone), '-|-|ask Bob', 'which the other one has no more');
+    is($r->{contact_id}, $lid->{contact_id}, 'the older contact stays');
+    is(phones($lid), '+491702000001|+491702000002|-',
+       'the older contact has the numbers');
+    is(phones($phone), '-|-|ask Bob',
+       'the younger contact keeps only what is no number');
 
-    # no room, and what both have
+    # a contact without a free column, and a number that both have
 
     $lid = outcome($pg, inbound(lid => '22'));
     $pg->psql("update contacts set phone_1 = '+49 1', "
@@ -93,71 +100,78 @@ subtest 'numbers that are allowed once' => sub {
               . "where id = $phone->{contact_id}");
 
     is(outcome($pg, inbound(lid => '22', phone => '491702000004'))
-           ->{contact_id}, $lid->{contact_id}, 'a contact without room');
-    is(phones($lid), '+49 1|+491702000003|+491702000005', 'stays as it is');
+           ->{contact_id}, $lid->{contact_id},
+       'a contact without a free column stays');
+    is(phones($lid), '+49 1|+491702000003|+491702000005',
+       'its numbers stay as they are');
     is(phones($phone), '+491702000004|-|-',
-       'and what has no room stays where it is');
+       'the number without room stays at the younger contact');
     is(outcome($pg, inbound(phone => '491702000004'))->{contact_id},
-       $lid->{contact_id}, 'but is known');
+       $lid->{contact_id}, 'messages from that number find the older contact');
 
     $pg->psql('drop index once');
 };
 
-subtest 'a contact that the CRM makes at the same moment' => sub {
+subtest 'the CRM makes the contact during ingest' => sub {
     my ($crm, $ingest) = ($pg->session, $pg->session(user => 'waha_gateway'));
     my $m = inbound(phone => '491703000001');
 
     $crm->query('begin');
     $crm->query(insert_sql('491703000001'));
     $ingest->async(call_sql(ingest => $m));
-    ok($ingest->wait_blocked, 'the second waits');
+    ok($ingest->wait_blocked, 'ingest waits for the CRM');
     $crm->query('commit');
-    like($ingest->result, qr/ERROR:.*meanwhile/, 'is not made twice');
+    like($ingest->result, qr/ERROR:.*meanwhile/,
+         'ingest fails, to be retried');
 
-    is(outcome($pg, $m)->{action}, 'activity_logged', 'and found then');
-    is(people('491703000001'), 1, 'once');
+    is(outcome($pg, $m)->{action}, 'activity_logged',
+       "the retry finds the CRM's contact");
+    is(people('491703000001'), 1, 'the number has one contact');
 };
 
-subtest 'one message, told by number and by hidden id' => sub {
+subtest 'one message at the same time by number and by hidden id' => sub {
     my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
     my $m = inbound(lid => '31');
     my $before = $pg->value('select count(*) from contacts');
 
     $s[0]->query('begin');
     like($s[0]->query(call_sql(ingest => $m)), qr/contact_created/,
-         'somebody is new');
+         'the first connection makes a contact');
     $s[1]->async(call_sql(ingest => { %$m, lid => undef,
                                       phone => '491704000001' }));
-    ok($s[1]->wait_blocked, 'the second waits');
+    ok($s[1]->wait_blocked, 'the second connection waits for the first');
     $s[0]->query('commit');
-    like($s[1]->result, qr/duplicate/, 'and tells of nobody else');
+    like($s[1]->result, qr/duplicate/,
+         'the second connection finds a duplicate');
     is($pg->value('select count(*) from contacts'), $before + 1,
-       'who is one');
+       'one contact was made');
     is(outcome($pg, { %$m, phone => '491704000001' })->{action}, 'duplicate',
-       'both together');
+       'the message with both identities is a duplicate');
     is(outcome($pg, inbound(phone => '491704000001'))->{contact_id},
-       outcome($pg, inbound(lid => '31'))->{contact_id}, 'are one');
+       outcome($pg, inbound(lid => '31'))->{contact_id},
+       'both identities belong to one contact');
 
-    # somebody known, whose hidden id is new
+    # a contact that exists, with a new hidden id
 
     $m = inbound(phone => '491704000001');
     $s[0]->query('begin');
     $s[0]->query(call_sql(ingest => $m));
     $s[1]->async(call_sql(ingest => { %$m, lid => 32, phone => undef }));
-    ok($s[1]->wait_blocked, 'the second waits');
+    ok($s[1]->wait_blocked, 'the second connection waits for the first');
     $s[0]->query('commit');
-    like($s[1]->result, qr/ERROR:.*meanwhile/, 'who is known: once more');
+    like($s[1]->result, qr/ERROR:.*meanwhile/,
+         'the second connection fails, to be retried');
     is(outcome($pg, { %$m, lid => 32, phone => undef })->{action},
-       'duplicate', 'which tells');
+       'duplicate', 'the retry is a duplicate');
     is($pg->value('select count(*) from contacts'), $before + 1,
-       'of nobody new');
+       'no contact was made');
 };
 
-subtest 'several contacts at the same moment' => sub {
+subtest 'the CRM makes contacts during a batch' => sub {
     my ($crm, $ingest) = ($pg->session, $pg->session(user => 'waha_gateway'));
     my @phones = map { "49170500000$_" } 1 .. 3;
 
-    # the CRM has the first and is about to take the last
+    # the CRM has made the first contact and goes on with the last
 
     $crm->query('begin');
     $crm->query(insert_sql($phones[0]));
@@ -165,18 +179,19 @@ subtest 'several contacts at the same moment' => sub {
                                      inbound(lid => 41),
                                      inbound(phone => $phones[0], lid => 41),
                                      inbound(phone => $phones[1])));
-    ok($ingest->wait_blocked, 'the second waits');
+    ok($ingest->wait_blocked, 'the batch waits for the CRM');
     $crm->query("set local lock_timeout = '5s'");
     is($crm->query(insert_sql(@phones[2, 1])), '',
-       'what the CRM takes next is not taken yet');
+       'the CRM does not wait for the batch');
     $crm->query('commit');
-    like($ingest->result, qr/ERROR:.*meanwhile/, 'the other begins anew');
+    like($ingest->result, qr/ERROR:.*meanwhile/,
+         'the batch fails, to be retried');
     is($pg->value("select count(*) from waha.contact_identities "
                   . "where seen like '49170500000%'"), 3,
-       'and all are known');
+       'all three numbers are known');
 };
 
-subtest 'a new name of somebody who wrote much' => sub {
+subtest 'a new name for a contact with many messages' => sub {
     my %who = (phone => '491706000001', name => 'Bob');
     my $r = outcome($pg, inbound(%who));
     my $session = $pg->session;
@@ -193,12 +208,12 @@ subtest 'a new name of somebody who wrote much' => sub {
     cmp_ok($session->query("select idx_tup_fetch
                from pg_stat_xact_user_tables
               where relname = 'contact_activities'"), '<', 20,
-           'is not compared with all the older ones');
+           'the new name reads fewer than 20 of 500 messages');
     $session->query('commit');
-    is(name($r), 'Bobby', 'but taken over');
+    is(name($r), 'Bobby', 'the contact gets the new name');
 };
 
-subtest 'a contact that is deleted among many' => sub {
+subtest 'deletion of a contact in a big table' => sub {
     my $r = outcome($pg, inbound(phone => '491706000002'));
     my $session = $pg->session;
 
@@ -207,23 +222,24 @@ subtest 'a contact that is deleted among many' => sub {
     cmp_ok($session->query("select seq_tup_read + idx_tup_fetch
                from pg_stat_xact_user_tables
               where relname = 'contact_activities'"), '<', 20,
-           'the messages of others are not read');
+           'the messages of other contacts are not read');
     $session->query('commit');
 };
 
-subtest 'a status that nobody knows' => sub {
+subtest 'an unknown status of delivery' => sub {
     my $state = sub {
         return $pg->value("select status from waha.message_states "
                           . "where message_id = 'S'");
     };
 
     is(outcome($pg, status(target_id => 'S', status => $_))->{action},
-       'duplicate', defined $_ ? "\"$_\" changes nothing" : 'nor does none')
+       'duplicate', defined $_ ? "\"$_\" changes nothing" :
+       'a status that is null changes nothing')
         for 'bogus', undef;
-    is($state->(), undef, 'and is not stored');
+    is($state->(), undef, 'no status is stored');
     outcome($pg, status(target_id => 'S', status => 'sent'));
     outcome($pg, status(target_id => 'S', status => 'bogus'));
-    is($state->(), 'sent', 'nor does it take the place of another');
+    is($state->(), 'sent', 'the status before stays');
 };
 
 subtest 'a message that a trigger of the CRM drops' => sub {
@@ -246,24 +262,25 @@ subtest 'a message that a trigger of the CRM drops' => sub {
         for my $how (qw(ingest batch)) {
             eval { outcomes($pg, $how => $bad) };
             like($@, qr/ERROR:.*refused message "$bad->{message_id}"/,
-                 "is not said to be stored: $whose, $how");
+                 "the message is refused: $whose, $how");
         }
 
         my @r = outcomes($pg, each => inbound(@whose), $bad);
         is($r[1]{action} . $r[1]{code}, 'failedP0001',
-           'and does not hurt others');
-        is($r[0]{contact_id} && 'stored', 'stored', 'which are stored');
+           'ingest_each fails for that message alone');
+        is($r[0]{contact_id} && 'stored', 'stored',
+           'ingest_each stores the other message');
     }
 
     $pg->psql('drop function drop_it cascade');
 };
 
-subtest 'bytes that had to be replaced' => sub {
+subtest 'texts with replaced bytes' => sub {
     my %who = (phone => '491708000001');
     my $flag = '{"sanitised":true}';
     my $number = 0;
 
-    # message and changes in every order
+    # the message and its changes in every order
 
     for my $kind (qw(edit reaction)) {
         my @changes = map { { %{ inbound(%who) }, kind => $kind, %$_ } }
@@ -278,7 +295,8 @@ subtest 'bytes that had to be replaced' => sub {
             is($pg->value("select metadata->>'sanitised' "
                           . "from contact_activities "
                           . "where message_id = '$m->{message_id}'"),
-               'true', "$kind: the message tells, order @$_");
+               'true',
+               "$kind with replaced bytes flags the message, order @$_");
         }
     }
 
@@ -289,7 +307,7 @@ subtest 'bytes that had to be replaced' => sub {
         for 'edit', 'reaction';
     is($pg->value("select metadata->>'sanitised' from contact_activities "
                   . "where message_id = '$clean->{message_id}'"), undef,
-       'if any were');
+       'changes without replaced bytes do not flag the message');
 };
 
 $t->done;

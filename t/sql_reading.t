@@ -1,5 +1,5 @@
-# What the API reads: everything, in order, page by page, by an index, and
-# never a row of another organization.
+# The functions that the API reads with: complete, ordered, in pages, by an
+# index, and without a row of another organization.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -21,7 +21,8 @@ subtest 'a contact' => sub {
                  ->{contact_id};
 
     my $c = reply($pg, find_contact => 'acme', $id)->{data};
-    like(delete $c->{created_at}, qr/Z$/, 'is found');
+    like(delete $c->{created_at}, qr/Z$/,
+         'a contact has the time of its creation');
     is_deeply($c, { id => 0 + $id, first_name => 'Bob',
                     last_name => 'Dylan', phone_1 => '+79222222222',
                     phone_2 => undef, phone_3 => undef,
@@ -32,12 +33,12 @@ subtest 'a contact' => sub {
                           proved => JSON::PP::true },
                         { kind => 'lid', value => '17',
                           proved => JSON::PP::true } ] },
-              'as it is');
+              'a contact has its names, numbers and identities');
 
     my $gone = said(undef, lid => '18')->{contact_id};
     said('79222222222', lid => '18');
     is(reply($pg, find_contact => 'acme', $gone)->{data}{id}, $id,
-       'one that was merged: the one it lives on in');
+       'a merged contact leads to the kept one');
 
     is(code($pg, find_contact => 'acme', $_), 'unknown_contact',
        'contact ' . ($_ // 'null')) for undef, 0, -1, 999999;
@@ -48,15 +49,16 @@ subtest 'a contact' => sub {
                                           ->{data}{contacts} };
     };
     said('491511234567', name => '100%_\ Ann');
-    is($found->($_), $id, "found by \"$_\"")
+    is($found->($_), $id, "search \"$_\" finds the contact")
         for 'bob', 'DYL', 'Bob Dylan', '922-222';
-    unlike($found->('100%_\\'), qr/\b$id\b/, 'nothing is a pattern');
-    isnt($found->('100%_\\'), '', 'but taken as it is');
+    unlike($found->('100%_\\'), qr/\b$id\b/,
+           '% and _ in a search are no patterns');
+    isnt($found->('100%_\\'), '', '% and _ in a search are found as they are');
     is($found->($_), '', "not by \"$_\"") for 'b%n', 'x_b', 'Bobby';
 };
 
 
-subtest 'its activities' => sub {
+subtest 'activities of a contact' => sub {
     my $r = said('79333333333', body => 'one', sent_at => 1000,
                  metadata => '{"has_media":true,'
                      . '"media_url":"http://waha:3000/api/files/a.jpg",'
@@ -78,51 +80,56 @@ subtest 'its activities' => sub {
                                        @{ $r->{data}{activities} };
     };
 
-    is($list->((undef) x 5), 'two three one old older', 'newest first');
-    is($list->('note', (undef) x 4), 'old older', 'of one type');
-    is($list->(undef, 't1', (undef) x 3), 'three one', 'of one session');
-    is($list->((undef) x 3, 1, 2), 'three one', 'skipping some');
-    is($list->((undef) x 3, $_, undef), 'invalid_argument', "skip $_")
+    is($list->((undef) x 5), 'two three one old older',
+       'activities are listed newest first');
+    is($list->('note', (undef) x 4), 'old older', 'activities of one type');
+    is($list->(undef, 't1', (undef) x 3), 'three one',
+       'activities of one session');
+    is($list->((undef) x 3, 1, 2), 'three one', 'activities after the first');
+    is($list->((undef) x 3, $_, undef), 'invalid_argument',
+       "skip $_ is refused")
         for -1, 100001;
-    is($list->((undef) x 4, $_), 'invalid_argument', "size $_")
+    is($list->((undef) x 4, $_), 'invalid_argument', "size $_ is refused")
         for 0, 201, -1;
     is($list->(undef, undef, $_, undef, undef), 'invalid_argument',
-       "after \"$_\"") for '', 'x', '!', 'MSwy,', '____', 'MTIz',
+       "after \"$_\" is refused") for '', 'x', '!', 'MSwy,', '____', 'MTIz',
                            'LDE7ZHJvcA';
 
     my @all = @{ reply($pg, list_activities => 'acme', $id, (undef) x 5)
                      ->{data}{activities} };
-    is($all[1]{status}, 'read', 'with the status of delivery');
+    is($all[1]{status}, 'read', 'an activity has its status of delivery');
     is($all[2]{metadata}{media_url}, "/api/whatsapp/media/$activity",
-       'with our own address of a file');
+       'media_url is our own route');
     is($all[2]{metadata}{media}{url}, "/api/whatsapp/media/$activity",
-       'in both places');
+       'media.url is our own route');
     is($all[4]{metadata}{media_url}, 'http://crm/x',
-       "but the CRM's own as it is");
+       "the CRM's own media_url is not changed");
     is($all[2]{occurred_at}, '1970-01-01T00:00:01.000Z',
-       "with the provider's time");
+       "an activity has the provider's time");
     is_deeply([ sort keys %{ $all[0] } ],
               [ sort qw(id contact_id type direction text message_type
                         session message_id sender_name occurred_at
-                        created_at status metadata) ], 'and the rest');
+                        created_at status metadata) ],
+              'an activity has no other members');
 
     is(paged(list_activities => 'activities', 'text',
              [ 'acme', $id, undef, undef ], [ undef, 2 ]),
-       'two three | one old | older', 'page by page');
+       'two three | one old | older', 'activities page by page');
 
     is_deeply(reply($pg, find_media => 'acme', $activity)->{data},
               { instance => undef, session => 't1',
                 url => 'http://waha:3000/api/files/a.jpg',
                 mimetype => 'image/jpeg', filename => undef },
-              'the file itself');
-    is(code($pg, find_media => 'acme', $all[$_]{id}), 'no_media', 'no file')
+              'find_media has instance, session, URL, type and name');
+    is(code($pg, find_media => 'acme', $all[$_]{id}), 'no_media',
+       'an activity without a file')
         for 0, 4;
     is(code($pg, find_media => 'acme', 999999), 'unknown_activity',
-       'no message');
+       'an activity that does not exist');
 };
 
 
-subtest 'an inbox' => sub {
+subtest 'conversations of an organization' => sub {
     said("7944444444$_", body => "m$_", sent_at => 100_000_000 * $_,
          session => $_ % 2 ? 't1' : 't5') for 1 .. 6;
     said('79444444441', body => 'newest', sent_at => 700_000_000,
@@ -130,44 +137,51 @@ subtest 'an inbox' => sub {
 
     my $v = reply($pg, list_conversations => 'acme', undef, undef, undef,
                   1)->{data}{conversations}[0];
-    ok($v->{last_message_at}, 'the newest conversation');
+    ok($v->{last_message_at}, 'the newest conversation comes first');
 
     my $mine = sub {
         join ' ', grep { /^(m\d|newest)$/ } split ' ',
             paged(list_conversations => 'conversations', 'last_message',
                   [ 'acme', @_ ], [ 2 ]);
     };
-    is($mine->(undef, undef), 'newest m6 m5 m4 m3 m2', 'newest first');
-    is($mine->(undef, 'true'), 'm6 m5 m4 m3 m2', 'unread');
-    is($mine->('t1', undef), 'newest m5 m3', 'of one session');
+    is($mine->(undef, undef), 'newest m6 m5 m4 m3 m2',
+       'conversations are listed newest first');
+    is($mine->(undef, 'true'), 'm6 m5 m4 m3 m2', 'unread conversations');
+    is($mine->('t1', undef), 'newest m5 m3', 'conversations of one session');
 
     my ($five) = grep { $_->{last_message} eq 'm5' }
                  @{ reply($pg, list_conversations => 'acme', undef, undef,
                           undef, 200)->{data}{conversations} };
-    is($five->{id}, "$five->{contact_id}-t1", 'its id');
-    is($five->{unread_count}, 1, 'unread');
-    is($five->{phone}, '+79444444445', 'who it is with');
+    is($five->{id}, "$five->{contact_id}-t1", 'a conversation has its id');
+    is($five->{unread_count}, 1,
+       'a conversation has its unread messages counted');
+    is($five->{phone}, '+79444444445',
+       'a conversation has the number of the person');
 
     my $read = reply($pg, read_conversation => 'acme', $five->{id})
                    ->{data};
     is("$read->{unread_count} $read->{read_at}",
-       '0 1970-01-06T18:53:20.000Z', 'is read');
+       '0 1970-01-06T18:53:20.000Z',
+       'reading a conversation sets its unread messages to 0');
     said('79444444445', body => 'again', sent_at => 600_000_000);
     is(reply($pg, read_conversation => 'acme', $five->{id})
            ->{data}{read_at}, '1970-01-07T22:40:00.000Z',
-       'as is what came later');
+       'reading it again covers what came later');
 
     is(join(' ', map { $_->{text} }
             @{ reply($pg, list_messages => 'acme', $five->{id}, undef, undef)
-                   ->{data}{messages} }), 'again m5', 'its messages');
+                   ->{data}{messages} }), 'again m5',
+       'messages of a conversation are listed newest first');
     is(code($pg, $_ => 'acme', $five->{contact_id} . '-t5',
             (undef) x ($_ eq 'list_messages' ? 2 : 0)),
-       'unknown_conversation', "$_ on another number")
+       'unknown_conversation', "$_ with another session is refused")
         for qw(list_messages read_conversation);
     is(code($pg, read_conversation => 'acme', $_), 'unknown_conversation',
-       "conversation \"$_\"") for '', '-', 'x-t1', '1', '-1-t1', '0-t1';
+       "conversation \"$_\" is unknown")
+        for '', '-', 'x-t1', '1', '-1-t1', '0-t1';
     is(code($pg, list_conversations => 'acme', undef, undef, $_, 50),
-       'invalid_argument', "after \"$_\"") for '', 'x', 'MTIz';
+       'invalid_argument', "after \"$_\" is refused")
+        for '', 'x', 'MTIz';
 };
 
 
@@ -182,15 +196,16 @@ subtest 'metadata of any form' => sub {
         $pg->psql("update contact_activities set metadata = '$_'
                     where id = $r->{activity_id}");
         is(code($pg, find_media => 'acme', $r->{activity_id}),
-           /_url|"url"/ ? '' : 'no_media', "a file: $_");
+           /_url|"url"/ ? '' : 'no_media', "find_media with metadata $_");
         my $data = reply($pg, list_activities => 'acme', $r->{contact_id},
                          (undef) x 4, 1)->{data};
-        is(scalar @{ $data->{activities} }, 1, "is shown: $_");
+        is(scalar @{ $data->{activities} }, 1,
+           "the activity is listed with metadata $_");
     }
 };
 
 
-subtest 'what an inbox costs a message' => sub {
+subtest 'the cost of a message for its conversation' => sub {
     my $r = said('79444444448', sent_at => 800_000_000);
     my $session = $pg->session;
     $session->query('begin');
@@ -200,12 +215,12 @@ subtest 'what an inbox costs a message' => sub {
                                pg_stat_get_xact_tuples_hot_updated(t)
                           from cast('waha.conversations'::regclass as oid)
                                as t"), '5|5',
-       'no index is written within a day');
+       'messages of one day write no index of the conversation');
     $session->query('commit');
 };
 
 
-subtest 'the same moment' => sub {
+subtest 'rows of the same time' => sub {
     $pg->organization('tie', session => 't7');
     outcomes($pg, batch => map {
         message(session => 't7', message_id => "E$_", sent_at => 5000,
@@ -215,16 +230,17 @@ subtest 'the same moment' => sub {
     $seen{$_}++ for grep { $_ ne '|' } split ' ',
         paged(list_conversations => 'conversations', 'id',
               [ 'tie', undef, undef ], [ 1 ]);
-    is(join(' ', values %seen), '1 1 1', 'each conversation once');
+    is(join(' ', values %seen), '1 1 1', 'each conversation is on one page');
 
     my ($id) = keys %seen;
     my $pages = paged(list_messages => 'messages', 'id', [ 'tie', $id ],
                       [ 1 ]);
     my @ids = grep { $_ ne '|' } split ' ', $pages;
-    is("@ids", join(' ', sort { $b <=> $a } @ids), 'messages in order');
-    is(scalar @ids, 3, 'each once');
+    is("@ids", join(' ', sort { $b <=> $a } @ids),
+       'messages of the same time have an order');
+    is(scalar @ids, 3, 'each message is on one page');
 
-    # what comes meanwhile moves nothing
+    # messages that come while pages are read
 
     my $r = reply($pg, list_messages => 'tie', $id, undef, 2)->{data};
     outcome($pg, message(session => 't7', message_id => 'NEW',
@@ -232,11 +248,12 @@ subtest 'the same moment' => sub {
     outcome($pg, message(session => 't7', message_id => 'NEW2',
                          sent_at => 9000, phone => '79555555500'));
     is(reply($pg, list_messages => 'tie', $id, $r->{next}, 2)
-           ->{data}{messages}[0]{id}, $ids[2], 'what comes moves no page');
+           ->{data}{messages}[0]{id}, $ids[2],
+       'new messages do not move a page');
 };
 
 
-subtest 'another organization' => sub {
+subtest 'rows of another organization' => sub {
     my $r = outcome($pg, message(session => 't2', message_id => 'SECRET',
         phone => '79666666666', name => 'Secret', body => 'secret',
         metadata => '{"media_url":"http://waha/secret"}'));
@@ -249,7 +266,7 @@ subtest 'another organization' => sub {
     my $list = reply($pg, list_conversations => 'other', undef, undef, undef,
                      1)->{data};
     my $id = $list->{conversations}[0]{id};
-    is($id, "$contact-t2", 'has what is not to be seen');
+    is($id, "$contact-t2", 'the other organization has a conversation');
 
     my @cases = (
         [ find_contact => $contact, 'unknown_contact' ],
@@ -266,13 +283,13 @@ subtest 'another organization' => sub {
         my ($name, @arguments) = @$_;
         my $code = pop @arguments;
         my $r = reply($pg, $name => 'acme', @arguments);
-        is($r->{code}, $code, "$name: $code");
-        is($r->{data}, undef, 'and no more');
+        is($r->{code}, $code, "$name of the other organization is refused");
+        is($r->{data}, undef, "$name shows no data");
     }
 
     is($pg->value("select unread_count from waha.conversations
                     where contact_id = $contact"), 2,
-       'nothing of it was changed');
+       "the other organization's conversation is unchanged");
 
     my ($bob) = map { $_->{id} } @{ reply($pg, list_contacts => 'acme',
         'bob', undef, 1)->{data}{contacts} };
@@ -293,18 +310,19 @@ subtest 'another organization' => sub {
                join ' ', "$name:", map { $_ // 'null' } @arguments);
     }
 
-    # what the setting was before does not matter
+    # waha.organization was set for another organization before
 
     is($pg->psql("begin; set local waha.organization = 'other';\n"
                  . reply_sql(find_contact => 'acme', $contact)
                  . ";\ncommit", user => 'waha_gateway'),
-       'unknown_contact|', 'whatever was read before');
+       'unknown_contact|', 'the organization set before has no effect');
 
     for my $nobody (undef, '', 'none') {
         is(code($pg, $_ => $nobody, undef, undef, undef),
-           'unknown_organization', "$_ of nobody") for 'list_contacts';
+           'unknown_organization', "$_ of an unknown organization is refused")
+            for 'list_contacts';
         is(code($pg, find_contact => $nobody, $contact), 'unknown_contact',
-           'nor a contact');
+           'a contact of an unknown organization is refused');
     }
 
     is($pg->psql("select count(*) from pg_proc p
@@ -315,9 +333,10 @@ subtest 'another organization' => sub {
                                          'list_organizations',
                                          'list_api_keys',
                                          'list_operator_keys')"), 0,
-       'the functions that read are bound by row-level security');
+       'every function that reads is owned by waha_api, bound by row-level '
+       . 'security');
 
-    # a function that forgot which organization it is for
+    # a function that forgets to set its organization
 
     is($pg->psql("create function waha.forgot() returns text language sql
                       security definer set search_path = waha, pg_temp
@@ -331,11 +350,11 @@ subtest 'another organization' => sub {
                   grant execute on function waha.forgot to waha_gateway;
                   set role waha_gateway; select waha.forgot();
                   reset role; drop function waha.forgot()"), '000000',
-       'and see nothing without');
+       'a function without an organization sees no row');
 };
 
 
-subtest 'large organizations' => sub {
+subtest 'indexes of big organizations' => sub {
     $pg->psql(<<'EOF_SQL');
 insert into organizations (slug, whatsapp_enabled)
     select 'big' || k, true from generate_series(1, 4) k;
@@ -401,19 +420,20 @@ EOF_SQL
         my $log = substr $pg->log, $from;
         my %scans = map { $_ => 1 }
             $log =~ /(Seq Scan on \w+)/g;
-        is(join(', ', sort keys %scans), '', "$what: no table is read whole");
+        is(join(', ', sort keys %scans), '',
+           "$what: no table is read sequentially");
 
         my %bare;
         $bare{$1}++ while $log =~ /Index\ (?:Only\ )?Scan
             \ (?:Backward\ )?using\ (\w+)\ on\ [^\n]*\n
             (?!\s+Index\ Cond)/gx;
         is(join(', ', grep { !/organizations/ } sort keys %bare), '',
-           "$what: nor is an index");
+           "$what: no index is read without a condition");
 
         for (qw(waha_contacts_list waha_activities_timeline
                 conversations_inbox))
         {
-            like($log, qr/ using $_ /, "$what: $_ is used");
+            like($log, qr/ using $_ /, "$what: index $_ is used");
         }
 
         my ($most) = sort { $b <=> $a } $log =~ /duration: ([\d.]+) ms/g;
@@ -432,8 +452,8 @@ sub said {
 }
 
 
-# all pages of a list, one member of each row, " | " between pages; the first
-# arguments, then those that follow "after"
+# all pages of a list: one member of each row, " | " between pages; the
+# arguments before "after", then those behind it
 
 sub paged {
     my ($name, $list, $member, $arguments, $rest) = @_;

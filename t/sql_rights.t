@@ -1,4 +1,5 @@
-# Who may do what: the gateway, readers of one organization, strangers.
+# Rights: what the gateway, readers of one organization, operators and other
+# roles may do.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -20,7 +21,8 @@ my @relations = map { $_->[0] } @{ $pg->rows(q{
     select oid::regclass from pg_class
      where relnamespace in ('waha'::regnamespace, 'public'::regnamespace)
        and relkind in ('r', 'v') order by 1}) };
-cmp_ok(scalar @relations, '>', 15, 'there are tables and views');
+cmp_ok(scalar @relations, '>', 15,
+       'there are more than fifteen tables and views');
 
 
 subtest 'waha_gateway only executes' => sub {
@@ -50,15 +52,15 @@ subtest 'waha_gateway only executes' => sub {
             list_conversations list_messages list_organizations
             list_sessions put_organization quarantine read_conversation
             record_session_check reserve_session show_organization)),
-       'and no more than the contract');
+       'waha_gateway may execute the functions of the contract and no other');
 
     is($pg->value('select count(*) from (select proname from pg_proc
                     where pronamespace = \'waha\'::regnamespace
                     group by 1 having count(*) > 1) twice'), 0,
-       'each name is of one function');
+       'each function has a name of its own');
 
     is($pg->value("select waha.check($_, $_)", user => 'waha_gateway'),
-       undef, "waha.check has nothing against it: contract $_")
+       undef, "waha.check accepts waha_gateway: contract $_")
         for 1, 2;
 };
 
@@ -66,20 +68,22 @@ subtest 'waha_gateway only executes' => sub {
 subtest 'waha.check' => sub {
     like($pg->value('select waha.check(1, 1)'),
          qr/^role "postgres" is a superuser: connect as waha_gateway/,
-         'a superuser');
+         'waha.check refuses a superuser');
     like($pg->value('select waha.check(3, 4)', user => 'waha_gateway'),
          qr/serves contract 1 to 2, the module needs 3 to 4: run/,
-         'a module that is newer');
+         'waha.check refuses a newer module');
 
     $pg->psql('grant execute on function waha.check to stranger;
                grant usage on schema waha to stranger;
                alter role stranger bypassrls');
     like($pg->value('select waha.check(1, 1)', user => 'stranger'),
-         qr/has BYPASSRLS/, 'a role that bypasses row-level security');
+         qr/has BYPASSRLS/,
+         'waha.check refuses a role that bypasses row-level security');
 
     $pg->psql('alter role stranger nobypassrls; grant waha_owner to stranger');
     like($pg->value('select waha.check(1, 1)', user => 'stranger'),
-         qr/"stranger" owns tables/, 'a member of the owner');
+         qr/"stranger" owns tables/,
+         'waha.check refuses a member of waha_owner');
 
     $pg->psql('revoke waha_owner from stranger;
                revoke usage on schema waha from stranger;
@@ -87,12 +91,12 @@ subtest 'waha.check' => sub {
 };
 
 
-subtest 'waha_admin needs no more rights' => sub {
+subtest 'waha_admin has the rights that it needs' => sub {
     $pg->psql('create role operator login in role waha_admin');
 
     is($pg->psql("select waha.add_session('acme', 't9', 'waha-9');
                   select waha.maintain()", user => 'operator'), "\n0",
-       'to add sessions and to maintain');
+       'waha_admin can add sessions and maintain');
 
     my $id = $pg->value("select waha.quarantine('unknown_organization', null,
         'x', 'waha', null, 't8', 'message', 'inbound', 'person', 'A8', null,
@@ -100,7 +104,7 @@ subtest 'waha_admin needs no more rights' => sub {
         null, null)", user => 'waha_gateway');
     is($pg->rows("select * from waha.replay($id)",
                  user => 'operator')->[0][1],
-       'unknown_organization', 'and to replay');
+       'unknown_organization', 'waha_admin can replay');
 
     like($pg->error($_, user => 'operator'), qr/permission denied/, $_)
         for 'select from waha.sessions', 'select waha.learn_all()',
@@ -110,7 +114,7 @@ subtest 'waha_admin needs no more rights' => sub {
 };
 
 
-subtest 'waha_reader sees one organization' => sub {
+subtest 'waha_reader sees the rows of one organization' => sub {
     my @seen = qw(waha.tenant_organizations waha.tenant_contacts
                   waha.tenant_traffic_channels
                   waha.tenant_contact_activities waha.sessions
@@ -122,27 +126,27 @@ subtest 'waha_reader sees one organization' => sub {
 
     for my $relation (@seen) {
         is($pg->value("select count(*) from $relation", user => 'clerk'), 0,
-           "$relation: nothing without an organization");
+           "$relation: no row without an organization");
         is($pg->value("set waha.organization = 'other';
                        select count(*) from $relation", user => 'clerk'),
-           $count{$relation}, 'its rows with one');
+           $count{$relation}, "$relation: the rows of the organization");
         is($pg->value("begin; set local waha.organization = 'other'; commit;
                        select count(*) from $relation", user => 'clerk'), 0,
-           'nothing after the transaction that named it');
+           "$relation: no row after the transaction that set the organization");
     }
 
     my %seen = map { $_ => 1 } @seen;
     for my $relation (grep { !$seen{$_} } @relations) {
         like($pg->error("select from $relation", user => 'clerk'),
              qr/permission denied/,
-             "$relation: nothing at all");
+             "$relation: no right to read");
     }
 
     like($pg->error("delete from $_", user => 'clerk'),
-         qr/permission denied|cannot delete/, "$_: is not to be written")
+         qr/permission denied|cannot delete/, "$_: no right to write")
         for @seen;
 
-    # a function that tells what it was shown is asked last
+    # a function that raises what it is given, cheap enough to be called first
 
     is($pg->value(q{
         create function pg_temp.told(text) returns bool language plpgsql
@@ -151,11 +155,11 @@ subtest 'waha_reader sees one organization' => sub {
         set waha.organization = 'none';
         select count(*) from waha.tenant_contacts
          where pg_temp.told(organization_slug)}, user => 'clerk'), 0,
-       'nor by a function in the condition');
+       'a function in the condition sees no row of another organization');
 };
 
 
-subtest 'rows cannot cross organizations' => sub {
+subtest 'rows that refer to another organization' => sub {
     my ($id) = map { $_->[0] } @{ $pg->rows(
         "select id from contacts where organization_slug = 'other'") };
 
@@ -172,11 +176,11 @@ subtest 'rows cannot cross organizations' => sub {
     like($pg->error("update organizations set slug = 'acne'
                       where slug = 'acme'"),
          qr/slug of organization "acme" cannot be changed/,
-         'a slug stays as it is');
+         'the slug of an organization cannot be changed');
 };
 
 
-subtest 'others' => sub {
+subtest 'roles without rights' => sub {
     like($pg->error($_, user => 'stranger'), qr/permission denied/, $_)
         for 'select from waha.sessions', 'select waha.check(1, 1)',
             'select waha.status_rank(null)';
@@ -186,7 +190,7 @@ subtest 'others' => sub {
           from pg_proc p
          where pronamespace = 'waha'::regnamespace
            and has_function_privilege('stranger', p.oid, 'execute')}), undef,
-       'everybody may execute no function');
+       'a role without rights may execute no function');
 };
 
 $t->done;

@@ -1,5 +1,5 @@
-# The rows of sessions: made once, spread over servers, kept in step with
-# WAHA, deleted so that nothing is lost.
+# The rows of sessions: made once, spread over the WAHA servers, updated by
+# what WAHA answers, deleted without losing a message.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -14,36 +14,40 @@ $pg->organization('other', session => 't2');
 $pg->organization('off', enabled => 0);
 
 
-subtest 'the first session' => sub {
+subtest 'the first session of an organization' => sub {
     my $r = reply($pg, reserve_session => 'acme', undef, 'Sales',
                   [ 'w1' ], 5);
-    is($r->{code}, undef, 'is made');
-    is($r->{data}{created}, JSON::PP::true, 'which is told');
-    is($r->{data}{instance}, 'w1', 'on the server');
-    is($r->{data}{age}, undef, 'nothing is known of it yet');
+    is($r->{code}, undef, 'reserve_session succeeds');
+    is($r->{data}{created}, JSON::PP::true, 'a new session is "created"');
+    is($r->{data}{instance}, 'w1', 'a new session has a WAHA server');
+    is($r->{data}{age}, undef, 'a new session has never been checked');
     is($r->{data}{organization_id}, $pg->organization_id('acme'),
-       'it is of its tenant');
+       "a new session has its organization's id");
 
     my $s = $r->{data}{session};
     like(delete $s->{created_at}, qr/^\d{4}-\d\d-\d\dT[\d:]+\.\d{3}Z$/,
-         'with a time');
+         'a new session has the time of its creation');
     is_deeply($s, { session => 'tenant-acme', id => undef, label => 'Sales',
                     status => 'NOT_CREATED', phone => undef, name => undef,
                     connected_at => undef, primary => JSON::PP::true },
-              'is named after its organization');
+              'the name of the first session comes from the slug');
 
     $r = reply($pg, reserve_session => 'acme', undef, undef,
                [ 'w1', 'w2' ], 5);
-    is($r->{data}{session}{session}, 'tenant-acme', 'again: the same');
-    is($r->{data}{created}, JSON::PP::false, 'not made again');
-    is($r->{data}{session}{label}, 'Sales', 'its label stays');
+    is($r->{data}{session}{session}, 'tenant-acme',
+       'reserving again gives the same session');
+    is($r->{data}{created}, JSON::PP::false,
+       'reserving again does not create');
+    is($r->{data}{session}{label}, 'Sales',
+       'reserving without a label keeps the label');
 
     is(reply($pg, reserve_session => 'acme', undef, 'Shop', [ 'w1' ], 5)
-           ->{data}{session}{label}, 'Shop', 'unless another is given');
+           ->{data}{session}{label}, 'Shop',
+       'reserving with a label changes the label');
 };
 
 
-subtest 'names' => sub {
+subtest 'names of sessions' => sub {
     my $name = sub {
         my ($slug) = @_;
         $pg->organization($slug);
@@ -53,39 +57,44 @@ subtest 'names' => sub {
 
     my $opaque = qr/^waha_[0-9a-f]{32}$/;
 
-    is($name->('a' x 47), 'tenant-' . 'a' x 47, 'the longest slug');
-    like($name->('a' x 48), $opaque, 'one that is too long');
-    like($name->('a.b'), $opaque, 'one with other characters');
+    is($name->('a' x 47), 'tenant-' . 'a' x 47,
+       'the longest slug that fits a name');
+    like($name->('a' x 48), $opaque, 'a slug that is too long');
+    like($name->('a.b'), $opaque, 'a slug with a dot');
     $pg->psql("insert into waha.sessions (name, organization_slug)
                values ('tenant-taken', 'other')");
-    like($name->('taken'), $opaque, "one whose name is somebody else's");
+    like($name->('taken'), $opaque,
+         "a slug whose name belongs to another organization");
     is($pg->value("select organization_slug from waha.sessions
-                    where name = 'tenant-taken'"), 'other', 'who keeps it');
+                    where name = 'tenant-taken'"), 'other',
+       'the other organization keeps that session');
 
     my $second = reply($pg, reserve_session => 'acme', 'two', undef,
                        [ 'w1' ], 5)->{data}{session};
-    like($second->{session}, $opaque, 'a further session');
-    is($second->{id}, 'two', "has the caller's id");
-    is($second->{primary}, JSON::PP::false, 'and is not the primary one');
+    like($second->{session}, $opaque, 'a further session has a random name');
+    is($second->{id}, 'two', "a further session has the caller's id");
+    is($second->{primary}, JSON::PP::false,
+       'a further session is not the primary one');
 
     for my $as ('two', $second->{session}) {
         is(reply($pg, find_session => 'acme', $as)->{data}{session}{session},
-           $second->{session}, 'is found');
+           $second->{session}, 'the session is found by id and by name');
         is(reply($pg, reserve_session => 'acme', $as, undef, [ 'w1' ], 5)
                ->{data}{session}{session}, $second->{session},
-           'and not made again');
+           'reserving by id or by name does not create');
         is(code($pg, find_session => 'other', $as), 'unknown_session',
-           'but not by others');
+           'another organization does not find it');
     }
 
     is(reply($pg, reserve_session => 'other', 'two', undef, [ 'w1' ], 9)
-           ->{data}{created}, JSON::PP::true, 'who may use the same id');
+           ->{data}{created}, JSON::PP::true,
+       'another organization may use the same id');
     is(reply($pg, find_session => 'acme', undef)->{data}{session}{session},
-       'tenant-acme', 'none named: the primary one');
+       'tenant-acme', 'without an id the primary session is found');
 };
 
 
-subtest 'refusals' => sub {
+subtest 'reservations that are refused' => sub {
     my @cases = (
         [ 'unknown_organization', 'none', undef, undef, [ 'w1' ], 5 ],
         [ 'disabled_organization', 'off', undef, undef, [ 'w1' ], 5 ],
@@ -102,50 +111,55 @@ subtest 'refusals' => sub {
 
     is(code($pg, reserve_session => 'other', 't2', undef, [ 'w1', 'w2' ], 5),
        'session_without_instance',
-       'a session of before, when there are several servers');
+       'a session without a server, where there are several');
     is(reply($pg, reserve_session => 'other', 't2', undef, [ 'w1' ], 5)
-           ->{data}{instance}, 'w1', 'with one server it is there');
+           ->{data}{instance}, 'w1',
+       'a session without a server, where there is one');
     is(code($pg, $_ => 'acme', 't2', ('WORKING', undef, undef)
             [ 0 .. ($_ eq 'record_session_check' ? 2 : -1) ]),
-       'unknown_session', "$_ of another tenant's session")
+       'unknown_session', "$_ of another organization's session")
         for qw(find_session record_session_check disconnect_session
                delete_session);
     is(code($pg, list_sessions => 'none'), 'unknown_organization',
-       'sessions of nobody');
+       'sessions of an unknown organization');
 };
 
 
-subtest 'at the same time' => sub {
+subtest 'reservations at the same time' => sub {
     $pg->organization("busy$_") for 1 .. 21;
     my @psql = map { $pg->session(user => 'waha_gateway') } 1 .. 20;
 
     my @r = together(\@psql, map { [ 'busy1', undef, undef, [ 'x1' ], 5 ] }
                              @psql);
-    is(scalar(grep { $_->{data}{created} } @r), 1, 'one makes the primary');
+    is(scalar(grep { $_->{data}{created} } @r), 1,
+       'of twenty reservations one creates the session');
     is($pg->value("select count(*) from waha.sessions
-                    where organization_slug = 'busy1'"), 1, 'which is one');
+                    where organization_slug = 'busy1'"), 1,
+       'there is one session');
     is(scalar(grep { $_->{data}{session}{session} eq 'tenant-busy1' } @r),
-       20, 'and all get it');
+       20, 'all twenty get the same session');
 
     @r = together(\@psql, map { [ 'busy1', 'same', undef, [ 'x1' ], 5 ] }
                           @psql);
-    is(scalar(grep { $_->{data}{created} } @r), 1, "one caller's id: one");
+    is(scalar(grep { $_->{data}{created} } @r), 1,
+       "of twenty with the same id one creates the session");
 
     @r = together(\@psql, map { [ 'busy1', "id$_", undef, [ 'x1' ], 5 ] }
                           1 .. 20);
     is(scalar(grep { ($_->{code} // '') eq 'too_many_sessions' } @r), 17,
-       'the limit holds');
+       'of twenty with different ids three create a session');
     is($pg->value("select count(*) from waha.sessions
-                    where organization_slug = 'busy1'"), 5, 'exactly');
+                    where organization_slug = 'busy1'"), 5,
+       'the organization has five sessions');
 
     @r = together(\@psql, map { [ "busy$_", undef, undef,
                                   [ 'y1', 'y2', 'y3' ], 5 ] } 2 .. 21);
     is($pg->value("select string_agg(n::text, ' ' order by n) from (
                        select count(*) as n from waha.sessions
                         where instance like 'y%' group by instance) i"),
-       '6 7 7', 'the servers get the same number of sessions');
+       '6 7 7', 'twenty organizations are spread evenly over three servers');
 
-    # also while another one is only being made
+    # a session that is being made counts, too
 
     $pg->organization($_) for 'slow', 'quick';
     my ($slow, $quick) = @psql;
@@ -153,12 +167,13 @@ subtest 'at the same time' => sub {
                                        undef, [ 'z1', 'z2' ], 5));
     $quick->async(reply_sql(reserve_session => 'quick', undef, undef,
                             [ 'z1', 'z2' ], 5));
-    is($quick->result(0.3), undef, 'who chooses a server waits');
+    is($quick->result(0.3), undef,
+       "a reservation waits for another one's choice of a server");
     $slow->query('commit');
     like($quick->result(10), qr/"instance": "z2"/,
-         'for who chose one before');
+         'the next reservation gets the other server');
 
-    # those that were deleted do not count
+    # deleted sessions do not count
 
     my ($few) = map { $_->[0] } @{ $pg->rows(
         "select instance from waha.sessions where instance like 'y%'
@@ -170,107 +185,121 @@ subtest 'at the same time' => sub {
     $pg->organization('late');
     is(reply($pg, reserve_session => 'late', undef, undef,
              [ 'y1', 'y2', 'y3' ], 5)->{data}{instance}, $full,
-       'the next goes where there are fewest');
+       'the next session goes to the server with the fewest');
 };
 
 
-subtest 'what WAHA answered' => sub {
+subtest 'what WAHA answered about a session' => sub {
     my $check = sub { reply($pg, record_session_check => 'acme', undef, @_)
                           ->{data} };
 
     my $r = $check->('SCAN_QR_CODE', undef, undef);
-    is("$r->{session}{status} $r->{age}", 'SCAN_QR_CODE 0', 'is written');
-    is(shown('acme'), 'tenant-acme|SCAN_QR_CODE||', 'and shown to the CRM');
+    is("$r->{session}{status} $r->{age}", 'SCAN_QR_CODE 0',
+       'the status is stored');
+    is(shown('acme'), 'tenant-acme|SCAN_QR_CODE||',
+       "the status is shown in the CRM's table");
 
     $r = $check->('WORKING', '4915112345678@c.us', 'Acme');
     is("$r->{session}{phone} $r->{session}{name}", '+4915112345678 Acme',
-       'number and name');
-    ok(my $since = $r->{session}{connected_at}, 'and since when');
-    is(shown('acme'), 'tenant-acme|WORKING|+4915112345678|t', 'are shown');
+       'number and name are stored');
+    ok(my $since = $r->{session}{connected_at},
+       'the time of the connection is stored');
+    is(shown('acme'), 'tenant-acme|WORKING|+4915112345678|t',
+       "number and connection are shown in the CRM's table");
 
     is($check->('WORKING', undef, undef)->{session}{phone},
-       '+4915112345678', 'a number that is not told stays');
+       '+4915112345678', 'a number that WAHA does not mention stays');
     is($check->('WORKING', '4915112345678', undef)->{session}{connected_at},
-       $since, 'as does since when');
+       $since, 'the time of the connection stays');
 
     my $row = "select xmin from organizations where slug = 'acme'";
     my $xmin = $pg->value($row);
     $check->('WORKING', '4915112345678', 'Acme');
-    is($pg->value($row), $xmin, "the CRM's row is left alone then");
+    is($pg->value($row), $xmin,
+       "an unchanged session does not write the CRM's row");
 
     is(session_event('tenant-acme', status => 'FAILED',
                      sent_at => $now + 60_000), 'session_updated',
-       'a webhook that comes later');
+       'a later webhook is stored');
     is(reply($pg, find_session => 'acme', undef)->{data}{session}{status},
-       'FAILED', 'counts');
+       'FAILED', 'a later webhook changes the status');
 
     $r = $check->('NOT_CREATED', undef, undef);
-    is($r->{session}{phone}, undef, 'who is not there has no number');
-    is(shown('acme'), 'tenant-acme|NOT_CREATED||', 'nor is one shown');
+    is($r->{session}{phone}, undef,
+       'a session that WAHA does not have has no number');
+    is(shown('acme'), 'tenant-acme|NOT_CREATED||',
+       "the CRM's table shows no number");
 };
 
 
-subtest 'disconnected' => sub {
+subtest 'a session that is disconnected' => sub {
     reply($pg, record_session_check => 'acme', undef, 'WORKING',
           '4915112345678', 'Acme');
 
     my $s = reply($pg, disconnect_session => 'acme', undef)
                 ->{data}{session};
     is("$s->{status} " . ($s->{phone} // 'none'), 'STOPPED none',
-       'without a number');
-    is($s->{connected_at}, undef, 'and connection');
-    is(shown('acme'), 'tenant-acme|STOPPED||', 'also for the CRM');
+       'a disconnected session has no number');
+    is($s->{connected_at}, undef,
+       'a disconnected session has no time of connection');
+    is(shown('acme'), 'tenant-acme|STOPPED||',
+       "the CRM's table shows STOPPED");
 
     $s = reply($pg, record_session_check => 'acme', undef, 'WORKING',
                '4915112345679', 'Acme')->{data}{session};
     is("$s->{status} $s->{phone}", 'WORKING +4915112345679',
-       'and again with another');
+       'a session connected with another number shows that number');
 };
 
 
-subtest 'deleted' => sub {
+subtest 'a session that is deleted' => sub {
     is_deeply(reply($pg, delete_session => 'acme', undef)->{data},
-              { deleted => JSON::PP::true }, 'a session');
+              { deleted => JSON::PP::true }, 'delete_session succeeds');
     is(code($pg, delete_session => 'acme', 'tenant-acme'),
-       'unknown_session', 'is gone');
+       'unknown_session', 'a deleted session cannot be deleted again');
     is(code($pg, $_->[0] => 'acme', @$_[1 .. $#$_]), 'unknown_session',
-       "for $_->[0]")
+       "a deleted session is unknown to $_->[0]")
         for [ find_session => 'tenant-acme' ],
             [ disconnect_session => 'tenant-acme' ],
             [ record_session_check => 'tenant-acme', 'WORKING', undef,
               undef ];
     is(scalar @{ reply($pg, list_sessions => 'acme')->{data}{sessions} }, 1,
-       'from the list');
-    is(shown('acme'), '|||', "and from the CRM's row");
+       'a deleted session is not listed');
+    is(shown('acme'), '|||',
+       "the CRM's table does not show a deleted session");
 
     is(session_event('tenant-acme', status => 'WORKING', phone => '4915',
                      sent_at => $now + 120_000), 'duplicate',
-       'a status that is late');
-    is(shown('acme'), '|||', 'does not show it');
+       'a status after the deletion is ignored');
+    is(shown('acme'), '|||',
+       "a status after the deletion is not shown in the CRM's table");
     is(code($pg, find_session => 'acme', 'tenant-acme'), 'unknown_session',
-       'nor revive it');
+       'a status after the deletion does not bring the session back');
     is(outcome($pg, message(session => 'tenant-acme', message_id => 'L1',
                             phone => '79222222222'))->{organization},
-       'acme', 'a message that is late finds its organization');
+       'acme', 'a message after the deletion finds its organization');
 
     my $r = reply($pg, reserve_session => 'acme', undef, undef,
                   [ 'w1' ], 5)->{data};
     is("$r->{session}{session} $r->{created} $r->{session}{status}",
-       'tenant-acme 1 NOT_CREATED', 'made again it has its name');
-    is($r->{session}{phone}, undef, 'and no number');
+       'tenant-acme 1 NOT_CREATED',
+       'a deleted session that is reserved again has its name');
+    is($r->{session}{phone}, undef,
+       'a deleted session that is reserved again has no number');
 
     reply($pg, delete_session => 'acme', undef);
     is(code($pg, reserve_session => 'acme', undef, undef, [ 'w1' ], 1),
-       'too_many_sessions', 'unless there are too many');
+       'too_many_sessions', 'reserving a deleted session observes the limit');
     is(code($pg, reserve_session => 'acme', 'tenant-acme', 'x' x 101,
-            [ 'w1' ], 5), 'invalid_argument', 'or the label is too long');
+            [ 'w1' ], 5), 'invalid_argument',
+       'reserving a deleted session checks the label');
     $pg->psql("select waha.add_session('acme', 'tenant-acme')");
     is(code($pg, find_session => 'acme', undef), '',
-       'an administrator can bring it back');
+       'waha.add_session brings a deleted session back');
 };
 
 
-subtest 'deleted long ago' => sub {
+subtest 'sessions deleted 30 days ago' => sub {
     $pg->organization('gone');
     my $left = sub {
         return $pg->value("select string_agg(name, ' ' order by name)
@@ -285,7 +314,8 @@ subtest 'deleted long ago' => sub {
         reply($pg, delete_session => 'gone', "g-$_");
     }
 
-    # an age is made; what WAHA tells is newer or older than the deletion
+    # deletions made old; WAHA's last status is newer or older than the
+    # deletion
 
     $pg->psql("update waha.sessions
                   set deleted_at = now() - interval '31 days'
@@ -302,29 +332,32 @@ subtest 'deleted long ago' => sub {
     $holder->query("begin; select from waha.sessions
                      where name = 'g-locked' for update");
     is($pg->value("set lock_timeout = '5s'; select waha.maintain(1)"), 1,
-       'a portion is removed') for 1 .. 3;
-    is($pg->value('select waha.maintain()'), 0, 'and no more');
+       'maintain(1) removes one session')
+        for 1 .. 3;
+    is($pg->value('select waha.maintain()'), 0,
+       'maintain has no more to remove');
     is($left->(), 'g-locked g-new g-runs',
-       'not what is held, new or still run by WAHA');
+       'sessions that are locked, newly deleted or still run by WAHA stay');
 
-    # who revives a row that is being removed gets a new one
+    # a session that is reserved while it is removed becomes a new one
 
     $holder->query('commit; begin; select waha.maintain()');
     my $psql = $pg->session(user => 'waha_gateway');
     $psql->async(reply_sql(reserve_session => 'gone', 'locked', undef,
                            [ 'w1' ], 5));
-    is($psql->result(0.3), undef, 'who wants it waits');
+    is($psql->result(0.3), undef, 'reserving waits for the removal');
     $holder->query('commit');
-    like($psql->result(10), qr/"created": true/, 'and gets a new one');
-    unlike($left->(), qr/g-locked/, 'the old one is gone');
+    like($psql->result(10), qr/"created": true/,
+         'reserving creates a new session');
+    unlike($left->(), qr/g-locked/, 'the old session is gone');
 
     is(reply($pg, reserve_session => 'gone', 'runs', undef, [ 'w1' ], 5)
            ->{data}{session}{status}, 'NOT_CREATED',
-       'one that WAHA runs can be had again');
+       'a session that WAHA still runs can be reserved again');
 };
 
 
-subtest 'many were deleted' => sub {
+subtest 'thousands of deleted sessions' => sub {
     $pg->organization('many');
     $pg->psql('delete from waha.sessions');
     $pg->psql('vacuum analyze');
@@ -356,20 +389,21 @@ subtest 'many were deleted' => sub {
                                          + coalesce(idx_tup_fetch, 0))
                      from pg_stat_xact_user_tables
                     where relname = 'sessions'; commit");
-            like($read, qr/read \d/, "$name is counted");
+            like($read, qr/read \d/, "$name is measured");
             my ($rows) = $read =~ /read (\d+)/;
-            cmp_ok($rows // 5000, '<', 50, "$name reads few, $state");
+            cmp_ok($rows // 5000, '<', 50,
+                   "$name reads fewer than 50 rows, $state");
         }
         $pg->psql('vacuum analyze waha.sessions');
     }
 
     $pg->psql("delete from organizations where slug = 'many'");
     is($pg->value('select count(*) from waha.sessions'), 0,
-       'all go with their organization');
+       'deleting the organization deletes all its sessions');
 };
 
 
-subtest 'what workers are told' => sub {
+subtest 'notifications to the workers' => sub {
     $pg->psql('create table told (n serial, payload text)');
 
     my @cases = (
@@ -432,12 +466,12 @@ sub session_event {
 }
 
 
-# runs waha.reserve_session in all of them, at once
+# waha.reserve_session on all connections at the same time
 
 sub together {
     my ($psql, @arguments) = @_;
 
-    # they wait for each other until the last one is there
+    # all of them wait for a lock until the last one does
 
     my $gate = $pg->session;
     $gate->query('begin; select pg_advisory_xact_lock(1)');
@@ -451,7 +485,7 @@ sub together {
     wait_for(sub { $pg->value("select count(*) from pg_locks
                                 where locktype = 'advisory'
                                   and not granted") == @$psql }, 20)
-        or die 'they do not come together';
+        or die 'the connections do not wait together';
 
     $gate->query('commit');
 

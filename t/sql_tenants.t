@@ -1,6 +1,5 @@
-# The tenant API and WhatsApp at the same time: sessions are made, checked,
-# ended and deleted, keys made and revoked, people and organizations erased,
-# while their messages come.  Nobody waits for each other in a circle.
+# The tenant API and WhatsApp at the same time: sessions, keys, contacts and
+# organizations are made and deleted while messages come.  No deadlock.
 
 use Waha::Test;
 use Waha::Ingest;
@@ -8,7 +7,7 @@ use Waha::Reply;
 
 my $t = Waha::Test->new(timeout => 900);
 
-# a deletion waits for 10 ms only
+# delete_session waits for a lock for 10 ms only
 
 my $pg = $t->postgres(conf => 'deadlock_timeout = 200ms');
 
@@ -32,7 +31,7 @@ for my $round (1 .. $rounds) {
     $_->async(join(";\n", map { statement($people) } 1 .. $statements))
         for @sessions;
 
-    # what was deleted is old at once
+    # deleted sessions are made old at once, so that maintain removes them
 
     $cleaner->async("update waha.sessions set deleted_at = '2026-01-01'
                       where name in (select name from waha.sessions
@@ -45,7 +44,8 @@ for my $round (1 .. $rounds) {
     for my $session (@sessions, $cleaner) {
         my $text = $session->result(120) // "no answer within 120 s\n";
 
-        # what the module is told to try again, and what is not there
+        # errors that the module retries, and rows that were deleted, are
+        # expected
 
         $others .= "$_\n"
             for grep { /ERROR|no answer/ && !/meanwhile|foreign key/ }
@@ -57,12 +57,12 @@ for my $round (1 .. $rounds) {
             while $text =~ /"organization" : "deleted"/g;
     }
 
-    is($others, '', "round $round: nothing fails but what is to be retried");
+    is($others, '', "round $round: only errors that are to be retried");
 }
 
-is($pg->deadlocks, 0, 'no deadlock');
-ok($pg->log !~ m{deadlock detected}, 'none is logged');
-cmp_ok($done{$_} // 0, '>', 0, "there was \"$_\"")
+is($pg->deadlocks, 0, 'PostgreSQL saw no deadlock');
+ok($pg->log !~ m{deadlock detected}, 'PostgreSQL logged no deadlock');
+cmp_ok($done{$_} // 0, '>', 0, "the test saw \"$_\"")
     for 'an organization is gone',
         qw(contact_created erased session_updated complete created deleted
            activity_logged removed status_updated);
@@ -109,7 +109,7 @@ sub statement {
 }
 
 
-# of a few people and messages, each organization's in the same ways
+# an event of a few people and messages, the same ones in each organization
 
 sub event {
     my %event = (session => 'tenant-' . any(@slugs), sent_at => 1795226560000

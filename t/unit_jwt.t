@@ -204,7 +204,8 @@ for my $alg (qw(RS256 ES256 EdDSA)) {
 declined(token({ alg => undef }, {}, $hs256), 'header has no algorithm',
          'no algorithm');
 declined(token(qq({"alg":$_}), {}, $hs256), 'header has no algorithm',
-         "an algorithm of $_") for 'null', '256', '["HS256"]', '{}', 'true';
+         "an algorithm of $_")
+    for 'null', '256', '["HS256"]', '{}', 'true';
 
 
 # --- ES256: two numbers ------------------------------------------------------
@@ -315,7 +316,8 @@ accepted(token({ typ => $_ }, {}, $hs256), 'acme', "type $_")
 declined(token({ typ => $_ }, {}, $hs256), 'type is not JWT', "type \"$_\"")
     for '', 'JWE', 'JWT ', 'application/jwt', 'at+jwtx', 'dpop+jwt';
 declined(token(qq({"alg":"HS256","typ":$_}), {}, $hs256), 'type is not JWT',
-         "a type of $_") for 'null', '1', '["JWT"]';
+         "a type of $_")
+    for 'null', '1', '["JWT"]';
 
 declined(token(qq({"alg":"HS256","crit":$_}), {}, $hs256),
          'header has "crit"', "crit of $_")
@@ -351,7 +353,8 @@ declined(token({}, $_->[0], $hs256), 'claims are malformed',
 # nobody sees what is wrong with claims that nobody signed
 
 declined(token({}, $_->[0], $two), 'signature does not match',
-         "claims unsigned: $_->[1]") for bad_objects([ '"a":1' ], '"a":1');
+         "claims unsigned: $_->[1]")
+    for bad_objects([ '"a":1' ], '"a":1');
 
 accepted(token({}, { map { ("c$_" => $_) } 1 .. 126 }, $hs256), 'acme',
          '128 claims');
