@@ -1,5 +1,5 @@
-# src/event alone, under ASan and UBSan: what each webhook of WAHA becomes,
-# and what becomes of bytes that WAHA would never send.
+# The event reader (src/event) without nginx, under ASan and UBSan: the record
+# of each webhook that WAHA sent, and what bytes become that WAHA never sends.
 
 use Waha::Test;
 use Waha::Message qw(fixture fixtures);
@@ -21,8 +21,8 @@ my $unit = Waha::Unit->new('event', sources('event'),
 
 # --- what WAHA sends ---------------------------------------------------------
 
-# what most messages of the fixtures have; a list of names and values below
-# says what differs, undef: missing
+# members of most records of the fixtures; the list below has what differs,
+# undef: the member is missing
 
 my %noweb = (
     kind => 'message', chat => 'person', direction => 'inbound',
@@ -47,7 +47,7 @@ my $lid = '555666777888';
 my $group = '120363000000000001@g.us';
 my $files = 'http://127.0.0.1:3000/api/files/t1';
 
-# numbers of fixtures, the record, its metadata
+# numbers of fixtures, what differs in the record, what differs in its metadata
 
 my @expected = (
 
@@ -186,7 +186,7 @@ my @expected = (
 my %deliveries = map { /^(\d+)-\w+-([\w.]+)$/ ? ($1 + 0 => [ $_, $2 ]) : () }
                  fixtures();
 
-is(scalar keys %deliveries, 48, 'all deliveries of WAHA are there');
+is(scalar keys %deliveries, 48, 'all 48 deliveries of WAHA are there');
 
 for my $row (@expected) {
     my ($numbers, $record, @metadata) = @$row;
@@ -215,7 +215,7 @@ for my $row (@expected) {
     }
 }
 
-is_deeply([ sort keys %deliveries ], [], 'each delivery of WAHA was expected');
+is_deeply([ sort keys %deliveries ], [], 'each delivery of WAHA was compared');
 
 
 # --- the person --------------------------------------------------------------
@@ -395,8 +395,10 @@ for my $number ('1e400', '-1e400', '1e14', '-0', '9223372036854775808',
 
 my $untimed = record(message({ timestamp => 0 })
                      =~ s/"timestamp":$created/"timestamp":-5/r);
-is($untimed->{sent_at}, 1800000000000, 'no time at all: the present');
-ok($untimed->{metadata}{time_missing}, 'and it says so');
+is($untimed->{sent_at}, 1800000000000,
+   'without any time the record has the present time');
+ok($untimed->{metadata}{time_missing},
+   'the record says that the time is missing');
 
 
 # --- metadata ----------------------------------------------------------------
@@ -461,7 +463,7 @@ is(record(event('message.reaction', { id => 'false_79222222222@c.us_R',
    'a reaction taken back');
 is(record(event('message.reaction', { id => 'false_79222222222@c.us_R',
     timestamp => 1, reaction => { text => undef, messageId => 'A' } }))
-     ->{text}, '', 'also when it says null');
+     ->{text}, '', 'a reaction taken back with null');
 is(record(event('message.reaction', { id => 'false_79222222222@c.us_R',
     timestamp => 1, reaction => { text => 'x', messageId => 'A' } }))
      ->{target_id}, 'A', 'a reaction to a bare id');
@@ -501,7 +503,7 @@ is_deeply([ @$revoke{qw(kind message_id target_id)} ], [ 'revoke', 'A', 'A' ],
 is(record(event('message.revoked', {}))->{kind}, 'other',
    'a revoke of nothing');
 
-# what was replaced in it is said by every kind
+# every kind of record says that bytes were replaced
 
 for my $case (
     [ 'message.reaction', { id => 'false_79222222222@c.us_R',
@@ -519,16 +521,17 @@ for my $case (
     my ($name, $payload, $field) = @$case;
 
     my $body = event($name, $payload);
-    ok(!exists record($body)->{metadata}, "$name: nothing replaced");
+    ok(!exists record($body)->{metadata}, "$name: no bytes were replaced");
 
     my $r = record($body =~ s/TEXT/a\xffb\\ud83d/gr);
     is_deeply($r->{metadata}, { sanitised => $true },
-              "$name: says what was replaced");
-    is($r->{$field}, "a\x{fffd}b\x{fffd}", "in its $field") if $field;
+              "$name: says that bytes were replaced");
+    is($r->{$field}, "a\x{fffd}b\x{fffd}",
+       "$name: $field is repaired") if $field;
 }
 
 is(record(event('poll.vote', { x => 'TEXT' }) =~ s/TEXT/\xff/r)->{metadata},
-   undef, 'but for those of no concern');
+   undef, 'an event that is not read does not say so');
 
 for my $state (qw(received accepted rejected)) {
     my $call = record(event("call.$state", { id => 'C1', timestamp => 17e8,
@@ -636,25 +639,28 @@ is(record(message({ id => 'false_79222222222@c.us_' . 'A' x 232 }))
 
 # --- H4: bounds --------------------------------------------------------------
 
-is(ask('json', '[' x 64 . ']' x 64)->{rc}, 'ok', 'nested 64 deep');
-is(ask('json', '[' x 65 . ']' x 65)->{rc}, 'abort', 'nested 65 deep');
-is(ask('json', '{"a":' x 64 . '1' . '}' x 64)->{rc}, 'ok', 'objects too');
-is(ask('json', '{"a":' x 65 . '1' . '}' x 65)->{rc}, 'abort', 'and not 65');
+is(ask('json', '[' x 64 . ']' x 64)->{rc}, 'ok', 'arrays nested 64 deep');
+is(ask('json', '[' x 65 . ']' x 65)->{rc}, 'abort',
+   'arrays nested 65 deep');
+is(ask('json', '{"a":' x 64 . '1' . '}' x 64)->{rc}, 'ok',
+   'objects nested 64 deep');
+is(ask('json', '{"a":' x 65 . '1' . '}' x 65)->{rc}, 'abort',
+   'objects nested 65 deep');
 is(ask('json', '["' . '[' x 1000 . '"]')->{rc}, 'ok',
    'brackets in a string do not count');
 is(ask('json', '["\"' . '[' x 1000 . '"]')->{rc}, 'ok',
-   'nor behind an escaped quote');
+   'brackets behind an escaped quote do not count');
 is(ask('json', '[' . '[],' x 1000 . '1]')->{rc}, 'ok',
    'siblings are not deep');
 
 is(ask('json', '[' . join(',', (0) x 19999) . ']')->{rc}, 'ok',
    '20,000 values in an array');
 is(ask('json', '[' . join(',', (0) x 20000) . ']')->{rc}, 'abort',
-   '20,001 values');
+   '20,001 values in an array');
 is(ask('json', '{' . join(',', map { "\"k$_\": \"v\"" } 1 .. 19999) . '}')
      ->{rc}, 'ok', '20,000 values in an object');
 is(ask('json', '{' . join(',', map { "\"k$_\" : {}" } 1 .. 20000) . '}')
-     ->{rc}, 'abort', 'and not 20,001');
+     ->{rc}, 'abort', '20,001 values in an object');
 is(ask('json', '[' . join(' , ', ('[ ]') x 19999) . ']')->{rc}, 'ok',
    'empty arrays are one value each');
 is(ask('json', '[' . '{"a":"' . ',' x 100000 . '"}]')->{rc}, 'ok',
@@ -663,7 +669,8 @@ is(ask('json', '[' . '{"a":"' . ',' x 100000 . '"}]')->{rc}, 'ok',
 my $flood = event('message', { id => 'false_79222222222@c.us_A' })
             =~ s/"payload":\{/'"payload":{"x":[' . '0,' x 1e6 . '0],'/er;
 is(timed($flood), 'abort', 'a million zeros');
-is(ask('envelope', $flood)->{allocated}, 0, 'take no memory');
+is(ask('envelope', $flood)->{allocated}, 0,
+   'a million zeros allocate no memory');
 
 my $keys = '{' . join(',', map { "\"k$_\":0" } 1 .. 1e6) . '}';
 is(timed($keys), 'abort', 'a million keys');
@@ -678,16 +685,18 @@ my $wide = event('message', { id => 'false_79222222222@c.us_A',
                               body => 'text' })
            =~ s/"payload":\{/'"payload":{"x":['
                              . join(',', ('""') x 19000) . '],'/er;
-is(rc($wide), 'ok', '19,000 values that nobody asked for');
+is(rc($wide), 'ok', '19,000 values in members that are not read');
 cmp_ok(ask('envelope', $wide)->{allocated}, '<',
-       100 * 19000 + 2 * length $wide, 'take memory as the bounds allow');
+       100 * 19000 + 2 * length $wide,
+       '19,000 values allocate no more than the bounds allow');
 
 my $picture = message({ body => 'x', _data => { type => 'image',
                         thumbnail => 'A' x 2e6 } });
 is(timed($picture), 'ok', 'a thumbnail of 2 MB');
 my $taken = ask('envelope', $picture);
-cmp_ok($taken->{allocated}, '<', 2.1e6, 'is copied once');
-unlike($taken->{metadata}, qr/AAA/, 'and not kept');
+cmp_ok($taken->{allocated}, '<', 2.1e6,
+       'a thumbnail of 2 MB is copied once at most');
+unlike($taken->{metadata}, qr/AAA/, 'a thumbnail is not kept in the metadata');
 
 
 # --- H5, H6, H7: bytes that no parser agrees on ------------------------------
@@ -737,16 +746,19 @@ for my $case (
 {
     my ($given, $want, $what) = @$case;
 
-    # the place decides which bytes are looked at together
+    # the position decides which bytes are read as one word
     for my $before (0 .. 8) {
         my $text = '{"k":"' . 'p' x $before . $given . '"}';
         my $r = ask('clean', $text);
         my $clean = '{"k":"' . 'p' x $before . $want . '"}';
 
         is(pack('H*', $r->{hex}), $clean, "$what, after $before");
-        is(!!$r->{replaced}, $text ne $clean, 'and says whether it changed');
-        is(!!$r->{copied}, $text ne $clean, 'no copy without need');
-        is(ask('clean', $clean)->{hex}, $r->{hex}, 'the same when done twice');
+        is(!!$r->{replaced}, $text ne $clean,
+           "$what, after $before: whether it was replaced");
+        is(!!$r->{copied}, $text ne $clean,
+           "$what, after $before: copied only if replaced");
+        is(ask('clean', $clean)->{hex}, $r->{hex},
+           "$what, after $before: a second pass changes nothing");
     }
 
     my $value = ask('get', '{"k":"' . $given . '"}')->{value};
@@ -759,9 +771,10 @@ is(ask('json', "{\"k\":\"a\\\0\"}")->{rc}, 'declined',
    'a NUL behind a backslash');
 
 my $repaired = record(message({ body => 'TEXT' }) =~ s/TEXT/a\xc0\\u0000b/r);
-is($repaired->{text}, "a\x{fffd}\x{fffd}b", 'a text repaired');
-ok($repaired->{sanitised}, 'is flagged');
-ok($repaired->{metadata}{sanitised}, 'in its metadata too');
+is($repaired->{text}, "a\x{fffd}\x{fffd}b",
+   'a text with bad bytes is repaired');
+ok($repaired->{sanitised}, 'a record with a repaired text is flagged');
+ok($repaired->{metadata}{sanitised}, 'its metadata are flagged, too');
 
 for my $n (4094 .. 4100) {
     my $r = ask('clean', '"' . 'x' x $n . "\xff\"");
@@ -775,7 +788,8 @@ for my $n (4094 .. 4100) {
 for my $number ('1e400', '-1e400', '1e131000', '-0', '9223372036854775808',
                 '1e14')
 {
-    is(rc(message({}) =~ s/"ack":2/"ack":$number/r), 'ok', "an ack of $number");
+    is(rc(message({}) =~ s/"ack":2/"ack":$number/r), 'ok',
+       "an ack of $number");
     is(rc(message({})
           =~ s/"_data":\{\}/"media":{},"_data":{"size":$number}/r), 'ok',
        "a size of $number");
@@ -786,9 +800,10 @@ is(rc(message({}) =~ s/"ack":2/"ack":NaN/r), 'declined', 'NaN is not JSON');
 is(ask('get', '{"k":"first","k":"last"}')->{value}, 'first',
    'of two members the first counts');
 is(ask('get', '{"k":null,"k":"last"}')->{value}, undef,
-   'also when it is null');
+   'of two members the first counts, even if it is null');
 is(ask('get', '{"K":"x"}')->{value}, undef, 'names are case-sensitive');
-is(ask('get', '{"__proto__":{"k":"x"},"k":"y"}')->{value}, 'y', '__proto__');
+is(ask('get', '{"__proto__":{"k":"x"},"k":"y"}')->{value}, 'y',
+   '__proto__ is a member like others');
 is(ask('get', '{"k\u0000":"x","k":"y"}')->{value}, 'y',
    'a name does not end at a NUL');
 
@@ -900,7 +915,8 @@ keys_are('old', 'my-secret-key', 'new');
 signature($vector, $body, 'my-secret-key', 'the second of three keys');
 signature(hmac_sha512_hex($body, 'new'), $body, 'new', 'the third');
 signature(hmac_sha512_hex('', 'old'), '', 'old', 'an empty body');
-signature(hmac_sha512_hex($body, 'other'), $body, undef, "somebody else's key");
+signature(hmac_sha512_hex($body, 'other'), $body, undef,
+          "somebody else's key");
 
 keys_are('one', 'same', 'same');
 ask('hex', hmac_sha512_hex($body, 'same'));
@@ -916,7 +932,7 @@ ask('hex', hmac_sha512_hex('body', 'k'));
 is(ask('sha256', 'body')->{key}, undef, 'SHA-512 given for SHA-256');
 
 
-# --- no memory ---------------------------------------------------------------
+# --- out of memory -----------------------------------------------------------
 
 my %starved = (
     'an image' => body('13-noweb-message'),
@@ -940,15 +956,15 @@ for my $name (sort keys %starved) {
         $rc = $got->{rc};
     }
 
-    is_deeply($got, $want, "$name: no memory for 1 to $n, each is told");
-    cmp_ok($n, '>', 10, 'and there were some');
+    is_deeply($got, $want, "$name: each allocation may fail, 1 to $n");
+    cmp_ok($n, '>', 10, "$name: more than ten allocations failed");
 }
 
 
 # --- speed -------------------------------------------------------------------
 
-# far from what is measured, so that a busy machine does not fail the test;
-# only a copy or a second look at each byte would
+# The limits are far from what is measured, for busy machines; a copy or a
+# second pass over all bytes would exceed them.
 
 $unit->end;
 $unit->start_fast;
@@ -982,7 +998,7 @@ sub rc { return ask('envelope', $_[0])->{rc} }
 sub record {
     my $r = ask('envelope', $_[0]);
 
-    is(delete $r->{rc}, 'ok', 'is read') or diag $_[0];
+    is(delete $r->{rc}, 'ok', 'the event is read') or diag $_[0];
     delete $r->{allocated};
 
     $r->{metadata} = JSON::PP->new->decode($r->{metadata}) if $r->{metadata};
@@ -998,9 +1014,9 @@ sub timed {
     my $rc = rc($text);
     my $ms = (Time::HiRes::time() - $start) * 1000;
 
-    # 50 ms for each MB, and a sanitizer's share
+    # 50 ms for each MB, times ten for the sanitizers
     cmp_ok($ms, '<', 50 * 10 * (length($text) / 1e6 + 1),
-           'in a bounded time');
+           'read in a bounded time: ' . substr $text, 0, 40);
 
     return $rc;
 }
@@ -1015,7 +1031,7 @@ sub event {
 }
 
 
-# a message from payload.from, unless it has an id
+# a message event; members of the payload replace the usual ones
 
 sub message {
     my ($payload) = @_;

@@ -1,5 +1,5 @@
-# The reader of tokens alone, under ASan and UBSan: which keys it takes, which
-# tokens it accepts, and what it makes of those that somebody forged.
+# The reader of JWTs without nginx, under ASan and UBSan: which key files it
+# accepts, which tokens it accepts, and that it declines every forged token.
 
 use Waha::Test;
 use Waha::Token qw(openssl sign);
@@ -28,8 +28,8 @@ my $another = 'another secret of thirty-two bytes, too';
 
 my %pem = make_keys();
 
-# header, claims and key of a token that is accepted; what differs below is
-# told by name, undef: missing
+# A token that is accepted has these claims and this signature.  Tokens below
+# differ in the members that they name; undef: the member is missing.
 
 my %claims = (exp => $now + 600, org => 'acme');
 my $hs256 = sub { hmac_sha256($_[0], $secret) };
@@ -45,7 +45,7 @@ for (['RS256', 'rsa'], ['ES256', 'ec'], ['EdDSA', 'ed25519'],
 
     key($alg, $pem{$name}, undef, "$alg of $name");
     key($alg, "Subject: somebody\n\n$pem{$name}\n", undef,
-        "$alg of $name with words around it");
+        "$alg of $name with text around it");
     key($alg, $pem{$name} =~ s/\n/\r\n/gr, undef,
         "$alg of $name with CRLF");
 }
@@ -118,11 +118,13 @@ key('RS256', $pem{rsa_cert} . $pem{ec_cert}, qr/more than one/,
 
 for my $kid ('a', 'A-Z_a-z.0-9', 'k' x 128) {
     use_keys([ 'HS256', $secret ]);
-    is(ask('kid', $kid)->{rc}, 'ok', "key id of " . length $kid);
+    is(ask('kid', $kid)->{rc}, 'ok', "a key id of " . length($kid) .
+       ' characters is accepted');
 }
 
 for my $kid ('', 'k' x 129, 'a b', '../key', "a\n", "a\0", "\xc3\xa9", 'a/b') {
-    is(ask('kid', $kid)->{rc}, 'declined', 'no key id: ' . printable($kid));
+    is(ask('kid', $kid)->{rc}, 'declined',
+       'key id declined: ' . printable($kid));
 }
 
 
@@ -143,7 +145,7 @@ for my $alg (@algs) {
     my $token = token({ alg => $alg }, {}, $sign{$alg});
 
     use_keys([ $alg, $material{$alg} ]);
-    accepted($token, 'acme', "$alg");
+    accepted($token, 'acme', $alg);
 
     my ($header, $claims, $signature) = split /\./, $token;
     my $raw = MIME::Base64::decode_base64url($signature);
@@ -171,7 +173,7 @@ for my $alg (@algs) {
     declined(encode_base64url($other) . ".$claims.$signature",
              'signature does not match', "$alg: other header");
 
-    # the key says what the algorithm is, whatever the token says
+    # the key determines the algorithm, whatever the token names
 
     for my $says ('none', 'None', 'NONE', 'nOnE', '', lc $alg, "$alg ",
                   'HS384', 'RS512', 'PS256', grep { $_ ne $alg } @algs)
@@ -208,7 +210,7 @@ declined(token(qq({"alg":$_}), {}, $hs256), 'header has no algorithm',
     for 'null', '256', '["HS256"]', '{}', 'true';
 
 
-# --- ES256: two numbers ------------------------------------------------------
+# --- ES256: a signature of two numbers ---------------------------------------
 
 use_keys([ 'ES256', $pem{ec} ]);
 
@@ -232,7 +234,7 @@ declined(signed($text, der_of($r, $s)), 'signature does not match',
 declined(signed($text, "\0" . number($r) . "\0" . number($s)),
          'signature does not match', 'ES256: 66 bytes');
 
-# one number in 256 is shorter
+# one number in 256 begins with a zero byte
 
 my $short;
 
@@ -242,7 +244,8 @@ for my $n (1 .. 5000) {
     last if $short =~ /^\0|^.{32}\0/s;
 }
 
-like($short, qr/^\0|^.{32}\0/s, 'ES256: a short number was found');
+like($short, qr/^\0|^.{32}\0/s,
+     'ES256: a signature with a short number was found');
 accepted(signed($text, $short), 'acme', 'ES256: a short number');
 declined(signed($text, $short =~ s/^\0|^(.{32})\0/$1 \/\/ ''/ser),
          'signature does not match', 'ES256: a short number made shorter');
@@ -288,7 +291,8 @@ accepted(token({}, {}, $two), 'acme', 'no key id: all keys are tried');
 declined(token({ kid => 'two' }, {}, $hs256), 'signature does not match',
          'the key id of another key');
 declined(token({ kid => $_ }, {}, $hs256), 'no key has its algorithm and key'
-         . ' id', "an unknown key id: $_") for qw(three One on onee), 'k' x 128;
+         . ' id',
+         "an unknown key id: $_") for qw(three One on onee), 'k' x 128;
 
 declined(token({ kid => $_ }, {}, $hs256), 'key id is malformed',
          'key id ' . printable($_))
@@ -350,7 +354,7 @@ declined(token({}, $_->[0], $hs256), 'claims are malformed',
         [ qq({"exp":$claims{exp},"org":"acme","x":[{"y":1,"y":1}]}),
           'a name twice, deeper' ];
 
-# nobody sees what is wrong with claims that nobody signed
+# malformed claims without a right signature fail by their signature
 
 declined(token({}, $_->[0], $two), 'signature does not match',
          "claims unsigned: $_->[1]")
@@ -507,13 +511,13 @@ for my $n (reverse 0 .. int($room * 3 / 4) + 3) {
     last if length $large <= 8192;
 }
 
-cmp_ok(length $large, '>=', 8191, 'a token as long as may be was made');
+cmp_ok(length $large, '>=', 8191, 'a token of the greatest length was made');
 accepted($large, 'acme', 'a token of ' . length($large) . ' bytes');
 declined($large . 'A' x (8193 - length $large), 'token is too long',
          'a token of 8193 bytes');
 declined($good . 'A' x 100000, 'token is too long', 'a very long token');
 
-# each part with what base64url does not have; signed as it is written
+# characters that base64url does not have, in each part of a signed token
 
 for my $what ('=', '==', ' ', "\n", "\r\n", "\t", "\0", '+', '/', '%', '*',
               "\xff", "\x80", '~', '@', '[', '`', '{', ':', ',')
@@ -541,7 +545,7 @@ for my $what ('=', '==', ' ', "\n", "\r\n", "\t", "\0", '+', '/', '%', '*',
     }
 }
 
-# of the last letter's bits, two or four are not used: each must be 0
+# two or four bits of the last letter are not used: they have to be 0
 
 my @letters = ('A' .. 'Z', 'a' .. 'z', 0 .. 9, '-', '_');
 my %number = map { $letters[$_] => $_ } 0 .. 63;
@@ -577,7 +581,7 @@ for my $pad (0 .. 2) {
 }
 
 
-# --- no memory, time ---------------------------------------------------------
+# --- out of memory, and time -------------------------------------------------
 
 for my $alg (@algs) {
     use_keys([ $alg, $material{$alg} ]);
@@ -590,17 +594,18 @@ for my $alg (@algs) {
         $got = ask('verify', $token);
     } while ($got->{rc} eq 'error' && $n < 1000);
 
-    is($got->{organization}, '42', "$alg: no memory for 1 to $n, each told");
-    cmp_ok($n, '>', 10, 'and there were some');
+    is($got->{organization}, '42', "$alg: each allocation may fail, 1 to $n");
+    cmp_ok($n, '>', 10, "$alg: more than ten allocations failed");
 }
 
 ask('fail', 1);
 ask('alg', 'RS256');
-is(ask('key', $pem{rsa})->{rc}, 'error', 'no memory for a key');
+is(ask('key', $pem{rsa})->{rc}, 'error',
+   'a key file for which memory is missing is an error');
 
 $unit->end;
 
-# far from what is measured, so that a busy machine does not fail the test
+# the limits are far from what is measured, for busy machines
 
 $unit->start_fast;
 
@@ -608,12 +613,12 @@ for my $alg (@algs) {
     use_keys([ $alg, $material{$alg} ]);
 
     my $fast = ask('time', token({ alg => $alg }, {}, $sign{$alg}));
-    is($fast->{rc}, 'ok', "$alg is timed");
-    cmp_ok($fast->{ns}, '<', 5e6, sprintf '%s: %.1f us', $alg,
+    is($fast->{rc}, 'ok', "$alg can be timed");
+    cmp_ok($fast->{ns}, '<', 5e6, sprintf '%s takes %.1f us', $alg,
            $fast->{ns} / 1000);
 }
 
-# what nobody signed is cheap, whatever it is
+# a token without a right signature costs little, whatever it holds
 
 use_keys([ 'HS256', $secret ]);
 
@@ -626,7 +631,7 @@ for ([ 'many names', '{' . join(',', map { qq("$_":1) } 1 .. 700) . '}' ],
     my ($what, $text) = @$_;
 
     my $fast = ask('time', token($text, '{}', sub { '' }));
-    cmp_ok($fast->{ns}, '<', 1e7, sprintf 'a header of %s: %.1f us', $what,
+    cmp_ok($fast->{ns}, '<', 1e7, sprintf 'a header of %s takes %.1f us', $what,
            $fast->{ns} / 1000);
 }
 
@@ -638,7 +643,8 @@ done_testing();
 sub ask { return $unit->ask(@_) }
 
 
-# [ algorithm, material, key id, is it an operator's ], ...
+# Sets the keys: [ algorithm, content of the key file, key id, whether it is an
+# operator's ], ...
 
 sub use_keys {
     ask('forget', '');
@@ -664,10 +670,12 @@ sub key {
 
     my $got = ask('key', $material);
 
+    $what = ($reason ? 'key declined: ' : 'key accepted: ') . $what;
+
     is($got->{rc}, $reason ? 'declined' : 'ok', $what)
         or diag $got->{reason};
-    like($got->{reason}, $reason, 'and says why') if $reason;
-    ok(!$got->{errors}, 'and leaves no error to nginx');
+    like($got->{reason}, $reason, "$what: the reason") if $reason;
+    ok(!$got->{errors}, "$what: OpenSSL's queue of errors is empty");
 }
 
 
@@ -677,9 +685,10 @@ sub accepted {
     my $got = ask('verify', $token);
 
     is_deeply([ @$got{qw(rc organization operator)} ],
-              [ 'ok', $organization, $operator // $false ], $what)
+              [ 'ok', $organization, $operator // $false ],
+              "accepted: $what")
         or diag explain $got;
-    ok(!$got->{errors}, 'and leaves no error to nginx');
+    ok(!$got->{errors}, "accepted: $what: OpenSSL's queue of errors is empty");
 }
 
 
@@ -688,13 +697,15 @@ sub declined {
 
     my $got = ask('verify', $token);
 
-    is_deeply([ @$got{qw(rc reason)} ], [ 'declined', $reason ], $what)
+    is_deeply([ @$got{qw(rc reason)} ], [ 'declined', $reason ],
+              "declined: $what")
         or diag explain $got;
-    ok(!$got->{errors}, 'and leaves no error to nginx');
+    ok(!$got->{errors}, "declined: $what: OpenSSL's queue of errors is empty");
 }
 
 
-# what is given replaces members of the usual objects, or is the text itself
+# The first two parts of a token.  A hash replaces members of the usual header
+# or claims, a text is taken as it is.
 
 sub unsigned {
     my @parts = @_;
@@ -728,7 +739,7 @@ sub token {
 }
 
 
-# a claim of that text
+# a token with a claim whose value is this JSON
 
 sub timed {
     my ($name, $value) = @_;
@@ -740,7 +751,7 @@ sub timed {
 }
 
 
-# texts that are no object, or not one that everybody reads alike
+# texts that are no JSON object, or one that parsers read differently
 
 sub bad_objects {
     my ($twice, $fit) = @_;

@@ -1,4 +1,5 @@
-# The stand-in for WAHA does what WAHA does, and fails as it is told to.
+# The stand-in for WAHA of the test library behaves as WAHA does, and fails as
+# a test demands.
 
 use Waha::Test;
 use Waha::Message ();
@@ -15,7 +16,7 @@ my $waha = $t->standin(key => 'adminkey', name => 'waha-1');
 my $http = Waha::HTTP->new(port => $waha->port);
 
 
-# a call with the key; the body as data
+# a request with the API key; a hash is sent as JSON
 
 sub call {
     my ($method, $path, $data, %headers) = @_;
@@ -29,7 +30,7 @@ sub call {
 }
 
 
-# status and body of an answer, as a test wants to see them
+# status and body of an answer, to be compared
 
 sub said {
     my ($r) = @_;
@@ -65,7 +66,7 @@ sub told {
 }
 
 
-# a receiver of webhooks, which answers with one status after the other
+# a receiver of webhooks that answers with one status after the other; its URL
 
 sub receiver {
     my (@answers) = @_;
@@ -99,23 +100,25 @@ sub receiver {
 my $unauthorized = [ 401, { message => 'Unauthorized', statusCode => 401 } ];
 
 is_deeply(said($http->get('/ping')), [ 200, { message => 'pong' } ],
-          '/ping is open');
-is_deeply(said($http->get('/api/sessions')), $unauthorized, 'no key: 401');
-is_deeply(said($http->get('/health')), $unauthorized, '/health is guarded');
+          '/ping needs no key');
+is_deeply(said($http->get('/api/sessions')), $unauthorized,
+          'a request without a key is answered 401');
+is_deeply(said($http->get('/health')), $unauthorized, '/health needs a key');
 is_deeply(said(call(GET => '/api/sessions', undef, 'X-Api-Key' => 'wrong')),
-          $unauthorized, 'a wrong key: 401');
+          $unauthorized, 'a wrong key is answered 401');
 is($http->get('/api/sessions?x-api-key=adminkey')->{status}, 200,
    'the key may stand in the query');
 is(call(GET => '/health')->{status}, 200, '/health');
 is(call(GET => '/api/server/version')->{json}{engine}, 'NOWEB',
-   'the version tells the engine');
+   'the version has the engine');
 is(call(GET => '/api/server/status')->{json}{worker}{id}, 'waha-1',
-   'the status tells the worker');
+   'the status has the worker');
 is_deeply(said(call(GET => '/api/nothing/here')),
-          not_found('Cannot GET /api/nothing/here'), 'an unknown route');
+          not_found('Cannot GET /api/nothing/here'),
+          'an unknown route is answered 404');
 
 
-# a session is made
+# sessions are created
 
 my $hook = { url => receiver(), events => [ 'session.status' ],
              hmac => { key => 'hook-key-one' },
@@ -125,20 +128,22 @@ my $config = { webhooks => [ $hook ], metadata => { 'tenant.id' => '42' },
 
 my $r = call(POST => '/api/sessions', { name => 'idle', config => $config });
 
-is($r->{status}, 201, 'a session is made: 201');
-is($r->{json}{status}, 'STOPPED', 'without start it is not started');
-is_deeply($r->{json}{config}, $config, 'the answer holds all secrets');
-like($r->{headers}{'content-type'}, qr{^application/json}, 'it is JSON');
+is($r->{status}, 201, 'creating a session is answered 201');
+is($r->{json}{status}, 'STOPPED', 'a session without "start" is STOPPED');
+is_deeply($r->{json}{config}, $config,
+          'the answer has the whole configuration, secrets included');
+like($r->{headers}{'content-type'}, qr{^application/json},
+     'the answer is JSON');
 
 is_deeply(said(call(POST => '/api/sessions', { name => 'idle' })),
     unprocessable("Session 'idle' already exists. Use PUT to update it."),
-    'it exists already: 422');
+    'a session that exists is answered 422');
 
 $r = call(POST => '/api/sessions', { name => 't1', config => $config,
                                      start => JSON::PP::true });
-is($r->{json}{status}, 'STARTING', 'a started one is STARTING');
+is($r->{json}{status}, 'STARTING', 'a session with "start" is STARTING');
 like(call(POST => '/api/sessions', {})->{json}{name},
-     qr/^session_[0-9a-z]{26}$/, 'one without a name gets a name');
+     qr/^session_[0-9a-z]{26}$/, 'a session without a name gets one');
 
 for my $bad ([ 'a name with a dot', { name => 'a.b' } ],
              [ 'a long name', { name => 'a' x 55 } ],
@@ -155,153 +160,169 @@ for my $bad ([ 'a name with a dot', { name => 'a.b' } ],
 }
 
 is(call(POST => '/api/sessions', { name => 'a' x 54 })->{status}, 201,
-   'a name of 54 characters');
+   'a name of 54 characters is accepted');
 is(call(POST => '/api/sessions', '{"name":')->{status}, 400,
-   'broken JSON: 400');
+   'broken JSON is answered 400');
 like(call(POST => '/api/sessions', '{"name":"plain"}',
           'Content-Type' => 'text/plain')->{json}{name}, qr/^session_/,
-     'a body that does not say it is JSON is none');
-is(ref call(GET => '/api/sessions')->{json}, 'ARRAY', 'the list is an array');
+     'a body with another Content-Type is ignored');
+is(ref call(GET => '/api/sessions')->{json}, 'ARRAY',
+   'the list of sessions is an array');
 
 is_deeply([ map { $_->{name} } @{ call(GET => '/api/sessions')->{json} } ],
-          [ 't1' ], 'the list has what runs');
+          [ 't1' ], 'the list has running sessions');
 is(scalar @{ call(GET => '/api/sessions?all=true')->{json} }, 5,
-   'with all=true it has all');
-is(call(GET => '/api/sessions/t1')->{json}{name}, 't1', 'one session');
+   'the list with all=true has all sessions');
+is(call(GET => '/api/sessions/t1')->{json}{name}, 't1', 'a session is shown');
 is_deeply(said(call(GET => '/api/sessions/none')),
-          not_found('Session not found'), 'an unknown one: 404');
+          not_found('Session not found'),
+          'an unknown session is answered 404');
 
 
-# the QR code
+# QR codes and pairing codes
 
-ok($waha->reaches('t1', 'SCAN_QR_CODE'), 'it shows a QR code soon');
+ok($waha->reaches('t1', 'SCAN_QR_CODE'),
+   'a started session reaches SCAN_QR_CODE');
 my $raw = call(GET => '/api/t1/auth/qr?format=raw')->{json}{value};
-like($raw, qr/^2@/, 'format=raw is the text of the code');
+like($raw, qr/^2@/, 'format=raw gives the text of the QR code');
 
 $r = call(GET => '/api/t1/auth/qr');
-is($r->{headers}{'content-type'}, 'image/png', 'usually it is a picture');
-like($r->{body}, qr/^\x89PNG\r\n\x1a\n/, 'which is a PNG');
+is($r->{headers}{'content-type'}, 'image/png',
+   'without a format the QR code is a picture');
+like($r->{body}, qr/^\x89PNG\r\n\x1a\n/, 'the picture is a PNG');
 
 my $qr = call(GET => '/api/t1/auth/qr', undef, Accept => 'application/json');
-is($qr->{json}{mimetype}, 'image/png', 'JSON with Accept: application/json');
+is($qr->{json}{mimetype}, 'image/png', 'Accept: application/json gives JSON');
 is(MIME::Base64::decode_base64($qr->{json}{data}), $r->{body},
-   'and the same picture in it');
+   'the JSON has the same picture');
 is(call(GET => '/api/t1/auth/qr', undef, Accept => 'application/json, */*')
        ->{headers}{'content-type'}, 'image/png',
-   'a list in Accept is not understood');
+   'a list in Accept gives the picture');
 
 my $code = call(POST => '/api/t1/auth/request-code',
                 { phoneNumber => '4915112345678' });
-is($code->{status}, 201, 'a pairing code: 201');
-like($code->{json}{code}, qr/^[0-9A-F]{4}-[0-9A-F]{4}$/, 'with a dash');
+is($code->{status}, 201, 'a pairing code is answered 201');
+like($code->{json}{code}, qr/^[0-9A-F]{4}-[0-9A-F]{4}$/,
+     'a pairing code has a dash');
 is($waha->session('t1')->{pairing}{phone}, '4915112345678',
-   'the test learns the phone');
+   'the test can read the number of the pairing code');
 
 is_deeply(said(call(GET => '/api/sessions/t1/me')), [ 200, '' ],
-          'me is empty before the login');
+          '"me" is empty before the login');
 like(call(GET => '/api/sessions/idle/me')->{json}{message},
      qr/^We didn't find a session with name/, 'me of one that is stopped');
 
 $waha->status('t1', 'SCAN_QR_CODE');
 isnt(call(GET => '/api/t1/auth/qr?format=raw')->{json}{value}, $raw,
-     'the next code is another one');
+     'the next QR code is another one');
 
 
 # the login
 
 ok($waha->scan('t1', phone => '4915112345678', push_name => "Acme \x{20ac}"),
-   'scanned: WORKING');
+   'a scan makes the session WORKING');
 is_deeply(call(GET => '/api/sessions/t1')->{json}{me},
           { id => '4915112345678@c.us', pushName => "Acme \x{20ac}" },
-          'the session tells who it is');
+          'a session shows its phone');
 is(call(GET => '/api/sessions/t1/me')->{json}{id}, '4915112345678@c.us',
-   'so does me');
+   '"me" shows the phone');
 
 my $begin = Time::HiRes::time();
 is_deeply(said(call(GET => '/api/t1/auth/qr')), [ 422, {
     error => 'Session status is not as expected. Try again later or restart '
              . 'the session', session => 't1', status => 'WORKING',
-    expected => [ 'SCAN_QR_CODE' ] } ], 'no code when it works: 422');
-cmp_ok(Time::HiRes::time() - $begin, '>=', 0.19, 'but only after a while');
+    expected => [ 'SCAN_QR_CODE' ] } ],
+          'a QR code of a WORKING session is answered 422');
+cmp_ok(Time::HiRes::time() - $begin, '>=', 0.19,
+       'WAHA waits before it refuses a QR code');
 is(call(POST => '/api/t1/auth/request-code', { phoneNumber => '49' })
-       ->{status}, 422, 'nor a pairing code');
+       ->{status}, 422, 'a pairing code of a WORKING session is answered 422');
 is_deeply(said(call(GET => '/api/none/auth/qr')), [ 422, {
     error => 'Session "none" does not exist', session => 'none' } ],
-    'no code of an unknown session: 422');
+    'a QR code of an unknown session is answered 422');
 
 
-# its webhooks
+# webhooks of the session
 
 my @sent = told($waha);
 
 is(join(' ', map { $_->{payload}{status} } @sent), 'STARTING SCAN_QR_CODE '
-   . 'SCAN_QR_CODE STARTING WORKING', 'each status has been told');
-is_deeply($sent[-1]{metadata}, { 'tenant.id' => '42' }, 'with the metadata');
-is($sent[-1]{me}{id}, '4915112345678@c.us', 'with the phone');
+   . 'SCAN_QR_CODE STARTING WORKING', 'each status has a webhook');
+is_deeply($sent[-1]{metadata}, { 'tenant.id' => '42' },
+          'webhooks have the metadata of the configuration');
+is($sent[-1]{me}{id}, '4915112345678@c.us', 'webhooks have the phone');
 is(join(' ', map { $_->{status} } @{ $sent[-1]{payload}{statuses} }),
-   'SCAN_QR_CODE STARTING WORKING', 'with the last three statuses');
+   'SCAN_QR_CODE STARTING WORKING', 'webhooks have the last three statuses');
 
 
 # start, stop, restart, logout
 
 is_deeply(said(call(POST => '/api/sessions/t1/start')),
           unprocessable("Session 't1' is already started."),
-          'it runs already: 422');
+          'starting a running session is answered 422');
 is_deeply(said(call(POST => "/api/sessions/none/$_")),
-          not_found('Session not found'), "$_ of an unknown one: 404")
+          not_found('Session not found'),
+          "$_ of an unknown session is answered 404")
     for qw(start restart logout);
 is_deeply(said(call(POST => '/api/sessions/none/stop')), [ 201, '' ],
-          'stop of an unknown one: 201 and nothing');
+          'stopping an unknown session is answered 201');
 
 $r = call(POST => '/api/sessions/t1/stop');
 is_deeply([ @$r{qw(status)}, $r->{json}{status} ], [ 201, 'STOPPED' ],
-          'it stops');
-is(call(POST => '/api/sessions/t1/stop')->{status}, 201, 'and once more');
-is(call(POST => '/api/sessions/t1/start')->{status}, 201, 'it starts');
-ok($waha->reaches('t1', 'WORKING'), 'and is still logged in');
+          'a session is stopped');
+is(call(POST => '/api/sessions/t1/stop')->{status}, 201,
+   'stopping a stopped session is answered 201');
+is(call(POST => '/api/sessions/t1/start')->{status}, 201,
+   'a session is started');
+ok($waha->reaches('t1', 'WORKING'),
+   'a session that was stopped is still logged in');
 is(call(POST => '/api/sessions/t1/restart')->{json}{status}, 'STARTING',
-   'it restarts');
-ok($waha->reaches('t1', 'WORKING'), 'and works again');
+   'a session is restarted');
+ok($waha->reaches('t1', 'WORKING'), 'a restarted session works again');
 
 $waha->status('t1', 'FAILED');
 is(call(POST => '/api/sessions/t1/start')->{status}, 422,
-   'one that failed cannot be started');
+   'a FAILED session cannot be started');
 is(call(POST => '/api/sessions/t1/restart')->{status}, 201,
-   'but be restarted');
-ok($waha->reaches('t1', 'WORKING'), 'and works again');
+   'a FAILED session can be restarted');
+ok($waha->reaches('t1', 'WORKING'), 'a FAILED session works after a restart');
 
 $r = call(POST => '/api/sessions/t1/logout');
 is_deeply([ @$r{qw(status)}, $r->{json}{status}, $r->{json}{me} ],
-          [ 201, 'STARTING', undef ], 'logged out, it starts again');
-ok($waha->reaches('t1', 'SCAN_QR_CODE'), 'with a new QR code');
+          [ 201, 'STARTING', undef ], 'logout starts the session again');
+ok($waha->reaches('t1', 'SCAN_QR_CODE'),
+   'a session that was logged out shows a QR code');
 is(call(POST => '/api/sessions/idle/logout')->{json}{status}, 'STOPPED',
-   'one that is stopped stays so');
+   'logout of a stopped session does not start it');
 
 $waha->scan('t1');
 $waha->status('t1', 'FAILED', me => undef);
 is_deeply([ @{ call(GET => '/api/sessions/t1')->{json} }{qw(status me)} ],
-          [ 'FAILED', undef ], 'the phone itself has logged it out');
+          [ 'FAILED', undef ],
+          'a logout by the phone leaves FAILED and no phone');
 call(POST => '/api/sessions/t1/restart');
-ok($waha->reaches('t1', 'SCAN_QR_CODE'), 'restarted, it must be scanned');
+ok($waha->reaches('t1', 'SCAN_QR_CODE'),
+   'a session that the phone logged out has to be scanned');
 
 
-# another configuration
+# the configuration is replaced
 
 $waha->scan('t1');
 $r = call(PUT => '/api/sessions/t1', { config => { metadata => {} } });
 is_deeply([ $r->{status}, $r->{json}{status}, $r->{json}{config} ],
           [ 200, 'STARTING', { metadata => {} } ],
-          'PUT replaces all and restarts');
-ok($waha->reaches('t1', 'WORKING'), 'logged in as before');
+          'PUT replaces the configuration and restarts');
+ok($waha->reaches('t1', 'WORKING'), 'PUT keeps the phone');
 is(call(PUT => '/api/sessions/idle', { config => $config })->{json}{status},
-   'STOPPED', 'PUT of one that is stopped');
+   'STOPPED', 'PUT does not start a stopped session');
 is_deeply(said(call(PUT => '/api/sessions/none', { config => {} })),
-          not_found('Session not found'), 'PUT of an unknown one: 404');
+          not_found('Session not found'),
+          'PUT of an unknown session is answered 404');
 is(call(PUT => '/api/sessions/t1', { config => { webhooks => 1 } })
-       ->{status}, 400, 'PUT of nonsense: 400');
+       ->{status}, 400, 'PUT of an invalid configuration is answered 400');
 
 
-# commands of one session come one after the other
+# commands of one session run one after the other
 
 {
     my @clients = map { Waha::HTTP->new(port => $waha->port) } 1 .. 5;
@@ -315,12 +336,13 @@ is(call(PUT => '/api/sessions/t1', { config => { webhooks => 1 } })
     }
 
     is(join(' ', sort map { $_->answer->{status} } @clients),
-       '201 422 422 422 422', 'of five at once, one makes the session');
+       '201 422 422 422 422',
+       'of five requests at the same time one creates the session');
 
     $_->send($_->format(POST => '/api/sessions/race/restart',
                         { 'X-Api-Key' => 'adminkey' })) for @clients;
     is(join(' ', map { $_->answer->{status} } @clients),
-       '201 201 201 201 201', 'five restarts are all done');
+       '201 201 201 201 201', 'five restarts at the same time are all done');
 }
 
 my $busy = $t->standin(stopping => 1, lock => 0.1);
@@ -335,70 +357,75 @@ $busy->add_session('t1', start => 1, me => { id => '49@c.us' });
     }
 
     is(join(' ', sort map { $_->answer->{status} } @clients), '201 500',
-       'a command that waits for too long: 500');
+       'a command that waits too long is answered 500');
 }
 
 
-# a session that is stopped while it starts stays so
+# a session that is stopped while it starts
 
 my $calm = $t->standin(starting => 0.3, stopping => 0.01);
 $calm->add_session('t1', start => 1);
 is(Waha::HTTP->new(port => $calm->port)->post('/api/sessions/t1/stop',
        { 'X-Api-Key' => 'adminkey' })->{json}{status}, 'STOPPED',
-   'stopped while it starts');
+   'a starting session can be stopped');
 $calm->add_session('t2', start => 1);
-ok($calm->reaches('t2', 'SCAN_QR_CODE'), 'a later one shows its code');
-is($calm->session('t1')->{status}, 'STOPPED', 'the stopped one does not');
+ok($calm->reaches('t2', 'SCAN_QR_CODE'),
+   'a session started later shows its QR code');
+is($calm->session('t1')->{status}, 'STOPPED',
+   'the session stopped while it started stays stopped');
 
 
-# deletion
+# sessions are deleted
 
 is_deeply(said(call(DELETE => '/api/sessions/race')), [ 200, '' ],
-          'deleted: 200 and nothing');
+          'deleting a session is answered 200 without a body');
 is_deeply(said(call(DELETE => '/api/sessions/race')), [ 200, '' ],
-          'and once more');
-is(status('race'), 'none', 'it is gone');
+          'deleting it again is answered the same');
+is(status('race'), 'none', 'the session is gone');
 
 
 # passkeys
 
 is(call(GET => '/api/t1/auth/passkey/challenge')->{status}, 501,
-   'NOWEB has no passkeys');
+   'the engine NOWEB has no passkeys');
 
 my $gows = $t->standin(engine => 'GOWS');
 $http = Waha::HTTP->new(port => $gows->port);
 $gows->add_session('p1', start => 1);
 is(call(GET => '/api/p1/auth/passkey/challenge')->{status}, 422,
-   'no challenge before it is asked for');
+   'a challenge before the scan is answered 422');
 ok($gows->scan('p1', phone => '4915', passkey => { challenge => 'abc' }),
-   'scanned: PASSKEY_REQUIRED');
+   'a scan with a passkey makes the session PASSKEY_REQUIRED');
 is_deeply(said(call(GET => '/api/p1/auth/passkey/challenge')),
-          [ 200, { challenge => 'abc' } ], 'the challenge');
+          [ 200, { challenge => 'abc' } ], 'the challenge is shown');
 is(call(GET => '/api/p1/auth/passkey/confirmation')->{status}, 422,
-   'no confirmation yet');
+   'a confirmation before the passkey is answered 422');
 is(call(POST => '/api/p1/auth/passkey', { id => 'cred' })->{status}, 201,
-   'the credential is taken');
+   'the passkey is taken');
 is_deeply($gows->session('p1')->{credential}, { id => 'cred' },
-          'as it was sent');
+          'the passkey is stored unchanged');
 is(call(GET => '/api/p1/auth/passkey/confirmation')->{json}{code},
-   'WXYZ-5678', 'the code to be confirmed');
-is(call(POST => '/api/p1/auth/passkey/confirm')->{status}, 201, 'confirmed');
-ok($gows->reaches('p1', 'WORKING'), 'it works');
+   'WXYZ-5678', 'the confirmation code is shown');
+is(call(POST => '/api/p1/auth/passkey/confirm')->{status}, 201,
+   'the confirmation is taken');
+ok($gows->reaches('p1', 'WORKING'),
+   'the session works after the confirmation');
 $http = Waha::HTTP->new(port => $waha->port);
 
 
-# QR codes end
+# QR codes expire
 
 my $short = $t->standin(codes => [ 0.1, 0.05, 0.05 ], retry => 0.01);
 $short->add_session('t1', start => 1,
     config => { webhooks => [ { %$hook, url => receiver() } ] });
-ok($short->reaches('t1', 'FAILED'), 'nobody scans: FAILED in the end');
+ok($short->reaches('t1', 'FAILED'),
+   'a session that nobody scans becomes FAILED');
 is(join(' ', map { $_->{payload}{status} } told($short)),
    'STARTING SCAN_QR_CODE SCAN_QR_CODE SCAN_QR_CODE FAILED',
-   'each code has been told');
+   'each QR code has a webhook');
 
 
-# webhooks are sent until they are taken
+# webhooks are sent until they are answered 2xx
 
 {
     my $config = { webhooks => [ {
@@ -412,7 +439,8 @@ is(join(' ', map { $_->{payload}{status} } told($short)),
 
     my @tries = grep { $_->{session} eq 't2' } $short->deliveries;
     is(join(' ', map { "$_->{event}:$_->{status}" } @tries),
-       'message:401 message:503 message:200', 'three tries of what is wanted');
+       'message:401 message:503 message:200',
+       'a wanted event is sent until it is answered 200, other events are not');
 
     $short->add_session('t3', config => { webhooks => [ {
         url => 'http://127.0.0.1:1/', events => [ '*' ],
@@ -420,7 +448,7 @@ is(join(' ', map { $_->{payload}{status} } told($short)),
     $short->event('t3', 'message', { id => 'x' });
     $short->delivered;
     is(scalar(grep { $_->{session} eq 't3' } $short->deliveries), 3,
-       'nobody there: one and two more, no further');
+       'a webhook to a closed port is tried three times with two retries');
 }
 
 my $pair = $t->standin;
@@ -433,99 +461,106 @@ $pair->delivered;
 
 my ($sent) = $waha->requests(qr{^POST /hook});
 is($sent->{headers}{'x-webhook-hmac'},
-   Waha::Message::sign($sent->{body}, 'hook-key-one'), 'they are signed');
-is($sent->{headers}{'x-webhook-hmac-algorithm'}, 'sha512', 'with SHA-512');
+   Waha::Message::sign($sent->{body}, 'hook-key-one'), 'webhooks are signed');
+is($sent->{headers}{'x-webhook-hmac-algorithm'}, 'sha512',
+   'webhooks are signed with SHA-512');
 is($sent->{headers}{'x-webhook-timestamp'},
-   JSON::PP::decode_json($sent->{body})->{timestamp}, 'the time is a header');
-ok($sent->{headers}{'x-webhook-request-id'}, 'they have an id');
-is($sent->{headers}{'x-tenant'}, 'custom42', 'with our own headers');
-is($sent->{query}, 'org=acme', 'the query is kept');
+   JSON::PP::decode_json($sent->{body})->{timestamp},
+   'webhooks have their time in a header');
+ok($sent->{headers}{'x-webhook-request-id'}, 'webhooks have an id');
+is($sent->{headers}{'x-tenant'}, 'custom42',
+   'webhooks have the headers of the configuration');
+is($sent->{query}, 'org=acme', 'webhooks keep the query of their URL');
 $waha->heal;
 
 
-# messages, contacts
+# messages and contacts
 
 $r = call(POST => '/api/sendText', { session => 't1', chatId => '49@c.us' });
-is($r->{status}, 500, 'a message without text: 500');
+is($r->{status}, 500, 'a message without text is answered 500');
 like($r->{json}{exception}{stack}, qr{/app/dist/core/manager\.core\.js:123},
-     'with the stack');
-is($r->{json}{request}{body}{chatId}, '49@c.us', 'and the request');
+     'a 500 shows the stack');
+is($r->{json}{request}{body}{chatId}, '49@c.us', 'a 500 shows the request');
 
 $r = call(POST => '/api/sendText', { session => 't1', chatId => '49@c.us',
                                      text => 'Hi' });
-is($r->{status}, 201, 'a message is sent: 201');
-is($r->{json}{key}{remoteJid}, '49@c.us', 'the answer is the raw one');
+is($r->{status}, 201, 'a message is answered 201');
+is($r->{json}{key}{remoteJid}, '49@c.us',
+   'the answer to a message is that of the engine');
 is(call(POST => '/api/sendText', { text => 'Hi' })->{json}{session},
-   'default', 'without a session it is "default"');
+   'default', 'a message without a session goes to "default"');
 is(call(POST => '/api/sendText', { session => 'idle', text => 'Hi' })
-       ->{status}, 422, 'it does not work: 422');
+       ->{status}, 422, 'a message of a stopped session is answered 422');
 is(call(POST => '/api/sendSeen', { session => 't1' })->{status}, 201,
-   'a message is seen');
+   'a seen message is answered 201');
 is_deeply(call(GET => '/api/contacts/check-exists?phone=49&session=t1')
-              ->{json}{chatId}, '49@c.us', 'a number exists');
+              ->{json}{chatId}, '49@c.us', 'a number can be checked');
 is_deeply(said(call(GET => '/api/t1/chats/overview')), [ 200, [] ],
-          'no chats');
+          'the overview of chats is empty');
 
 $waha->lid('555@lid', '49@c.us');
 is(call(GET => '/api/t1/lids/555%40lid')->{json}{pn}, '49@c.us',
-   'the phone of a hidden number');
+   'the number of a hidden id is known');
 is_deeply(said(call(GET => '/api/t1/lids/556')),
-          [ 200, { lid => '556@lid', pn => undef } ], 'which is not known');
+          [ 200, { lid => '556@lid', pn => undef } ],
+          'the number of another hidden id is not known');
 
 
-# what is deprecated
+# deprecated routes
 
 is(call(POST => '/api/sessions/start', { name => 'old' })->{status}, 201,
-   'the old start');
-isnt(status('old'), 'none', 'makes and starts it');
+   'the deprecated start is answered 201');
+isnt(status('old'), 'none', 'the deprecated start creates the session');
 is(call(POST => '/api/sessions/stop', { name => 'old' })->{status}, 201,
-   'the old stop');
-is(status('old'), 'STOPPED', 'stops it');
+   'the deprecated stop is answered 201');
+is(status('old'), 'STOPPED', 'the deprecated stop stops the session');
 is(call(POST => '/api/sessions/logout', { name => 'old' })->{status}, 201,
-   'the old logout');
-is(status('old'), 'none', 'deletes it');
+   'the deprecated logout is answered 201');
+is(status('old'), 'none', 'the deprecated logout deletes the session');
 
 
-# keys of one session
+# API keys of one session
 
 my $forbidden = [ 403, { message => 'Forbidden', statusCode => 403 } ];
 my $key = call(POST => '/api/keys', { session => 't1' })->{json};
 my @as = (undef, 'X-Api-Key' => $key->{key});
 
-like($key->{key}, qr/^key_/, 'a key of a session');
-is(call(GET => '/api/sessions/t1', @as)->{status}, 200, 'its session');
+like($key->{key}, qr/^key_/, 'a key of a session is created');
+is(call(GET => '/api/sessions/t1', @as)->{status}, 200,
+   'a key of a session reads its session');
 is_deeply(said(call(GET => '/api/sessions/idle', @as)), $forbidden,
-          'another one: 403');
+          'a key of a session is refused for another one');
 is_deeply(said(call(DELETE => '/api/sessions/t1', @as)), $forbidden,
-          'it may not delete');
+          'a key of a session cannot delete it');
 is_deeply(said(call(POST => '/api/sessions', { name => 'x' }, @as[1, 2])),
-          $forbidden, 'nor make sessions');
+          $forbidden, 'a key of a session cannot create sessions');
 is(call(POST => '/api/keys/media', { session => 't1' })->{json}{key},
    call(POST => '/api/keys/media', { session => 't1' })->{json}{key},
-   'a key for media stays the same');
-is(scalar @{ call(GET => '/api/keys')->{json} }, 2, 'both are listed');
+   'the key for media stays the same');
+is(scalar @{ call(GET => '/api/keys')->{json} }, 2, 'both keys are listed');
 call(DELETE => "/api/keys/$key->{id}");
 is_deeply(said(call(GET => '/api/sessions/t1', @as)), $unauthorized,
-          'a deleted one is not known');
+          'a deleted key is refused');
 
 
-# media
+# media files
 
 my $bytes = join '', map { chr } 0 .. 255;
 my $path = $waha->add_file('t1', 'A1.jpg', $bytes, 'image/jpeg', 1e9);
 
-is($http->get($path)->{status}, 401, 'files need the key, too');
+is($http->get($path)->{status}, 401, 'a file needs the key');
 $r = call(GET => $path);
-is($r->{body}, $bytes, 'the file');
-is($r->{headers}{'content-type'}, 'image/jpeg', 'its type');
-is($r->{headers}{'last-modified'}, 'Sun, 09 Sep 2001 01:46:40 GMT', 'its age');
+is($r->{body}, $bytes, 'a file has its bytes');
+is($r->{headers}{'content-type'}, 'image/jpeg', 'a file has its type');
+is($r->{headers}{'last-modified'}, 'Sun, 09 Sep 2001 01:46:40 GMT',
+   'a file has its time');
 
 my $etag = $r->{headers}{etag};
 my $head = call(HEAD => $path);
 is_deeply([ $head->{body}, $head->{headers}{'content-length'} ], [ '', 256 ],
-          'HEAD');
+          'HEAD has the length and no body');
 is(call(GET => $path, undef, 'If-None-Match' => $etag)->{status}, 304,
-   'not modified');
+   'If-None-Match with the current ETag is answered 304');
 
 for my $range ([ 'bytes=0-9', 206, 'bytes 0-9/256', 10 ],
                [ 'bytes=250-', 206, 'bytes 250-255/256', 6 ],
@@ -543,12 +578,12 @@ for my $range ([ 'bytes=0-9', 206, 'bytes 0-9/256', 10 ],
 }
 
 is(call(GET => $path, undef, Range => 'bytes=0-9', 'If-Range' => $etag)
-       ->{status}, 206, 'If-Range with its tag');
+       ->{status}, 206, 'If-Range with the current ETag gives the range');
 is(call(GET => $path, undef, Range => 'bytes=0-9', 'If-Range' => 'W/"x"')
-       ->{status}, 200, 'If-Range with another one');
+       ->{status}, 200, 'If-Range with another ETag gives the whole file');
 $waha->remove_file('t1', 'A1.jpg');
 is_deeply(said(call(GET => $path)), not_found("Cannot GET $path"),
-          'a file that is gone');
+          'a removed file is answered 404');
 
 
 # connections and the log of requests
@@ -556,20 +591,20 @@ is_deeply(said(call(GET => $path)), not_found("Cannot GET $path"),
 $waha->clear_requests;
 call(GET => '/api/sessions/t1?a=b%20c');
 ok(call(POST => '/api/sessions/none/stop', '{"a":1}')->{reused},
-   'the connection stays');
+   'the connection is kept');
 
 my @log = $waha->requests;
 is(join('|', map { "$_->{method} $_->{path} $_->{query} $_->{status}" } @log),
    'GET /api/sessions/t1 a=b%20c 200|POST /api/sessions/none/stop  201',
-   'the requests in order');
-is($log[0]{args}{a}, 'b c', 'the arguments');
-is($log[0]{headers}{'x-api-key'}, 'adminkey', 'the headers');
-is($log[1]{body}, '{"a":1}', 'the body');
-is_deeply($log[1]{data}, { a => 1 }, 'the body, decoded');
-is($log[0]{connection}, $log[1]{connection}, 'one connection');
+   'the log has the requests in their order');
+is($log[0]{args}{a}, 'b c', 'the log has the arguments');
+is($log[0]{headers}{'x-api-key'}, 'adminkey', 'the log has the headers');
+is($log[1]{body}, '{"a":1}', 'the log has the body');
+is_deeply($log[1]{data}, { a => 1 }, 'the log has the decoded body');
+is($log[0]{connection}, $log[1]{connection}, 'the log has the connection');
 
 
-# the bytes of an answer to bytes, until the server closes
+# sends bytes and reads until the server closes
 
 sub raw {
     my ($bytes) = @_;
@@ -587,24 +622,27 @@ sub raw {
 
 like(raw("GET /ping HTTP/1.0\r\n\r\n"),
      qr{^HTTP/1\.1 200 OK\r\n.*Connection: close\r\n\r\n\{"message":"pong"\}$}s,
-     'HTTP/1.0: closed after the answer');
+     'HTTP/1.0 is answered and closed');
 my @pongs = raw("GET /ping HTTP/1.1\r\n\r\nGET /ping HTTP/1.1\r\n"
                 . "Connection: close\r\n\r\n") =~ /pong/g;
-is(scalar @pongs, 2, 'two requests at once');
+is(scalar @pongs, 2, 'two requests sent together are both answered');
 like(raw("POST /api/sessions/none/stop HTTP/1.1\r\nX-Api-Key: adminkey\r\n"
          . "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-         . "2\r\n{}\r\n0\r\n\r\n"), qr{^HTTP/1\.1 201}, 'a chunked request');
-is(($waha->requests)[-1]{body}, '{}', 'its body');
+         . "2\r\n{}\r\n0\r\n\r\n"), qr{^HTTP/1\.1 201},
+     'a chunked request is answered');
+is(($waha->requests)[-1]{body}, '{}', 'a chunked body is read');
 like(raw("POST /api/sessions/none/stop HTTP/1.1\r\nX-Api-Key: adminkey\r\n"
          . "Expect: 100-continue\r\nContent-Length: 2\r\n"
          . "Connection: close\r\n\r\n{}"),
-     qr{^HTTP/1\.1 100 Continue\r\n\r\nHTTP/1\.1 201}, '100 Continue');
-like(raw("what\r\n\r\n"), qr{^HTTP/1\.1 400}, 'no HTTP');
+     qr{^HTTP/1\.1 100 Continue\r\n\r\nHTTP/1\.1 201},
+     'Expect: 100-continue is answered');
+like(raw("what\r\n\r\n"), qr{^HTTP/1\.1 400},
+     'bytes that are no HTTP are answered 400');
 
 my $hurry = $t->standin(idle => 0.1);
 my $lazy = Waha::HTTP->new(port => $hurry->port);
 $lazy->get('/ping');
-ok($lazy->closed(2), 'a connection that is not used is closed');
+ok($lazy->closed(2), 'an idle connection is closed');
 
 
 # faults
@@ -624,77 +662,84 @@ sub fault {
 }
 
 
-is(fault('refuse')->{error}, 'connect', 'refuse: nobody listens');
+is(fault('refuse')->{error}, 'connect', 'refuse: connections are refused');
 $http = Waha::HTTP->new(port => $waha->port);
-is($http->get('/ping')->{status}, 200, 'healed: somebody does');
+is($http->get('/ping')->{status}, 200, 'heal: connections are accepted again');
 
-is(fault('stall')->{error}, 'timeout', 'stall: no answer');
-ok(wait_for(sub { ($waha->requests)[-1]{aborted} }), 'stall: the client left');
-is(fault('close')->{error}, 'closed', 'close: closed');
-is(fault('close', raw => 1), '', 'close: without a byte');
+is(fault('stall')->{error}, 'timeout', 'stall: there is no answer');
+ok(wait_for(sub { ($waha->requests)[-1]{aborted} }),
+   'stall: the log shows that the client left');
+is(fault('close')->{error}, 'closed', 'close: the connection is closed');
+is(fault('close', raw => 1), '', 'close: no byte is sent');
 
 {
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                        PeerPort => $waha->port);
     $waha->fail(with => 'reset', times => 1);
     print $socket "GET /ping HTTP/1.1\r\n\r\n";
-    ok(!defined sysread($socket, my $byte, 1), 'reset: no byte, no end');
-    ok($!{ECONNRESET}, 'reset: ECONNRESET');
+    ok(!defined sysread($socket, my $byte, 1), 'reset: no byte is sent');
+    ok($!{ECONNRESET}, 'reset: the connection is reset');
 }
 
 is(fault('truncate')->{error}, 'closed', 'truncate: the body ends too early');
 like(fault('truncate', raw => 1), qr/^Content-Length: \d+\r\n.*\r\n\r\n\[/ims,
-     'truncate: but it begins');
+     'truncate: the body begins');
 is(fault('truncate_chunked')->{error}, 'closed',
    'truncate_chunked: the last chunk is missing');
 like(fault('truncate_chunked', raw => 1),
      qr/^Transfer-Encoding: chunked\r\n.*\r\n\r\n[0-9a-f]+\r\n\[.*\r\n$/ims,
-     'truncate_chunked: one chunk comes');
-is(fault('hang')->{error}, 'timeout', 'hang: the body stands still');
-unlike(fault('garbage', raw => 1), qr{^HTTP/}, 'garbage: no HTTP');
+     'truncate_chunked: one chunk is sent');
+is(fault('hang')->{error}, 'timeout', 'hang: the body does not go on');
+unlike(fault('garbage', raw => 1), qr{^HTTP/},
+       'garbage: the answer is no HTTP');
 
 my $html = fault('html');
 is("$html->{status} $html->{headers}{'content-type'}",
-   '200 text/html; charset=utf-8', 'html: a page');
+   '200 text/html; charset=utf-8', 'html: the answer is a page');
 my $broken = fault('not_json');
-like($broken->{headers}{'content-type'}, qr/json/, 'not_json: says it is');
-is($broken->{json}, undef, 'not_json: and is not');
-is_deeply(said(fault('empty')), [ 200, '' ], 'empty: 200 and nothing');
+like($broken->{headers}{'content-type'}, qr/json/,
+     'not_json: the type is JSON');
+is($broken->{json}, undef, 'not_json: the body is not JSON');
+is_deeply(said(fault('empty')), [ 200, '' ], 'empty: 200 without a body');
 like(fault('error500')->{json}{exception}{stack}, qr{manager\.core\.js:123},
-     'error500: a stack');
+     'error500: the answer shows a stack');
 is_deeply(said(fault('status', status => 503, body => '{"a":1}')),
-          [ 503, { a => 1 } ], 'status: any answer');
+          [ 503, { a => 1 } ], 'status: any status with a body');
 is(fault('status', status => 302, headers => [ [ Location => '/x' ] ])
-       ->{headers}{location}, '/x', 'status: with headers');
+       ->{headers}{location}, '/x', 'status: any header');
 like(fault('huge', huge => 2e7, raw => 1),
      qr/^Content-Length: 20000000\r\n.*\r\n\r\n\{"name":"x+"\}$/ms,
-     'huge: 20 MB');
+     'huge: the body has 20 MB');
 
 $begin = Time::HiRes::time();
-is(fault('slow', slow => 0.3)->{json}{name}, 't1', 'slow: the true answer');
-cmp_ok(Time::HiRes::time() - $begin, '>=', 0.29, 'slow: but late');
-is(fault('slow', slow => 2)->{error}, 'timeout', 'slow: too late');
+is(fault('slow', slow => 0.3)->{json}{name}, 't1',
+   'slow: the answer is complete');
+cmp_ok(Time::HiRes::time() - $begin, '>=', 0.29, 'slow: the answer is late');
+is(fault('slow', slow => 2)->{error}, 'timeout',
+   'slow: the answer is later than the client waits');
 is(fault('trickle', trickle => 0)->{json}{name}, 't1',
-   'trickle: the true answer');
+   'trickle: the answer is complete');
 
 $http = Waha::HTTP->new(port => $waha->port);
 $waha->fail(match => '/stop$', with => 'close', acts => 1, times => 1);
 is(call(POST => '/api/sessions/t1/stop')->{error}, 'closed',
-   'acts: no answer');
-is(status('t1'), 'STOPPED', 'acts: but it was done');
-is(call(POST => '/api/sessions/t1/stop')->{status}, 201, 'times: only once');
-ok(!eval { $waha->fail(with => 'nonsense'); 1 }, 'an unknown fault');
+   'acts: there is no answer');
+is(status('t1'), 'STOPPED', 'acts: the command was done');
+is(call(POST => '/api/sessions/t1/stop')->{status}, 201,
+   'times: the next request is answered');
+ok(!eval { $waha->fail(with => 'nonsense'); 1 },
+   'an unknown fault is refused');
 
 
-# what must stay secret
+# texts that no client may see
 
 my %secret = map { $_ => 1 } $waha->secrets;
-ok($secret{$_}, "$_ is a secret")
+ok($secret{$_}, "$_ is among the secrets")
     for qw(adminkey hook-key-one custom42 proxypass waha-1.internal
            /app/dist/core/manager.core.js);
 
 
-# nothing stays when a test is killed
+# a test that is killed leaves no process behind
 
 my $pid = open my $other, '-|', $^X, (map { "-I$_" } @INC), '-e', <<'EOF_PERL';
 use Waha::Test;
@@ -705,10 +750,10 @@ print "$waha->{pid}\n";
 sleep 60;
 EOF_PERL
 chomp(my $server = <$other>);
-ok(Waha::Process::alive($server), 'a stand-in of another test runs');
+ok(Waha::Process::alive($server), 'the stand-in of another test runs');
 kill 'KILL', $pid;
 ok(wait_for(sub { !Waha::Process::alive($server) }),
-   'the test is killed: it ends');
+   'the stand-in ends when its test is killed');
 close $other;
 $? = 0;
 
