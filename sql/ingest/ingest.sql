@@ -484,32 +484,15 @@ begin
                 case $5 when 'inbound' then at end,
                 case $5 when 'outbound' then at end)
         on conflict (organization_slug, contact_id, session_name) do update
-           set last_message_id = case
-                   when (excluded.last_message_at, excluded.last_message_id)
-                        >= (c.last_message_at, c.last_message_id)
-                   then excluded.last_message_id
-                   else c.last_message_id end,
-               last_message_at = greatest(excluded.last_message_at,
-                                          c.last_message_at),
-               last_direction = case
-                   when (excluded.last_message_at, excluded.last_message_id)
-                        >= (c.last_message_at, c.last_message_id)
-                   then excluded.last_direction
-                   else c.last_direction end,
-               last_message = case
-                   when (excluded.last_message_at, excluded.last_message_id)
-                        >= (c.last_message_at, c.last_message_id)
-                   then excluded.last_message
-                   else c.last_message end,
-               unread_count = waha.unread(c, excluded),
-               unread_since = case waha.unread(c, excluded)
-                   when 0 then null
-                   when c.unread_count then c.unread_since
-                   else least(c.unread_since, excluded.unread_since) end,
-               last_inbound_at = greatest(c.last_inbound_at,
-                                          excluded.last_inbound_at),
-               last_outbound_at = greatest(c.last_outbound_at,
-                                           excluded.last_outbound_at)
+           set last_message_id = (waha.combine(c, excluded)).last_message_id,
+               last_message_at = (waha.combine(c, excluded)).last_message_at,
+               last_direction = (waha.combine(c, excluded)).last_direction,
+               last_message = (waha.combine(c, excluded)).last_message,
+               unread_count = (waha.combine(c, excluded)).unread_count,
+               unread_since = (waha.combine(c, excluded)).unread_since,
+               last_inbound_at = (waha.combine(c, excluded)).last_inbound_at,
+               last_outbound_at = (waha.combine(c, excluded)).last_outbound_at,
+               read_at = (waha.combine(c, excluded)).read_at
         returning c.unread_count into count;
 
     if count < 0 then
