@@ -79,7 +79,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
                 'public') as crm_schema,
        :migration < 2 as crm_needed,
        :migration < 3 as tables_needed,
-       :migration < 4 as sessions_needed \gset
+       :migration < 4 as sessions_needed,
+       :migration < 5 as erasure_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -125,6 +126,12 @@ set local role waha_owner;
 \ir api/inbox.sql
 \ir api/erasure.sql
 
+-- its indexes are on functions
+
+\if :erasure_needed
+    \ir migrations/005-erasure.sql
+\endif
+
 -- its owner is bound by row-level security; makes nothing at other times
 
 grant create on schema waha to waha_api;
@@ -160,7 +167,7 @@ reset role;
 set local role waha_owner;
 
 update waha.version
-   set contract = 2, contract_min = 1, migration = 4, installed_at = now();
+   set contract = 2, contract_min = 1, migration = 5, installed_at = now();
 
 reset role;
 

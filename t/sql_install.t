@@ -137,8 +137,8 @@ subtest 'upgrade of contract 1' => sub {
     my $dir = $t->dir . '/first';
     system('cp', '-r', 'sql', $dir) == 0 or die;
     my $old = join '', map {
-        s/:migration < 4 as/false as/r =~ s/contract = 2/contract = 1/r
-        =~ s/migration = 4/migration = 3/r }
+        s/:migration < [45] as/false as/r =~ s/contract = 2/contract = 1/r
+        =~ s/migration = 5/migration = 3/r }
         grep { !/ir api/ } split /^/, slurp("$dir/install.sql");
     $old =~ s/^begin;$/begin; set local check_function_bodies = off;/m or die;
     $old =~ s/^\\ir triggers.sql$//m or die;
@@ -165,8 +165,7 @@ subtest 'upgrade of contract 1' => sub {
 
     is(install('first', 'admin'), '', 'the upgrade succeeds');
     is(install('first', 'admin'), '', 'the upgrade can run again');
-    is(join("\n", sort split /\n/, catalogue('first')),
-       join("\n", sort split /\n/, catalogue('plain')),
+    is(sorted('first'), sorted('plain'),
        'an upgraded database equals a new one');
 
     for my $contract (1, 2) {
@@ -182,6 +181,29 @@ subtest 'upgrade of contract 1' => sub {
                        . "null, '{w1}', 5)", 'waha_gateway'),
          qr/"session": "t1"/,
          'a session from before the upgrade is the primary one');
+};
+
+
+subtest 'upgrade of migration 4' => sub {
+    database('fourth', 'admin');
+    install('fourth', 'admin');
+
+    # its indexes were made beside the migrations
+
+    psql('fourth', 'update waha.version set migration = 4');
+    is(install('fourth', 'admin'), '', 'the upgrade accepts the old indexes');
+    is(sorted('fourth'), sorted('plain'),
+       'an upgraded database equals a new one');
+
+    psql('fourth', q{
+        update waha.version set migration = 4;
+        drop index waha.message_states_reacted_idx;
+    });
+    is(install('fourth', 'admin'), '', 'the upgrade makes a missing index');
+    is(sorted('fourth'), sorted('plain'),
+       'an upgraded database equals a new one');
+    is(psql('fourth', 'select migration from waha.version'), 5,
+       'the database knows its migration');
 };
 
 
@@ -289,6 +311,9 @@ sub install {
 
     return $pg->try_install(dbname => $name, user => $user, %o);
 }
+
+
+sub sorted { return join "\n", sort split /\n/, catalogue(@_) }
 
 
 sub catalogue {

@@ -48,8 +48,9 @@ $$;
 comment on function waha.quarantine_owner(jsonb) is 'the organization that an event of waha.quarantine is for, if it is known';
 
 
--- What finds rows of quarantine and of states again.  None of it makes a row
--- too big for its index.
+-- The indexes of migration 005 are on the next three functions: when a result
+-- changes, they have to be made again.  Keys are cut, so that none is too big
+-- for an index.
 
 create or replace function waha.quarantine_people(event jsonb) returns text[]
 language sql immutable
@@ -99,25 +100,6 @@ as $$
 $$;
 
 comment on function waha.reacted(jsonb) is 'keys of the people in waha.message_states.reactions';
-
-
--- reactions in groups only: in a chat of two they are from "me" and "contact"
-
-do $$
-begin
-    if to_regclass('waha.quarantine_people_idx') is null then
-        create index quarantine_people_idx
-            on waha.quarantine using gin (waha.quarantine_people(event));
-
-        create index quarantine_names_idx
-            on waha.quarantine using gin (waha.quarantine_names(event));
-
-        create index message_states_reacted_idx
-            on waha.message_states using gin (waha.reacted(reactions))
-            where reactions - '{me,contact}'::text[] <> '{}';
-    end if;
-end
-$$;
 
 
 create or replace function waha.keys_of(organization text,
