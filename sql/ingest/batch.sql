@@ -2,12 +2,15 @@
 -- each takes its locks in the order of its keys: two batches cannot wait for
 -- each other.
 --
---   messages     advisory locks, by message: lock_messages
---   identities   advisory locks, by identity: meet
---   contacts     row locks, by id: lock_contacts
---   activities   by message
---   states       by message
---   conversations
+--   sessions       rows, by name: record_session
+--   organizations  rows, by slug: show_sessions
+--   messages       advisory locks, by bucket of the message id: lock_messages
+--   identities     advisory locks, by hash of the identity: meet
+--   contacts       rows, by id: lock_contacts
+--   activities     rows, by message: store_activities
+--   states         rows, by message: store_states, then the activities that
+--                  they change: apply_states
+--   conversations  rows, by organization, contact and session: converse
 --
 -- All arrays have one element for each record; a record that has nothing to
 -- do with a phase has null there, mostly as its organization.

@@ -7,7 +7,8 @@ as $$
 declare
     channel  bigint;
 begin
-    -- the caller holds the lock of waha.lock_people
+    -- waha.meet holds the advisory lock of the organization's channel, so
+    -- that no two of them are made
 
     select t.id into channel
       from waha.traffic_channels t
