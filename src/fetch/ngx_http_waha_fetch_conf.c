@@ -9,8 +9,11 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_fetch_conf.h>
-#include <ngx_http_waha_guard.h>
 #include <ngx_http_waha_string.h>
+
+
+static ngx_int_t ngx_http_waha_fetch_add_guard(ngx_conf_t *cf,
+    ngx_str_t *uri);
 
 
 void
@@ -100,11 +103,41 @@ ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_waha_guard_location(cf, &instance->uri) != NGX_OK) {
+    if (ngx_http_waha_fetch_add_guard(cf, &instance->uri) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_fetch_add_guard(ngx_conf_t *cf, ngx_str_t *uri)
+{
+    ngx_http_waha_guard_t      *guard;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    if (wmcf->guards == NULL) {
+        wmcf->guards = ngx_array_create(cf->pool, 2,
+                                        sizeof(ngx_http_waha_guard_t));
+        if (wmcf->guards == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    guard = ngx_array_push(wmcf->guards);
+    if (guard == NULL) {
+        return NGX_ERROR;
+    }
+
+    guard->uri = *uri;
+    guard->server = (cf->cmd_type == NGX_HTTP_MAIN_CONF) ? NULL
+                    : ngx_http_conf_get_module_srv_conf(cf,
+                                                        ngx_http_core_module);
+
+    return NGX_OK;
 }
 
 

@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http.h>
 #include <ngx_http_waha_error.h>
 
 
@@ -19,6 +20,14 @@ typedef struct {
     ngx_str_t      name;
     ngx_str_t      uri;             /* without a trailing slash */
 } ngx_http_waha_instance_t;
+
+
+/* a location that is closed to clients, as it leads to WAHA */
+
+typedef struct {
+    ngx_str_t                   uri;
+    ngx_http_core_srv_conf_t   *server;     /* NULL: in all servers */
+} ngx_http_waha_guard_t;
 
 
 typedef struct ngx_http_waha_fetch_conf_s {

@@ -9,56 +9,19 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_fetch.h>
+#include <ngx_http_waha_fetch_conf.h>
 #include <ngx_http_waha_guard.h>
 #include <ngx_http_waha_media.h>
 
 
-typedef struct {
-    ngx_str_t                   uri;
-
-    /* NULL: of all servers */
-    ngx_http_core_srv_conf_t   *server;
-} ngx_http_waha_guard_t;
-
-
-static ngx_uint_t ngx_http_waha_guard_closed(ngx_http_request_t *r);
-
-
-ngx_int_t
-ngx_http_waha_guard_location(ngx_conf_t *cf, ngx_str_t *uri)
-{
-    ngx_http_waha_guard_t      *guard;
-    ngx_http_waha_main_conf_t  *wmcf;
-
-    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
-
-    if (wmcf->guards == NULL) {
-        wmcf->guards = ngx_array_create(cf->pool, 2,
-                                        sizeof(ngx_http_waha_guard_t));
-        if (wmcf->guards == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    guard = ngx_array_push(wmcf->guards);
-    if (guard == NULL) {
-        return NGX_ERROR;
-    }
-
-    guard->uri = *uri;
-    guard->server = (cf->cmd_type == NGX_HTTP_MAIN_CONF) ? NULL
-                    : ngx_http_conf_get_module_srv_conf(cf,
-                                                        ngx_http_core_module);
-
-    return NGX_OK;
-}
+static ngx_uint_t ngx_http_waha_guard_is_closed(ngx_http_request_t *r);
 
 
 ngx_int_t
 ngx_http_waha_guard_handler(ngx_http_request_t *r)
 {
     if (!r->internal) {
-        return ngx_http_waha_guard_closed(r) ? NGX_HTTP_NOT_FOUND
+        return ngx_http_waha_guard_is_closed(r) ? NGX_HTTP_NOT_FOUND
                                              : NGX_DECLINED;
     }
 
@@ -78,7 +41,7 @@ ngx_http_waha_guard_handler(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-ngx_http_waha_guard_closed(ngx_http_request_t *r)
+ngx_http_waha_guard_is_closed(ngx_http_request_t *r)
 {
     ngx_uint_t                  i;
     ngx_http_waha_guard_t      *guard;
@@ -86,10 +49,6 @@ ngx_http_waha_guard_closed(ngx_http_request_t *r)
     ngx_http_waha_main_conf_t  *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
-
-    if (wmcf->guards == NULL) {
-        return 0;
-    }
 
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
     guard = wmcf->guards->elts;

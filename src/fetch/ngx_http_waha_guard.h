@@ -14,14 +14,9 @@
 
 
 /*
- * Notes, while the configuration is loaded, that a location leads to WAHA.
- * NGX_ERROR: no memory.
- */
-ngx_int_t ngx_http_waha_guard_location(ngx_conf_t *cf, ngx_str_t *uri);
-
-/*
- * The handler of the rewrite phase: clients do not get to these locations,
- * though "internal" was forgotten there, and WAHA leads to no other.
+ * The handler of the rewrite phase: clients get 404 for locations that lead
+ * to WAHA, even where "internal" was forgotten, and a redirect that WAHA asks
+ * for ends with 502.  To be installed where there are such locations.
  */
 ngx_int_t ngx_http_waha_guard_handler(ngx_http_request_t *r);
 
