@@ -18,25 +18,25 @@
 #define NGX_HTTP_WAHA_CORS_MAX_AGE  "600"
 
 
-static ngx_uint_t ngx_http_waha_cors_another_host(ngx_http_request_t *r);
-static ngx_str_t *ngx_http_waha_cors_origin(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_waha_cors_is_other_host(ngx_http_request_t *r);
+static ngx_str_t *ngx_http_waha_cors_find_origin(ngx_http_request_t *r);
 
 
 static ngx_str_t  ngx_http_waha_cors_header = ngx_string("origin");
 
 
 ngx_int_t
-ngx_http_waha_cors(ngx_http_request_t *r)
+ngx_http_waha_cors_add_headers(ngx_http_request_t *r)
 {
     ngx_str_t  *origin;
 
-    origin = ngx_http_waha_cors_origin(r);
+    origin = ngx_http_waha_cors_find_origin(r);
 
     if (origin == NULL) {
         return NGX_OK;
     }
 
-    /* a value of the configuration ends with NUL */
+    /* strings of the configuration end with NUL */
 
     if (ngx_http_waha_answer_header(r, "Access-Control-Allow-Origin",
                                     (char *) origin->data)
@@ -51,7 +51,7 @@ ngx_http_waha_cors(ngx_http_request_t *r)
 
 
 ngx_uint_t
-ngx_http_waha_cors_preflight(ngx_http_request_t *r)
+ngx_http_waha_cors_is_preflight(ngx_http_request_t *r)
 {
     ngx_str_t                  origin;
     ngx_http_waha_loc_conf_t  *wlcf;
@@ -68,7 +68,7 @@ ngx_http_waha_cors_preflight(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_waha_cors_answer(ngx_http_request_t *r)
+ngx_http_waha_cors_send_preflight(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
 
@@ -78,7 +78,7 @@ ngx_http_waha_cors_answer(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_waha_cors_origin(r)
+    if (ngx_http_waha_cors_find_origin(r)
         && (ngx_http_waha_answer_header(r, "Access-Control-Allow-Methods",
                                         "GET, HEAD, POST, PUT, DELETE")
             == NULL
@@ -100,22 +100,22 @@ ngx_http_waha_cors_answer(ngx_http_request_t *r)
 
 
 ngx_uint_t
-ngx_http_waha_cors_foreign(ngx_http_request_t *r)
+ngx_http_waha_cors_is_foreign(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
     ngx_str_t  site;
 
     static ngx_str_t  name = ngx_string("sec-fetch-site");
 
-    if (ngx_http_waha_cors_origin(r)) {
+    if (ngx_http_waha_cors_find_origin(r)) {
         return 0;
     }
 
     rc = ngx_http_waha_request_header(r, &name, &site);
 
     if (rc == NGX_DECLINED) {
-        /* a browser that is old, or not on TLS */
-        return ngx_http_waha_cors_another_host(r);
+        /* old browsers, and all without TLS, do not send the header */
+        return ngx_http_waha_cors_is_other_host(r);
     }
 
     return rc != NGX_OK
@@ -125,7 +125,7 @@ ngx_http_waha_cors_foreign(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-ngx_http_waha_cors_another_host(ngx_http_request_t *r)
+ngx_http_waha_cors_is_other_host(ngx_http_request_t *r)
 {
     u_char     *p;
     ngx_int_t   rc;
@@ -142,7 +142,7 @@ ngx_http_waha_cors_another_host(ngx_http_request_t *r)
     p = ngx_strlcasestrn(origin.data, origin.data + origin.len,
                          (u_char *) "://", 3 - 1);
     if (p == NULL) {
-        /* "null" */
+        /* a page without an origin, which browsers call "null" */
         return 1;
     }
 
@@ -153,10 +153,10 @@ ngx_http_waha_cors_another_host(ngx_http_request_t *r)
 }
 
 
-/* the origin of the request as the configuration has it, or NULL */
+/* the origin of the request if it is allowed, as configured; else NULL */
 
 static ngx_str_t *
-ngx_http_waha_cors_origin(ngx_http_request_t *r)
+ngx_http_waha_cors_find_origin(ngx_http_request_t *r)
 {
     ngx_str_t                 *allowed, origin;
     ngx_uint_t                 i;

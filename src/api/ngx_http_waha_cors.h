@@ -14,22 +14,22 @@
 
 
 /*
- * Adds the headers that let pages of an origin of "waha_cors_origin" read
- * the answer.  NGX_ERROR: no memory.
+ * Adds the headers that allow pages of the origins of "waha_cors_origin" to
+ * read the response.  NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_cors(ngx_http_request_t *r);
+ngx_int_t ngx_http_waha_cors_add_headers(ngx_http_request_t *r);
 
-/* Whether a browser only asks what it may send. */
-ngx_uint_t ngx_http_waha_cors_preflight(ngx_http_request_t *r);
+/* Whether a browser asks, before the request itself, whether it may send it. */
+ngx_uint_t ngx_http_waha_cors_is_preflight(ngx_http_request_t *r);
 
-/* Answers that. */
-ngx_int_t ngx_http_waha_cors_answer(ngx_http_request_t *r);
+/* Answers such a request. */
+ngx_int_t ngx_http_waha_cors_send_preflight(ngx_http_request_t *r);
 
 /*
- * Whether a page of another origin, which "waha_cors_origin" does not name,
- * had a browser send the request.
+ * Whether a browser sent the request for a page of another origin that
+ * "waha_cors_origin" does not allow.
  */
-ngx_uint_t ngx_http_waha_cors_foreign(ngx_http_request_t *r);
+ngx_uint_t ngx_http_waha_cors_is_foreign(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_WAHA_CORS_H_INCLUDED_ */

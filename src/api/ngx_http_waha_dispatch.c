@@ -45,7 +45,7 @@ static ngx_int_t ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api,
 static ngx_int_t ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step);
 
 
-/* how the guides name an organization in a query or a body */
+/* names that clients give the organization in a query or a body */
 
 static ngx_str_t  ngx_http_waha_dispatch_names[] = {
     ngx_string("organization"),
@@ -132,12 +132,12 @@ ngx_http_waha_dispatch_create(ngx_http_request_t *r)
     if (ngx_http_waha_argument_read_query(api) != NGX_OK
         || ngx_http_waha_answer_header(r, "Cache-Control", "no-store")
            == NULL
-        || ngx_http_waha_cors(r) != NGX_OK)
+        || ngx_http_waha_cors_add_headers(r) != NGX_OK)
     {
         return NULL;
     }
 
-    api->preflight = ngx_http_waha_cors_preflight(r);
+    api->preflight = ngx_http_waha_cors_is_preflight(r);
 
     api->found = ngx_http_waha_route_find(r->method, &r->uri, &api->route,
                                           api->params, &api->methods);
@@ -205,7 +205,7 @@ ngx_http_waha_dispatch_is_forbidden(ngx_http_waha_api_t *api)
 
     return (flags & NGX_HTTP_WAHA_ROUTE_WRITE)
            && principal->ambient
-           && ngx_http_waha_cors_foreign(api->step.request);
+           && ngx_http_waha_cors_is_foreign(api->step.request);
 }
 
 
@@ -364,7 +364,7 @@ ngx_http_waha_dispatch_handler(ngx_http_request_t *r)
     }
 
     if (ctx->api && ctx->api->preflight) {
-        return ngx_http_waha_cors_answer(r);
+        return ngx_http_waha_cors_send_preflight(r);
     }
 
     /* the access phase was skipped: "satisfy any", or a subrequest */

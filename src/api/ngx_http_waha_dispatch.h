@@ -14,8 +14,8 @@
 
 
 /*
- * The access handler and the content handler of "waha_api": who calls, for
- * whom, which route, which body; then the operation has the request.
+ * The access handler and the content handler of "waha_api": authorization,
+ * organization, route and body are checked, then the operation starts.
  */
 ngx_int_t ngx_http_waha_dispatch_access(ngx_http_request_t *r);
 ngx_int_t ngx_http_waha_dispatch_handler(ngx_http_request_t *r);

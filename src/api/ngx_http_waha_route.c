@@ -33,7 +33,7 @@ static ngx_uint_t ngx_http_waha_route_match(const char *template,
     ngx_str_t *path, ngx_str_t *params);
 
 
-/* of a session: which one, then its labels */
+/* of a session: the id comes first, then labels */
 
 static const ngx_http_waha_argument_t  ngx_http_waha_args_session[] = {
     { "session", NGX_HTTP_WAHA_ARG_SESSION, 1 },
@@ -81,7 +81,7 @@ static const ngx_http_waha_argument_t  ngx_http_waha_args_history[] = {
 };
 
 
-/* the guides count as they do */
+/* the same with "offset" and "limit", which existing clients send */
 
 static const ngx_http_waha_argument_t  ngx_http_waha_args_history_guide[] = {
     { "id", NGX_HTTP_WAHA_ARG_ID, 1 },
@@ -213,7 +213,7 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_logout,
       0, ngx_http_waha_args_session, NGX_HTTP_WAHA_VIEW_DATA },
 
-    /* linking a phone is more than reading */
+    /* who links a phone can read and write its messages */
 
     { NGX_HTTP_GET, "/api/whatsapp/sessions/{session}/qr",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr,
@@ -279,7 +279,7 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       ngx_http_waha_sessions_connect,
       0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
-    /* sessions under ids of the caller */
+    /* the client chooses the id of a session */
 
     { NGX_HTTP_POST, "/connect",
       NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,

@@ -15,8 +15,8 @@
 
 /*
  * Finds the route of a method and a path, and the variable segments.
- * NGX_DECLINED: no such path; NGX_ABORT: not with this method, *methods are
- * those that are allowed.
+ * NGX_DECLINED: no route has the path; NGX_ABORT: none with the method,
+ * *methods are allowed.
  */
 ngx_int_t ngx_http_waha_route_find(ngx_uint_t method, ngx_str_t *path,
     const ngx_http_waha_route_t **route, ngx_str_t *params,

@@ -71,7 +71,7 @@ ngx_http_waha_answer_bytes(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.status = status;
     r->headers_out.content_length_n = bytes->len;
 
-    /* there is nothing that "If-None-Match: *" could mean */
+    /* "If-None-Match: *" must not turn an answer into 304 */
     r->disable_not_modified = 1;
 
     r->headers_out.content_type = *type;

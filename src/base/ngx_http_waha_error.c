@@ -57,7 +57,7 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
           "the session, the metadata and the query name different "
           "organizations" },
 
-    /* who may do what */
+    /* authorization */
 
     [NGX_HTTP_WAHA_ERR_UNAUTHORIZED] =
         { "unauthorized", NGX_HTTP_UNAUTHORIZED,

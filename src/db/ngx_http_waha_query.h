@@ -18,7 +18,7 @@
 typedef struct ngx_http_waha_query_s  ngx_http_waha_query_t;
 
 
-/* a call of a function of schema "waha", and its reply */
+/* a call of an SQL function, and its reply */
 
 struct ngx_http_waha_query_s {
 

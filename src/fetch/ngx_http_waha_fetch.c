@@ -181,7 +181,7 @@ ngx_http_waha_fetch_init(ngx_http_request_t *r, ngx_http_waha_fetch_t *fetch,
 }
 
 
-/* the list has one part, so that the structure can be copied */
+/* the structure is copied, so its list must have one part only */
 
 static ngx_int_t
 ngx_http_waha_fetch_headers(ngx_http_request_t *r,
@@ -239,7 +239,7 @@ ngx_http_waha_fetch_header(ngx_http_headers_in_t *headers, const char *name,
 {
     ngx_table_elt_t  *h;
 
-    /* cannot fail within the first part, which is there */
+    /* the first part of the list is allocated: this cannot fail */
 
     h = ngx_list_push(&headers->headers);
 
@@ -337,7 +337,7 @@ ngx_http_waha_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         if (rc > NGX_OK && sr->upstream
             && sr->upstream->headers_in.status_n == (ngx_uint_t) rc)
         {
-            /* an answer that proxy_intercept_errors has taken away */
+            /* "proxy_intercept_errors" replaced WAHA's answer */
 
             fetch->outcome = NGX_OK;
             fetch->status = rc;
@@ -346,14 +346,14 @@ ngx_http_waha_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
         if (sr->upstream && sr->upstream->headers_in.x_accel_redirect) {
 
-            /* whatever it is, it is not the answer of WAHA */
+            /* a redirect was followed: this is not WAHA's answer */
 
             fetch->outcome = NGX_OK;
             fetch->complete = 0;
         }
     }
 
-    /* an error is for the caller: no error page is made of it */
+    /* NGX_OK: nginx makes no error page, the caller handles errors */
 
     return NGX_OK;
 }
@@ -393,7 +393,7 @@ ngx_http_waha_fetch_expire(ngx_event_t *ev)
     fetch->done = 1;
     fetch->outcome = NGX_HTTP_GATEWAY_TIME_OUT;
 
-    /* ending the upstream takes a count, ending the subrequest another */
+    /* cleanup() and ngx_http_finalize_request() each drop a count */
 
     sr->main->count++;
 
@@ -466,7 +466,7 @@ ngx_http_waha_fetch_error(ngx_http_waha_fetch_t *fetch)
         return NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
     }
 
-    /* what is no HTTP at all passes as HTTP/0.9, without a status */
+    /* nginx takes bytes that are no HTTP for HTTP/0.9, without a status */
 
     if (fetch->status == 0 || !fetch->complete) {
         return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;

@@ -90,7 +90,7 @@ ngx_http_waha_media_send(ngx_http_request_t *r, ngx_str_t *uri,
 
     (void) ngx_http_internal_redirect(r, uri, NULL);
 
-    /* the redirect has taken a count of its own */
+    /* ngx_http_internal_redirect() took a count of its own */
 
     ngx_http_finalize_request(r, NGX_DONE);
 
@@ -239,7 +239,7 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 
     error = ngx_http_waha_media_error(r);
 
-    /* an answer without a header has made it HTTP/0.9 */
+    /* an answer without a header made nginx set HTTP/0.9 */
 
     r->http_version = media->http_version;
 

@@ -11,12 +11,15 @@
 #include <ngx_http_waha_string.h>
 
 
-/* records and bytes that leave together at most */
+/* the most records and bytes of a batch */
 
 #define NGX_HTTP_WAHA_INGEST_BATCH   128
 #define NGX_HTTP_WAHA_INGEST_SIZE    1048576
 
-/* so many need not wait for others, and nobody so long (milliseconds) */
+/*
+ * while another batch is under way, one waits until it has so many records,
+ * or for so many milliseconds
+ */
 
 #define NGX_HTTP_WAHA_INGEST_ENOUGH  16
 #define NGX_HTTP_WAHA_INGEST_LINGER  10
@@ -48,7 +51,7 @@ struct ngx_http_waha_batch_s {
     ngx_uint_t                       nentries;
     size_t                           size;
 
-    /* by position; NULL for an entry that was cancelled or is finished */
+    /* indexed by position; NULL: the entry was cancelled or is finished */
     ngx_http_waha_entry_t          **sent;
     ngx_uint_t                       nsent;
 
@@ -56,8 +59,10 @@ struct ngx_http_waha_batch_s {
     ngx_http_waha_ingest_aside_t     aside;
 
     unsigned                         submitted:1;
-    unsigned                         left:1;        /* does not wait */
     unsigned                         retried:1;
+
+    /* its entries no longer count as waiting */
+    unsigned                         left:1;
 };
 
 
@@ -67,7 +72,7 @@ struct ngx_http_waha_ingest_s {
     ngx_msec_t                       timeout;
     ngx_uint_t                       max_waiting;
 
-    /* the batch that new entries join, and its patience */
+    /* the batch that new entries join, and when it is sent at the latest */
     ngx_http_waha_batch_t           *open;
     ngx_event_t                      linger;
     ngx_uint_t                       waiting;
@@ -75,30 +80,30 @@ struct ngx_http_waha_ingest_s {
 };
 
 
-static ngx_http_waha_batch_t *ngx_http_waha_ingest_open(
+static ngx_http_waha_batch_t *ngx_http_waha_ingest_create_batch(
     ngx_http_waha_ingest_t *ingest, ngx_http_waha_ingest_variant_e variant);
-static void ngx_http_waha_ingest_close(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_destroy_batch(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry);
 static void ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_ingest_submit(ngx_http_waha_batch_t *batch);
-static ngx_uint_t ngx_http_waha_ingest_enough(ngx_http_waha_batch_t *batch);
-static void ngx_http_waha_ingest_linger(ngx_event_t *ev);
-static void ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest);
+static ngx_uint_t ngx_http_waha_ingest_is_enough(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_linger_handler(ngx_event_t *ev);
+static void ngx_http_waha_ingest_submit_open(ngx_http_waha_ingest_t *ingest);
 static ngx_int_t ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job);
 static void ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job);
-static ngx_int_t ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch);
+static ngx_int_t ngx_http_waha_ingest_retry(ngx_http_waha_batch_t *batch);
 static ngx_int_t ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch);
-static ngx_uint_t ngx_http_waha_ingest_worth_retry(
+static ngx_uint_t ngx_http_waha_ingest_is_worth_retry(
     ngx_http_waha_batch_t *batch);
-static ngx_uint_t ngx_http_waha_ingest_divisible(
+static ngx_uint_t ngx_http_waha_ingest_is_divisible(
     ngx_http_waha_batch_t *batch);
-static void ngx_http_waha_ingest_results(ngx_http_waha_batch_t *batch);
-static void ngx_http_waha_ingest_result(ngx_http_waha_batch_t *batch,
+static void ngx_http_waha_ingest_read_results(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_read_result(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry, int row);
-static ngx_int_t ngx_http_waha_ingest_copy(ngx_http_waha_entry_t *entry,
+static ngx_int_t ngx_http_waha_ingest_copy_result(ngx_http_waha_entry_t *entry,
     PGresult *result, int row);
-static void ngx_http_waha_ingest_failed(ngx_http_waha_batch_t *batch,
+static void ngx_http_waha_ingest_fail(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry, ngx_str_t *sqlstate);
 static void ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason, ngx_str_t *sqlstate);
@@ -122,7 +127,7 @@ static const ngx_http_waha_ingest_function_t
 };
 
 
-/* the columns of a result behind the position */
+/* the columns of a result row, after the position */
 
 static const size_t  ngx_http_waha_ingest_fields[] = {
     offsetof(ngx_http_waha_entry_t, action),
@@ -184,7 +189,7 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
     ingest->timeout = conf->timeout;
     ingest->max_waiting = conf->queue;
 
-    ingest->linger.handler = ngx_http_waha_ingest_linger;
+    ingest->linger.handler = ngx_http_waha_ingest_linger_handler;
     ingest->linger.data = ingest;
     ingest->linger.log = cycle->log;
 
@@ -206,7 +211,8 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     batch = ingest->open;
 
     if (batch == NULL) {
-        batch = ngx_http_waha_ingest_open(ingest, NGX_HTTP_WAHA_INGEST_ONE);
+        batch = ngx_http_waha_ingest_create_batch(ingest,
+                                                  NGX_HTTP_WAHA_INGEST_ONE);
         if (batch == NULL) {
             return NGX_ERROR;
         }
@@ -216,11 +222,11 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
 
     ngx_http_waha_ingest_join(batch, entry);
 
-    if (!batch->submitted && ngx_http_waha_ingest_enough(batch)) {
+    if (!batch->submitted && ngx_http_waha_ingest_is_enough(batch)) {
         rc = ngx_http_waha_ingest_submit(batch);
 
         if (rc != NGX_OK) {
-            /* the others stay for the next try */
+            /* the other entries of the batch stay for the next submit */
 
             ngx_http_waha_ingest_leave(entry);
             return rc;
@@ -252,7 +258,7 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
         return NGX_DECLINED;
     }
 
-    batch = ngx_http_waha_ingest_open(ingest,
+    batch = ngx_http_waha_ingest_create_batch(ingest,
                                       NGX_HTTP_WAHA_INGEST_QUARANTINE);
     if (batch == NULL) {
         return NGX_ERROR;
@@ -282,10 +288,10 @@ ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry)
 }
 
 
-/* with nothing under way there is nothing to wait for */
+/* whether a batch is to be sent now */
 
 static ngx_uint_t
-ngx_http_waha_ingest_enough(ngx_http_waha_batch_t *batch)
+ngx_http_waha_ingest_is_enough(ngx_http_waha_batch_t *batch)
 {
     return batch->ingest->inflight == 0
            || batch->nentries >= NGX_HTTP_WAHA_INGEST_ENOUGH
@@ -294,7 +300,7 @@ ngx_http_waha_ingest_enough(ngx_http_waha_batch_t *batch)
 
 
 static ngx_http_waha_batch_t *
-ngx_http_waha_ingest_open(ngx_http_waha_ingest_t *ingest,
+ngx_http_waha_ingest_create_batch(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_ingest_variant_e variant)
 {
     ngx_pool_t             *pool;
@@ -328,7 +334,7 @@ ngx_http_waha_ingest_open(ngx_http_waha_ingest_t *ingest,
 
 
 static void
-ngx_http_waha_ingest_close(ngx_http_waha_batch_t *batch)
+ngx_http_waha_ingest_destroy_batch(ngx_http_waha_batch_t *batch)
 {
     if (batch->ingest->open == batch) {
         batch->ingest->open = NULL;
@@ -379,7 +385,7 @@ ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry)
             ngx_http_waha_pg_cancel(&batch->job);
         }
 
-        ngx_http_waha_ingest_close(batch);
+        ngx_http_waha_ingest_destroy_batch(batch);
     }
 }
 
@@ -397,17 +403,17 @@ ngx_http_waha_ingest_submit(ngx_http_waha_batch_t *batch)
 }
 
 
-/* what is under way takes its time, while other connections may be idle */
+/* the batch under way takes long, and other connections may be idle */
 
 static void
-ngx_http_waha_ingest_linger(ngx_event_t *ev)
+ngx_http_waha_ingest_linger_handler(ngx_event_t *ev)
 {
-    ngx_http_waha_ingest_next(ev->data);
+    ngx_http_waha_ingest_submit_open(ev->data);
 }
 
 
 static void
-ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest)
+ngx_http_waha_ingest_submit_open(ngx_http_waha_ingest_t *ingest)
 {
     ngx_http_waha_batch_t  *batch;
 
@@ -430,7 +436,7 @@ ngx_http_waha_ingest_next(ngx_http_waha_ingest_t *ingest)
     ingest->open = NULL;
 
     ngx_http_waha_ingest_finish_all(batch, NGX_HTTP_WAHA_PG_DOWN);
-    ngx_http_waha_ingest_close(batch);
+    ngx_http_waha_ingest_destroy_batch(batch);
 }
 
 
@@ -518,7 +524,7 @@ ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job)
         ingest->inflight--;
 
     } else {
-        /* the time was up before a connection was free */
+        /* the deadline passed before a connection was free */
 
         batch->left = 1;
         ingest->waiting -= batch->nentries;
@@ -528,27 +534,27 @@ ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job)
         }
     }
 
-    /* keep the database busy while the results are told */
+    /* the next batch runs while the results of this one are handled */
 
-    ngx_http_waha_ingest_next(ingest);
+    ngx_http_waha_ingest_submit_open(ingest);
 
     if (status == NGX_HTTP_WAHA_PG_OK) {
-        ngx_http_waha_ingest_results(batch);
+        ngx_http_waha_ingest_read_results(batch);
 
-        /* whoever got no result was promised nothing */
+        /* entries without a result are not known to be stored */
         status = NGX_HTTP_WAHA_PG_DOWN;
 
-    } else if (ngx_http_waha_ingest_again(batch) == NGX_OK) {
+    } else if (ngx_http_waha_ingest_retry(batch) == NGX_OK) {
         return;
     }
 
     ngx_http_waha_ingest_finish_all(batch, status);
-    ngx_http_waha_ingest_close(batch);
+    ngx_http_waha_ingest_destroy_batch(batch);
 }
 
 
 static ngx_int_t
-ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch)
+ngx_http_waha_ingest_retry(ngx_http_waha_batch_t *batch)
 {
     ngx_str_t               sqlstate;
     ngx_http_waha_entry_t  *entry;
@@ -557,12 +563,12 @@ ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch)
         return NGX_DECLINED;
     }
 
-    if (ngx_http_waha_ingest_worth_retry(batch)) {
+    if (ngx_http_waha_ingest_is_worth_retry(batch)) {
         batch->retried = 1;
         return ngx_http_waha_ingest_resubmit(batch);
     }
 
-    if (ngx_http_waha_ingest_divisible(batch)) {
+    if (ngx_http_waha_ingest_is_divisible(batch)) {
         batch->variant = NGX_HTTP_WAHA_INGEST_EACH;
         return ngx_http_waha_ingest_resubmit(batch);
     }
@@ -576,7 +582,7 @@ ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch)
         sqlstate.len = ngx_strlen(batch->job.sqlstate);
 
         ngx_http_waha_ingest_leave(entry);
-        ngx_http_waha_ingest_failed(batch, entry, &sqlstate);
+        ngx_http_waha_ingest_fail(batch, entry, &sqlstate);
     }
 
     return NGX_DECLINED;
@@ -586,7 +592,7 @@ ngx_http_waha_ingest_again(ngx_http_waha_batch_t *batch)
 static ngx_int_t
 ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch)
 {
-    /* before the submit: a free connection prepares the job at once */
+    /* reset first: submit() may call prepare() at once */
 
     batch->sent = NULL;
     batch->left = 0;
@@ -603,10 +609,10 @@ ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch)
 }
 
 
-/* a race that was lost may be won; a lock that was waited for is held */
+/* a retry can win a race, but not a lock that another transaction holds */
 
 static ngx_uint_t
-ngx_http_waha_ingest_worth_retry(ngx_http_waha_batch_t *batch)
+ngx_http_waha_ingest_is_worth_retry(ngx_http_waha_batch_t *batch)
 {
     const char  *sqlstate;
 
@@ -619,10 +625,10 @@ ngx_http_waha_ingest_worth_retry(ngx_http_waha_batch_t *batch)
 }
 
 
-/* whether the fault may be of one record and not of the whole batch */
+/* whether one record may have failed the batch, so that each runs alone */
 
 static ngx_uint_t
-ngx_http_waha_ingest_divisible(ngx_http_waha_batch_t *batch)
+ngx_http_waha_ingest_is_divisible(ngx_http_waha_batch_t *batch)
 {
     const char  *sqlstate;
 
@@ -639,12 +645,12 @@ ngx_http_waha_ingest_divisible(ngx_http_waha_batch_t *batch)
         return 1;
 
     case NGX_HTTP_WAHA_PG_SETUP:
-        /* constraints and triggers of the CRM look at single rows */
+        /* constraints and triggers of the CRM, which check single rows */
         return ngx_strncmp(sqlstate, "23", 2) == 0
                || ngx_strncmp(sqlstate, "P0", 2) == 0;
 
     default:
-        /* an error that nobody foresaw, unless it is of the server itself */
+        /* an unknown error, but not one of the server or connection */
         return sqlstate[0] != '\0'
                && ngx_strncmp(sqlstate, "08", 2) != 0
                && ngx_strncmp(sqlstate, "25", 2) != 0
@@ -656,7 +662,7 @@ ngx_http_waha_ingest_divisible(ngx_http_waha_batch_t *batch)
 
 
 static void
-ngx_http_waha_ingest_results(ngx_http_waha_batch_t *batch)
+ngx_http_waha_ingest_read_results(ngx_http_waha_batch_t *batch)
 {
     int                     row, nrows;
     PGresult               *result;
@@ -693,20 +699,22 @@ ngx_http_waha_ingest_results(ngx_http_waha_batch_t *batch)
 
         if (entry) {
             ngx_http_waha_ingest_leave(entry);
-            ngx_http_waha_ingest_result(batch, entry, row);
+            ngx_http_waha_ingest_read_result(batch, entry, row);
         }
     }
 }
 
 
 static void
-ngx_http_waha_ingest_result(ngx_http_waha_batch_t *batch,
+ngx_http_waha_ingest_read_result(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry, int row)
 {
     entry->records = batch->nsent;
     entry->db_time = batch->job.elapsed;
 
-    if (ngx_http_waha_ingest_copy(entry, batch->job.result, row) != NGX_OK) {
+    if (ngx_http_waha_ingest_copy_result(entry, batch->job.result, row)
+        != NGX_OK)
+    {
         ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
         return;
     }
@@ -718,7 +726,7 @@ ngx_http_waha_ingest_result(ngx_http_waha_batch_t *batch,
     }
 
     if (ngx_http_waha_string_is(&entry->action, "failed")) {
-        ngx_http_waha_ingest_failed(batch, entry, &entry->code);
+        ngx_http_waha_ingest_fail(batch, entry, &entry->code);
         return;
     }
 
@@ -727,7 +735,7 @@ ngx_http_waha_ingest_result(ngx_http_waha_batch_t *batch,
 
 
 static ngx_int_t
-ngx_http_waha_ingest_copy(ngx_http_waha_entry_t *entry, PGresult *result,
+ngx_http_waha_ingest_copy_result(ngx_http_waha_entry_t *entry, PGresult *result,
     int row)
 {
     int         i;
@@ -739,7 +747,7 @@ ngx_http_waha_ingest_copy(ngx_http_waha_entry_t *entry, PGresult *result,
         value = (ngx_str_t *) ((u_char *) entry
                                + ngx_http_waha_ingest_fields[i]);
 
-        /* the position is the first column; NULL has no length */
+        /* the first column is the position; null has the length 0 */
 
         len = PQgetlength(result, row, i + 1);
 
@@ -758,16 +766,16 @@ ngx_http_waha_ingest_copy(ngx_http_waha_entry_t *entry, PGresult *result,
 }
 
 
-/* only a fault of the record itself is kept aside: the rest is retried */
+/* only a record in error is set aside: others the provider sends again */
 
 static void
-ngx_http_waha_ingest_failed(ngx_http_waha_batch_t *batch,
+ngx_http_waha_ingest_fail(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry, ngx_str_t *sqlstate)
 {
     ngx_str_t   reason;
     ngx_uint_t  status;
 
-    /* of a whole statement the pool has told itself */
+    /* the pool has logged the error if it was one of the statement */
 
     if (batch->variant == NGX_HTTP_WAHA_INGEST_EACH) {
         ngx_http_waha_pg_report_record(batch->ingest->pool,
@@ -794,7 +802,7 @@ ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
 {
     ngx_http_waha_batch_t  *batch;
 
-    batch = ngx_http_waha_ingest_open(failed->ingest,
+    batch = ngx_http_waha_ingest_create_batch(failed->ingest,
                                       NGX_HTTP_WAHA_INGEST_QUARANTINE);
     if (batch == NULL) {
         ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
@@ -806,7 +814,7 @@ ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
 
     ngx_http_waha_ingest_join(batch, entry);
 
-    /* it is null where PostgreSQL had no error */
+    /* an unknown organization is no error of PostgreSQL */
 
     if (sqlstate->len) {
         batch->aside.sqlstate.len = sqlstate->len;
@@ -817,7 +825,7 @@ ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
         }
     }
 
-    /* nobody outside is told what PostgreSQL said */
+    /* the answer does not show the SQLSTATE */
     ngx_str_null(&entry->code);
 
     if (ngx_http_waha_ingest_submit(batch) == NGX_OK) {

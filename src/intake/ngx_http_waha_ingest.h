@@ -55,9 +55,10 @@ ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
     ngx_http_waha_pg_pool_t *pool, ngx_http_waha_pg_conf_t *conf);
 
 /*
- * Takes an entry that the caller has filled in.  NGX_OK: its handler will
- * be called once, later, within the timeout of the database.  NGX_DECLINED:
- * too many wait; NGX_ABORT: the database is refused; NGX_ERROR: no memory.
+ * Stores an entry that the caller has filled in.  NGX_OK: its handler will be
+ * called once, later, within the timeout of the database.  NGX_DECLINED: too
+ * many entries wait; NGX_ABORT: the database needs its administrator;
+ * NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry);
@@ -69,7 +70,7 @@ ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
 ngx_int_t ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason);
 
-/* Forgets an entry whose owner goes away; its handler is not called. */
+/* Forgets an entry, before its memory is freed; its handler is not called. */
 void ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry);
 
 /*

@@ -31,7 +31,7 @@
 #define NGX_HTTP_WAHA_IGNORE_BROADCASTS    0x0020
 
 
-/* what "waha_webhook" does in a location */
+/* of a location with "waha_webhook" */
 
 typedef struct ngx_http_waha_intake_conf_s {
     ngx_flag_t      hmac_legacy;

@@ -23,7 +23,7 @@ typedef struct {
 } ngx_http_waha_provider_signature_t;
 
 
-/* who sends webhooks, and in which form; its functions are pure */
+/* a sender of webhooks; its functions are pure */
 
 typedef struct {
     ngx_str_t                                   name;   /* in the database */

@@ -35,7 +35,7 @@ typedef struct ngx_http_waha_delivery_s {
     ngx_http_waha_entry_t   *entries;       /* of each event */
     ngx_uint_t               nentries;
 
-    /* entries that are not in the database yet */
+    /* entries whose handler was not called yet */
     ngx_uint_t               waiting;
 } ngx_http_waha_delivery_t;
 
@@ -346,7 +346,7 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 }
 
 
-/* rc: why an event was not taken */
+/* rc: of ngx_http_waha_ingest() */
 
 static ngx_int_t
 ngx_http_waha_webhook_error(ngx_http_request_t *r, ngx_int_t rc)

@@ -16,7 +16,7 @@
 #include <ngx_http_waha_string.h>
 
 
-/* so often a plan starts over when the session changes at WAHA meanwhile */
+/* tries of the plan, which starts over when the session changes at WAHA */
 
 #define NGX_HTTP_WAHA_CONNECT_ROUNDS  3
 

@@ -15,7 +15,7 @@
 #include <ngx_http_waha_string.h>
 
 
-/* seconds that a status is believed which WAHA changes by itself */
+/* seconds for which a status is valid that WAHA soon changes by itself */
 
 #define NGX_HTTP_WAHA_SESSION_PASSING  2
 

@@ -17,7 +17,7 @@
 typedef struct {
     const char   *status;
     ngx_str_t     message;
-    unsigned      qr:1;         /* there is a QR code, or soon will be */
+    unsigned      qr:1;         /* WAHA has a QR code, or will soon */
 } ngx_http_waha_view_status_t;
 
 
@@ -55,7 +55,7 @@ static ngx_http_waha_view_status_t  ngx_http_waha_view_statuses[] = {
 
 
 ngx_int_t
-ngx_http_waha_view_session(ngx_pool_t *pool, ngx_uint_t shape,
+ngx_http_waha_view_session(ngx_pool_t *pool, ngx_http_waha_view_e form,
     ngx_http_waha_view_t *view, ngx_str_t *json)
 {
     ngx_http_waha_json_out_t  out;
@@ -65,7 +65,7 @@ ngx_http_waha_view_session(ngx_pool_t *pool, ngx_uint_t shape,
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_flag(&out, "success", 1);
 
-    switch (shape) {
+    switch (form) {
 
     case NGX_HTTP_WAHA_VIEW_WAHA:
         ngx_http_waha_view_waha(&out, "data", view);
@@ -87,7 +87,7 @@ ngx_http_waha_view_session(ngx_pool_t *pool, ngx_uint_t shape,
 
 
 ngx_int_t
-ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_uint_t shape,
+ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_http_waha_view_e form,
     ngx_http_waha_view_t *view, const cJSON *sessions, ngx_str_t *json)
 {
     ngx_http_waha_json_out_t  out;
@@ -97,7 +97,7 @@ ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_uint_t shape,
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_flag(&out, "success", 1);
 
-    if (shape == NGX_HTTP_WAHA_VIEW_DATA) {
+    if (form == NGX_HTTP_WAHA_VIEW_DATA) {
         ngx_http_waha_json_open(&out, "data", '{');
     }
 
@@ -107,7 +107,7 @@ ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_uint_t shape,
          view->session;
          view->session = view->session->next)
     {
-        if (shape == NGX_HTTP_WAHA_VIEW_DATA) {
+        if (form == NGX_HTTP_WAHA_VIEW_DATA) {
             ngx_http_waha_view_data(&out, NULL, view);
 
         } else {
@@ -119,7 +119,7 @@ ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_uint_t shape,
 
     ngx_http_waha_json_close(&out, ']');
 
-    if (shape == NGX_HTTP_WAHA_VIEW_DATA) {
+    if (form == NGX_HTTP_WAHA_VIEW_DATA) {
         ngx_http_waha_json_close(&out, '}');
     }
 
@@ -314,7 +314,7 @@ ngx_http_waha_view_status(ngx_str_t *status)
 }
 
 
-/* where there is no session, its status tells so */
+/* a session that does not exist has a status, too */
 
 static ngx_str_t
 ngx_http_waha_view_string(ngx_http_waha_view_t *view, const char *name)

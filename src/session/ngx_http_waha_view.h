@@ -13,45 +13,46 @@
 #include <cjson/cJSON.h>
 
 
-/* how answers about sessions look; "data" is how our own routes answer */
+/* forms of an answer about sessions */
 
 typedef enum {
-    /* the session is "data" */
+    /* "data" is the session: the form of the module's own routes */
     NGX_HTTP_WAHA_VIEW_DATA = 0,
 
-    /* "data" resembles WAHA's own answer */
+    /* "data" has the members of WAHA's own answer */
     NGX_HTTP_WAHA_VIEW_WAHA,
 
-    /* for people: its members stand at the top, beside "data" */
+    /* members for people stand beside "data" */
     NGX_HTTP_WAHA_VIEW_FLAT
 } ngx_http_waha_view_e;
 
 
-/* what is to be shown of a session */
+/* what an answer shows */
 
 typedef struct {
-    /* as the database shows it; NULL: there is none */
+    /* the row of the database; NULL: there is no session */
     const cJSON   *session;
 
-    /* that addresses have to name; data NULL: the caller's own */
+    /* for links, where the client is an operator; else data is NULL */
     ngx_str_t      organization;
 
-    /* data NULL: none was asked for, or given */
+    /* data is NULL: none */
     ngx_str_t      pairing_code;
 
-    /* WAHA could not be asked */
+    /* the status is old: WAHA did not answer */
     unsigned       stale:1;
 } ngx_http_waha_view_t;
 
 
 /*
- * Writes the whole answer about a session, or about several, an array; shape
- * is of ngx_http_waha_view_e.  NGX_ERROR: no memory.
+ * Write the whole answer about a session, or about an array of sessions.
+ * Memory is of the pool.  NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_view_session(ngx_pool_t *pool, ngx_uint_t shape,
-    ngx_http_waha_view_t *view, ngx_str_t *json);
-ngx_int_t ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_uint_t shape,
-    ngx_http_waha_view_t *view, const cJSON *sessions, ngx_str_t *json);
+ngx_int_t ngx_http_waha_view_session(ngx_pool_t *pool,
+    ngx_http_waha_view_e form, ngx_http_waha_view_t *view, ngx_str_t *json);
+ngx_int_t ngx_http_waha_view_sessions(ngx_pool_t *pool,
+    ngx_http_waha_view_e form, ngx_http_waha_view_t *view,
+    const cJSON *sessions, ngx_str_t *json);
 
 
 #endif /* _NGX_HTTP_WAHA_VIEW_H_INCLUDED_ */
