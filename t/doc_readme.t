@@ -50,7 +50,7 @@ my ($errors) = slurp(source('ngx_http_waha_error.c'))
     =~ /ngx_http_waha_errors\[\] = \{(.*?)\n\};/s;
 
 same('the README documents every code and no other',
-     [ $errors =~ /\{ "(\w+)"/g ],
+     [ $errors =~ /\{ ngx_string\("(\w+)"\)/g ],
      [ section('Answers') =~ /^\| \d{3}\s*\| `(\w+)`/mg ]);
 
 done_testing();

@@ -26,7 +26,7 @@
 
 
 typedef struct {
-    const char  *code;
+    ngx_str_t    code;
     ngx_uint_t   status;
     const char  *message;
 } ngx_http_waha_error_t;
@@ -37,148 +37,148 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
     /* webhooks */
 
     [NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE] =
-        { "invalid_signature", NGX_HTTP_UNAUTHORIZED,
+        { ngx_string("invalid_signature"), NGX_HTTP_UNAUTHORIZED,
           "the signature is missing or wrong" },
 
     [NGX_HTTP_WAHA_ERR_INVALID_EVENT] =
-        { "invalid_event", NGX_HTTP_BAD_REQUEST,
+        { ngx_string("invalid_event"), NGX_HTTP_BAD_REQUEST,
           "the body is not an event of WAHA" },
 
     [NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION] =
-        { "unknown_organization", NGX_HTTP_NOT_FOUND,
+        { ngx_string("unknown_organization"), NGX_HTTP_NOT_FOUND,
           "no such organization is known" },
 
     [NGX_HTTP_WAHA_ERR_DISABLED_ORGANIZATION] =
-        { "disabled_organization", NGX_HTTP_NOT_FOUND,
+        { ngx_string("disabled_organization"), NGX_HTTP_NOT_FOUND,
           "WhatsApp is not enabled for this organization" },
 
     [NGX_HTTP_WAHA_ERR_CONTRADICTION] =
-        { "contradiction", NGX_HTTP_FORBIDDEN,
+        { ngx_string("contradiction"), NGX_HTTP_FORBIDDEN,
           "the session, the metadata and the query name different "
           "organizations" },
 
     /* authorization */
 
     [NGX_HTTP_WAHA_ERR_UNAUTHORIZED] =
-        { "unauthorized", NGX_HTTP_UNAUTHORIZED,
+        { ngx_string("unauthorized"), NGX_HTTP_UNAUTHORIZED,
           "credentials are missing, wrong or expired" },
 
     [NGX_HTTP_WAHA_ERR_FORBIDDEN] =
-        { "forbidden", NGX_HTTP_FORBIDDEN,
+        { ngx_string("forbidden"), NGX_HTTP_FORBIDDEN,
           "these credentials do not allow it" },
 
     [NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS] =
-        { "too_many_attempts", NGX_HTTP_TOO_MANY_REQUESTS,
+        { ngx_string("too_many_attempts"), NGX_HTTP_TOO_MANY_REQUESTS,
           "too many failed attempts from this address" },
 
     /* requests of the API */
 
     [NGX_HTTP_WAHA_ERR_UNKNOWN_ROUTE] =
-        { "unknown_route", NGX_HTTP_NOT_FOUND,
+        { ngx_string("unknown_route"), NGX_HTTP_NOT_FOUND,
           "there is no such resource" },
 
     [NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED] =
-        { "method_not_allowed", NGX_HTTP_NOT_ALLOWED,
+        { ngx_string("method_not_allowed"), NGX_HTTP_NOT_ALLOWED,
           "the method is not allowed here" },
 
     [NGX_HTTP_WAHA_ERR_INVALID_REQUEST] =
-        { "invalid_request", NGX_HTTP_BAD_REQUEST,
+        { ngx_string("invalid_request"), NGX_HTTP_BAD_REQUEST,
           "the body has to be a JSON object" },
 
     [NGX_HTTP_WAHA_ERR_INVALID_ARGUMENT] =
-        { "invalid_argument", NGX_HTTP_BAD_REQUEST,
+        { ngx_string("invalid_argument"), NGX_HTTP_BAD_REQUEST,
           "an argument is missing or not valid" },
 
     [NGX_HTTP_WAHA_ERR_UNKNOWN_SESSION] =
-        { "unknown_session", NGX_HTTP_NOT_FOUND,
+        { ngx_string("unknown_session"), NGX_HTTP_NOT_FOUND,
           "the organization has no such session" },
 
     [NGX_HTTP_WAHA_ERR_UNKNOWN_CONTACT] =
-        { "unknown_contact", NGX_HTTP_NOT_FOUND,
+        { ngx_string("unknown_contact"), NGX_HTTP_NOT_FOUND,
           "the organization has no such contact" },
 
     [NGX_HTTP_WAHA_ERR_UNKNOWN_CONVERSATION] =
-        { "unknown_conversation", NGX_HTTP_NOT_FOUND,
+        { ngx_string("unknown_conversation"), NGX_HTTP_NOT_FOUND,
           "the organization has no such conversation" },
 
     [NGX_HTTP_WAHA_ERR_UNKNOWN_ACTIVITY] =
-        { "unknown_activity", NGX_HTTP_NOT_FOUND,
+        { ngx_string("unknown_activity"), NGX_HTTP_NOT_FOUND,
           "the organization has no such activity" },
 
     [NGX_HTTP_WAHA_ERR_UNKNOWN_KEY] =
-        { "unknown_key", NGX_HTTP_NOT_FOUND,
+        { ngx_string("unknown_key"), NGX_HTTP_NOT_FOUND,
           "the organization has no such key" },
 
     [NGX_HTTP_WAHA_ERR_NO_MEDIA] =
-        { "no_media", NGX_HTTP_NOT_FOUND,
+        { ngx_string("no_media"), NGX_HTTP_NOT_FOUND,
           "the message has no file at WAHA" },
 
     [NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED] =
-        { "media_expired", NGX_HTTP_WAHA_GONE,
+        { ngx_string("media_expired"), NGX_HTTP_WAHA_GONE,
           "WAHA has deleted the file" },
 
     [NGX_HTTP_WAHA_ERR_NO_QR] =
-        { "no_qr", NGX_HTTP_CONFLICT,
+        { ngx_string("no_qr"), NGX_HTTP_CONFLICT,
           "there is no QR code to scan now" },
 
     [NGX_HTTP_WAHA_ERR_NOT_CREATED] =
-        { "not_created", NGX_HTTP_CONFLICT,
+        { ngx_string("not_created"), NGX_HTTP_CONFLICT,
           "WAHA does not know the session: connect it first" },
 
     [NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE] =
-        { "session_without_instance", NGX_HTTP_CONFLICT,
+        { ngx_string("session_without_instance"), NGX_HTTP_CONFLICT,
           "it is not known which WAHA server has the session" },
 
     [NGX_HTTP_WAHA_ERR_TOO_MANY_SESSIONS] =
-        { "too_many_sessions", NGX_HTTP_CONFLICT,
+        { ngx_string("too_many_sessions"), NGX_HTTP_CONFLICT,
           "the organization has as many sessions as it may" },
 
     [NGX_HTTP_WAHA_ERR_TOO_MANY_KEYS] =
-        { "too_many_keys", NGX_HTTP_CONFLICT,
+        { ngx_string("too_many_keys"), NGX_HTTP_CONFLICT,
           "the organization has two keys: delete one first" },
 
     [NGX_HTTP_WAHA_ERR_SESSIONS_EXIST] =
-        { "sessions_exist", NGX_HTTP_CONFLICT,
+        { ngx_string("sessions_exist"), NGX_HTTP_CONFLICT,
           "the organization has sessions: delete them first" },
 
     /* WAHA */
 
     [NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE] =
-        { "waha_unavailable", NGX_HTTP_BAD_GATEWAY,
+        { ngx_string("waha_unavailable"), NGX_HTTP_BAD_GATEWAY,
           "WAHA cannot be reached" },
 
     [NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER] =
-        { "waha_invalid_answer", NGX_HTTP_BAD_GATEWAY,
+        { ngx_string("waha_invalid_answer"), NGX_HTTP_BAD_GATEWAY,
           "the answer of WAHA cannot be used" },
 
     [NGX_HTTP_WAHA_ERR_WAHA_ERROR] =
-        { "waha_error", NGX_HTTP_BAD_GATEWAY,
+        { ngx_string("waha_error"), NGX_HTTP_BAD_GATEWAY,
           "WAHA refuses or fails" },
 
     [NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT] =
-        { "waha_timeout", NGX_HTTP_GATEWAY_TIME_OUT,
+        { ngx_string("waha_timeout"), NGX_HTTP_GATEWAY_TIME_OUT,
           "WAHA does not answer in time" },
 
     [NGX_HTTP_WAHA_ERR_NO_INSTANCE] =
-        { "no_instance", NGX_HTTP_SERVICE_UNAVAILABLE,
+        { ngx_string("no_instance"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "the WAHA server of the session is not configured" },
 
     /* the database */
 
     [NGX_HTTP_WAHA_ERR_OVERLOADED] =
-        { "overloaded", NGX_HTTP_SERVICE_UNAVAILABLE,
+        { ngx_string("overloaded"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "too many requests wait for the database; send this one again" },
 
     [NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE] =
-        { "database_unavailable", NGX_HTTP_SERVICE_UNAVAILABLE,
+        { ngx_string("database_unavailable"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "the database does not answer in time; send this again" },
 
     [NGX_HTTP_WAHA_ERR_DATABASE_BUSY] =
-        { "database_busy", NGX_HTTP_SERVICE_UNAVAILABLE,
+        { ngx_string("database_busy"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "the database is busy with the same rows; send this again" },
 
     [NGX_HTTP_WAHA_ERR_DATABASE_SETUP] =
-        { "database_setup", NGX_HTTP_SERVICE_UNAVAILABLE,
+        { ngx_string("database_setup"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "the database refuses; its administrator has to look" }
 };
 
@@ -190,7 +190,9 @@ ngx_http_waha_error_find(ngx_str_t *code)
 
     for (i = NGX_HTTP_WAHA_ERR_NONE + 1; i < NGX_HTTP_WAHA_ERR_MAX; i++) {
 
-        if (ngx_http_waha_string_is(code, ngx_http_waha_errors[i].code)) {
+        if (ngx_http_waha_string_is_equal(code,
+                                          &ngx_http_waha_errors[i].code))
+        {
             return i;
         }
     }
@@ -216,8 +218,7 @@ ngx_http_waha_error_note(ngx_http_request_t *r, ngx_http_waha_error_e error)
         return NGX_ERROR;
     }
 
-    ctx->action.data = (u_char *) ngx_http_waha_errors[error].code;
-    ctx->action.len = ngx_strlen(ngx_http_waha_errors[error].code);
+    ctx->action = ngx_http_waha_errors[error].code;
 
     return NGX_OK;
 }
@@ -257,7 +258,7 @@ ngx_http_waha_error_send_data(ngx_http_request_t *r,
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_flag(&out, "success", 0);
     ngx_http_waha_json_text(&out, "error", e->message);
-    ngx_http_waha_json_text(&out, "code", e->code);
+    ngx_http_waha_json_put(&out, "code", &e->code);
 
     if (data) {
         ngx_http_waha_json_raw(&out, "data", data);

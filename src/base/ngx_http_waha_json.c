@@ -583,7 +583,7 @@ ngx_http_waha_json_close(ngx_http_waha_json_out_t *out, u_char bracket)
 
 void
 ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_str_t *value)
+    const ngx_str_t *value)
 {
     u_char  *p;
     size_t   escape;
@@ -624,7 +624,7 @@ ngx_http_waha_json_text(ngx_http_waha_json_out_t *out, const char *name,
 
 void
 ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_str_t *json)
+    const ngx_str_t *json)
 {
     u_char  *p;
 

@@ -68,7 +68,7 @@ void ngx_http_waha_json_close(ngx_http_waha_json_out_t *out, u_char bracket);
 
 /* Writes a string of valid UTF-8; one whose data is NULL is left out. */
 void ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_str_t *value);
+    const ngx_str_t *value);
 
 /* The same for a string that ends with NUL. */
 void ngx_http_waha_json_text(ngx_http_waha_json_out_t *out, const char *name,
@@ -76,7 +76,7 @@ void ngx_http_waha_json_text(ngx_http_waha_json_out_t *out, const char *name,
 
 /* Writes what is JSON already. */
 void ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_str_t *json);
+    const ngx_str_t *json);
 
 /* Writes a finite number, to 15 digits. */
 void ngx_http_waha_json_number(ngx_http_waha_json_out_t *out,

@@ -535,26 +535,25 @@ static ngx_http_waha_entry_t *
 ngx_http_waha_webhook_worst(ngx_http_waha_delivery_t *delivery)
 {
     ngx_uint_t              i;
-    ngx_http_waha_entry_t  *entry, *worst;
+    ngx_http_waha_entry_t  *entry;
 
     entry = delivery->entries;
-    worst = entry;
 
     for (i = 0; i < delivery->nentries; i++) {
-
         if (entry[i].status != NGX_HTTP_WAHA_PG_OK) {
             return &entry[i];
         }
+    }
 
-        if (ngx_http_waha_webhook_entry_error(worst) == NGX_HTTP_WAHA_ERR_NONE
-            && ngx_http_waha_webhook_entry_error(&entry[i])
-               != NGX_HTTP_WAHA_ERR_NONE)
+    for (i = 0; i < delivery->nentries; i++) {
+        if (ngx_http_waha_webhook_entry_error(&entry[i])
+            != NGX_HTTP_WAHA_ERR_NONE)
         {
-            worst = &entry[i];
+            return &entry[i];
         }
     }
 
-    return worst;
+    return entry;
 }
 
 
