@@ -16,9 +16,9 @@ sub section {
 
 
 sub same {
-    my ($name, $code, $told) = @_;
+    my ($name, $source, $readme) = @_;
 
-    is_deeply([ sort @$told ], [ sort @$code ], $name);
+    is_deeply([ sort @$readme ], [ sort @$source ], $name);
 }
 
 

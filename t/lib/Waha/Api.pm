@@ -1,6 +1,6 @@
 package Waha::Api;
 
-# The tenant API of an nginx of a test, and those who call it.
+# The tenant API of a test's nginx, and its callers.
 #
 #   my $api = Waha::Api->new($t);
 #   $t->start;
@@ -9,8 +9,8 @@ package Waha::Api;
 #   my $r = $api->put('operator', '/api/whatsapp/organizations/acme',
 #                     { name => 'Acme' });
 #
-# Who calls is the slug of an organization, 'operator', "acme:read" (a key
-# that may only read) or undef (nobody).
+# A caller is the slug of an organization, 'operator', "acme:read" (a key that
+# may only read) or undef (no credentials).
 
 use strict;
 use warnings;
@@ -58,7 +58,7 @@ http {
 EOF_CONF
 
 
-# http, server: more of the configuration; workers (1)
+# http, server: more directives; workers (1)
 
 sub new {
     my ($class, $t, %o) = @_;
@@ -70,7 +70,7 @@ sub new {
 }
 
 
-# the token of a caller, made when it is first needed
+# the API key of a caller, created when it is first needed
 
 sub token {
     my ($self, $who) = @_;
@@ -90,7 +90,8 @@ sub request {
 }
 
 
-# the same by a client of its own, whose answer() comes later; the client
+# Sends a request with the given client, whose answer() can be read later; the
+# client.
 
 sub send {
     my ($self, $http, @request) = @_;
@@ -103,7 +104,7 @@ sub send {
 }
 
 
-# the JSON of an answer that has to be 200
+# sends a request, tests that it succeeds; the JSON of the answer
 
 sub ok {
     my ($self, $who, $method, $path, $body, $name) = @_;
@@ -120,8 +121,8 @@ sub ok {
 }
 
 
-# The data of each page of a list, to its end.  size: of a page; between: is
-# called before each page but the first.
+# The data of each page of a list, to the last page.  size: rows of a page;
+# between: a sub that is called between two pages.
 
 sub pages {
     my ($self, $who, $path, %o) = @_;
@@ -202,7 +203,7 @@ sub put    { my ($self, $who, @r) = @_; $self->request($who, 'PUT', @r) }
 sub delete { my ($self, $who, @r) = @_; $self->request($who, 'DELETE', @r) }
 
 
-# lines of the access log: "method uri status org=.. action=.."
+# the access log, with lines like "GET /uri 200 org=acme action=..."
 
 sub log {
     my ($self) = @_;
@@ -211,7 +212,7 @@ sub log {
 }
 
 
-# what is needed to send a request
+# method, path, headers and body of a request
 
 sub _complete {
     my ($self, $who, $method, $path, $body, %headers) = @_;
@@ -225,8 +226,7 @@ sub _complete {
 }
 
 
-# Remembers what a client could read.  No cache may keep what the API says,
-# be it an error.
+# Keeps an answer for hides(), and tests that no cache may keep it.
 
 sub _seen {
     my ($self, $r) = @_;

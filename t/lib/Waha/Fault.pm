@@ -1,12 +1,12 @@
 package Waha::Fault;
 
-# A fault, again and again, under load: afterwards every promised message
-# must be there, once, unchanged, and nothing that was not sent.
+# Repeats a fault under load.  Afterwards every message that was answered 2xx
+# has to be stored once and unchanged, and nothing that was not sent.
 #
 #   my $fault = Waha::Fault->new($t, $pg);
 #   $fault->runs('a backend is killed', sub { kill 'KILL', ... });
 #
-# RUNS sets how many runs (3), TEST_SEED the random moments.
+# RUNS is the number of runs (3), TEST_SEED repeats the random moments.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ use Waha::Process qw(wait_for);
 use Waha::Test ();
 
 
-# What goes to the senders may be given too: retry, senders, ...
+# options: of Waha::Load (retry, senders, ...)
 
 sub new {
     my ($class, $t, $pg, %o) = @_;
@@ -39,10 +39,11 @@ sub new {
 my $number = 0;
 
 
-# Options: bites (true if the fault did something; usually: anything was not
-# answered 2xx), calm (no message may be left unknown), ok (the least share
-# of messages that is answered 2xx, 0.5), resumes (seconds after the fault
-# until 2xx must be answered again, 5), check (sub that returns complaints)
+# Options: bites (a sub, true if the fault had an effect; usually: a message
+# was not answered 2xx), calm (every message has to be answered), ok (the least
+# share of messages that is answered 2xx, 0.5), resumes (seconds after the fault
+# until messages have to be answered 2xx again, 5), check (a sub that returns
+# complaints)
 
 sub runs {
     my ($self, $name, $fault, %o) = @_;
@@ -55,7 +56,7 @@ sub runs {
 
         if ($verdict eq 'void' && !@$complaints) {
             next if ++$sum{void} <= 3 + $self->{runs} / 3;
-            push @$complaints, 'the fault did not bite, too often';
+            push @$complaints, 'the fault had no effect, too often';
         }
 
         $done++;
@@ -92,18 +93,18 @@ sub _run {
     my @complaints;
 
     $load->progress($self->{warm})
-        or push @complaints, 'no answers even before the fault';
+        or push @complaints, 'no message was taken before the fault';
 
     Time::HiRes::sleep(rand 0.2);
     eval { $fault->($load, \@where); 1 } or push @complaints, "fault: $@";
 
-    my $ended = Time::HiRes::time();
     my $resumes = $o{resumes} // 5;
     $load->progress(20, $resumes)
-        or push @complaints, "no 2xx within $resumes s after the fault";
+        or push @complaints,
+                "no message was taken within $resumes s after the fault";
 
     $load->stop or push @complaints, 'the senders did not end';
-    $self->_quiet or push @complaints, 'PostgreSQL is not quiet';
+    $self->_quiet or push @complaints, 'PostgreSQL has an open transaction';
 
     my ($messages, $tally, $status, $slowest) = $load->outcome;
     my $figures = $self->_count($messages, "r$number-", $tag);
@@ -112,7 +113,7 @@ sub _run {
     $figures->{$_} = $tally->{$_} // 0 for qw(ok fail info stale);
 
     for (qw(lost doubled altered invented misfiled twins miscounted)) {
-        push @complaints, "$figures->{$_} $_" if $figures->{$_};
+        push @complaints, "messages $_: $figures->{$_}" if $figures->{$_};
     }
 
     push @complaints, "answers with $_: $status->{$_}"
@@ -121,14 +122,15 @@ sub _run {
     push @complaints, "an answer took $slowest s" if $slowest > 3;
 
     if ($o{calm}) {
-        push @complaints, "$figures->{info} unknown" if $figures->{info};
+        push @complaints, "messages without an answer: $figures->{info}"
+            if $figures->{info};
     }
 
     push @complaints, $o{check}->($figures) if $o{check};
 
     if ($self->{load}{retry}) {
         my @left = grep { $_->{class} ne 'ok' } values %$messages;
-        push @complaints, @left . ' never taken, in spite of repetition'
+        push @complaints, @left . ' messages were never taken'
             if @left;
     }
 
@@ -138,14 +140,14 @@ sub _run {
     my $promised = grep { $_->{class} eq 'ok' } values %$messages;
     my $share = $sent ? $promised / $sent : 0;
 
-    push @complaints, sprintf 'only %.0f %% taken', $share * 100
+    push @complaints, sprintf 'only %.0f %% of messages taken', $share * 100
         if $share < ($o{ok} // 0.5);
 
     return ($bites ? 'bit' : 'void', \@complaints, $figures);
 }
 
 
-# nothing is under way, and no transaction is left open
+# true as soon as the module has no transaction open
 
 sub _quiet {
     my ($self) = @_;
@@ -154,7 +156,9 @@ sub _quiet {
 }
 
 
-# what is stored, held against what was sent
+# compares what is stored with what was sent: how many messages are lost (taken
+# and not stored), doubled, altered, invented (never sent), misfiled (at another
+# person), ...
 
 sub _count {
     my ($self, $messages, $prefix, $tag) = @_;
@@ -216,7 +220,7 @@ EOF_SQL
 }
 
 
-# from now on another server is asked what is stored
+# looks into another server from now on
 
 sub moved {
     my ($self, $pg) = @_;

@@ -1,7 +1,7 @@
 package Waha::HTTP;
 
-# A small HTTP/1.1 client that keeps its connection and tells apart what a
-# tester must tell apart: an answer, a refused connection, no answer.
+# A small HTTP/1.1 client that keeps its connection, and distinguishes an
+# answer, a refused connection and a missing answer.
 
 use strict;
 use warnings;

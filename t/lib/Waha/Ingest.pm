@@ -1,6 +1,6 @@
 package Waha::Ingest;
 
-# Calls of waha.ingest and its kin as SQL text, for tests that need no nginx.
+# Calls of waha.ingest, ingest_batch and ingest_each, for tests without nginx.
 #
 #   my $m = message(message_id => 'A1', phone => '79222222222');
 #   my $r = outcome($pg, $m);              # waha.ingest
@@ -13,8 +13,8 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT = qw(message inbound status call_sql outcome outcomes empty_sql stored
-                 difference quote @arguments);
+our @EXPORT = qw(message inbound status call_sql outcome outcomes empty_sql
+                 stored difference quote @arguments);
 
 our @arguments = qw(provider instance session kind direction chat message_id
                     target_id phone lid name type body sent_at status
@@ -66,7 +66,7 @@ sub call_sql {
 }
 
 
-# what became of records, as hashes
+# the results of records, as hashes
 
 sub outcomes {
     my ($pg, $how, @records) = @_;
@@ -98,7 +98,7 @@ sub quote {
 }
 
 
-# forgets everything but organizations and sessions
+# SQL that removes everything but organizations and sessions
 
 sub empty_sql {
     return <<'EOF_SQL';
@@ -114,8 +114,8 @@ EOF_SQL
 }
 
 
-# All that is stored, one line for each thing, with people told apart by
-# their numbers and not by ids; after some SQL.
+# All that is stored, one line for each row, with numbers in place of the ids of
+# contacts; sql: is run before.
 
 sub stored {
     my ($pg, $sql) = @_;
@@ -172,7 +172,7 @@ EOF_SQL
 }
 
 
-# lines that only one of two such texts has
+# the lines that only one of two such texts has
 
 sub difference {
     my ($one, $other) = @_;

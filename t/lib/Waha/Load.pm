@@ -1,15 +1,15 @@
 package Waha::Load;
 
-# Senders of webhooks that write down what they sent and what they were told.
+# Senders of webhooks, which log each message and its answer.
 #
 # Every line of a log is "<what> <organization> <id> <phone> <digest> ...":
 #   sent   before the first byte leaves
-#   ok     answered 2xx: promised
-#   fail   answered otherwise, or never connected: not promised
-#   info   no answer after bytes have left: unknown
+#   ok     answered 2xx: the message has to be stored
+#   fail   answered otherwise, or not connected: it may not be stored
+#   info   sent without an answer: it may be stored or not
 #   stale  the same on a kept connection, with no byte of an answer, if
 #          resend is set: sent again at once on a new connection, as HTTP
-#          clients do with one that the server was about to close
+#          clients do with a connection that the server has just closed
 
 use strict;
 use warnings;
@@ -25,7 +25,7 @@ use Waha::Message ();
 use Waha::Process qw(child reap wait_for);
 
 
-# texts that are easily damaged: as bytes, and as WAHA would write them
+# texts that are easily damaged: as bytes, and as WAHA writes them in JSON
 my @texts = map { [ $_, _json($_) ] } (
     'hello', 'Привет "мир" \\ end', "two\nlines\tand a tab", '',
     "it's 100% \$1 {braces} [x] -- ; drop", "\xf0\x9f\x99\x82 ok",
@@ -34,11 +34,11 @@ my @texts = map { [ $_, _json($_) ] } (
 
 
 # port, dir (for the logs), organizations ([ [slug, session], ... ]), and:
-#   senders (2), connections of each (12), people of each organization (20),
-#   fresh: one request in so many closes its connection (8), twin: one
-#   message in so many is sent twice at the same time (10), retry (0): what
-#   was not answered 2xx is sent again, pause: seconds between two requests
-#   of a connection (0), timeout (5), seed, path, key
+#   senders: processes (2), connections: of each process (12), people: of each
+#   organization (20), fresh: one request of so many closes its connection (8),
+#   twin: one message of so many is sent twice at the same time (10), retry:
+#   messages that were not answered 2xx are sent again (0), pause: seconds
+#   between two requests of a connection (0), timeout (5), seed, path, key
 
 sub new {
     my ($class, %o) = @_;
@@ -66,7 +66,7 @@ sub start {
 }
 
 
-# waits until so many more answers with 2xx have come in
+# waits until so many more messages are answered 2xx
 
 sub progress {
     my ($self, $number, $timeout) = @_;
@@ -77,7 +77,7 @@ sub progress {
 }
 
 
-# waits for one more answer that is no 2xx; what: the lines that count (fail)
+# waits for one more answer other than 2xx; what: lines that count (fail)
 
 sub refused {
     my ($self, @what) = @_;
@@ -105,7 +105,7 @@ sub count {
 }
 
 
-# tells the senders to end and waits for them; false if they do not
+# ends the senders; false if they do not end
 
 sub stop {
     my ($self) = @_;
@@ -123,8 +123,8 @@ sub stop {
 }
 
 
-# The verdict on each message: { "<organization> <id>" => { organization, id,
-# phone, digest, class } }, and the tallies of what happened.
+# Each message with its result: { "<organization> <id>" => { organization, id,
+# phone, digest, class } }, and how often each kind of line was logged.
 
 sub outcome {
     my ($self) = @_;
@@ -158,7 +158,7 @@ sub outcome {
     }
 
     for my $m (values %message) {
-        # a sender that died in between leaves an unknown behind
+        # a sender that died has messages without an answer
         $m->{class} = 'info' if ($m->{open} > 0 || $m->{class} eq 'stale')
                                 && ($m->{class} // '') ne 'ok';
     }
@@ -224,7 +224,7 @@ sub _send {
 }
 
 
-# what to send next: a repetition that is due, else something new
+# the next message: one to be sent again, else a new one
 
 sub _next {
     my ($self, $stop, $now) = @_;
@@ -283,7 +283,7 @@ sub _new_message {
 }
 
 
-# lets every person be known by all identities
+# sends a message of each person with the number and the hidden id
 
 sub _settle {
     my ($self) = @_;
@@ -367,7 +367,7 @@ sub _write {
         substr $c->{out}, 0, $n, '';
 
     } elsif (!$!{EAGAIN} && !$!{EINTR}) {
-        # an answer may be there all the same
+        # the server may have answered before it closed
         $c->{out} = '';
     }
 }
@@ -417,7 +417,7 @@ sub _end {
         push @{ $self->{again} }, { %$m, due => $now + 0.1 };
     }
 
-    # the one that was refused waits, or it would only burn time
+    # a connection that was refused pauses, so that others are served
     my $pause = $what eq 'ok' ? $self->{pause} : 0.01;
     $c->{free_at} = $now + $pause;
 }

@@ -29,8 +29,8 @@ sub sign {
 }
 
 
-# An envelope: event name, session, payload, and what differs from a usual
-# one (metadata, me, engine, id, timestamp in ms).
+# An event: its name, session, payload, and members other than usual: metadata,
+# me, engine, id, timestamp (ms).
 
 sub event {
     my ($name, $session, $payload, %o) = @_;
@@ -53,9 +53,9 @@ sub event {
 }
 
 
-# A message of the NOWEB engine: id, from (phone or chat id; for from_me the
-# other side), text, name, session, phone (of a LID chat), from_me, timestamp
-# (s), participant, event, media, payload (merged over), metadata, me.
+# A message of the NOWEB engine: id, from (number or chat id of the other side),
+# text, name, session, phone (of a chat with a hidden id), from_me, timestamp
+# (s), participant, event, media, payload (replaces members), metadata, me.
 
 sub message {
     my (%o) = @_;

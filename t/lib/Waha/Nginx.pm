@@ -38,7 +38,7 @@ sub new {
 }
 
 
-# sets the configuration; it counts from the next start or reload
+# sets the configuration of the next start or reload
 
 sub conf {
     my ($self, $text) = @_;
@@ -126,7 +126,7 @@ sub start {
 }
 
 
-# signal: QUIT (usual, ends what is under way), TERM or KILL
+# signal: QUIT (requests under way are answered), TERM or KILL
 
 sub stop {
     my ($self, $signal) = @_;
@@ -142,8 +142,8 @@ sub stop {
 }
 
 
-# New workers, and they alone, take requests when this returns true; false:
-# the configuration was refused.
+# True when only new workers take requests; false when the configuration was
+# refused.
 
 sub reload {
     my ($self) = @_;
@@ -165,7 +165,7 @@ sub reload {
 }
 
 
-# workers that take requests; all => 1: also those that are leaving
+# workers that take requests; all => 1: also those that are quitting
 
 sub worker_pids {
     my ($self, %o) = @_;
@@ -181,7 +181,7 @@ sub worker_pids {
 }
 
 
-# the text of a log in nginx's directory; empty while there is none
+# a log in nginx's directory, empty if the file does not exist
 
 sub log {
     my ($self, $name) = @_;
@@ -194,7 +194,7 @@ sub error_log  { return $_[0]->log('error.log') }
 sub access_log { return $_[0]->log('access.log') }
 
 
-# an [alert] that the test itself provokes
+# allows an [alert] that the test itself causes
 
 sub allow {
     my ($self, $pattern) = @_;
@@ -203,7 +203,7 @@ sub allow {
 }
 
 
-# lines that no test may leave in the logs
+# lines of the logs that fail the test: alerts, reports of sanitizers
 
 sub complaints {
     my ($self) = @_;

@@ -1,7 +1,7 @@
 package Waha::Postgres;
 
-# A private PostgreSQL: a copy of a cluster that was made once for this
-# checkout, on a unix socket and on a port of 127.0.0.1.
+# A private PostgreSQL on a unix socket and a port of 127.0.0.1: a copy of a
+# cluster that is made once for this checkout.
 
 use strict;
 use warnings;
@@ -40,7 +40,7 @@ sub new {
 listen_addresses = '127.0.0.1'
 port = $self->{port}
 unix_socket_directories = '$self->{dir}'
-# processes are killed here, machines are not
+# tests kill processes, not the machine
 fsync = off
 dynamic_shared_memory_type = mmap
 max_connections = 60
@@ -119,7 +119,7 @@ sub stop {
 }
 
 
-# every process at once, as when the machine dies, hangs and goes on
+# all processes at once: the machine dies, hangs, and goes on
 
 sub crash  { my ($self) = @_; kill 'KILL', $self->_pids; $self->stop('kill') }
 sub freeze { my ($self) = @_; kill 'STOP', $self->_pids }
@@ -134,8 +134,8 @@ sub restart {
 }
 
 
-# runs SQL that changes the configuration; it holds, for connections that are
-# open too, when this returns
+# runs SQL that changes the configuration; when this returns, open connections
+# use it, too
 
 sub reload {
     my ($self, $sql) = @_;
@@ -162,7 +162,7 @@ sub install {
 }
 
 
-# the same, where it may fail: what psql says, nothing when all is well
+# the same where it may fail: what psql prints, nothing on success
 
 sub try_install {
     my ($self, @options) = @_;
@@ -171,7 +171,7 @@ sub try_install {
 }
 
 
-# Runs SQL as the administrator; what it prints, trimmed.  user, dbname.
+# Runs SQL as the superuser, or as user, in dbname; what it prints, trimmed.
 
 sub psql {
     my ($self, $sql, %o) = @_;
@@ -183,7 +183,7 @@ sub psql {
 }
 
 
-# the error of SQL that has to fail; nothing when it does not
+# the error of SQL that has to fail; nothing if it succeeds
 
 sub error {
     my ($self, $sql, %o) = @_;
@@ -207,7 +207,7 @@ sub rows {
 }
 
 
-# the same as people read it
+# the rows of a query as a table for people
 
 sub table {
     my ($self, $sql) = @_;
@@ -226,7 +226,7 @@ sub value {
 }
 
 
-# psql that stays, to hold a transaction open
+# a psql process with a connection of its own, to hold a transaction open
 
 sub session {
     my ($self, %o) = @_;
@@ -235,7 +235,7 @@ sub session {
 }
 
 
-# connection strings: for the module, for an administrator
+# connection strings of the gateway and of the superuser
 
 sub dsn {
     my ($self, %o) = @_;
@@ -276,7 +276,7 @@ sub organization {
 }
 
 
-# the number of an organization
+# the id of an organization
 
 sub organization_id {
     my ($self, $slug) = @_;
@@ -286,7 +286,7 @@ sub organization_id {
 }
 
 
-# a new API key of an organization: slug, scopes (null: all), expires_in (s)
+# a new API key of an organization: slug, scopes (undef: all), expires_in (s)
 
 sub api_key {
     my ($self, $slug, $scopes, $expires_in) = @_;
@@ -304,8 +304,7 @@ sub operator_key {
 }
 
 
-# pids of the backends that serve the module, those alone that fit an SQL
-# condition on pg_stat_activity
+# pids of the backends that serve the module; condition: on pg_stat_activity
 
 sub backends {
     my ($self, $condition) = @_;
@@ -330,7 +329,7 @@ sub blocked {
 }
 
 
-# ends the connections of the module, as an administrator may; they are gone
+# ends the connections of the module, as an administrator can; they are closed
 # when this returns
 
 sub terminate_backends {
@@ -343,7 +342,7 @@ EOF_SQL
 }
 
 
-# how many messages are stored whose id is like a pattern ('%')
+# how many messages are stored; pattern: of their ids, for "like"
 
 sub messages {
     my ($self, $pattern) = @_;
@@ -429,7 +428,7 @@ sub _psql {
 }
 
 
-# initdb takes seconds and gives the same each time, so it is done once
+# initdb takes seconds and makes the same each time, so it runs only once
 
 sub _template {
     my ($self) = @_;
@@ -552,7 +551,7 @@ sub new {
 sub backend { return $_[0]{backend} }
 
 
-# true as soon as what async() started waits for a lock
+# true as soon as the statement of async() waits for a lock
 
 sub wait_blocked {
     my ($self) = @_;
@@ -564,7 +563,7 @@ sub wait_blocked {
 }
 
 
-# runs SQL and waits for it; dies of its error
+# runs SQL; what it prints, or dies with its error
 
 sub query {
     my ($self, $sql) = @_;
@@ -579,7 +578,7 @@ sub query {
 }
 
 
-# starts SQL that may have to wait
+# starts SQL that may wait for a lock
 
 sub async {
     my ($self, $sql) = @_;
@@ -589,7 +588,7 @@ sub async {
 }
 
 
-# what the last async() printed; undef when it has not ended in time
+# what the SQL of the last async() printed; undef if it has not ended in time
 
 sub result {
     my ($self, $timeout) = @_;

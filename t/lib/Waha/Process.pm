@@ -1,8 +1,7 @@
 package Waha::Process;
 
-# Processes of a test: started in a group of their own, known to a guard
-# process that ends them and removes the scratch directory even if the test
-# is killed by a signal that it cannot catch.
+# Processes of a test, each in a group of its own.  A guard process ends them
+# and removes the scratch directory, even if the test is killed.
 
 use strict;
 use warnings;
@@ -96,7 +95,8 @@ sub child {
 }
 
 
-# waits for the end of a process that was started here; its status or undef
+# waits for the end of a process that was started here; its status, or undef if
+# it has not ended in time
 
 sub reap {
     my ($pid, $timeout) = @_;
@@ -137,7 +137,7 @@ sub kill_hard {
 }
 
 
-# polls a condition; its value, or an empty one when the time is over
+# polls a condition until it is true; its value, or nothing after the timeout
 
 sub wait_for {
     my ($condition, $timeout) = @_;
@@ -249,7 +249,7 @@ sub guard_dir {
 }
 
 
-# ends what is left and waits until the guard is done
+# lets the guard end what is left, and waits for it
 
 sub guard_end {
     return if !$guard || $$ != $owner;
@@ -329,7 +329,7 @@ sub _watch {
 }
 
 
-# a killed PostgreSQL leaves a segment, named in its lock file
+# shared memory of a killed PostgreSQL, whose lock file has the id
 
 sub _shared_memory {
     my ($dir) = @_;

@@ -1,6 +1,6 @@
 package Waha::Proxy;
 
-# A TCP proxy in front of PostgreSQL that cuts or silences connections.
+# A TCP proxy in front of PostgreSQL that closes or stalls connections.
 
 use strict;
 use warnings;
@@ -34,9 +34,9 @@ sub new {
 sub port { return $_[0]{port} }
 
 
-# From now on: once bytes many have gone "up" (to PostgreSQL) or "down" and
-# one more is there, the connection is closed on both sides.  What PostgreSQL
-# has sent beyond them is thrown away.  how: 'fin' or 'rst'.
+# From now on a connection is closed on both sides after so many bytes in one
+# direction, "up" (to PostgreSQL) or "down", when one more arrives, which is not
+# passed on.  how: 'fin' or 'rst'.
 
 sub cut {
     my ($self, $direction, $bytes, $how) = @_;
@@ -50,13 +50,13 @@ sub cut {
 sub cut_all { return $_[0]->_command('cutall') }
 
 
-# no byte passes any more, on open and on new connections; and again they do
+# stops passing bytes on open and on new connections, and passes them again
 
 sub silence { return $_[0]->_command('silence') }
 sub resume  { return $_[0]->_command('resume') }
 
 
-# what has passed since the last cut(): [ was it cut, up, down ]
+# since the last cut(): [ whether a connection was cut, bytes up, bytes down ]
 
 sub passed {
     my ($self) = @_;

@@ -3,7 +3,7 @@ package Waha::Reply;
 # Calls of the functions behind the tenant API, for tests that need no nginx.
 #
 #   my $r = reply($pg, find_session => 'acme', undef);
-#   is($r->{code}, undef);              # else the code of an error
+#   is($r->{code}, undef);              # the code of an error, if any
 #   is($r->{data}{session}{status}, 'WORKING');
 
 use strict;
@@ -36,15 +36,15 @@ sub reply {
 }
 
 
-# only the code of an error, or an empty text
+# the code of an error, or an empty text
 
 sub code {
     return reply(@_)->{code} // '';
 }
 
 
-# The data of each page of a list, to its end: the arguments before "after"
-# and those that follow it.
+# The data of each page of a list, to the last page: the arguments before
+# "after" and those behind it.
 
 sub pages {
     my ($pg, $name, $before, $behind) = @_;

@@ -1,6 +1,6 @@
 package Waha::Sessions;
 
-# An nginx of a test whose tenant API calls stand-ins of WAHA.
+# The tenant API of a test's nginx, with stand-ins of WAHA behind it.
 #
 #   my $waha = $t->standin;
 #   my $api = Waha::Sessions->new($t, wahas => [ $waha ]);
@@ -9,7 +9,7 @@ package Waha::Sessions;
 #   my $r = $api->post('acme', '/api/whatsapp/sessions');
 #   $waha->scan($r->{json}{data}{session}, phone => '4915112345678');
 #
-# The instances are named as the stand-ins are: waha-1, waha-2, ...
+# Instances have the names of the stand-ins: waha-1, waha-2, ...
 
 use strict;
 use warnings;
@@ -19,7 +19,8 @@ use parent 'Waha::Api';
 use Waha::Process qw(free_port);
 
 
-# wahas (list of stand-ins), timeout (of WAHA, 5s), and what Waha::Api takes
+# wahas: list of stand-ins; timeout: proxy_read_timeout (5s); and the options of
+# Waha::Api
 
 sub new {
     my ($class, $t, %o) = @_;
@@ -53,7 +54,7 @@ EOF_CONF
 }
 
 
-# the address of the webhook that sessions get
+# the URL of the webhook that sessions are configured with
 
 sub url { return $_[0]{url} }
 

@@ -1,6 +1,6 @@
 package Waha::Standby;
 
-# A PostgreSQL that follows another one, which waits for it at each commit.
+# A synchronous standby of a PostgreSQL.
 #
 #   my $standby = Waha::Standby->new($t, $pg);
 #   ...

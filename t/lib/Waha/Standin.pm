@@ -1,9 +1,9 @@
 package Waha::Standin;
 
-# A server that behaves as WAHA does, and can be told to fail.
+# A server that behaves as WAHA does, and fails as a test demands.
 #
 #   my $waha = $t->standin(key => 'adminkey');
-#   ... a gateway makes the session t1 at $waha->url ...
+#   ... the session t1 is created at $waha->url ...
 #   $waha->scan('t1', phone => '4915112345678', push_name => 'Acme');
 #   is($waha->session('t1')->{status}, 'WORKING', 'logged in');
 #
@@ -31,11 +31,11 @@ use Waha::Standin::Webhook;
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my $count = 0;
 
-# what stands in the stack traces
+# the file in WAHA's stack traces
 
 my $file = '/app/dist/core/manager.core.js';
 
-# texts of WAHA that nobody but its own caller is to see
+# texts of WAHA's answers that no client may see
 
 my @texts = ($file, 'SessionManagerCore', 'Protocol error',
              'Session status is not as expected', 'Use PUT to update it',
@@ -43,11 +43,11 @@ my @texts = ($file, 'SessionManagerCore', 'Protocol error',
              "mutex 'session:");
 
 
-# dir (for the control socket), key, name, engine (NOWEB), and how long things
-# take, in seconds: wait (until a status that does not fit is told, 0.2; WAHA:
-# 10), starting, stopping (0.05; WAHA: 1 and 3), retry (of a webhook, 0.05),
-# lock (a command waits for another one, 5), idle (a connection, 5), codes
-# (list: how long each QR code is shown, 60 and five times 20)
+# dir (for the control socket), key, name, engine (NOWEB), and times in seconds:
+# wait (before a status that does not fit is refused, 0.2; WAHA: 10), starting,
+# stopping (0.05; WAHA: 1 and 3), retry (of a webhook, 0.05), lock (a command
+# waits for another one, 5), idle (of a connection, 5), codes (list: how long
+# each QR code is shown, 60 and five times 20)
 
 sub new {
     my ($class, %o) = @_;
@@ -81,9 +81,9 @@ sub key  { return $_[0]{key} }
 sub url  { return "http://127.0.0.1:$_[0]{port}" }
 
 
-# The phone scans the QR code, as soon as there is one, and the session is
-# WORKING when this returns: phone, push_name, lid.  passkey: the challenge
-# that is asked for; it is PASSKEY_REQUIRED then.
+# The phone scans the QR code; the session is WORKING when this returns.  phone,
+# push_name, lid: of the phone.  passkey: a challenge; the session is then
+# PASSKEY_REQUIRED.
 
 sub scan {
     my ($self, $name, %o) = @_;
@@ -109,8 +109,8 @@ sub reaches {
 }
 
 
-# Sets a session's status, with its webhooks.  data: of the webhook; me: as
-# WAHA shows it, undef: logged out by the phone.
+# Sets a session's status and sends its webhook.  data: of the webhook; me: the
+# phone as WAHA shows it (undef: the phone has logged out).
 
 sub status {
     my ($self, $name, $status, %o) = @_;
@@ -119,14 +119,14 @@ sub status {
 }
 
 
-# what WAHA has of a session, as in its answers (but kept even if all fails),
-# or undef; and of all, in the order of their creation
+# a session as in WAHA's answers, or undef; all sessions in the order of their
+# creation; also while fail() is in force
 
 sub session  { return $_[0]->_command('session', $_[1]) }
 sub sessions { return @{ $_[0]->_command('sessions') } }
 
 
-# makes a session without a request: config, start, me
+# creates a session without a request: config, start, me
 
 sub add_session {
     my ($self, $name, %o) = @_;
@@ -152,8 +152,8 @@ sub requests {
 }
 
 
-# What was asked of WAHA since the last call, as "POST /t1/start" (without
-# "/api/sessions"): what changes something, with all => 1 every request.
+# Requests since the last call, as "POST /t1/start" (without "/api/sessions"):
+# those that change something, with all => 1 all of them.
 
 sub asked {
     my ($self, %o) = @_;
@@ -184,12 +184,12 @@ sub remove_file { my ($self, @file) = @_;
                   return $self->_command('remove_file', @file) }
 
 
-# the phone of a hidden number
+# sets the number of a hidden id
 
 sub lid { my ($self, @lid) = @_; return $self->_command('lid', @lid) }
 
 
-# any event to the webhooks of a session
+# sends an event to the webhooks of a session
 
 sub event {
     my ($self, $name, $event, $payload) = @_;
@@ -213,24 +213,25 @@ sub delivered {
 }
 
 
-# From now on requests whose "GET /path?query" fits match get no good answer,
-# times of them.  with:
+# From now on requests whose "GET /path?query" fits match fail; times: so many
+# of them.  with:
 #
-#   refuse      nobody listens, and all connections are closed (match and
-#               times do not count)
-#   stall       no answer; close, reset (RST): no answer either
-#   truncate, truncate_chunked    half of the body, and the end
-#   hang        half of the body, and nothing more
-#   garbage     what is no HTTP at all
+#   refuse      connections are refused, open ones are closed (match and times
+#               do not count)
+#   stall       no answer
+#   close, reset    the connection is closed, with FIN or with RST
+#   truncate, truncate_chunked    half of the body, then the end
+#   hang        half of the body, then nothing more
+#   garbage     bytes that are no HTTP
 #   html, not_json, empty         200 with a body that is no JSON
-#   error500    WAHA's own, with its stack
-#   status => n    body, type, headers
+#   error500    WAHA's own answer to an error, with its stack
+#   status => n    any answer: body, type, headers
 #   huge => n   that many bytes of JSON
-#   slow => s   the true answer after so many seconds
-#   trickle     the true answer, byte by byte (trickle => seconds between)
+#   slow => s   the right answer after so many seconds
+#   trickle     the right answer byte by byte (trickle => seconds between)
 #
-# acts => 1: WAHA does what it was asked for, only the answer is spoiled;
-# always so for slow, trickle, hang and truncate.
+# acts => 1: WAHA does what it was asked for, and only the answer fails; always
+# so for slow, trickle, hang and truncate.
 
 sub fail {
     my ($self, %o) = @_;
@@ -245,7 +246,7 @@ sub fail {
 sub heal { return $_[0]->_command('heal') }
 
 
-# what must be seen by no client and in no log
+# texts that no client and no log may show
 
 sub secrets {
     my ($self) = @_;
@@ -284,7 +285,7 @@ sub _command {
 }
 
 
-# what runs in the process of the server
+# runs in the process of the server
 
 sub _serve {
     my ($self, $listen, $control) = @_;

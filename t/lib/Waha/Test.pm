@@ -1,7 +1,8 @@
 package Waha::Test;
 
-# The test library: a scratch directory with a private PostgreSQL and nginx
-# in it, webhooks to send, and an end that looks for alerts and leaves nothing.
+# The test library: a scratch directory with a private PostgreSQL and nginx, and
+# webhooks to send.  At the end the logs are searched for alerts, and nothing is
+# left behind.  It brings strict, warnings and Test::More.
 #
 #   use Waha::Test;
 #
@@ -71,7 +72,7 @@ sub import {
 }
 
 
-# timeout: seconds after which the whole test is given up (300)
+# timeout: seconds after which the test fails as a whole (300)
 
 sub new {
     my ($class, %o) = @_;
@@ -90,7 +91,7 @@ sub new {
     $SIG{PIPE} = 'IGNORE';
     $SIG{INT} = sub { exit 130 };
     $SIG{TERM} = $SIG{HUP} = sub { exit 143 };
-    $SIG{ALRM} = sub { Test::More::diag('given up: too slow'); exit 142 };
+    $SIG{ALRM} = sub { Test::More::diag('the test takes too long'); exit 142 };
     alarm($o{timeout} // 300);
 
     return $self;
@@ -111,9 +112,9 @@ sub postgres {
 }
 
 
-# A configured nginx, not yet started: conf, workers, vars.  %%DSN%% is the
-# first PostgreSQL of the test, %%DATABASE%% what the usual configuration adds
-# to it.  Without arguments: the one there is, or one with that configuration.
+# An nginx that is configured but not started: conf, workers, vars.  %%DSN%% is
+# the first PostgreSQL of the test, %%DATABASE%% stands for more parameters in
+# the default configuration.  Without arguments: the last nginx, if any.
 
 sub nginx {
     my ($self, %o) = @_;
@@ -133,7 +134,7 @@ sub nginx {
 }
 
 
-# a server that behaves as WAHA does: see Waha::Standin
+# a stand-in for WAHA: see Waha::Standin
 
 sub standin {
     my ($self, %o) = @_;
@@ -160,9 +161,9 @@ sub http {
 }
 
 
-# Sends a body (bytes, or a hash to be encoded), signed with key ('hmackey';
-# undef: not signed).  headers are added or, undef, taken away; path; http
-# (a client that keeps its connection).
+# Sends a webhook; its answer.  The body is a text or a hash.  key: signs it
+# ('hmackey'; undef: no signature); headers: added, or with undef removed; path;
+# http: the client.
 
 sub webhook {
     my ($self, $body, %o) = @_;
@@ -176,8 +177,8 @@ sub webhook {
 }
 
 
-# The same without waiting: the client, whose answer() comes later.  bytes: so
-# many of the body only.
+# Sends a webhook without waiting; the client, whose answer() can be read later.
+# bytes: only so many of the body are sent.
 
 sub send_webhook {
     my ($self, $body, %o) = @_;
@@ -195,7 +196,7 @@ sub send_webhook {
 }
 
 
-# the headers of WAHA's request
+# the headers of WAHA's webhooks
 
 sub headers {
     my ($self, $body, %o) = @_;
@@ -256,7 +257,7 @@ sub refused {
 }
 
 
-# ends all and looks at the logs; the last call of a test
+# ends all servers and searches their logs; the last call of a test
 
 sub done {
     my ($self) = @_;
@@ -274,9 +275,9 @@ sub _end {
 
     my @bad;
 
-    # first, so that nginx waits for no answer that never comes
+    # first, so that nginx does not wait for their answers
     for my $standin (@{ $self->{standins} }) {
-        $standin->stop or push @bad, 'a stand-in did not end by itself';
+        $standin->stop or push @bad, 'a stand-in did not end';
     }
 
     for my $nginx (@{ $self->{nginx} }) {
@@ -297,7 +298,7 @@ END {
         alarm 0;
         local @SIG{qw(INT TERM HUP)} = ('IGNORE') x 3;
 
-        # the guard ends what a failed test has left, fast and for sure
+        # the guard ends what a failed test has left
         my @bad = $status ? () : eval { $current->_end };
         Test::More::diag($_) for @bad, $@ || ();
         Waha::Process::guard_end();

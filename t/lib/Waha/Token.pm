@@ -1,6 +1,6 @@
 package Waha::Token;
 
-# Tokens of an identity provider, signed with keys of its own by openssl.
+# JWTs of an identity provider with keys of its own, signed by openssl.
 #
 #   my $idp = Waha::Token->new($dir);
 #   my $conf = 'waha_jwt_key RS256 ' . $idp->file('RS256');
@@ -28,7 +28,7 @@ my %options = (
 );
 
 
-# keys are made in the directory, when they are first needed
+# keys are created in the directory when they are first needed
 
 sub new {
     my ($class, $dir) = @_;
@@ -37,7 +37,7 @@ sub new {
 }
 
 
-# the file for "waha_jwt_key"
+# the file of the public key, for "waha_jwt_key"
 
 sub file {
     my ($self, $alg) = @_;
@@ -59,8 +59,8 @@ sub file {
 }
 
 
-# Claims that end in ten minutes unless they say otherwise; undef: missing.
-# header: more of it; sign: how, other than with the key of the algorithm.
+# A token that expires in ten minutes unless the claims have "exp" (undef: the
+# claim is missing).  header: more members; sign: a sub that signs otherwise.
 
 sub token {
     my ($self, $alg, $claims, %o) = @_;
@@ -87,7 +87,7 @@ sub _signature {
 }
 
 
-# signs a text with the file of a private key; options: of "openssl dgst"
+# the signature of a text with a private key; options: of "openssl dgst"
 
 sub sign {
     my ($alg, $key, $text, @options) = @_;
@@ -101,7 +101,7 @@ sub sign {
     my $signature = openssl("dgst @options -sign $key $in");
     return $signature if $alg eq 'RS256';
 
-    # two numbers of 32 bytes, instead of DER
+    # JWTs have two numbers of 32 bytes instead of DER
 
     my ($r, $s) = unpack 'x2 x C/a x C/a', $signature;
     return join '', map { substr "\0" x 32 . $_, -32 } $r, $s;

@@ -1,6 +1,6 @@
 package Waha::Standin::Api;
 
-# WAHA's REST API, with its texts and its ways.
+# WAHA's REST API: routes, rights, texts and delays.
 
 use strict;
 use warnings;
@@ -20,8 +20,8 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 my $session = qr/([^\/]+)/;
 
-# method, path, what does it, what a session's key must be allowed to do
-# (admin: no such key is enough), where the session's name stands
+# method, path, handler, right that a session's key needs (admin: only the
+# administrator's key), where the session's name stands
 
 my @routes = map { [ $_->[0], qr/^$_->[1]$/, @$_[2 .. 4] ] } (
     [ GET    => '/ping', \&_ping, '' ],
@@ -90,7 +90,7 @@ my %events = map { $_ => 1 } qw(
 
 
 # sessions, key, engine, name (of the worker), wait (seconds before a status
-# that does not fit is told), lock (seconds a command waits for another one)
+# that does not fit is refused), lock (seconds a command waits for another one)
 
 sub new {
     my ($class, %o) = @_;
@@ -108,7 +108,7 @@ sub handle {
     my @access = $self->_access($request);
     return $done->($access[0]) if $access[0];
 
-    # as body-parser: anything else is no body at all
+    # body-parser ignores bodies of other types
     if (length $request->{body}
         && ($request->{headers}{'content-type'} // '') =~ m{^application/json})
     {
@@ -150,7 +150,7 @@ sub _route {
 }
 
 
-# (an answer that refuses) or (nothing, the key)
+# an answer that refuses, or nothing and the key
 
 sub _access {
     my ($self, $request) = @_;
@@ -206,7 +206,7 @@ sub _unprocessable {
 }
 
 
-# an error that WAHA has not expected: all is told
+# WAHA's answer to an unexpected error, with stack and request
 
 sub error {
     my ($self, $request, $name, $message) = @_;
@@ -273,7 +273,7 @@ sub _environment {
 }
 
 
-# SessionInfo, secrets and all
+# a session as WAHA shows it, with the secrets of its configuration
 
 sub info {
     my ($self, $s) = @_;
@@ -333,7 +333,7 @@ sub _ulid {
 }
 
 
-# what class-validator says of a session's name and configuration
+# the complaints of class-validator about a session's name and configuration
 
 sub _invalid {
     my ($data) = @_;
@@ -376,7 +376,7 @@ sub _invalid {
 }
 
 
-# a command of one session, after those that are under way
+# runs a command of a session after those that are under way
 
 sub _locked {
     my ($self, $request, $name, $done, $code) = @_;
@@ -392,7 +392,7 @@ sub _locked {
 }
 
 
-# the same for a session that must exist; code gets it
+# the same for a session that has to exist, which code gets
 
 sub _command {
     my ($self, $request, $name, $done, $code) = @_;
@@ -559,7 +559,7 @@ sub _me {
 }
 
 
-# code runs as soon as the session has one of the statuses
+# runs code as soon as the session has one of the statuses
 
 sub _when {
     my ($self, $name, $expected, $done, $code) = @_;
@@ -602,7 +602,7 @@ sub _qr {
 }
 
 
-# a small picture that differs from code to code
+# a small picture, another one for each code
 
 sub _png {
     my ($text) = @_;
@@ -637,7 +637,7 @@ sub _request_code {
 }
 
 
-# the four passkey routes: what the session must wait for, then the code
+# for the passkey routes: runs code once the session has the status
 
 sub _pending {
     my ($self, $status, $done, $name, $code) = @_;

@@ -1,11 +1,11 @@
 package Waha::Standin::Fault;
 
-# What a fault makes of an answer.
+# Answers of the stand-in that are spoiled by a fault.
 
 use strict;
 use warnings;
 
-# these need the true answer
+# these need the right answer
 
 my %acts = map { $_ => 1 } qw(slow trickle hang truncate
                                truncate_chunked);
@@ -43,8 +43,8 @@ my %answer = (
 );
 
 
-# A fault from what the test said: match, with, times, acts, and a value by
-# the fault's own name.  Complains about what it does not know.
+# A fault from the arguments of fail(): match, with, times, acts, and a value
+# under the fault's own name.
 
 sub new {
     my ($class, %o) = @_;
@@ -97,7 +97,7 @@ sub _slow {
 }
 
 
-# one byte after the other; trickle: seconds between them (0.001)
+# the right answer byte by byte; trickle: seconds between two bytes (0.001)
 
 sub _trickle {
     my ($server, $c, $request, $fault, $answer) = @_;
@@ -125,7 +125,7 @@ sub _trickle {
 }
 
 
-# half of the body, and nothing more
+# half of the body, then nothing more
 
 sub _hang {
     my ($server, $c, $request, $fault, $answer) = @_;
@@ -135,7 +135,7 @@ sub _hang {
 }
 
 
-# half of the body, and the end
+# half of the body, then the end
 
 sub _truncate {
     my ($server, $c, $request, $fault, $answer) = @_;

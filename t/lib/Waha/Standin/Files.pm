@@ -1,6 +1,6 @@
 package Waha::Standin::Files;
 
-# The media that WAHA keeps for a while, served as Express serves files.
+# WAHA's media files, served as Express serves files.
 
 use strict;
 use warnings;
@@ -63,7 +63,7 @@ sub get {
 }
 
 
-# first and last byte; first > last: there is no such range
+# first and last byte of a range; first > last: the range does not exist
 
 sub _range {
     my ($first, $last, $size) = @_;

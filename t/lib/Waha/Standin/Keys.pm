@@ -1,6 +1,6 @@
 package Waha::Standin::Keys;
 
-# WAHA's API keys: those of one session may do less.
+# WAHA's API keys: the administrator's, and those of single sessions.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use JSON::PP ();
 my $number = 0;
 
 
-# whether a key (undef: that of the administrator) may do this
+# whether a key (undef: the administrator's) has a right
 
 sub allows {
     my ($key, $right, $session) = @_;
@@ -53,7 +53,7 @@ sub remove {
 }
 
 
-# the key of a session for its media or for its control, always the same
+# the key of a session for its media or its control, created once
 
 sub scoped {
     my ($api, $request, $done, $scope) = @_;

@@ -1,6 +1,6 @@
 package Waha::Standin::Loop;
 
-# Sockets and timers of one process.
+# The event loop of the stand-in: sockets and timers.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ sub new {
 }
 
 
-# what is called when a socket can be read or written; undef: not watched
+# sets the subs that are called when a socket can be read or written
 
 sub watch {
     my ($self, $socket, $read, $write) = @_;
@@ -37,7 +37,7 @@ sub forget {
 }
 
 
-# calls once, seconds from now; gives a number for cancel()
+# calls a sub once after so many seconds; a number for cancel()
 
 sub after {
     my ($self, $seconds, $code) = @_;

@@ -1,7 +1,7 @@
 package Waha::Standin::Server;
 
-# The stand-in's HTTP server: reads requests, keeps a log of them, answers
-# what the API says, or what a fault makes of it.
+# The stand-in's HTTP server: reads and logs requests, and sends the answer of
+# the API or of a fault.
 
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ sub log { return $_[0]{log} }
 sub clear { @{ $_[0]{log} } = () }
 
 
-# faults are tried in the order in which they came
+# adds a fault; the first that fits a request counts
 
 sub fail {
     my ($self, $fault) = @_;
@@ -119,7 +119,7 @@ sub _idle {
 }
 
 
-# closes a connection; reset: so that the client gets a RST
+# closes a connection; reset: with RST
 
 sub drop {
     my ($self, $c, $reset) = @_;
@@ -148,7 +148,7 @@ sub _read {
 }
 
 
-# takes a whole request out of what has come, one at a time
+# handles the next request, once it is complete
 
 sub _next {
     my ($self, $c) = @_;
@@ -229,7 +229,7 @@ sub unescape {
 }
 
 
-# the body and what follows it; nothing while it is not complete
+# a chunked body and the bytes behind it; nothing while it is not complete
 
 sub _chunked {
     my ($rest) = @_;
@@ -297,8 +297,8 @@ sub reply {
 }
 
 
-# the bytes of an answer, and whether the connection stays; length: what
-# Content-Length says, undef: none
+# the bytes of an answer, and whether the connection is kept; length: value of
+# Content-Length (undef: no such header)
 
 sub format {
     my ($self, $request, $answer, %o) = @_;
@@ -348,7 +348,7 @@ sub date {
 }
 
 
-# sends bytes; close: nothing follows
+# sends bytes; close: and closes the connection
 
 sub send {
     my ($self, $c, $bytes, $close) = @_;

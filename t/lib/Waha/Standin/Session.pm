@@ -1,7 +1,6 @@
 package Waha::Standin::Session;
 
-# The sessions of the stand-in: what they are told to do, and the statuses
-# that they go through.
+# The sessions of the stand-in, with the statuses that they go through.
 
 use strict;
 use warnings;
@@ -56,7 +55,7 @@ sub configure {
 }
 
 
-# all configurations that there ever were
+# all configurations since the start, for the secrets in them
 
 sub configs { return @{ $_[0]{configs} } }
 
@@ -76,7 +75,7 @@ sub running {
 }
 
 
-# sets the status, tells the webhooks and whoever waits for it
+# sets the status, sends webhooks, continues requests that wait for the status
 
 sub status {
     my ($self, $s, $status, $data) = @_;
@@ -109,7 +108,7 @@ sub _code {
 }
 
 
-# calls the code unless the session's life has been changed meanwhile
+# calls the code unless another command has changed the session by then
 
 sub _later {
     my ($self, $s, $seconds, $code) = @_;
@@ -133,7 +132,7 @@ sub start {
 }
 
 
-# a QR code after the other, until nobody has scanned the last one
+# shows one QR code after the other; without a scan the session is FAILED
 
 sub _show {
     my ($self, $s, $seconds, @more) = @_;
@@ -145,7 +144,7 @@ sub _show {
 }
 
 
-# then is called when it has stopped
+# calls then once the session has stopped
 
 sub stop {
     my ($self, $s, $then) = @_;
@@ -160,7 +159,7 @@ sub stop {
 }
 
 
-# the phone has scanned the code; passkey: it asks for more
+# the phone has scanned the code; passkey: a challenge comes before the login
 
 sub scan {
     my ($self, $s, %o) = @_;
@@ -222,8 +221,8 @@ sub _wake {
 }
 
 
-# One command of a session after the other: code gets a sub to be called when
-# it is through.  late is called instead when that takes too long.
+# Runs the commands of a session one after the other.  code gets a sub to call
+# at its end; late is called instead if the command has to wait too long.
 
 sub locked {
     my ($self, $name, $seconds, $code, $late) = @_;

@@ -1,7 +1,7 @@
 package Waha::Standin::Webhook;
 
-# Sends signed webhooks as WAHA does: at once, without order, again until
-# it is answered 2xx.
+# Sends signed webhooks as WAHA does: at once, in no order, and again until the
+# answer is 2xx.
 
 use strict;
 use warnings;
@@ -25,7 +25,7 @@ sub log     { return $_[0]{log} }
 sub pending { return $_[0]{pending} }
 
 
-# an event of a session to each of its webhooks that wants it
+# sends an event of a session to each of its webhooks that wants it
 
 sub event {
     my ($self, $session, $event, $payload) = @_;
