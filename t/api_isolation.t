@@ -37,7 +37,7 @@ sub furnish {
     my $url = $waha->url . $waha->add_file($name, "file-of-$who.jpg",
                                            "bytes of $who", 'image/jpeg');
 
-    my $told = $t->webhook($t->message(session => $name, from => $phone + 1,
+    my $data = $t->webhook($t->message(session => $name, from => $phone + 1,
         name => "Customer$who", text => "secret of $who",
         media => { url => $url, mimetype => 'image/jpeg',
                    filename => undef }))->{json}{data};
@@ -47,10 +47,10 @@ sub furnish {
     my ($key) = $api->token($who) =~ /^wak_([0-9a-f]{8})_/;
 
     return {
-        slug => $who, number => $told->{tenantId}, session => $name,
-        second => $second, id => $id, contact => $told->{contactId},
-        activity => $told->{activityId}, key => $key,
-        conversation => "$told->{contactId}-$name", phone => $phone,
+        slug => $who, number => $data->{tenantId}, session => $name,
+        second => $second, id => $id, contact => $data->{contactId},
+        activity => $data->{activityId}, key => $key,
+        conversation => "$data->{contactId}-$name", phone => $phone,
     };
 }
 
@@ -135,10 +135,10 @@ sub silent {
     my ($r, $asked, $name) = @_;
 
     my $text = join ' ', $r->{body}, %{ $r->{headers} };
-    my @told = grep { index($text, $_) >= 0 && index($asked, $_) < 0 }
+    my @shown = grep { index($text, $_) >= 0 && index($asked, $_) < 0 }
                @secrets;
 
-    is_deeply(\@told, [], "$name shows nothing of the other tenant");
+    is_deeply(\@shown, [], "$name shows nothing of the other tenant");
 }
 
 
@@ -259,10 +259,10 @@ subtest 'ids that mix both tenants' => sub {
 
     $r = $api->get('acme', '/api/whatsapp/contacts?search=secret');
     is_deeply($r->{json}{data}{contacts}, [],
-              "a search for words of the other tenant's messages finds nobody");
+              "a search for words of the other tenant's messages finds none");
     $r = $api->get('acme', '/api/whatsapp/contacts?search=Customerbolt');
     is_deeply($r->{json}{data}{contacts}, [],
-              "a search for a name of the other tenant's contact finds nobody");
+              "a search for a name of the other tenant's contact finds none");
 };
 
 

@@ -50,8 +50,8 @@ for (1 .. $runs) {
         $standby->crash;
 
         # long enough for each of the 24 connections to be refused three times
-        my $told = $load->count('fail') + 72;
-        wait_for(sub { $load->count('fail') > $told }, 20)
+        my $refused = $load->count('fail') + 72;
+        wait_for(sub { $load->count('fail') > $refused }, 20)
             or die 'no message was refused';
         $most = $pg->backends;
 

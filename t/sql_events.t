@@ -227,7 +227,7 @@ subtest 'edits, reactions and deletions' => sub {
 subtest 'a call' => sub {
     my @call = (kind => 'call', message_id => 'L1', phone => $phone,
                 type => 'video', body => undef);
-    my $told = sub {
+    my $after = sub {
         my $r = outcome($pg, message(@call, status => $_[0],
                                      sent_at => 1000 * $_[1]));
         return "$r->{action} " . row(
@@ -236,11 +236,11 @@ subtest 'a call' => sub {
                from contact_activities where message_id = 'L1'");
     };
 
-    is($told->('received', 2), 'activity_logged call|video|received|2',
+    is($after->('received', 2), 'activity_logged call|video|received|2',
        'a call is stored');
-    is($told->('rejected', 3), 'status_updated call|video|rejected|2',
+    is($after->('rejected', 3), 'status_updated call|video|rejected|2',
        'the end of a call changes its status');
-    is($told->('received', 1), 'duplicate call|video|rejected|1',
+    is($after->('received', 1), 'duplicate call|video|rejected|1',
        'an older event of a call changes only its time');
     is($pg->value("select count(*) from waha.conversations "
                   . "where last_message_id = 'L1'"), 0,
@@ -250,7 +250,7 @@ subtest 'a call' => sub {
 
 subtest 'the status of a session' => sub {
     my @of = (kind => 'session', session => 't2', provider => 'waha');
-    my $told = sub {
+    my $after = sub {
         my %e = @_;
         my $r = outcome($pg, { @of, %e });
         return "$r->{action} " . row(
@@ -259,21 +259,21 @@ subtest 'the status of a session' => sub {
                from organizations where slug = 'other'");
     };
 
-    is($told->(status => 'SCAN_QR_CODE', sent_at => 1000),
+    is($after->(status => 'SCAN_QR_CODE', sent_at => 1000),
        'session_updated SCAN_QR_CODE||', 'SCAN_QR_CODE is shown');
-    is($told->(status => 'WORKING', phone => '7911', name => 'Acme',
+    is($after->(status => 'WORKING', phone => '7911', name => 'Acme',
                sent_at => 3000), 'session_updated WORKING|+7911|3',
        'WORKING is shown with number and time');
-    is($told->(status => 'STARTING', sent_at => 2000),
+    is($after->(status => 'STARTING', sent_at => 2000),
        'duplicate WORKING|+7911|3', 'an older status changes nothing');
-    is($told->(status => 'STARTING', sent_at => 4000),
+    is($after->(status => 'STARTING', sent_at => 4000),
        'session_updated STARTING|+7911|3', 'STARTING keeps the number');
-    is($told->(status => 'STOPPED', sent_at => 5000),
+    is($after->(status => 'STOPPED', sent_at => 5000),
        'session_updated STOPPED||', 'STOPPED removes the number');
     is(row("select push_name, phone, instance from waha.sessions
              where name = 't2'"), 'Acme|7911|',
        "the session's row keeps name and number");
-    is($told->(status => 'WORKING', phone => '7912', sent_at => 6000,
+    is($after->(status => 'WORKING', phone => '7912', sent_at => 6000,
                instance => 'waha-1'),
        'session_updated WORKING|+7912|6', 'another number replaces the first');
     is($pg->value("select waha_instance from organizations "

@@ -241,31 +241,31 @@ subtest 'names' => sub {
         return $pg->value("select first_name || '|' || last_name "
                           . "from contacts where id = $r->{contact_id}");
     };
-    my $told = sub {
+    my $named = sub {
         outcome($pg, inbound(phone => '491706666666', name => $_[0],
                           sent_at => $_[1], @_[2 .. $#_]));
         return $name->();
     };
 
     is($name->(), 'WhatsApp|Contact', 'no name: a default name');
-    is($told->('Bob', 2000), 'Bob|', 'a name of one word');
-    is($told->('Bob van  Dylan', 3000), 'Bob|van  Dylan',
+    is($named->('Bob', 2000), 'Bob|', 'a name of one word');
+    is($named->('Bob van  Dylan', 3000), 'Bob|van  Dylan',
        'a name of several words');
-    is($told->('Older', 2500), 'Bob|van  Dylan', 'an older name is ignored');
-    is($told->('   ', 4000), 'Bob|van  Dylan', 'a blank name is ignored');
-    is($told->('x' x 300, 5000), 'x' x 50 . '|', 'a long name is cut');
-    is($told->("O'Hara \xf0\x9f\x99\x82", 6000),
+    is($named->('Older', 2500), 'Bob|van  Dylan', 'an older name is ignored');
+    is($named->('   ', 4000), 'Bob|van  Dylan', 'a blank name is ignored');
+    is($named->('x' x 300, 5000), 'x' x 50 . '|', 'a long name is cut');
+    is($named->("O'Hara \xf0\x9f\x99\x82", 6000),
        "O'Hara|\xf0\x9f\x99\x82", 'an emoji can be a name');
 
     $pg->psql("update contacts set last_name = 'Miller' "
               . "where id = $r->{contact_id}");
-    is($told->('Somebody', 7000), "O'Hara|Miller",
+    is($named->('Somebody', 7000), "O'Hara|Miller",
        'a name edited in the CRM stays');
     is($pg->value("select whatsapp_name from contacts "
                   . "where id = $r->{contact_id}"), 'Somebody',
        "WhatsApp's name is kept in whatsapp_name");
 
-    $told->('Me', 8000, direction => 'outbound');
+    $named->('Me', 8000, direction => 'outbound');
     is($pg->value("select whatsapp_name from contacts "
                   . "where id = $r->{contact_id}"), 'Somebody',
        'an outbound message names no contact');

@@ -227,7 +227,7 @@ subtest 'refusals' => sub {
     psql('postgres', 'create role nobody_special login');
     database('strange', 'postgres');
     like(install('strange', 'nobody_special'), qr/nobody_special may not/,
-         'a role without rights is told so');
+         'a role without rights is refused');
 
     psql('postgres', "create database latin encoding 'LATIN1' "
                      . "locale 'C' template template0");

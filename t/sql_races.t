@@ -253,8 +253,8 @@ subtest 'a message that a trigger of the CRM drops' => sub {
         create trigger drop_it before insert on contact_activities
             for each row execute function drop_it()});
 
-    for (['of somebody known', %who],
-         ['of somebody new', phone => '491707000002'])
+    for (['of a known contact', %who],
+         ['of a new contact', phone => '491707000002'])
     {
         my ($whose, @whose) = @$_;
         my $bad = inbound(@whose, body => 'bad');

@@ -68,7 +68,7 @@ cmp_ok($done{$_} // 0, '>', 0, "the test saw \"$_\"")
            activity_logged removed status_updated);
 
 is($pg->value("select count(*) from waha.$_->[0] k where not exists (
-                   select from $_->[1])"), 0, "no $_->[0] of nobody")
+                   select from $_->[1])"), 0, "no $_->[0] without a contact")
     for map { [ $_, 'contacts c where c.id = k.contact_id and
                      c.organization_slug = k.organization_slug' ] }
         qw(contact_identities conversations contact_activities);

@@ -253,9 +253,9 @@ field({ from => '555@lid', _data => { key => { remoteJidAlt => '' } } },
       phone => undef, "an empty alternative is none");
 
 field({ from => $group, participant => '79222222222@c.us', fromMe => $true },
-      phone => undef, "our own message to a group is said to nobody");
+      phone => undef, "our own message to a group has no other person");
 
-field({ from => '0@c.us' }, kind => 'other', "WhatsApp itself is nobody");
+field({ from => '0@c.us' }, kind => 'other', "WhatsApp itself is no person");
 field({ from => '13135550002@bot' }, chat => 'bot', "a bot");
 field({ from => '867051314767696@meta.ai' }, chat => 'bot', "Meta's bot");
 field({ from => '1652@broadcast' }, chat => 'broadcast', "a list");
