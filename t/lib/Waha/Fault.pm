@@ -140,7 +140,7 @@ sub _run {
     my $promised = grep { $_->{class} eq 'ok' } values %$messages;
     my $share = $sent ? $promised / $sent : 0;
 
-    push @complaints, sprintf 'only %.0f %% of messages taken', $share * 100
+    push @complaints, "only $promised of $sent messages were answered 2xx"
         if $share < ($o{ok} // 0.5);
 
     return ($bites ? 'bit' : 'void', \@complaints, $figures);
