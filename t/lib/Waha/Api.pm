@@ -109,6 +109,9 @@ sub send {
 sub ok {
     my ($self, $who, $method, $path, $body, $name) = @_;
 
+    # a failure has the line of the caller
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
     my $r = $self->request($who, $method, $path, $body);
     $name //= "$method $path";
 
@@ -183,6 +186,7 @@ sub has_http2 { return `curl --version 2>/dev/null` =~ /HTTP2/ }
 sub hides {
     my ($self, @secrets) = @_;
 
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     my %text = ('an answer' => $self->{answers}, 'access.log' => $self->log,
                 'error.log' => $self->{t}->error_log);
 

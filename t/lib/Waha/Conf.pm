@@ -27,6 +27,7 @@ sub new {
 sub accepted {
     my ($self, $name, @directives) = @_;
 
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     my ($status, $text) = $self->_test(@directives);
     Test::More::is($status, 0, "nginx -t accepts $name")
         or Test::More::diag($text);
@@ -38,6 +39,7 @@ sub accepted {
 sub refused {
     my ($self, $name, $why, @directives) = @_;
 
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     my ($status, $text) = $self->_test(@directives);
     Test::More::like($status ? $text : 'it is accepted', $why,
                      "nginx -t refuses $name and says why");

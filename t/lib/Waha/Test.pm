@@ -247,6 +247,9 @@ sub seed {
 sub refused {
     my ($r, $status, $code, $name) = @_;
 
+    # a failure has the line of the caller
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
     Test::More::is($r->{status}, $status, "$name: status $status")
         or Test::More::diag($r->{body});
     Test::More::is($r->{json}{code}, $code, "$name: code $code");

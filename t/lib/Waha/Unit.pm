@@ -67,6 +67,7 @@ sub ask {
 sub end {
     my ($self) = @_;
 
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     close $self->{to};
     waitpid $self->{pid}, 0;
     Test::More::is($?, 0, 'no sanitizer complains about memory or overflow');
