@@ -80,7 +80,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 2 as crm_needed,
        :migration < 3 as tables_needed,
        :migration < 4 as sessions_needed,
-       :migration < 5 as erasure_needed \gset
+       :migration < 5 as erasure_needed,
+       :migration < 6 as renames_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -132,6 +133,10 @@ set local role waha_owner;
     \ir migrations/005-erasure.sql
 \endif
 
+\if :renames_needed
+    \ir migrations/006-renamed.sql
+\endif
+
 -- its owner is bound by row-level security; makes nothing at other times
 
 grant create on schema waha to waha_api;
@@ -167,7 +172,7 @@ reset role;
 set local role waha_owner;
 
 update waha.version
-   set contract = 2, contract_min = 1, migration = 5, installed_at = now();
+   set contract = 2, contract_min = 1, migration = 6, installed_at = now();
 
 reset role;
 

@@ -137,8 +137,8 @@ subtest 'upgrade of contract 1' => sub {
     my $dir = $t->dir . '/first';
     system('cp', '-r', 'sql', $dir) == 0 or die;
     my $old = join '', map {
-        s/:migration < [45] as/false as/r =~ s/contract = 2/contract = 1/r
-        =~ s/migration = 5/migration = 3/r }
+        s/:migration < [456] as/false as/r =~ s/contract = 2/contract = 1/r
+        =~ s/migration = 6/migration = 3/r }
         grep { !/ir api/ } split /^/, slurp("$dir/install.sql");
     $old =~ s/^begin;$/begin; set local check_function_bodies = off;/m or die;
     $old =~ s/^\\ir triggers.sql$//m or die;
@@ -188,10 +188,16 @@ subtest 'upgrade of migration 4' => sub {
     database('fourth', 'admin');
     install('fourth', 'admin');
 
-    # its indexes were made beside the migrations
+    # its indexes were made beside the migrations, and functions had other
+    # names
 
-    psql('fourth', 'update waha.version set migration = 4');
-    is(install('fourth', 'admin'), '', 'the upgrade accepts the old indexes');
+    psql('fourth', q{
+        update waha.version set migration = 4;
+        alter function waha.enter_organization rename to enter;
+        alter function waha.reassign_phones rename to hand_over;
+    });
+    is(install('fourth', 'admin'), '',
+       'the upgrade accepts the old indexes and names');
     is(sorted('fourth'), sorted('plain'),
        'an upgraded database equals a new one');
 
@@ -202,7 +208,7 @@ subtest 'upgrade of migration 4' => sub {
     is(install('fourth', 'admin'), '', 'the upgrade makes a missing index');
     is(sorted('fourth'), sorted('plain'),
        'an upgraded database equals a new one');
-    is(psql('fourth', 'select migration from waha.version'), 5,
+    is(psql('fourth', 'select migration from waha.version'), 6,
        'the database knows its migration');
 };
 

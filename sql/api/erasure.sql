@@ -322,7 +322,7 @@ begin
      where c.organization_slug = organization collate "C"
        and c.id = any (ids);
 
-    perform waha.hand_over(array[organization]);
+    perform waha.reassign_phones(array[organization]);
 end
 $$;
 
@@ -369,7 +369,7 @@ declare
     most        constant int := 20000;    -- half a second
     ids         bigint[] := waha.persons(organization, contact);
     keys        text[];
-    told        bigint[];
+    events      bigint[];
     activities  bigint[];
     identities  bigint;
     talks       bigint;
@@ -405,9 +405,11 @@ begin
                                            'activities', most))::waha.reply;
     end if;
 
-    told := array(select q.id from waha.quarantined(organization, ids) q);
+    events := array(
+        select q.id
+          from waha.quarantined(organization, ids) q);
 
-    delete from waha.quarantine q where q.id = any (told);
+    delete from waha.quarantine q where q.id = any (events);
 
     select count(*) into identities
       from waha.contact_identities i
@@ -435,7 +437,8 @@ begin
                          'identities', identities,
                          'conversations', talks,
                          'reactions', reactions,
-                         'quarantine', cardinality(told)))::waha.reply;
+                         'quarantine', cardinality(events))
+              )::waha.reply;
 end
 $$;
 

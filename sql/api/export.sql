@@ -65,14 +65,14 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    n      int := waha.page_size(size);
-    told   text[] := regexp_match(waha.from_cursor(after),
+    n       int := waha.page_size(size);
+    parts   text[] := regexp_match(waha.from_cursor(after),
         '^([0-9]{1,18}),((-?[0-9]{1,17}|),[0-9]{1,18}|)$');
-    who    bigint := coalesce(told[1]::bigint, 0);
-    place  text := nullif(told[2], '');
-    a      waha.tenant_contact_activities;
+    person  bigint := coalesce(parts[1]::bigint, 0);
+    place   text := nullif(parts[2], '');
+    a       waha.tenant_contact_activities;
 begin
-    if n is null or after is not null and told is null then
+    if n is null or after is not null and parts is null then
         code := 'invalid_argument';
         return;
     end if;
@@ -84,9 +84,9 @@ begin
     loop
         for a in
             select *
-              from waha.activities_after(who, place, null, null, null,
+              from waha.activities_after(person, place, null, null, null,
                                          n - cardinality(items))
-             where contacts is null or who = any (contacts)
+             where contacts is null or person = any (contacts)
         loop
             items := items || json_build_object(
                                   'activity', waha.activity_object(a));
@@ -95,18 +95,18 @@ begin
 
         exit when cardinality(items) = n;
 
-        who := waha.next_contact(contacts, who);
+        person := waha.next_contact(contacts, person);
         place := null;
 
-        exit when who is null;
+        exit when person is null;
 
-        items := items || waha.export_person(who);
+        items := items || waha.export_person(person);
 
         exit when cardinality(items) = n;
     end loop;
 
-    if who is not null then
-        next := waha.to_cursor(who || ',' || coalesce(place, ''));
+    if person is not null then
+        next := waha.to_cursor(person || ',' || coalesce(place, ''));
     end if;
 end
 $$;
@@ -126,7 +126,7 @@ declare
     ids   bigint[];
     page  record;
 begin
-    perform waha.enter(organization);
+    perform waha.enter_organization(organization);
 
     ids := waha.tenant_persons(contact);
 
@@ -170,7 +170,7 @@ declare
     own   alias for $1;
     page  record;
 begin
-    if waha.enter(own) is null then
+    if waha.enter_organization(own) is null then
         return row('unknown_organization', null)::waha.reply;
     end if;
 

@@ -7,7 +7,8 @@
 -- of this one, whatever was added meanwhile.  Plans may be made while tables
 -- are still empty: they use an index all the same.
 
-create or replace function waha.enter(organization text) returns bigint
+create or replace function waha.enter_organization(organization text)
+returns bigint
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -20,7 +21,7 @@ begin
 end
 $$;
 
-comment on function waha.enter(text) is 'lets what follows see one organization; its number, or null';
+comment on function waha.enter_organization(text) is 'lets what follows see one organization; its number, or null';
 
 
 create or replace function waha.find_session(organization text, session text)
@@ -32,9 +33,9 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    tenant  bigint := waha.enter(organization);
+    tenant  bigint := waha.enter_organization(organization);
     s       waha.sessions := waha.own_session(organization, session);
-    told    timestamptz := greatest(s.status_at, s.checked_at);
+    known   timestamptz := greatest(s.status_at, s.checked_at);
 begin
     if s.name is null or s.deleted_at is not null then
         return row('unknown_session', null)::waha.reply;
@@ -44,9 +45,9 @@ begin
                          'session', waha.session_object(
                              s, waha.primary_session(organization)),
                          'instance', s.instance,
-                         'age', case when told is not null
+                         'age', case when known is not null
                              then greatest(0, floor(extract(epoch from
-                                                            now() - told)))
+                                                            now() - known)))
                              end,
                          'organization_id', tenant))::waha.reply;
 end
@@ -66,7 +67,7 @@ as $$
 declare
     main  text;
 begin
-    if waha.enter(organization) is null then
+    if waha.enter_organization(organization) is null then
         return row('unknown_organization', null)::waha.reply;
     end if;
 
@@ -151,7 +152,7 @@ as $$
 declare
     c  waha.tenant_contacts;
 begin
-    perform waha.enter(organization);
+    perform waha.enter_organization(organization);
 
     select t.* into c
       from waha.tenant_contacts t
@@ -194,7 +195,7 @@ begin
         return row('invalid_argument', null)::waha.reply;
     end if;
 
-    if waha.enter(organization) is null then
+    if waha.enter_organization(organization) is null then
         return row('unknown_organization', null)::waha.reply;
     end if;
 
@@ -286,18 +287,18 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    told   text[] := regexp_match(place, '^(-?[0-9]{1,17}|),([0-9]{1,18})$');
+    parts  text[] := regexp_match(place, '^(-?[0-9]{1,17}|),([0-9]{1,18})$');
     at     timestamptz := 'infinity';
     below  bigint := 9223372036854775807;
     had    int := 0;
 begin
-    if told[1] <> '' then
-        at := waha.time_of(told[1]);
-        below := told[2]::bigint;
+    if parts[1] <> '' then
+        at := waha.time_of(parts[1]);
+        below := parts[2]::bigint;
     end if;
 
-    if told[1] = '' then
-        below := told[2]::bigint;
+    if parts[1] = '' then
+        below := parts[2]::bigint;
     else
         return query
             select a.*
@@ -389,7 +390,7 @@ as $$
 declare
     live  bigint;
 begin
-    perform waha.enter(organization);
+    perform waha.enter_organization(organization);
 
     live := waha.live_tenant_contact(contact);
 
@@ -444,22 +445,22 @@ as $$
 #variable_conflict use_column
 declare
     n      int := waha.page_size(size);
-    told   text[] := regexp_match(waha.from_cursor(after),
+    parts  text[] := regexp_match(waha.from_cursor(after),
                                   '^(-?[0-9]{1,17}),([0-9]{1,18}),(.*)$');
     at     timestamptz := 'infinity';
     below  bigint := 9223372036854775807;
     data   json;
 begin
-    if n is null or after is not null and told is null then
+    if n is null or after is not null and parts is null then
         return row('invalid_argument', null)::waha.reply;
     end if;
 
     if after is not null then
-        at := waha.time_of(told[1]);
-        below := told[2]::bigint;
+        at := waha.time_of(parts[1]);
+        below := parts[2]::bigint;
     end if;
 
-    if waha.enter(organization) is null then
+    if waha.enter_organization(organization) is null then
         return row('unknown_organization', null)::waha.reply;
     end if;
 
@@ -480,7 +481,7 @@ begin
                            = organization collate "POSIX"
                        and v.last_day <= (at at time zone 'UTC')::date
                        and (v.last_message_at, v.contact_id, v.session_name)
-                           < (at, below, coalesce(told[3], ''))
+                           < (at, below, coalesce(parts[3], ''))
                        and (session is null or v.session_name = session)
                        and (unread is not true or v.unread_count > 0)
                      order by v.last_day desc, v.last_message_at desc,
@@ -501,14 +502,14 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    told   text[] := regexp_match(conversation, '^([1-9][0-9]{0,17})-(.+)$');
+    parts  text[] := regexp_match(conversation, '^([1-9][0-9]{0,17})-(.+)$');
     found  waha.conversations;
 begin
     select v.* into found
       from waha.conversations v
      where v.organization_slug = current_setting('waha.organization', true)
-       and v.contact_id = waha.live_tenant_contact(told[1]::bigint)
-       and v.session_name = told[2];
+       and v.contact_id = waha.live_tenant_contact(parts[1]::bigint)
+       and v.session_name = parts[2];
 
     return found;
 end
@@ -527,7 +528,7 @@ as $$
 declare
     v  waha.conversations;
 begin
-    perform waha.enter(organization);
+    perform waha.enter_organization(organization);
 
     v := waha.own_conversation(conversation);
 
@@ -554,7 +555,7 @@ as $$
 declare
     v  waha.conversations;
 begin
-    perform waha.enter(organization);
+    perform waha.enter_organization(organization);
 
     v := waha.own_conversation(conversation);
 
@@ -582,7 +583,7 @@ declare
     instance  text;
     url       text;
 begin
-    perform waha.enter(organization);
+    perform waha.enter_organization(organization);
 
     select t.* into a
       from waha.tenant_contact_activities t

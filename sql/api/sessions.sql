@@ -233,7 +233,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    told    alias for $3;
+    state   alias for $3;
     digits  text := nullif(regexp_replace(phone, '[^0-9]', '', 'g'), '');
     was     waha.sessions;
     new     waha.sessions;
@@ -252,12 +252,12 @@ begin
     end if;
 
     new := was;
-    new.status := told;
+    new.status := state;
     new.checked_at := now();
 
     -- what a webhook tells later counts more: its times are WAHA's
 
-    if told in ('NOT_CREATED', 'SCAN_QR_CODE') and digits is null then
+    if state in ('NOT_CREATED', 'SCAN_QR_CODE') and digits is null then
         if new.named_at > coalesce(new.disconnected_at, '-infinity')
            or new.connected_at > coalesce(new.disconnected_at, '-infinity')
         then
@@ -272,7 +272,7 @@ begin
             new.disconnected_at + interval '1 microsecond');
     end if;
 
-    if told = 'WORKING'
+    if state = 'WORKING'
        and (new.connected_at > coalesce(new.disconnected_at, '-infinity'))
            is not true
     then

@@ -80,7 +80,8 @@ comment on function waha.lock_messages is 'locks what a batch stores or changes;
 
 
 create or replace function waha.identify(organizations text[], kinds text[],
-    chats text[], phones text[], lids text[], out contacts bigint[], out strangers int[])
+    chats text[], phones text[], lids text[], out contacts bigint[],
+    out strangers int[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -123,7 +124,7 @@ $$;
 comment on function waha.identify is 'the contacts of a batch; strangers: records whose identities are new, not proved or of two contacts';
 
 
-create or replace function waha.prove(organization text, kind text,
+create or replace function waha.prove_identity(organization text, kind text,
     key text, seen text, contact bigint) returns void
 language plpgsql
 set search_path = waha, pg_temp
@@ -146,19 +147,20 @@ begin
 end
 $$;
 
-comment on function waha.prove(text, text, text, text, bigint) is 'writes down that WhatsApp itself named a number or hidden id, or fails because the CRM gave it to somebody else';
+comment on function waha.prove_identity(text, text, text, text, bigint) is 'writes down that WhatsApp itself named a number or hidden id, or fails because the CRM gave it to somebody else';
 
 
-create or replace function waha.meet(strangers int[], organizations text[],
-    sessions text[], directions text[], ids text[], phones text[],
-    lids text[], names text[], out creators int[], out met_org text[],
-    out met_one bigint[], out met_other bigint[], out met_phone text[])
+create or replace function waha.create_contacts(strangers int[],
+    organizations text[], sessions text[], directions text[], ids text[],
+    phones text[], lids text[], names text[], out creators int[],
+    out join_org text[], out join_one bigint[], out join_other bigint[],
+    out join_phone text[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    r        record;
+    r         record;
     by_phone  waha.contact_identities;
     by_lid    waha.contact_identities;
     contact   bigint;
@@ -194,7 +196,7 @@ begin
 
     creators := '{}';
 
-    -- in the order in which waha.learn_phones writes what the CRM inserts
+    -- in the order in which waha.add_phone_identities writes what the CRM inserts
 
     for r in
         select u.*, waha.phone_key(u.phone) as key,
@@ -258,25 +260,26 @@ begin
               or r.phone is not null and by_phone.contact_id is null
         then
             n := n + 1;
-            met_org[n] := r.organization;
-            met_one[n] := by_lid.contact_id;
-            met_other[n] := by_phone.contact_id;
-            met_phone[n] := r.phone;
+            join_org[n] := r.organization;
+            join_one[n] := by_lid.contact_id;
+            join_other[n] := by_phone.contact_id;
+            join_phone[n] := r.phone;
         end if;
 
         if r.phone is not null and by_phone.proved is not true then
-            perform waha.prove(r.organization, 'phone', r.key, r.phone,
-                               coalesce(by_phone.contact_id, contact));
+            perform waha.prove_identity(r.organization, 'phone', r.key,
+                        r.phone, coalesce(by_phone.contact_id, contact));
         end if;
 
         if r.lid is not null and by_lid.proved is not true then
-            perform waha.prove(r.organization, 'lid', r.lid, r.lid, contact);
+            perform waha.prove_identity(r.organization, 'lid', r.lid, r.lid,
+                                        contact);
         end if;
     end loop;
 end
 $$;
 
-comment on function waha.meet is 'makes contacts and identities for strangers; creators: the records that made a contact; met_*: contacts that turn out to be one person, and numbers that are new for a contact';
+comment on function waha.create_contacts is 'makes contacts and identities for strangers; creators: the records that made a contact; join_*: contacts that turn out to be one person, and numbers that are new for a contact';
 
 
 create or replace function waha.lock_contacts(organizations text[],
@@ -362,7 +365,7 @@ begin
 end
 $$;
 
-comment on function waha.join_contacts(text[], bigint[], bigint[], text[]) is 'what waha.meet found: pairs of contacts that are one person, or a number for a contact';
+comment on function waha.join_contacts(text[], bigint[], bigint[], text[]) is 'what waha.create_contacts found: pairs of contacts that are one person, or a number for a contact';
 
 
 create or replace function waha.rename_contacts(organizations text[],
@@ -588,8 +591,8 @@ comment on function waha.change_call(bigint, text, timestamptz) is 'takes over a
 
 
 create or replace function waha.apply_states(organizations text[],
-    sessions text[], ids text[], targets text[], fresh int[], applied int[], inout bodies text[],
-    out changed waha.contact_activities[])
+    sessions text[], ids text[], targets text[], fresh int[], applied int[],
+    inout bodies text[], out changed waha.contact_activities[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$

@@ -7,7 +7,7 @@ as $$
 declare
     channel  bigint;
 begin
-    -- waha.meet holds the advisory lock of the organization's channel, so
+    -- waha.create_contacts holds the advisory lock of the organization's channel, so
     -- that no two of them are made
 
     select t.id into channel
@@ -114,7 +114,7 @@ $$;
 comment on function waha.move_messages(text, bigint, bigint) is 'gives a contact what WhatsApp stored for another one';
 
 
-create or replace function waha.unless_had(phone text, country text,
+create or replace function waha.phone_unless_in(phone text, country text,
     keys text[]) returns text
 language sql immutable
 set search_path = waha, pg_temp
@@ -124,7 +124,7 @@ as $$
            is not true
 $$;
 
-comment on function waha.unless_had(text, text, text[]) is 'a number as it is spelled, or null if its key is one of these';
+comment on function waha.phone_unless_in(text, text, text[]) is 'a number as it is spelled, or null if its key is one of these';
 
 
 create or replace function waha.merge_contacts(organization text,
@@ -136,7 +136,7 @@ as $$
 declare
     kept      waha.contacts;
     merged    waha.contacts;
-    told      text;
+    newest    text;
     country   text;
     phone     text;
     has       text[];
@@ -169,7 +169,7 @@ begin
 
     perform waha.move_messages(organization, kept.id, merged.id);
 
-    select a.sender_name into told
+    select a.sender_name into newest
       from waha.contact_activities a
      where a.organization_slug = organization collate "POSIX"
        and a.contact_id = kept.id
@@ -179,15 +179,15 @@ begin
      order by a.occurred_at desc, a.sender_name collate "C" desc
      limit 1;
 
-    told := coalesce(told, kept.whatsapp_name, merged.whatsapp_name);
+    newest := coalesce(newest, kept.whatsapp_name, merged.whatsapp_name);
 
     if waha.name_is_ours(kept.first_name, kept.last_name, kept.whatsapp_name)
     then
         if waha.name_is_ours(merged.first_name, merged.last_name,
                              merged.whatsapp_name)
         then
-            kept.first_name := waha.first_name(told);
-            kept.last_name := waha.last_name(told);
+            kept.first_name := waha.first_name(newest);
+            kept.last_name := waha.last_name(newest);
         else
             kept.first_name := merged.first_name;
             kept.last_name := merged.last_name;
@@ -197,7 +197,7 @@ begin
     update waha.contacts c
        set first_name = kept.first_name,
            last_name = kept.last_name,
-           whatsapp_name = told
+           whatsapp_name = newest
      where c.organization_slug = organization collate "C"
        and c.id = kept.id;
 
@@ -233,9 +233,9 @@ begin
        and waha.phone_digits(p, country) is not null;
 
     update waha.contacts c
-       set phone_1 = waha.unless_had(merged.phone_1, country, has),
-           phone_2 = waha.unless_had(merged.phone_2, country, has),
-           phone_3 = waha.unless_had(merged.phone_3, country, has)
+       set phone_1 = waha.phone_unless_in(merged.phone_1, country, has),
+           phone_2 = waha.phone_unless_in(merged.phone_2, country, has),
+           phone_3 = waha.phone_unless_in(merged.phone_3, country, has)
      where c.organization_slug = organization collate "C"
        and c.id = merged.id
        and concat(merged.phone_1, merged.phone_2, merged.phone_3) <> '';
@@ -275,7 +275,7 @@ $$;
 comment on function waha.live_contact(text, bigint) is 'the contact that a merged one lives on in; of a live one itself';
 
 
-create or replace function waha.heal_contacts(organizations text[],
+create or replace function waha.complete_merges(organizations text[],
     contacts bigint[]) returns void
 language plpgsql
 set search_path = waha, pg_temp
@@ -295,7 +295,7 @@ begin
                    as u (organization, contact)
              where u.contact is not null) s;
 
-    -- identities before contacts, as waha.meet does
+    -- identities before contacts, as waha.create_contacts does
 
     for r in
         select i.organization_slug, i.kind, i.key, i.contact_id, u.live
@@ -341,7 +341,7 @@ begin
 end
 $$;
 
-comment on function waha.heal_contacts(text[], bigint[]) is 'locks contacts and, where the CRM merged one, the one it lives on in, which gets its identities and messages';
+comment on function waha.complete_merges(text[], bigint[]) is 'locks contacts and, where the CRM merged one, the one it lives on in, which gets its identities and messages';
 
 
 -- the CRM's hook: what it replaces this with stays

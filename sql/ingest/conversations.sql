@@ -85,7 +85,7 @@ $$;
 comment on function waha.combine(waha.conversations, waha.conversations) is 'a conversation to which new is added, but for last_day, which is generated; unread_count -1: they have to be counted';
 
 
-create or replace function waha.converse(organizations text[],
+create or replace function waha.update_conversations(organizations text[],
     kinds text[], chats text[], sessions text[], directions text[],
     ids text[], contacts bigint[], times timestamptz[], bodies text[],
     fresh int[], changed waha.contact_activities[]) returns void
@@ -186,7 +186,7 @@ begin
 end
 $$;
 
-comment on function waha.converse is 'brings waha.conversations up to date with messages that were stored (fresh) and messages that changed';
+comment on function waha.update_conversations is 'brings waha.conversations up to date with messages that were stored (fresh) and messages that changed';
 
 
 create or replace function waha.count_unread(organization text,

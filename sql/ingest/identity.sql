@@ -56,7 +56,8 @@ begin
 
     first := regexp_replace(spelled,
         '^([^0-9+]*([+][0-9]+ ?)?[(]?[0-9]{2,5}[)]?) ?/ ?([0-9])', '\1 \3');
-    first := (regexp_match(first, '^[^0-9+]*([+]?[-0-9 ()._\t\u00a0\u202f\u2010-\u2015]+)'))[1];
+    first := (regexp_match(first, '^[^0-9+]*([+]?[-0-9 ()._'
+                                  '\t\u00a0\u202f\u2010-\u2015]+)'))[1];
     first := replace(first, '(0)', '');
     digits := regexp_replace(first, '[^0-9]', '', 'g');
 
@@ -167,7 +168,8 @@ comment on function waha.name_is_ours(text, text, text) is 'false: a person edit
 
 -- Numbers that people typed into contacts.  What a message proved stays.
 
-create or replace function waha.learn_phones(contacts bigint[]) returns void
+create or replace function waha.add_phone_identities(contacts bigint[])
+returns void
 language plpgsql
 set search_path = waha, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -227,15 +229,15 @@ begin
 end
 $$;
 
-comment on function waha.learn_phones(bigint[]) is 'gives contacts the identities of numbers that were typed in, unless they are somebody else''s; of several, the oldest has it';
+comment on function waha.add_phone_identities(bigint[]) is 'gives contacts the identities of numbers that were typed in, unless they are somebody else''s; of several, the oldest has it';
 
 
-create or replace function waha.hand_over(organizations text[])
+create or replace function waha.reassign_phones(organizations text[])
 returns void
 language sql
 set search_path = waha, pg_temp
 as $$
-    select waha.learn_phones(array_agg(s.contact_id))
+    select waha.add_phone_identities(array_agg(s.contact_id))
       from waha.shared_phones s
      where s.organization_slug = any (organizations)
        and not exists (
@@ -247,7 +249,7 @@ as $$
     having count(*) > 0
 $$;
 
-comment on function waha.hand_over(text[]) is 'gives numbers that nobody has any more to the other contacts that they were typed into';
+comment on function waha.reassign_phones(text[]) is 'gives numbers that nobody has any more to the other contacts that they were typed into';
 
 
 create or replace function waha.contacts_added() returns trigger
@@ -255,7 +257,7 @@ language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
-    perform waha.learn_phones(array_agg(a.id))
+    perform waha.add_phone_identities(array_agg(a.id))
        from added a
       where concat(a.phone_1, a.phone_2, a.phone_3) <> ''
      having count(*) > 0;
@@ -300,10 +302,11 @@ begin
      where i.contact_id = any (changed)
        and not i.proved;
 
-    perform waha.learn_phones(changed);
+    perform waha.add_phone_identities(changed);
 
-    perform waha.hand_over(array(select distinct o.organization_slug::text
-                                   from were o));
+    perform waha.reassign_phones(array(
+        select distinct o.organization_slug::text
+          from were o));
 
     return null;
 
@@ -322,8 +325,9 @@ language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
-    perform waha.hand_over(array(select distinct o.organization_slug::text
-                                   from were o));
+    perform waha.reassign_phones(array(
+        select distinct o.organization_slug::text
+          from were o));
 
     return null;
 
@@ -368,7 +372,7 @@ returns void
 language sql security definer
 set search_path = waha, pg_temp
 as $$
-    select waha.learn_phones(array_agg(c.id))
+    select waha.add_phone_identities(array_agg(c.id))
       from waha.contacts c
      where (organization is null or c.organization_slug = organization)
        and c.merged_into is null

@@ -5,7 +5,7 @@
 -- one: in "lateral" subqueries with "limit 1", because the planner would find
 -- a join with an empty table cheaper by any other way.
 
-create or replace function waha.fault(kind text, message_id text,
+create or replace function waha.ignore_reason(kind text, message_id text,
     target_id text, phone text, lid text) returns text
 language sql immutable parallel safe
 as $$
@@ -21,7 +21,7 @@ as $$
            end
 $$;
 
-comment on function waha.fault(text, text, text, text, text) is 'why an event is ignored, or null';
+comment on function waha.ignore_reason(text, text, text, text, text) is 'why an event is ignored, or null';
 
 
 create or replace function waha.await_standby() returns void
@@ -94,10 +94,10 @@ declare
     subjects    bigint[];   -- contacts of messages that are changed
     strangers   int[];
     creators    int[];
-    met_org     text[];
-    met_one     bigint[];
-    met_other   bigint[];
-    met_phone   text[];
+    join_org    text[];
+    join_one    bigint[];
+    join_other  bigint[];
+    join_phone  text[];
     lockable_org  text[];
     lockable    bigint[];
     renamed     boolean;
@@ -113,10 +113,10 @@ begin
     select array_agg(f.at),
            array_agg(case when f.sure then f.slug end),
            array_agg(case when f.sure then f.id end),
-           array_agg(case when f.sure and f.fault is null
+           array_agg(case when f.sure and f.reason is null
                           then f.slug end),
-           array_agg(f.fault),
-           array_agg(case when f.fault is null then 'activity_logged'
+           array_agg(f.reason),
+           array_agg(case when f.reason is null then 'activity_logged'
                           else 'ignored' end),
            array_agg(f.pos order by f.kind = 'session' desc,
                      f.session collate "C", f.pos)
@@ -124,8 +124,8 @@ begin
       into times, found_org, found_id, live, codes, actions, unsure
       from (select u.pos::int, u.kind, u.session, o.slug, o.id,
                    coalesce(to_timestamp(u.sent / 1000.0), now()) as at,
-                   waha.fault(u.kind, u.id, u.target, u.phone, u.lid)
-                       as fault,
+                   waha.ignore_reason(u.kind, u.id, u.target, u.phone,
+                                      u.lid) as reason,
                    o.whatsapp_enabled
                    and u.claimed is null
                    and coalesce(u.slug = o.slug, true)
@@ -215,9 +215,11 @@ begin
           from waha.identify(live, kinds, chats, phones, lids);
 
         if strangers is not null then
-            select * into creators, met_org, met_one, met_other, met_phone
-              from waha.meet(strangers, live, sessions, directions, ids,
-                             phones, lids, names);
+            select * into creators, join_org, join_one, join_other,
+                          join_phone
+              from waha.create_contacts(strangers, live, sessions,
+                                        directions, ids, phones, lids,
+                                        names);
 
             foreach p in array creators loop
                 actions[p] := 'contact_created';
@@ -228,15 +230,15 @@ begin
         end if;
     end if;
 
-    lockable_org := live || live || met_org || met_org;
-    lockable := contacts || subjects || met_one || met_other;
+    lockable_org := live || live || join_org || join_org;
+    lockable := contacts || subjects || join_one || join_other;
 
     begin
         renamed := waha.lock_contacts(lockable_org, lockable, chats,
                                       directions, names,
-                                      met_org is not null);
+                                      join_org is not null);
 
-        if renamed and met_org is null then
+        if renamed and join_org is null then
             raise sqlstate 'WA001';
         end if;
 
@@ -250,7 +252,7 @@ begin
         when serialization_failure then
             -- the CRM merged somebody, or others did just now
 
-            perform waha.heal_contacts(lockable_org, lockable);
+            perform waha.complete_merges(lockable_org, lockable);
             renamed := true;
 
             select f.contacts into contacts
@@ -264,14 +266,15 @@ begin
         set constraints waha.identities_contact deferred;
     end if;
 
-    if met_org is not null then
-        perform waha.join_contacts(met_org, met_one, met_other, met_phone);
+    if join_org is not null then
+        perform waha.join_contacts(join_org, join_one, join_other,
+                                   join_phone);
 
         select f.contacts into contacts
           from waha.identify(live, kinds, chats, phones, lids) f;
     end if;
 
-    if renamed or met_org is not null then
+    if renamed or join_org is not null then
         perform waha.rename_contacts(live, kinds, chats, sessions,
                                      directions, ids, contacts, names,
                                      times);
@@ -309,8 +312,9 @@ begin
     end if;
 
     if fresh <> '{}' or changed <> '{}' then
-        perform waha.converse(live, kinds, chats, sessions, directions, ids,
-                              contacts, times, bodies, fresh, changed);
+        perform waha.update_conversations(live, kinds, chats, sessions,
+                                          directions, ids, contacts, times,
+                                          bodies, fresh, changed);
     end if;
 
     perform waha.await_standby();

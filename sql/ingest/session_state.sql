@@ -7,8 +7,8 @@ language plpgsql
 set search_path = waha, pg_temp
 as $$
 declare
-    works  timestamptz;
-    lost   timestamptz;
+    connected     timestamptz;
+    disconnected  timestamptz;
 begin
     -- of one that was deleted: only whether WAHA runs it, for waha.maintain
 
@@ -27,17 +27,17 @@ begin
     -- each column keeps what was told last, in whatever order it arrives
 
     if state = 'WORKING' then
-        works := at;
+        connected := at;
     elsif state in ('STOPPED', 'FAILED') and number is null then
-        lost := at;
+        disconnected := at;
     end if;
 
     insert into waha.sessions as s (name, organization_slug, status,
                                     status_at, phone, push_name, named_at,
                                     instance, connected_at, disconnected_at)
         values (session, organization, state, at, number, own_name,
-                case when number is not null then at end, server, works,
-                lost)
+                case when number is not null then at end, server, connected,
+                disconnected)
         on conflict (name) do update
            set status = case
                    when (excluded.status_at, excluded.status collate "C")

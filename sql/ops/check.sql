@@ -59,7 +59,7 @@ as $$
 declare
     org      text;
     person   bigint;
-    at_what  text := 'organizations';
+    step     text := 'organizations';
 begin
     select o.slug into org from waha.organizations o limit 1;
 
@@ -83,10 +83,10 @@ begin
            whatsapp_connected_at = now()
      where o.slug = org;
 
-    at_what := 'traffic_channels';
+    step := 'traffic_channels';
     perform waha.channel(org);
 
-    at_what := 'contacts';
+    step := 'contacts';
     insert into waha.contacts as c (organization_slug, first_name, last_name,
                                     phone_1, contact_type, traffic_source_id,
                                     state, whatsapp_name)
@@ -94,7 +94,7 @@ begin
                 waha.channel(org), '', 'Trial')
         returning c.id into person;
 
-    at_what := 'contact_activities';
+    step := 'contact_activities';
     insert into waha.contact_activities
                 (organization_slug, contact_id, activity_type, direction,
                  message_content, metadata, session_name, message_id,
@@ -103,7 +103,7 @@ begin
                 'waha-trial', 'waha-trial', 'text', 'person', 'Trial',
                 now());
 
-    at_what := 'deferred constraints';
+    step := 'deferred constraints';
     set constraints all immediate;
 
     raise sqlstate 'WA002';
@@ -112,7 +112,7 @@ exception
     when sqlstate 'WA002' then
         return null;
     when others then
-        return format('%s: %s', at_what, sqlerrm);
+        return format('%s: %s', step, sqlerrm);
 end
 $$;
 
