@@ -1,13 +1,14 @@
--- Reading, for the organization that the setting waha.organization names:
+-- What the roles waha_api and waha_reader can read: rows of the organization
+-- that the setting waha.organization names.
 --
 --     set waha.organization = 'acme';
 --
--- A setting that was made once is an empty text afterwards: that names nobody.
+-- After "set local" the setting is an empty text, which is no organization.
 --
 -- Tables of schema waha have row-level security.  It is not switched on for
--- tables of the CRM: even with policies that allow everything it would forbid
--- COPY FROM and pg_dump to those of its roles that do not own them.  There,
--- reading roles have no right but on the views below.
+-- tables of the CRM: even with policies that allow everything, those of its
+-- roles that do not own them could not use COPY FROM and pg_dump any more.
+-- Of these tables, the two roles can only read the views below.
 
 alter table waha.sessions enable row level security;
 alter table waha.contact_identities enable row level security;
@@ -47,7 +48,8 @@ select *
   from waha.organizations
  where slug = nullif(current_setting('waha.organization', true), '');
 
-comment on view waha.tenant_organizations is 'the organization that waha.organization names';
+comment on view waha.tenant_organizations is
+    'the organization that the setting waha.organization names';
 
 create or replace view waha.tenant_traffic_channels
     with (security_barrier) as
@@ -56,7 +58,9 @@ select *
  where organization_slug
        = nullif(current_setting('waha.organization', true), '');
 
-comment on view waha.tenant_traffic_channels is 'its lead sources';
+comment on view waha.tenant_traffic_channels is
+    'lead sources of the organization that the setting waha.organization '
+    'names';
 
 create or replace view waha.tenant_contacts with (security_barrier) as
 select *
@@ -64,10 +68,12 @@ select *
  where organization_slug
        = nullif(current_setting('waha.organization', true), '')
          collate "POSIX"
-   -- as the index waha_contacts_list says
+   -- the condition of the index waha_contacts_list
    and organization_slug collate "POSIX" >= '';
 
-comment on view waha.tenant_contacts is 'its contacts; merged_into: the contact that this one lives on in';
+comment on view waha.tenant_contacts is
+    'contacts of the organization that the setting waha.organization names; '
+    'merged_into: the contact that a merged one became part of';
 
 create or replace view waha.tenant_contact_activities
     with (security_barrier) as
@@ -77,7 +83,9 @@ select *
        = nullif(current_setting('waha.organization', true), '')
          collate "POSIX";
 
-comment on view waha.tenant_contact_activities is 'its messages and calls';
+comment on view waha.tenant_contact_activities is
+    'messages and calls of the organization that the setting '
+    'waha.organization names';
 
 grant select on waha.tenant_organizations, waha.tenant_traffic_channels,
     waha.tenant_contacts, waha.tenant_contact_activities

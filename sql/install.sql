@@ -1,15 +1,15 @@
--- Installs the PostgreSQL side of ngx_http_waha_module, or brings it up to
--- date.  To be run by an administrator: a role that has CREATEROLE, may
--- create in the database and owns the CRM's tables; or by a superuser, where
--- the owner of the CRM's tables is trusted with as much.
+-- Installs or upgrades schema waha, the PostgreSQL side of
+-- ngx_http_waha_module.  An administrator runs it: a role that has
+-- CREATEROLE, may create schemas in the database and owns the CRM's tables;
+-- or a superuser, where the owner of the CRM's tables is trusted like one.
 --
 --     psql -d crm -f install.sql
 --     psql -d crm -v crm_schema=app -f install.sql
 --
 -- crm_schema is the schema that holds, or will hold, the CRM's tables
--- organizations, traffic_channels, contacts and contact_activities; it is
--- chosen at the first run (default: public) and remembered.  All is one
--- transaction; running it again does no harm.
+-- organizations, traffic_channels, contacts and contact_activities.  It is
+-- chosen at the first run (default: public) and remembered.  Everything is
+-- one transaction, and running it again does no harm.
 
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -23,7 +23,7 @@ set client_min_messages = warning;
 
 begin;
 
--- nothing that others made in the database is called by an unqualified name
+-- an unqualified name must not find an object that another role has made
 
 set local search_path = pg_catalog, pg_temp;
 
@@ -44,7 +44,7 @@ begin
 end
 $$;
 
--- two administrators at once
+-- one installation at a time
 
 select pg_advisory_xact_lock(7761686100) \g /dev/null
 
@@ -127,7 +127,7 @@ set local role waha_owner;
 \ir api/inbox.sql
 \ir api/erasure.sql
 
--- its indexes are on functions
+-- after the functions that its indexes are on
 
 \if :erasure_needed
     \ir migrations/005-erasure.sql
@@ -137,7 +137,8 @@ set local role waha_owner;
     \ir migrations/006-renamed.sql
 \endif
 
--- its owner is bound by row-level security; makes nothing at other times
+-- waha_api is subject to row-level security and owns the functions that read
+-- for one organization; it may create objects only here
 
 grant create on schema waha to waha_api;
 

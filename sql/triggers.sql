@@ -1,5 +1,5 @@
--- Triggers on the tables of the CRM.  What ingest itself writes is none of
--- their business.
+-- Triggers on the tables of the CRM, for rows that the CRM writes.  Ingest,
+-- which writes as waha_owner, keeps identities up to date itself.
 
 drop trigger if exists waha_learn on :"crm_schema".contacts;
 create trigger waha_learn
@@ -65,7 +65,7 @@ create trigger waha_notify_change
     execute function waha.organization_changed();
 
 -- The CRM's own triggers run with the search_path of ingest, unless their
--- functions have one.
+-- functions set one.
 
 do $$
 declare

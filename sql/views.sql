@@ -1,5 +1,5 @@
--- The four shared tables under fixed names: the only way in which functions
--- use them, with the rights of waha_owner.
+-- The four tables of the CRM under fixed names.  Functions use them only
+-- through these views, with the rights of waha_owner.
 
 create or replace view waha.organizations as
 select id, slug, name, country_code, whatsapp_enabled, whatsapp_session_name,
@@ -7,13 +7,15 @@ select id, slug, name, country_code, whatsapp_enabled, whatsapp_session_name,
        waha_instance
   from :"crm_schema".organizations;
 
-comment on view waha.organizations is 'tenants, as ingest sees them';
+comment on view waha.organizations is
+    'tenants, as functions of schema waha see them';
 
 create or replace view waha.traffic_channels as
 select id, organization_slug, name
   from :"crm_schema".traffic_channels;
 
-comment on view waha.traffic_channels is 'lead sources, as ingest sees them';
+comment on view waha.traffic_channels is
+    'lead sources, as functions of schema waha see them';
 
 create or replace view waha.contacts as
 select id, organization_slug, first_name, last_name, phone_1, phone_2,
@@ -21,9 +23,9 @@ select id, organization_slug, first_name, last_name, phone_1, phone_2,
        merged_into, created_at
   from :"crm_schema".contacts;
 
-comment on view waha.contacts is 'people, as ingest sees them';
+comment on view waha.contacts is 'people, as functions of schema waha see them';
 
--- a CRM need not have created_at there, or can have it otherwise
+-- a CRM may have no created_at there, or one of another type
 
 select case when exists (
            select
@@ -43,4 +45,5 @@ select id, organization_slug, contact_id, activity_type, direction,
        :activity_created::timestamptz as created_at
   from :"crm_schema".contact_activities;
 
-comment on view waha.contact_activities is 'messages and calls, as ingest sees them';
+comment on view waha.contact_activities is
+    'messages and calls, as functions of schema waha see them';

@@ -1,4 +1,4 @@
--- What answers of the API are made of.
+-- Parts of the API's answers: cursors, times, objects.
 
 create or replace function waha.to_base64url(bytes bytea) returns text
 language sql immutable
@@ -7,7 +7,8 @@ as $$
     select translate(encode(bytes, 'base64'), E'+/=\n', '-_')
 $$;
 
-comment on function waha.to_base64url(bytea) is 'bytes as text that needs no escapes in an address';
+comment on function waha.to_base64url(bytea) is
+    'bytes as text that needs no escapes in a URL';
 
 
 create or replace function waha.to_cursor(place text) returns text
@@ -17,7 +18,8 @@ as $$
     select waha.to_base64url(convert_to(place, 'UTF8'))
 $$;
 
-comment on function waha.to_cursor(text) is 'a place in a list, for the caller to come back with';
+comment on function waha.to_cursor(text) is
+    'a place in a list as the cursor that a caller sends back';
 
 
 create or replace function waha.from_cursor(cursor text) returns text
@@ -35,7 +37,8 @@ exception
 end
 $$;
 
-comment on function waha.from_cursor(text) is 'the place that waha.to_cursor was given, or null';
+comment on function waha.from_cursor(text) is
+    'the place in a cursor of waha.to_cursor, or null';
 
 
 create or replace function waha.microseconds(at timestamptz) returns bigint
@@ -44,7 +47,8 @@ as $$
     select round(extract(epoch from at) * 1000000)::bigint
 $$;
 
-comment on function waha.microseconds(timestamptz) is 'a time as microseconds since the epoch';
+comment on function waha.microseconds(timestamptz) is
+    'a time as microseconds since the epoch';
 
 
 create or replace function waha.time_of(microseconds text)
@@ -55,7 +59,8 @@ as $$
            + microseconds::bigint * interval '1 microsecond'
 $$;
 
-comment on function waha.time_of(text) is 'the time that waha.microseconds was given';
+comment on function waha.time_of(text) is
+    'the time that waha.microseconds made a number of';
 
 
 create or replace function waha.page_size(size int) returns int
@@ -66,7 +71,9 @@ as $$
                 then coalesce(size, 50) end
 $$;
 
-comment on function waha.page_size(int) is 'how many a page holds: 50 unless told, at most 200; null: no such page';
+comment on function waha.page_size(int) is
+    'how many items a page has: 50 by default, at most 200; null: size is out '
+    'of bounds';
 
 
 create or replace function waha.primary_session(organization text)
@@ -83,7 +90,9 @@ as $$
      limit 1
 $$;
 
-comment on function waha.primary_session(text) is 'the session that is meant when none is named: the oldest without a caller''s id';
+comment on function waha.primary_session(text) is
+    'the session that is meant when a request names none: the oldest one '
+    'without a caller''s id';
 
 
 create or replace function waha.session_object(session waha.sessions,
@@ -109,7 +118,9 @@ as $$
            as state (linked, connected)
 $$;
 
-comment on function waha.session_object(waha.sessions, text) is 'a session as the API shows it; main: name of the organization''s primary one';
+comment on function waha.session_object(waha.sessions, text) is
+    'a session as the API shows it; main: name of the organization''s primary '
+    'session';
 
 
 create or replace function waha.public_metadata(metadata jsonb,
@@ -117,7 +128,7 @@ create or replace function waha.public_metadata(metadata jsonb,
 language sql immutable
 set search_path = waha, pg_temp
 as $$
-    -- only what came from WAHA is WAHA's; other forms are the CRM's own
+    -- without a session the activity is the CRM's own, not WAHA's
 
     select case when session is null or jsonb_typeof(metadata) <> 'object'
                 then metadata
@@ -136,7 +147,9 @@ as $$
       from (select '/api/whatsapp/media/' || activity) as own (route)
 $$;
 
-comment on function waha.public_metadata(jsonb, bigint, text) is 'metadata of an activity with our own route instead of WAHA''s address of a file';
+comment on function waha.public_metadata(jsonb, bigint, text) is
+    'metadata of an activity with the API''s own route instead of WAHA''s URL '
+    'of a file';
 
 grant execute on function waha.to_cursor(text), waha.from_cursor(text),
     waha.to_base64url(bytea), waha.microseconds(timestamptz),

@@ -1,7 +1,8 @@
 -- Erasure of people and of organizations.
 --
--- Keys of the CRM may lack an index: with "enable_seqscan = off" each look
--- there would seem dear enough to be compiled, but for "jit = off".
+-- Foreign keys of the CRM may have no index.  With "enable_seqscan = off"
+-- the sequential scan for such a key is so expensive to the planner that it
+-- would be compiled each time: hence "jit = off".
 
 create or replace function waha.persons(organization text, contact bigint)
 returns bigint[]
@@ -21,14 +22,17 @@ as $$
     select array_agg(id order by id) from same where id is not null
 $$;
 
-comment on function waha.persons(text, bigint) is 'all contacts of one person: a live one and those that were merged into it, or null';
+comment on function waha.persons(text, bigint) is
+    'all contacts of one person: one that was not merged and those that were '
+    'merged into it, or null';
 
 
 create or replace function waha.quarantine_owner(event jsonb) returns text
 language sql stable
 set search_path = waha, pg_temp
 as $$
-    -- what nobody is known to own may be anybody's
+    -- null is equal to no organization: an event that may be for any of
+    -- them is neither shown to one nor deleted with one
 
     select coalesce((select s.organization_slug
                        from waha.sessions s
@@ -45,12 +49,14 @@ as $$
                     event->>'organization_slug')
 $$;
 
-comment on function waha.quarantine_owner(jsonb) is 'the organization that an event of waha.quarantine is for, if it is known';
+comment on function waha.quarantine_owner(jsonb) is
+    'the organization that an event of waha.quarantine is for, or null when '
+    'it is not known';
 
 
--- The indexes of migration 005 are on the next three functions: when a result
--- changes, they have to be made again.  Keys are cut, so that none is too big
--- for an index.
+-- The indexes of migration 005 are on the next three functions: a change of
+-- their results has to rebuild them.  Keys are cut to a length that an index
+-- can hold.
 
 create or replace function waha.quarantine_people(event jsonb) returns text[]
 language sql immutable
@@ -60,7 +66,8 @@ as $$
                  left(event->>'lid', 100)]
 $$;
 
-comment on function waha.quarantine_people(jsonb) is 'keys of whom an event of waha.quarantine is about';
+comment on function waha.quarantine_people(jsonb) is
+    'keys of the person that an event of waha.quarantine is about';
 
 
 create or replace function waha.quarantine_names(event jsonb) returns text[]
@@ -88,7 +95,8 @@ begin
 end
 $$;
 
-comment on function waha.quarantine_names(jsonb) is 'all that may tell the organization of an event of waha.quarantine';
+comment on function waha.quarantine_names(jsonb) is
+    'all texts that may name the organization of an event of waha.quarantine';
 
 
 create or replace function waha.reacted(reactions jsonb) returns text[]
@@ -99,7 +107,8 @@ as $$
       from jsonb_object_keys(reactions) k
 $$;
 
-comment on function waha.reacted(jsonb) is 'keys of the people in waha.message_states.reactions';
+comment on function waha.reacted(jsonb) is
+    'keys of the people in waha.message_states.reactions';
 
 
 create or replace function waha.keys_of(organization text,
@@ -113,7 +122,9 @@ as $$
        and i.contact_id = any (contacts)
 $$;
 
-comment on function waha.keys_of(text, bigint[]) is 'numbers and hidden ids of contacts, as waha.quarantine_people and waha.reacted have them';
+comment on function waha.keys_of(text, bigint[]) is
+    'numbers and hidden ids of contacts, as in waha.quarantine_people and '
+    'waha.reacted';
 
 
 create or replace function waha.quarantined(organization text,
@@ -135,13 +146,15 @@ begin
 end
 $$;
 
-comment on function waha.quarantined(text, bigint[]) is 'what an organization has of contacts in quarantine';
+comment on function waha.quarantined(text, bigint[]) is
+    'events in quarantine that are for an organization and about these '
+    'contacts';
 
 grant execute on function waha.quarantined(text, bigint[]) to waha_api;
 
 
--- Ids come one by one from "unnest": the planner would compare thousands with
--- every row of an organization.
+-- Rows are looked up one by one, by ids from "unnest": for "= any (ids)" the
+-- planner may compare thousands of ids with each row of an organization.
 
 create or replace function waha.lock_states(organization text,
     activities bigint[], keys text[]) returns void
@@ -150,7 +163,7 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 begin
-    -- all at once, in the order of ingest
+    -- in one statement, in the order in which a batch locks them
 
     perform
        from (select a.session_name, a.message_id
@@ -182,7 +195,9 @@ begin
 end
 $$;
 
-comment on function waha.lock_states(text, bigint[], text[]) is 'locks what is known of messages and of those that people reacted to';
+comment on function waha.lock_states(text, bigint[], text[]) is
+    'locks the states of messages, and of messages that people with these '
+    'keys reacted to';
 
 
 create or replace function waha.erase_activities(organization text,
@@ -225,7 +240,9 @@ begin
 end
 $$;
 
-comment on function waha.erase_activities(text, bigint[]) is 'deletes what is known of messages, and activities; or empties these all of text, name and metadata, where the CRM holds on to one';
+comment on function waha.erase_activities(text, bigint[]) is
+    'deletes activities and the states of their messages; where a key of the '
+    'CRM forbids it for one, empties all of them of text, name and metadata';
 
 
 create or replace function waha.erase_reactions(organization text,
@@ -265,7 +282,9 @@ begin
 end
 $$;
 
-comment on function waha.erase_reactions(text, text[]) is 'takes back what people reacted in groups to messages of others; of how many';
+comment on function waha.erase_reactions(text, text[]) is
+    'removes the reactions of people to messages of others in groups; result: '
+    'the number of these messages';
 
 
 create or replace function waha.drop_contacts(organization text,
@@ -289,7 +308,9 @@ exception
 end
 $$;
 
-comment on function waha.drop_contacts(text, bigint[]) is 'deletes contacts with all that schema waha has of them; false: the CRM holds on to one';
+comment on function waha.drop_contacts(text, bigint[]) is
+    'deletes contacts with everything that schema waha stores of them; false: '
+    'a key of the CRM forbids it';
 
 
 create or replace function waha.empty_contacts(organization text,
@@ -326,7 +347,9 @@ begin
 end
 $$;
 
-comment on function waha.empty_contacts(text, bigint[]) is 'removes names, numbers and hidden ids of contacts; columns that only the CRM knows are its own to empty';
+comment on function waha.empty_contacts(text, bigint[]) is
+    'removes names, numbers and hidden ids of contacts; columns that only the '
+    'CRM knows are its own to empty';
 
 
 create or replace function waha.lock_people(organization text,
@@ -336,7 +359,7 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 begin
-    -- identities before contacts, as ingest does
+    -- identities before contacts, in the order of a batch
 
     perform
        from waha.contact_identities i
@@ -354,7 +377,8 @@ begin
 end
 $$;
 
-comment on function waha.lock_people(text, bigint[]) is 'locks contacts against messages and merges';
+comment on function waha.lock_people(text, bigint[]) is
+    'locks contacts against messages and merges';
 
 
 create or replace function waha.erase_contact(organization text,
@@ -366,7 +390,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    most        constant int := 20000;    -- half a second
+    most        constant int := 20000;    -- takes half a second
     ids         bigint[] := waha.persons(organization, contact);
     keys        text[];
     events      bigint[];
@@ -442,7 +466,12 @@ begin
 end
 $$;
 
-comment on function waha.erase_contact(text, bigint) is 'removes a person: contact, merged ones, messages, reactions in groups, readable quarantine; where keys of the CRM forbid it the contact stays, emptied; what others wrote about it or quoted from it in groups is theirs; erased false: there were very many messages, to be called again; codes: unknown_contact';
+comment on function waha.erase_contact(text, bigint) is
+    'erases a person: contact, contacts merged into it, messages, reactions '
+    'in groups, readable quarantine; where keys of the CRM forbid it the '
+    'contact stays, emptied; messages of others in groups stay, also where '
+    'they quote or mention the person; erased false: there were very many '
+    'messages, call again; codes: unknown_contact';
 
 
 create or replace function waha.erase_messages(organization text)
@@ -468,7 +497,8 @@ begin
 end
 $$;
 
-comment on function waha.erase_messages(text) is 'removes some activities of an organization; false: there are none';
+comment on function waha.erase_messages(text) is
+    'erases some activities of an organization; false: there are none';
 
 
 create or replace function waha.erase_people(organization text)
@@ -502,7 +532,8 @@ begin
 end
 $$;
 
-comment on function waha.erase_people(text) is 'removes some contacts of an organization; false: there are none';
+comment on function waha.erase_people(text) is
+    'erases some contacts of an organization; false: there are none';
 
 
 create or replace function waha.erase_states(organization text)
@@ -524,7 +555,8 @@ begin
 end
 $$;
 
-comment on function waha.erase_states(text) is 'removes some of what is known of messages that never came; false: there is nothing';
+comment on function waha.erase_states(text) is
+    'deletes some states of messages that never came; false: there are none';
 
 
 create or replace function waha.erase_quarantine(organization text)
@@ -561,11 +593,13 @@ begin
 end
 $$;
 
-comment on function waha.erase_quarantine(text) is 'removes some of what an organization has in quarantine; false: there is nothing';
+comment on function waha.erase_quarantine(text) is
+    'deletes some events that an organization has in quarantine; false: there '
+    'are none';
 
 
--- An organization goes in another order than messages come: what still comes
--- is not waited for, lest it wait in turn.
+-- An organization is erased in another order than a batch takes its locks.
+-- lock_timeout ends the wait for a batch before the two wait for each other.
 
 create or replace function waha.erase_portion(organization text)
 returns boolean
@@ -585,7 +619,9 @@ exception
 end
 $$;
 
-comment on function waha.erase_portion(text) is 'removes some of what an organization has; false: there is nothing left of people, null: somebody else holds it';
+comment on function waha.erase_portion(text) is
+    'erases a portion of the messages and people of an organization; false: '
+    'there are none, null: another transaction holds a lock';
 
 
 create or replace function waha.erase_rest(organization text)
@@ -627,7 +663,10 @@ exception
 end
 $$;
 
-comment on function waha.erase_rest(text) is 'removes what an organization has besides people, and itself; false: the CRM holds on to it, null: somebody else holds it';
+comment on function waha.erase_rest(text) is
+    'deletes an organization with its sessions, keys, lead sources and '
+    'remaining contacts; false: a key of the CRM forbids it, null: another '
+    'transaction holds a lock';
 
 
 create or replace function waha.delete_organization(slug text)
@@ -644,7 +683,7 @@ declare
     done   boolean;
     kept   boolean := false;
 begin
-    -- nobody gets a session meanwhile, see waha.reserve_session
+    -- waha.reserve_session takes the same lock: no session is added
 
     perform pg_advisory_xact_lock(
                 hashtextextended(own || '/sessions', 7761686));
@@ -661,7 +700,8 @@ begin
         return row('sessions_exist', null)::waha.reply;
     end if;
 
-    -- nothing may come after it; so others have to see that first
+    -- This is committed first: batches must see it and refuse new messages
+    -- before the next call deletes anything.
 
     update waha.organizations o
        set whatsapp_enabled = false
@@ -696,7 +736,9 @@ begin
 end
 $$;
 
-comment on function waha.delete_organization(text) is 'disables an organization, then removes it, a third of a second each time: to be called until complete; codes: unknown_organization, sessions_exist';
+comment on function waha.delete_organization(text) is
+    'disables an organization, then deletes it in portions of a third of a '
+    'second: call until complete; codes: unknown_organization, sessions_exist';
 
 grant execute on function waha.erase_contact(text, bigint),
     waha.delete_organization(text)

@@ -1,4 +1,4 @@
--- All that is stored of a person or of an organization, page by page.
+-- Everything that is stored of a person or of an organization, in pages.
 
 create or replace function waha.tenant_persons(contact bigint)
 returns bigint[]
@@ -17,7 +17,9 @@ as $$
     select array_agg(id order by id) from same where id is not null
 $$;
 
-comment on function waha.tenant_persons(bigint) is 'all contacts of one person: a live one and those that were merged into it, or null';
+comment on function waha.tenant_persons(bigint) is
+    'all contacts of one person: one that was not merged and those that were '
+    'merged into it, or null';
 
 
 create or replace function waha.export_person(contact bigint) returns json
@@ -36,7 +38,8 @@ as $$
      where c.id = contact
 $$;
 
-comment on function waha.export_person(bigint) is 'a contact and its conversations';
+comment on function waha.export_person(bigint) is
+    'a contact and its conversations';
 
 
 create or replace function waha.next_contact(contacts bigint[], after bigint)
@@ -55,7 +58,8 @@ as $$
      limit 1
 $$;
 
-comment on function waha.next_contact(bigint[], bigint) is 'the contact after another one, of these or, null, of all';
+comment on function waha.next_contact(bigint[], bigint) is
+    'the contact after another one, among contacts; null: among all';
 
 
 create or replace function waha.export_page(contacts bigint[], after text,
@@ -79,7 +83,7 @@ begin
 
     items := '{}';
 
-    -- each contact is followed by its activities
+    -- the remaining activities of a contact, then the next contact
 
     loop
         for a in
@@ -111,7 +115,9 @@ begin
 end
 $$;
 
-comment on function waha.export_page(bigint[], text, int) is 'a page of contacts, null: of all of the organization, each followed by its activities; codes: invalid_argument';
+comment on function waha.export_page(bigint[], text, int) is
+    'a page of contacts, null: of all contacts of the organization, each '
+    'followed by its activities; codes: invalid_argument';
 
 
 create or replace function waha.export_contact(organization text,
@@ -155,7 +161,10 @@ begin
 end
 $$;
 
-comment on function waha.export_contact(text, bigint, text, int) is 'all that is stored of a person: contact, merged ones, activities; with the first page what is in quarantine; codes: unknown_contact, invalid_argument';
+comment on function waha.export_contact(text, bigint, text, int) is
+    'everything that is stored of a person: contact, contacts merged into it, '
+    'activities; the first page also has quarantine; codes: unknown_contact, '
+    'invalid_argument';
 
 
 create or replace function waha.export_organization(slug text, after text,
@@ -189,7 +198,10 @@ begin
 end
 $$;
 
-comment on function waha.export_organization(text, text, int) is 'all that is stored of an organization: contacts, each followed by its activities; with the first page its sessions; codes: unknown_organization, invalid_argument';
+comment on function waha.export_organization(text, text, int) is
+    'everything that is stored of an organization: contacts, each followed by '
+    'its activities; the first page also has sessions; codes: '
+    'unknown_organization, invalid_argument';
 
 grant execute on function waha.export_contact(text, bigint, text, int),
     waha.export_organization(text, text, int)

@@ -1,5 +1,5 @@
--- What agents change in an inbox.  These functions write, so they belong to
--- waha_owner.
+-- What agents change in an inbox.  It is not with the functions that read:
+-- those belong to waha_api, which may not write.
 
 create or replace function waha.read_conversation(organization text,
     conversation text) returns waha.reply
@@ -16,7 +16,8 @@ begin
         return r;
     end if;
 
-    -- what comes later, though it was sent before, is unread
+    -- not until now(): a message that was sent before and arrives later is
+    -- unread
 
     update waha.conversations v
        set unread_count = 0,
@@ -32,6 +33,7 @@ begin
 end
 $$;
 
-comment on function waha.read_conversation(text, text) is 'an agent has read a conversation; codes: unknown_conversation';
+comment on function waha.read_conversation(text, text) is
+    'marks a conversation as read; codes: unknown_conversation';
 
 grant execute on function waha.read_conversation(text, text) to waha_gateway;

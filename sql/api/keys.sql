@@ -1,4 +1,4 @@
--- Who calls the API.
+-- Keys of the API: who calls, and for which organization.
 
 create or replace function waha.authenticate(key_id text, secret_hash text)
 returns waha.reply
@@ -52,7 +52,10 @@ begin
 end
 $$;
 
-comment on function waha.authenticate(text, text) is 'whose key it is, by its id and the SHA-256 of its secret in hexadecimal; codes: unknown_key, also for one that is expired or revoked';
+comment on function waha.authenticate(text, text) is
+    'the owner and scopes of a key, by its id and the SHA-256 of its secret '
+    'in hexadecimal; codes: unknown_key, also for a key that is expired or '
+    'revoked';
 
 
 create or replace function waha.find_organization(organization text)
@@ -67,7 +70,8 @@ declare
     named  text[];
     o      waha.organizations;
 begin
-    -- what could mean two means nobody: one is not to answer for the other
+    -- a text that is the slug of one organization and the number of another
+    -- names neither
 
     named := array(
         select g.slug
@@ -93,7 +97,9 @@ begin
 end
 $$;
 
-comment on function waha.find_organization(text) is 'an organization by its slug or its number; codes: unknown_organization, also for a text that is the slug of one and the number of another';
+comment on function waha.find_organization(text) is
+    'an organization by its slug or its number; codes: unknown_organization, '
+    'also for a text that is the slug of one and the number of another';
 
 
 create or replace function waha.key_object(k waha.api_keys) returns json
@@ -109,7 +115,8 @@ as $$
                'last_used_at', waha.rfc3339(k.last_used_at))
 $$;
 
-comment on function waha.key_object(waha.api_keys) is 'a key as the API shows it';
+comment on function waha.key_object(waha.api_keys) is
+    'a key as the API shows it';
 
 
 create or replace function waha.make_key(organization text, label text,
@@ -121,7 +128,7 @@ as $$
 declare
     secret  text;
 begin
-    -- three of 122 random bits each make 256
+    -- a random UUID has 122 random bits: three of them have more than 256
 
     secret := waha.to_base64url(sha256(uuid_send(gen_random_uuid())
                                        || uuid_send(gen_random_uuid())
@@ -141,7 +148,8 @@ begin
 end
 $$;
 
-comment on function waha.make_key(text, text, text[], timestamptz) is 'stores a new key, of which key is told this once';
+comment on function waha.make_key(text, text, text[], timestamptz) is
+    'stores a new key; key: its full text, which cannot be read again';
 
 
 create or replace function waha.create_api_key(slug text, label text,
@@ -190,7 +198,10 @@ begin
 end
 $$;
 
-comment on function waha.create_api_key(text, text, text, int) is 'a key for an organization, shown once; scopes: read or "read,write", expires_in: seconds; codes: invalid_argument, unknown_organization, too_many_keys';
+comment on function waha.create_api_key(text, text, text, int) is
+    'creates a key for an organization and shows it once; scopes: read or '
+    '"read,write", expires_in: seconds; codes: invalid_argument, '
+    'unknown_organization, too_many_keys';
 
 
 create or replace function waha.list_api_keys(slug text) returns waha.reply
@@ -215,7 +226,8 @@ begin
 end
 $$;
 
-comment on function waha.list_api_keys(text) is 'keys of an organization; codes: unknown_organization';
+comment on function waha.list_api_keys(text) is
+    'keys of an organization; codes: unknown_organization';
 
 
 create or replace function waha.delete_api_key(slug text, id text)
@@ -242,11 +254,12 @@ begin
 end
 $$;
 
-comment on function waha.delete_api_key(text, text) is 'revokes a key of an organization; codes: unknown_key';
+comment on function waha.delete_api_key(text, text) is
+    'revokes a key of an organization; codes: unknown_key';
 
 
--- Keys of operators are for psql: whoever takes over the gateway is to find,
--- make and revoke none.
+-- Keys of operators are managed in psql only: an attacker who can act as
+-- waha_gateway must not list, create or revoke them.
 
 create or replace function waha.create_operator_key(label text,
     expires interval default null) returns text
@@ -257,7 +270,9 @@ as $$
       from waha.make_key(null, label, '{read,write}', now() + expires) m
 $$;
 
-comment on function waha.create_operator_key(text, interval) is 'a key that may do everything for every organization, shown once; for psql';
+comment on function waha.create_operator_key(text, interval) is
+    'creates a key that may do everything for every organization and shows it '
+    'once; for psql';
 
 
 create or replace function waha.list_operator_keys()
@@ -272,7 +287,8 @@ as $$
      order by k.created_at, k.id
 $$;
 
-comment on function waha.list_operator_keys() is 'the keys that may do everything; for psql';
+comment on function waha.list_operator_keys() is
+    'the keys that may do everything; for psql';
 
 
 create or replace function waha.delete_operator_key(id text) returns boolean
@@ -289,7 +305,8 @@ begin
 end
 $$;
 
-comment on function waha.delete_operator_key(text) is 'revokes an operator''s key; false: there is none; for psql';
+comment on function waha.delete_operator_key(text) is
+    'revokes an operator''s key; false: no such key; for psql';
 
 grant execute on function waha.authenticate(text, text),
     waha.find_organization(text),
@@ -314,7 +331,8 @@ begin
 end
 $$;
 
-comment on function waha.key_changed() is 'tells workers that a key changed';
+comment on function waha.key_changed() is
+    'trigger: notifies the workers that a key changed';
 
 drop trigger if exists notify on waha.api_keys;
 create trigger notify

@@ -20,7 +20,8 @@ as $$
                'phone', o.whatsapp_phone_number)
 $$;
 
-comment on function waha.organization_object(waha.organizations) is 'an organization as operators see it';
+comment on function waha.organization_object(waha.organizations) is
+    'an organization as operators see it';
 
 
 create or replace function waha.list_organizations(after text, size int)
@@ -60,7 +61,8 @@ begin
 end
 $$;
 
-comment on function waha.list_organizations(text, int) is 'all organizations in the order of their slugs; codes: invalid_argument';
+comment on function waha.list_organizations(text, int) is
+    'all organizations in the order of their slugs; codes: invalid_argument';
 
 
 create or replace function waha.show_organization(slug text)
@@ -87,7 +89,8 @@ begin
 end
 $$;
 
-comment on function waha.show_organization(text) is 'an organization; codes: unknown_organization';
+comment on function waha.show_organization(text) is
+    'an organization; codes: unknown_organization';
 
 
 create or replace function waha.put_organization(slug text, name text,
@@ -106,7 +109,8 @@ declare
     r        waha.reply;
 begin
     if not exists (select from waha.organizations o where o.slug = own) then
-        -- digits alone would be a number, see waha.find_organization
+        -- a slug of digits could be mistaken for the number of another
+        -- organization, see waha.find_organization
 
         if own !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$' or own !~ '[^0-9]'
            or own is null
@@ -147,7 +151,10 @@ begin
 end
 $$;
 
-comment on function waha.put_organization(text, text, text, boolean) is 'makes or changes an organization; null leaves what is there, an empty country_code none; a new one takes webhooks unless told otherwise; codes: invalid_argument';
+comment on function waha.put_organization(text, text, text, boolean) is
+    'creates or changes an organization; null leaves a value as it is, an '
+    'empty country_code removes it; a new organization is enabled unless '
+    'enabled is false; codes: invalid_argument';
 
 grant execute on function waha.list_organizations(text, int),
     waha.show_organization(text),
@@ -166,4 +173,6 @@ begin
 end
 $$;
 
-comment on function waha.organization_changed() is 'tells workers that an organization came, went, or was enabled or disabled';
+comment on function waha.organization_changed() is
+    'trigger: notifies the workers that an organization was added, deleted, '
+    'enabled or disabled';

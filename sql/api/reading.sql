@@ -1,11 +1,11 @@
--- What callers of the API read, for one organization.  These functions
--- belong to waha_api: row-level security and the views waha.tenant_* show
--- them nothing else, whatever ids and cursors they are given.  Those without
--- "security definer" are parts of the others.
+-- What callers of the API read of one organization.  These functions belong
+-- to waha_api: row-level security and the views waha.tenant_* hide all other
+-- organizations from them, whatever ids and cursors a request has.  Functions
+-- without "security definer" are parts of the others.
 --
--- Pages are in the order of an index: the next one begins after the last row
--- of this one, whatever was added meanwhile.  Plans may be made while tables
--- are still empty: they use an index all the same.
+-- Pages are in the order of an index, and a page begins after the last row of
+-- the one before it: rows that are added in between shift nothing.  Plans may
+-- be made while tables are still empty, so the settings leave only indexes.
 
 create or replace function waha.enter_organization(organization text)
 returns bigint
@@ -13,7 +13,7 @@ language plpgsql
 set search_path = waha, pg_temp
 as $$
 begin
-    -- until the end of the transaction
+    -- "true": until the end of the transaction
 
     perform set_config('waha.organization', organization, true);
 
@@ -21,7 +21,9 @@ begin
 end
 $$;
 
-comment on function waha.enter_organization(text) is 'lets what follows see one organization; its number, or null';
+comment on function waha.enter_organization(text) is
+    'limits what the transaction reads to one organization; result: its '
+    'number, or null';
 
 
 create or replace function waha.find_session(organization text, session text)
@@ -53,7 +55,9 @@ begin
 end
 $$;
 
-comment on function waha.find_session(text, text) is 'a session by WAHA''s name or the caller''s id, null: the primary one; age: seconds since its state was told; codes: unknown_session';
+comment on function waha.find_session(text, text) is
+    'a session by WAHA''s name or the caller''s id, null: the primary one; '
+    'age: seconds since its state was known; codes: unknown_session';
 
 
 create or replace function waha.list_sessions(organization text)
@@ -83,7 +87,9 @@ begin
 end
 $$;
 
-comment on function waha.list_sessions(text) is 'sessions of an organization, the primary one first; codes: unknown_organization';
+comment on function waha.list_sessions(text) is
+    'sessions of an organization, the primary one first; codes: '
+    'unknown_organization';
 
 
 create or replace function waha.contact_object(c waha.tenant_contacts)
@@ -115,7 +121,8 @@ as $$
                'created_at', waha.rfc3339(c.created_at))
 $$;
 
-comment on function waha.contact_object(waha.tenant_contacts) is 'a contact as the API shows it';
+comment on function waha.contact_object(waha.tenant_contacts) is
+    'a contact as the API shows it';
 
 
 create or replace function waha.live_tenant_contact(contact bigint)
@@ -138,7 +145,9 @@ as $$
     select id from chain order by step desc limit 1
 $$;
 
-comment on function waha.live_tenant_contact(bigint) is 'the contact that a merged one lives on in; of a live one itself';
+comment on function waha.live_tenant_contact(bigint) is
+    'the contact that a merged one is now part of, after any number of '
+    'merges; a contact that was not merged is its own';
 
 
 create or replace function waha.find_contact(organization text,
@@ -166,7 +175,9 @@ begin
 end
 $$;
 
-comment on function waha.find_contact(text, bigint) is 'a contact; of a merged one the contact that it lives on in; codes: unknown_contact';
+comment on function waha.find_contact(text, bigint) is
+    'a contact; for a merged one the contact that it is now part of; codes: '
+    'unknown_contact';
 
 
 create or replace function waha.list_contacts(organization text, search text,
@@ -229,7 +240,9 @@ begin
 end
 $$;
 
-comment on function waha.list_contacts(text, text, text, int) is 'contacts that were not merged away, newest first; search: part of a name or number; codes: unknown_organization, invalid_argument';
+comment on function waha.list_contacts(text, text, text, int) is
+    'contacts that were not merged into another one, newest first; search: '
+    'part of a name or number; codes: unknown_organization, invalid_argument';
 
 
 create or replace function waha.activity_object(
@@ -261,7 +274,8 @@ as $$
                                                 a.session_name))
 $$;
 
-comment on function waha.activity_object(waha.tenant_contact_activities) is 'an activity as the API shows it';
+comment on function waha.activity_object(waha.tenant_contact_activities) is
+    'an activity as the API shows it';
 
 
 create or replace function waha.activity_cursor(
@@ -273,7 +287,8 @@ as $$
                           || ',' || a.id)
 $$;
 
-comment on function waha.activity_cursor(waha.tenant_contact_activities) is 'the place after an activity in the list of its contact';
+comment on function waha.activity_cursor(waha.tenant_contact_activities) is
+    'the place after an activity in the list of its contact';
 
 
 create or replace function waha.activities_after(contact bigint, place text,
@@ -315,7 +330,7 @@ begin
         below := 9223372036854775807;
     end if;
 
-    -- last, what the CRM had before it knew WhatsApp
+    -- rows without a time come last: the CRM had them before this schema
 
     if had < most then
         return query
@@ -333,7 +348,10 @@ begin
 end
 $$;
 
-comment on function waha.activities_after(bigint, text, text, text, text, int) is 'activities of a contact, newest first, from a place on; type, session, chat: only these';
+comment on function waha.activities_after(
+    bigint, text, text, text, text, int) is
+    'activities of a contact after a place, newest first; type, session, '
+    'chat: only these; most: at most so many';
 
 
 create or replace function waha.activity_page(name text, contact bigint,
@@ -375,7 +393,10 @@ begin
 end
 $$;
 
-comment on function waha.activity_page(text, bigint, text, text, text, text, int, int) is 'a page of activities under that name; codes: invalid_argument';
+comment on function waha.activity_page(
+    text, bigint, text, text, text, text, int, int) is
+    'a page of activities; name: member of the answer that holds them; codes: '
+    'invalid_argument';
 
 
 create or replace function waha.list_activities(organization text,
@@ -403,7 +424,10 @@ begin
 end
 $$;
 
-comment on function waha.list_activities(text, bigint, text, text, text, int, int) is 'activities of a contact, newest first; type, session: only these; skip: so many are left out; codes: unknown_contact, invalid_argument';
+comment on function waha.list_activities(
+    text, bigint, text, text, text, int, int) is
+    'activities of a contact, newest first; type, session: only these; skip: '
+    'leaves out so many; codes: unknown_contact, invalid_argument';
 
 
 create or replace function waha.conversation_object(v waha.conversations)
@@ -430,7 +454,8 @@ as $$
       left join waha.tenant_contacts c on c.id = v.contact_id
 $$;
 
-comment on function waha.conversation_object(waha.conversations) is 'a conversation as the API shows it';
+comment on function waha.conversation_object(waha.conversations) is
+    'a conversation as the API shows it';
 
 
 create or replace function waha.list_conversations(organization text,
@@ -492,7 +517,10 @@ begin
 end
 $$;
 
-comment on function waha.list_conversations(text, text, boolean, text, int) is 'conversations, newest first; session: only of this one, unread: only those with unread messages; codes: unknown_organization, invalid_argument';
+comment on function waha.list_conversations(text, text, boolean, text, int) is
+    'conversations, newest first; session: only of this one, unread: only '
+    'those with unread messages; codes: unknown_organization, '
+    'invalid_argument';
 
 
 create or replace function waha.own_conversation(conversation text)
@@ -515,7 +543,8 @@ begin
 end
 $$;
 
-comment on function waha.own_conversation(text) is 'a conversation by its id, contact and session with "-" between them';
+comment on function waha.own_conversation(text) is
+    'a conversation by its id: contact and session with "-" between them';
 
 
 create or replace function waha.list_messages(organization text,
@@ -542,7 +571,9 @@ begin
 end
 $$;
 
-comment on function waha.list_messages(text, text, text, int) is 'messages of a conversation, newest first; codes: unknown_conversation, invalid_argument';
+comment on function waha.list_messages(text, text, text, int) is
+    'messages of a conversation, newest first; codes: unknown_conversation, '
+    'invalid_argument';
 
 
 create or replace function waha.find_conversation(organization text,
@@ -567,7 +598,8 @@ begin
 end
 $$;
 
-comment on function waha.find_conversation(text, text) is 'a conversation; codes: unknown_conversation';
+comment on function waha.find_conversation(text, text) is
+    'a conversation; codes: unknown_conversation';
 
 
 create or replace function waha.find_media(organization text,
@@ -613,7 +645,9 @@ begin
 end
 $$;
 
-comment on function waha.find_media(text, bigint) is 'where WAHA keeps the file of a message; codes: unknown_activity, no_media';
+comment on function waha.find_media(text, bigint) is
+    'where WAHA keeps the file of a message; codes: unknown_activity, '
+    'no_media';
 
 grant execute on function waha.find_session(text, text),
     waha.list_sessions(text), waha.find_contact(text, bigint),

@@ -1,12 +1,13 @@
--- Sessions as callers of the API make, see and end them.  Locks are taken
--- in this order: those of reserve_session, sessions, organizations.
+-- Sessions as callers of the API create, find and delete them.  Locks are
+-- taken in this order: the advisory locks of reserve_session, rows of
+-- sessions, rows of organizations.
 
 create or replace function waha.own_session(organization text, session text)
 returns waha.sessions
 language sql stable
 set search_path = waha, pg_temp
 as $$
-    -- each by its own index: those that were deleted may be many
+    -- each part by its own index: deleted sessions may be many
 
     select k.*
       from (
@@ -42,7 +43,9 @@ as $$
      limit 1
 $$;
 
-comment on function waha.own_session(text, text) is 'a session of an organization by WAHA''s name or the caller''s id, or the primary one; one that was deleted if there is no other';
+comment on function waha.own_session(text, text) is
+    'a session of an organization by WAHA''s name or the caller''s id, null: '
+    'the primary one; a deleted session when there is no other';
 
 grant execute on function waha.own_session(text, text) to waha_api;
 
@@ -53,8 +56,8 @@ language plpgsql
 set search_path = waha, pg_temp
 as $$
 begin
-    -- nobody else chooses until this transaction ends; ingest has the keys
-    -- below
+    -- one choice at a time, until its session is committed; the keys 0 to 63
+    -- are those of waha.lock_messages
 
     perform pg_advisory_xact_lock(7761686, 64);
 
@@ -72,7 +75,9 @@ begin
 end
 $$;
 
-comment on function waha.choose_instance(text[]) is 'the WAHA server with the fewest sessions; the first of several';
+comment on function waha.choose_instance(text[]) is
+    'the WAHA server with the fewest sessions; of several, the first in the '
+    'list';
 
 
 create or replace function waha.make_session(organization text, id text,
@@ -108,7 +113,8 @@ begin
 end
 $$;
 
-comment on function waha.make_session(text, text, text, text) is 'a new session under a name that is free';
+comment on function waha.make_session(text, text, text, text) is
+    'creates a session under a name that is free; result: the name';
 
 
 create or replace function waha.reserve_session(organization text, id text,
@@ -126,7 +132,8 @@ declare
     name     text;
     r        waha.reply;
 begin
-    -- not by the organization's row: ingest locks that after the session's
+    -- Not the organization's row: a batch locks it after the session's, and
+    -- the opposite order could deadlock.
 
     perform pg_advisory_xact_lock(
                 hashtextextended(organization || '/sessions', 7761686));
@@ -149,7 +156,7 @@ begin
 
     had := waha.own_session(organization, id);
 
-    -- waha.maintain may be removing it
+    -- waha.maintain may be deleting the row: wait and look again
 
     if had.deleted_at is not null then
         select s.* into had
@@ -206,7 +213,10 @@ begin
 end
 $$;
 
-comment on function waha.reserve_session(text, text, text, text[], int) is 'gets or makes a session by the caller''s id, null: the primary one; codes: unknown_organization, disabled_organization, invalid_argument, session_without_instance, too_many_sessions, no_instance';
+comment on function waha.reserve_session(text, text, text, text[], int) is
+    'finds or creates a session by the caller''s id, null: the primary one; '
+    'codes: unknown_organization, disabled_organization, invalid_argument, '
+    'session_without_instance, too_many_sessions, no_instance';
 
 
 create or replace function waha.shows_otherwise(one waha.sessions,
@@ -220,7 +230,8 @@ as $$
                              other.connected_at, other.disconnected_at)
 $$;
 
-comment on function waha.shows_otherwise(waha.sessions, waha.sessions) is 'whether organizations.whatsapp_* show two states of a session differently';
+comment on function waha.shows_otherwise(waha.sessions, waha.sessions) is
+    'whether organizations.whatsapp_* differ between two states of a session';
 
 
 create or replace function waha.record_session_check(organization text,
@@ -255,7 +266,8 @@ begin
     new.status := state;
     new.checked_at := now();
 
-    -- what a webhook tells later counts more: its times are WAHA's
+    -- The times in waha.sessions are WAHA's.  None is set later than it has
+    -- to be, so that a webhook that comes after this check wins.
 
     if state in ('NOT_CREATED', 'SCAN_QR_CODE') and digits is null then
         if new.named_at > coalesce(new.disconnected_at, '-infinity')
@@ -298,7 +310,8 @@ begin
 end
 $$;
 
-comment on function waha.record_session_check(text, text, text, text, text) is 'writes down what WAHA answered about a session; codes: unknown_session';
+comment on function waha.record_session_check(text, text, text, text, text) is
+    'stores the state of a session that WAHA answered; codes: unknown_session';
 
 
 create or replace function waha.disconnect_session(organization text,
@@ -330,7 +343,8 @@ begin
 end
 $$;
 
-comment on function waha.disconnect_session(text, text) is 'a session was logged out and stopped; codes: unknown_session';
+comment on function waha.disconnect_session(text, text) is
+    'stores that a session was logged out and stopped; codes: unknown_session';
 
 
 create or replace function waha.delete_session(organization text,
@@ -344,7 +358,7 @@ as $$
 declare
     own  waha.sessions := waha.own_session(organization, session);
 begin
-    -- the row stays, so that what is still to come finds its organization
+    -- the row stays: messages that come late find their organization by it
 
     update waha.sessions s
        set status = 'NOT_CREATED',
@@ -375,7 +389,8 @@ begin
 end
 $$;
 
-comment on function waha.delete_session(text, text) is 'takes a session out of all lists; codes: unknown_session';
+comment on function waha.delete_session(text, text) is
+    'removes a session from all lists; codes: unknown_session';
 
 grant execute on function
     waha.reserve_session(text, text, text, text[], int),
@@ -384,7 +399,7 @@ grant execute on function
     to waha_gateway;
 
 
--- for administrators, in psql
+-- for administrators, who call it in psql
 
 create or replace function waha.add_session(organization text, session text,
     instance text default null) returns void
@@ -411,7 +426,9 @@ begin
 end
 $$;
 
-comment on function waha.add_session(text, text, text) is 'gives an organization a session of WAHA; again: another instance of it';
+comment on function waha.add_session(text, text, text) is
+    'assigns a session of WAHA to an organization; again: changes its '
+    'instance';
 
 grant execute on function waha.add_session to waha_admin;
 
@@ -428,7 +445,9 @@ begin
 end
 $$;
 
-comment on function waha.session_changed() is 'tells workers that the sessions of an organization changed';
+comment on function waha.session_changed() is
+    'trigger: notifies the workers that the sessions of an organization '
+    'changed';
 
 drop trigger if exists notify on waha.sessions;
 create trigger notify

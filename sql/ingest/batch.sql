@@ -5,15 +5,16 @@
 --   sessions       rows, by name: record_session
 --   organizations  rows, by slug: show_sessions
 --   messages       advisory locks, by bucket of the message id: lock_messages
---   identities     advisory locks, by hash of the identity: meet
+--   identities     advisory locks, by hash of the identity: create_contacts
 --   contacts       rows, by id: lock_contacts
 --   activities     rows, by message: store_activities
 --   states         rows, by message: store_states, then the activities that
 --                  they change: apply_states
---   conversations  rows, by organization, contact and session: converse
+--   conversations  rows, by organization, contact and session:
+--                  update_conversations
 --
--- All arrays have one element for each record; a record that has nothing to
--- do with a phase has null there, mostly as its organization.
+-- All arrays have one element for each record.  A record that a phase does
+-- not concern has null there, mostly as its organization.
 
 
 create or replace function waha.lock_messages(organizations text[],
@@ -26,10 +27,10 @@ as $$
 declare
     found  bigint[];
 begin
-    -- A message and what happens to it can come in two transactions that do
-    -- not see each other: who stores messages takes a shared lock, who comes
-    -- with the change of one that is not there an exclusive one, and looks
-    -- again.
+    -- A message and its change can arrive in two transactions that do not
+    -- see each other's rows.  Storing a message takes the shared lock of its
+    -- bucket; a change of a message that is not stored yet takes the
+    -- exclusive one, and then looks for the message again.
 
     perform case when k.alone
                  then pg_advisory_xact_lock(7761686, k.bucket)
@@ -76,7 +77,10 @@ begin
 end
 $$;
 
-comment on function waha.lock_messages is 'locks what a batch stores or changes; result: the contacts of the messages that are changed, where they are there';
+comment on function waha.lock_messages is
+    'locks the messages that a batch stores or changes; result: for each '
+    'reaction, edit and revocation the contact of the message that it '
+    'changes, if that is stored';
 
 
 create or replace function waha.identify(organizations text[], kinds text[],
@@ -121,7 +125,10 @@ begin
 end
 $$;
 
-comment on function waha.identify is 'the contacts of a batch; strangers: records whose identities are new, not proved or of two contacts';
+comment on function waha.identify is
+    'finds the contacts of a batch by phone number and hidden id; strangers: '
+    'positions of messages and calls with an identity that is new or not '
+    'proved, or with identities of two contacts';
 
 
 create or replace function waha.prove_identity(organization text, kind text,
@@ -147,7 +154,9 @@ begin
 end
 $$;
 
-comment on function waha.prove_identity(text, text, text, text, bigint) is 'writes down that WhatsApp itself named a number or hidden id, or fails because the CRM gave it to somebody else';
+comment on function waha.prove_identity(text, text, text, text, bigint) is
+    'stores that WhatsApp itself named the number or hidden id of a contact; '
+    'fails when the CRM has given it to another contact';
 
 
 create or replace function waha.create_contacts(strangers int[],
@@ -166,9 +175,10 @@ declare
     contact   bigint;
     n         int := 0;
 begin
-    -- what makes or joins identities waits for others that do, all at once;
-    -- also for who stores the same message, perhaps by another identity, and
-    -- for who makes the channel of an organization
+    -- Transactions that create or join the same identities run one after
+    -- the other.  So do those that store the same message, which can arrive
+    -- under another identity of its sender, and those that create the
+    -- channel of an organization.  One statement takes all of these locks.
 
     perform pg_advisory_xact_lock(k.hash)
        from (select distinct hashtextextended(i.key, 7761686) as hash
@@ -196,7 +206,8 @@ begin
 
     creators := '{}';
 
-    -- in the order in which waha.add_phone_identities writes what the CRM inserts
+    -- the order in which waha.add_phone_identities inserts: two transactions
+    -- that insert the same identities must not wait for each other
 
     for r in
         select u.*, waha.phone_key(u.phone) as key,
@@ -241,7 +252,8 @@ begin
         contact := coalesce(by_lid.contact_id, by_phone.contact_id);
 
         if contact is null then
-            -- the twin of a stored message proves nobody new by itself
+            -- a stored message that came again under its other identity
+            -- does not make a second contact
             continue when r.repeated and (r.phone is null or r.lid is null);
 
             insert into waha.contacts as c
@@ -279,7 +291,10 @@ begin
 end
 $$;
 
-comment on function waha.create_contacts is 'makes contacts and identities for strangers; creators: the records that made a contact; join_*: contacts that turn out to be one person, and numbers that are new for a contact';
+comment on function waha.create_contacts is
+    'creates contacts and identities for strangers; creators: positions of '
+    'the records that created a contact; join_*: pairs of contacts that are '
+    'one person, and numbers that are new for a contact';
 
 
 create or replace function waha.lock_contacts(organizations text[],
@@ -293,8 +308,8 @@ declare
     had      bigint;
     renamed  boolean;
 begin
-    -- In the order of their ids, one by one.  "chats", "directions" and
-    -- "names" are shorter: contacts that follow are only to be locked.
+    -- One by one, in the order of their ids.  "chats", "directions" and
+    -- "names" are shorter: contacts beyond their end have no name to compare.
 
     if alone then
         select count(*) filter (where c.merged_into is null),
@@ -343,7 +358,11 @@ begin
 end
 $$;
 
-comment on function waha.lock_contacts is 'locks contacts against being merged, renamed and deleted (alone: also against messages of others) or fails because they were; whether a name differs from the one WhatsApp told before';
+comment on function waha.lock_contacts is
+    'locks contacts, so that they are not deleted and no other batch merges '
+    'or renames them (alone: nor stores messages of them); fails when one was '
+    'merged or deleted before; result: whether a name in the batch differs '
+    'from the stored one';
 
 
 create or replace function waha.join_contacts(organizations text[],
@@ -365,7 +384,9 @@ begin
 end
 $$;
 
-comment on function waha.join_contacts(text[], bigint[], bigint[], text[]) is 'what waha.create_contacts found: pairs of contacts that are one person, or a number for a contact';
+comment on function waha.join_contacts(text[], bigint[], bigint[], text[]) is
+    'merges the pairs of contacts and adds the numbers that '
+    'waha.create_contacts found';
 
 
 create or replace function waha.rename_contacts(organizations text[],
@@ -375,7 +396,7 @@ returns void
 language sql
 set search_path = waha, pg_temp
 as $$
-    -- the newest name of each; a repeated message says nothing new
+    -- the newest name of each contact; that of a repeated message is known
 
     select waha.rename_contact(n.organization, n.contact, n.name, n.at)
       from (select distinct on (u.organization, u.contact)
@@ -402,7 +423,8 @@ as $$
                       waha.clean_name(u.name) collate "C" desc) n
 $$;
 
-comment on function waha.rename_contacts is 'gives contacts the newest names that a batch tells';
+comment on function waha.rename_contacts is
+    'gives contacts the newest names in a batch';
 
 
 create or replace function waha.store_activities(organizations text[],
@@ -484,7 +506,7 @@ begin
       from written w;
 
     if cardinality(stored) = cardinality(places) and not doubts then
-        -- all were new, and came back in this order
+        -- all are new: the rows were returned in the order of places
 
         for n in 1 .. cardinality(places) loop
             activities[places[n]] := stored[n];
@@ -540,7 +562,10 @@ begin
 end
 $$;
 
-comment on function waha.store_activities is 'stores messages and calls, each once; fresh: the records that are new; stated: whether something is known of one already';
+comment on function waha.store_activities is
+    'stores messages and calls, each once; fresh: positions of those that are '
+    'new; stated: whether a reaction, edit or revocation of one of them '
+    'arrived before it';
 
 
 create or replace function waha.call_metadata(metadata jsonb, status text,
@@ -552,7 +577,8 @@ as $$
                                  'call_status_at', waha.milliseconds(at))
 $$;
 
-comment on function waha.call_metadata(jsonb, text, timestamptz) is 'metadata of a call of which a status is told';
+comment on function waha.call_metadata(jsonb, text, timestamptz) is
+    'metadata of a call with a status and its time';
 
 
 create or replace function waha.change_call(activity bigint, status text,
@@ -564,8 +590,8 @@ as $$
 declare
     changed  boolean;
 begin
-    -- what was decided last counts; "received" decides nothing; a call began
-    -- when it was first told of
+    -- the latest status counts, "received" less than any other; a call began
+    -- at the time of its first event
 
     update waha.contact_activities a
        set metadata = waha.call_metadata(a.metadata, status, at)
@@ -587,7 +613,8 @@ begin
 end
 $$;
 
-comment on function waha.change_call(bigint, text, timestamptz) is 'takes over a later status of a call; whether it changed';
+comment on function waha.change_call(bigint, text, timestamptz) is
+    'stores a later status of a call; result: whether the status changed';
 
 
 create or replace function waha.apply_states(organizations text[],
@@ -601,8 +628,8 @@ declare
     r  record;
     a  waha.contact_activities;
 begin
-    -- new messages that something is known of already, then messages that
-    -- are there and of which something was told now
+    -- new messages whose states came before them, and stored messages whose
+    -- states changed in this batch
 
     for r in
         select u.organization, u.session, u.id, u.pos
@@ -643,4 +670,7 @@ begin
 end
 $$;
 
-comment on function waha.apply_states is 'writes what waha.message_states knows into new messages and into those that changed; changed: the latter, as they are now';
+comment on function waha.apply_states is
+    'writes reactions, edits and revocations from waha.message_states into '
+    'new messages (fresh) and stored ones (applied); bodies: texts of the new '
+    'ones afterwards; changed: the stored ones afterwards';

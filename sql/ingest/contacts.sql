@@ -1,4 +1,4 @@
--- Contacts: met, merged, renamed.
+-- How contacts are renamed, merged and given numbers.
 
 create or replace function waha.channel(organization text) returns bigint
 language plpgsql
@@ -7,8 +7,8 @@ as $$
 declare
     channel  bigint;
 begin
-    -- waha.create_contacts holds the advisory lock of the organization's channel, so
-    -- that no two of them are made
+    -- waha.create_contacts holds the advisory lock of the organization's
+    -- channel: it is not created twice
 
     select t.id into channel
       from waha.traffic_channels t
@@ -27,7 +27,8 @@ begin
 end
 $$;
 
-comment on function waha.channel(text) is 'the lead source "WhatsApp" of an organization, made on first use';
+comment on function waha.channel(text) is
+    'the lead source "WhatsApp" of an organization, created on first use';
 
 
 create or replace function waha.add_phone(organization text, contact bigint,
@@ -57,7 +58,9 @@ as $$
             or coalesce(c.phone_3, '') = '')
 $$;
 
-comment on function waha.add_phone(text, bigint, text) is 'writes a number into the first free phone of a contact that does not have it';
+comment on function waha.add_phone(text, bigint, text) is
+    'writes a number into the first empty phone of a contact that does not '
+    'have the number';
 
 
 create or replace function waha.rename_contact(organization text,
@@ -91,7 +94,9 @@ as $$
               and a.sender_name is not null)
 $$;
 
-comment on function waha.rename_contact(text, bigint, text, timestamptz) is 'takes over a name that WhatsApp told at a time, unless a newer one is stored or a person edited it';
+comment on function waha.rename_contact(text, bigint, text, timestamptz) is
+    'stores the display name that a contact had at a time, unless a newer one '
+    'is known; first and last name follow unless a person edited them';
 
 
 create or replace function waha.move_messages(organization text,
@@ -111,7 +116,8 @@ begin
 end
 $$;
 
-comment on function waha.move_messages(text, bigint, bigint) is 'gives a contact what WhatsApp stored for another one';
+comment on function waha.move_messages(text, bigint, bigint) is
+    'gives a contact the messages, calls and conversations of another one';
 
 
 create or replace function waha.phone_unless_in(phone text, country text,
@@ -124,7 +130,8 @@ as $$
            is not true
 $$;
 
-comment on function waha.phone_unless_in(text, text, text[]) is 'a number as it is spelled, or null if its key is one of these';
+comment on function waha.phone_unless_in(text, text, text[]) is
+    'a phone number as it is spelled, or null when its key is one of keys';
 
 
 create or replace function waha.merge_contacts(organization text,
@@ -141,7 +148,7 @@ declare
     phone     text;
     has       text[];
 begin
-    -- an earlier merge of this transaction may have moved either
+    -- an earlier merge of this batch may have merged either of them
 
     one := waha.live_contact(organization, one);
     other := waha.live_contact(organization, other);
@@ -201,8 +208,9 @@ begin
      where c.organization_slug = organization collate "C"
        and c.id = kept.id;
 
-    -- a number may be allowed only once: it leaves the one before it comes
-    -- to the other, and returns if that has no room
+    -- The CRM may have a unique key on numbers.  So the merged contact loses
+    -- its numbers before the kept one gets them, and afterwards gets back
+    -- those that the kept one had no room for.
 
     update waha.contacts c
        set merged_into = kept.id,
@@ -246,7 +254,9 @@ begin
 end
 $$;
 
-comment on function waha.merge_contacts(text, bigint, bigint) is 'makes two contacts of one person one: the older stays and gets what WhatsApp stored for the other, which is kept with merged_into';
+comment on function waha.merge_contacts(text, bigint, bigint) is
+    'merges two contacts of one person: the older one stays and gets what '
+    'WhatsApp stored for the other, which is kept with merged_into';
 
 
 create or replace function waha.live_contact(organization text,
@@ -272,7 +282,9 @@ as $$
     select id from chain order by step desc limit 1
 $$;
 
-comment on function waha.live_contact(text, bigint) is 'the contact that a merged one lives on in; of a live one itself';
+comment on function waha.live_contact(text, bigint) is
+    'the contact that a merged one is now part of, after any number of '
+    'merges; a contact that was not merged is its own';
 
 
 create or replace function waha.complete_merges(organizations text[],
@@ -295,7 +307,7 @@ begin
                    as u (organization, contact)
              where u.contact is not null) s;
 
-    -- identities before contacts, as waha.create_contacts does
+    -- identities before contacts, in the order of a batch
 
     for r in
         select i.organization_slug, i.kind, i.key, i.contact_id, u.live
@@ -341,10 +353,12 @@ begin
 end
 $$;
 
-comment on function waha.complete_merges(text[], bigint[]) is 'locks contacts and, where the CRM merged one, the one it lives on in, which gets its identities and messages';
+comment on function waha.complete_merges(text[], bigint[]) is
+    'locks contacts and, where the CRM merged one, the contact that it is now '
+    'part of, which gets its identities and messages';
 
 
--- the CRM's hook: what it replaces this with stays
+-- a hook: the body that the CRM gives it stays
 
 do $$
 begin
@@ -355,7 +369,9 @@ begin
         set search_path = waha, pg_temp
         as 'select';
 
-        comment on function waha.on_merge(text, bigint, bigint) is 'hook: called after two contacts were merged; replace its body to move what the CRM itself keeps for the merged one';
+        comment on function waha.on_merge(text, bigint, bigint) is
+            'hook: called after two contacts were merged; replace its body '
+            'to move what the CRM itself keeps for the merged one';
     end if;
 end
 $$;

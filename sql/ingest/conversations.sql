@@ -1,4 +1,5 @@
--- What an inbox shows.
+-- Conversations: the messages of one contact on one number, as an inbox shows
+-- them.
 
 create or replace function waha.unread(was waha.conversations,
     new waha.conversations) returns int
@@ -31,7 +32,9 @@ as $$
            end
 $$;
 
-comment on function waha.unread(waha.conversations, waha.conversations) is 'unread_count of a conversation to which new is added; -1: they have to be counted';
+comment on function waha.unread(waha.conversations, waha.conversations) is
+    'unread_count of a conversation after new is added; -1: the messages have '
+    'to be counted';
 
 
 create or replace function waha.is_newer(new waha.conversations,
@@ -42,11 +45,13 @@ as $$
            >= (was.last_message_at, was.last_message_id)
 $$;
 
-comment on function waha.is_newer(waha.conversations, waha.conversations) is 'whether the last message of new is newer than that of was';
+comment on function waha.is_newer(waha.conversations, waha.conversations) is
+    'whether the last message of new is newer than that of was, or the same';
 
 
--- Inlined, and so without cost, as long as it is one "row" without "from":
--- as a subquery or a call it takes up to 8 % of the time of a message.
+-- PostgreSQL inlines this because it selects one row expression and has no
+-- "from".  As a subquery or as a call it would take up to 8 % of the time of a
+-- message.
 
 create or replace function waha.combine(was waha.conversations,
     new waha.conversations) returns waha.conversations
@@ -82,7 +87,9 @@ as $$
         null::date)::waha.conversations
 $$;
 
-comment on function waha.combine(waha.conversations, waha.conversations) is 'a conversation to which new is added, but for last_day, which is generated; unread_count -1: they have to be counted';
+comment on function waha.combine(waha.conversations, waha.conversations) is
+    'a conversation after new is added; unread_count -1: the messages have to '
+    'be counted; last_day is null, as it is generated';
 
 
 create or replace function waha.update_conversations(organizations text[],
@@ -100,7 +107,7 @@ declare
     m             waha.contact_activities;
     n             int := cardinality(ids);
 begin
-    -- a message that was only changed can be the last one of an inbox
+    -- a message that was edited can be the last one of its conversation
 
     foreach m in array coalesce(changed, '{}') loop
         continue when m.chat <> 'person'
@@ -117,8 +124,8 @@ begin
         bodies[n] := m.message_content;
     end loop;
 
-    -- One row for each conversation.  How many are unread can mostly be told
-    -- from the row itself; else it is -1 until they are counted below.
+    -- One row for each conversation.  unread_count mostly follows from the
+    -- row itself; where it does not, it is -1 until the messages are counted.
 
     with written as (
         insert into waha.conversations as c
@@ -186,7 +193,9 @@ begin
 end
 $$;
 
-comment on function waha.update_conversations is 'brings waha.conversations up to date with messages that were stored (fresh) and messages that changed';
+comment on function waha.update_conversations is
+    'updates waha.conversations with messages that were stored (fresh) and '
+    'messages that were changed (changed)';
 
 
 create or replace function waha.count_unread(organization text,
@@ -212,7 +221,8 @@ as $$
        and c.session_name = session
 $$;
 
-comment on function waha.count_unread(text, bigint, text) is 'counts the inbound messages newer than last_outbound_at and read_at';
+comment on function waha.count_unread(text, bigint, text) is
+    'counts the inbound messages newer than last_outbound_at and read_at';
 
 
 create or replace function waha.move_conversations(organization text,
@@ -251,4 +261,6 @@ begin
 end
 $$;
 
-comment on function waha.move_conversations(text, bigint, bigint) is 'combines the conversations of a merged contact with those of the kept one; its messages have been moved';
+comment on function waha.move_conversations(text, bigint, bigint) is
+    'adds the conversations of a merged contact to those of the kept one; its '
+    'messages must have been moved before';

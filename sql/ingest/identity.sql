@@ -1,13 +1,13 @@
--- Who somebody is: phone numbers, hidden ids, names.  The functions without
--- a search_path of their own are inlined into the statements that use them;
--- they name nothing but pg_catalog.
+-- The identities of contacts: phone numbers, hidden ids, names.  Functions
+-- without a search_path of their own are inlined into the statements that
+-- use them; they name nothing outside of pg_catalog and waha.
 
 create or replace function waha.phone_key(digits text) returns text
 language sql immutable parallel safe
 as $$
-    -- Brazil: the ninth digit of mobile numbers; landlines start with 2 to 5
-    -- Mexico: 1 after the country code; Argentina: 9 there, or 15 after the
-    -- area code
+    -- Left out: in Brazil the ninth digit of mobile numbers (landlines start
+    -- with 2 to 5), in Mexico 1 after the country code, in Argentina 9 after
+    -- the country code or 15 after the area code.
 
     select case pg_catalog.left(digits, 2)
            when '55' then
@@ -38,7 +38,9 @@ as $$
            end
 $$;
 
-comment on function waha.phone_key(text) is 'what all spellings of one international number have in common; digits in, digits out';
+comment on function waha.phone_key(text) is
+    'the same text for all spellings of an international number; digits in, '
+    'digits out';
 
 
 create or replace function waha.phone_digits(spelled text, country text)
@@ -51,8 +53,8 @@ declare
     first   text;
     digits  text;
 begin
-    -- the first of several numbers, without extension and without "(0)"; a
-    -- slash can also come after the area code
+    -- the first of several numbers, without extension and without "(0)";
+    -- a slash separates two numbers, or follows the area code of one
 
     first := regexp_replace(spelled,
         '^([^0-9+]*([+][0-9]+ ?)?[(]?[0-9]{2,5}[)]?) ?/ ?([0-9])', '\1 \3');
@@ -81,7 +83,7 @@ begin
         if digits like '0%' then
             digits := code || ltrim(digits, '0');
 
-        -- an area code can be the same as the code of the country
+        -- an area code can begin with the digits of the calling code
 
         elsif digits not like code || '%'
               or length(digits) - length(code)
@@ -99,7 +101,9 @@ begin
 end
 $$;
 
-comment on function waha.phone_digits(text, text) is 'international digits of a number as people write it, or null; country: calling code of numbers written nationally, or null';
+comment on function waha.phone_digits(text, text) is
+    'international digits of a number as people write it, or null; country: '
+    'calling code for numbers that are written nationally, or null';
 
 
 create or replace function waha.state_of(phone text) returns text
@@ -117,7 +121,9 @@ as $$
            end
 $$;
 
-comment on function waha.state_of(text) is 'the state that a number belongs to, where the number tells it; else an empty text';
+comment on function waha.state_of(text) is
+    'state by the area code of a Malaysian number; an empty text for other '
+    'numbers';
 
 
 create or replace function waha.clean_name(name text) returns text
@@ -126,7 +132,8 @@ as $$
     select nullif(pg_catalog.left(pg_catalog.btrim(name), 100), '')
 $$;
 
-comment on function waha.clean_name(text) is 'a display name within the bounds of contacts.whatsapp_name, or null';
+comment on function waha.clean_name(text) is
+    'a display name within the bounds of contacts.whatsapp_name, or null';
 
 
 create or replace function waha.first_name(name text) returns text
@@ -137,7 +144,8 @@ as $$
            end
 $$;
 
-comment on function waha.first_name(text) is 'first word of a display name; null: of "WhatsApp Contact"';
+comment on function waha.first_name(text) is
+    'first word of a display name; "WhatsApp" without one';
 
 
 create or replace function waha.last_name(name text) returns text
@@ -150,7 +158,8 @@ as $$
            end
 $$;
 
-comment on function waha.last_name(text) is 'the other words of a display name; null: of "WhatsApp Contact"';
+comment on function waha.last_name(text) is
+    'the other words of a display name; "Contact" without one';
 
 
 create or replace function waha.name_is_ours(first text, last text,
@@ -163,10 +172,13 @@ as $$
                ('WhatsApp', 'Contact'))
 $$;
 
-comment on function waha.name_is_ours(text, text, text) is 'false: a person edited the name, so it stays';
+comment on function waha.name_is_ours(text, text, text) is
+    'whether ingest wrote first and last name; false: a person edited them, '
+    'so they stay';
 
 
--- Numbers that people typed into contacts.  What a message proved stays.
+-- Numbers that people typed into contacts become identities that are not
+-- proved.  They never replace one that a message proved.
 
 create or replace function waha.add_phone_identities(contacts bigint[])
 returns void
@@ -210,7 +222,7 @@ begin
       from unnest(orgs, keys, ids, numbers) as t (org, key, id, digits)
     on conflict do nothing;
 
-    -- who comes after them, should they lose it
+    -- contacts that get a number when the contact that has it loses it
 
     delete from waha.shared_phones s
      where s.contact_id = any (contacts);
@@ -229,7 +241,9 @@ begin
 end
 $$;
 
-comment on function waha.add_phone_identities(bigint[]) is 'gives contacts the identities of numbers that were typed in, unless they are somebody else''s; of several, the oldest has it';
+comment on function waha.add_phone_identities(bigint[]) is
+    'stores identities for the numbers that were typed into contacts, unless '
+    'another contact has them; of several contacts, the oldest gets a number';
 
 
 create or replace function waha.reassign_phones(organizations text[])
@@ -249,7 +263,9 @@ as $$
     having count(*) > 0
 $$;
 
-comment on function waha.reassign_phones(text[]) is 'gives numbers that nobody has any more to the other contacts that they were typed into';
+comment on function waha.reassign_phones(text[]) is
+    'gives numbers that no contact has any more to other contacts that they '
+    'were typed into';
 
 
 create or replace function waha.contacts_added() returns trigger
@@ -266,13 +282,15 @@ begin
 
 exception
     when others then
-        -- the CRM's own write comes first
+        -- the CRM's own write must not fail
         raise log 'waha: no identities for new contacts: %', sqlerrm;
         return null;
 end
 $$;
 
-comment on function waha.contacts_added() is 'gives new contacts of the CRM their identities; never makes its write fail';
+comment on function waha.contacts_added() is
+    'trigger: stores identities for new contacts of the CRM; never makes its '
+    'write fail';
 
 
 create or replace function waha.contacts_changed() returns trigger
@@ -296,7 +314,7 @@ begin
         return null;
     end if;
 
-    -- all numbers are free before any is given: two contacts may swap theirs
+    -- first all old numbers are released: two contacts may swap theirs
 
     delete from waha.contact_identities i
      where i.contact_id = any (changed)
@@ -317,7 +335,9 @@ exception
 end
 $$;
 
-comment on function waha.contacts_changed() is 'keeps identities in step with the numbers of contacts; what a message proved stays; never makes the CRM''s write fail';
+comment on function waha.contacts_changed() is
+    'trigger: updates identities when typed numbers change; those that a '
+    'message proved stay; never makes the CRM''s write fail';
 
 
 create or replace function waha.contacts_deleted() returns trigger
@@ -338,7 +358,9 @@ exception
 end
 $$;
 
-comment on function waha.contacts_deleted() is 'gives the numbers of deleted contacts to others that have them; never makes the CRM''s write fail';
+comment on function waha.contacts_deleted() is
+    'trigger: gives the numbers of deleted contacts to others that have them; '
+    'never makes the CRM''s write fail';
 
 
 create or replace function waha.contact_moves() returns trigger
@@ -346,8 +368,9 @@ language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
-    -- Foreign keys take along what is left.  Typed numbers are learned anew;
-    -- what WhatsApp proved is forgotten if somebody has it there.
+    -- Foreign keys move the identities that remain.  Typed numbers get new
+    -- ones after the move; a proved one is dropped where a contact of the
+    -- other organization has it.
 
     delete from waha.contact_identities i
      where i.organization_slug = old.organization_slug collate "POSIX"
@@ -364,7 +387,9 @@ begin
 end
 $$;
 
-comment on function waha.contact_moves() is 'lets the CRM give a contact to another organization';
+comment on function waha.contact_moves() is
+    'trigger: removes the identities that a contact cannot take to another '
+    'organization';
 
 
 create or replace function waha.learn_all(organization text default null)
@@ -380,7 +405,9 @@ as $$
     having count(*) > 0
 $$;
 
-comment on function waha.learn_all(text) is 'identities for the numbers of contacts that are there, of one organization or of all';
+comment on function waha.learn_all(text) is
+    'stores identities for the typed numbers of all contacts of one '
+    'organization, or of all organizations';
 
 
 create or replace function waha.country_changed() returns trigger
@@ -405,4 +432,6 @@ exception
 end
 $$;
 
-comment on function waha.country_changed() is 'reads nationally written numbers anew when organizations.country_code changes';
+comment on function waha.country_changed() is
+    'trigger: reads nationally written numbers again when '
+    'organizations.country_code changes; never makes the CRM''s write fail';

@@ -1,9 +1,9 @@
--- Events in, rows and outcomes out: what the module calls.
+-- The functions that the module calls with events.
 --
 -- Plans are made once, perhaps while tables are still empty, and must not
 -- depend on what was in them.  So every row is looked up by an index, one by
--- one: in "lateral" subqueries with "limit 1", because the planner would find
--- a join with an empty table cheaper by any other way.
+-- one, in a "lateral" subquery with "limit 1": for a plain join with an empty
+-- table, the planner would find other ways cheaper.
 
 create or replace function waha.ignore_reason(kind text, message_id text,
     target_id text, phone text, lid text) returns text
@@ -21,7 +21,8 @@ as $$
            end
 $$;
 
-comment on function waha.ignore_reason(text, text, text, text, text) is 'why an event is ignored, or null';
+comment on function waha.ignore_reason(text, text, text, text, text) is
+    'code of the reason why an event is ignored, or null';
 
 
 create or replace function waha.await_standby() returns void
@@ -30,7 +31,8 @@ set search_path = waha, pg_temp
 as $$
 begin
     -- A transaction that wrote nothing does not wait for a synchronous
-    -- standby, but what it found there is answered as if it had stored it.
+    -- standby.  But a duplicate is answered as if it was stored, so the row
+    -- that it found must be on the standby as well.
 
     if pg_current_xact_id_if_assigned() is null
        and current_setting('synchronous_standby_names') <> ''
@@ -40,7 +42,9 @@ begin
 end
 $$;
 
-comment on function waha.await_standby() is 'makes the commit of a transaction that wrote nothing wait for a synchronous standby';
+comment on function waha.await_standby() is
+    'makes the commit of a transaction that wrote nothing wait for a '
+    'synchronous standby';
 
 
 create or replace function waha.ingest_batch(provider text[],
@@ -82,16 +86,16 @@ declare
     claimed     alias for claims;
 
     times       timestamptz[];
-    found_org   text[];     -- whose a record is
+    found_org   text[];     -- organization of each record
     found_id    bigint[];
-    live        text[];     -- the same, null once the record is done with
+    live        text[];     -- the same, null for a record that is finished
     unsure      int[];
     resolved    record;
     actions     text[];
     codes       text[];
     shown       text[];
     contacts    bigint[];
-    subjects    bigint[];   -- contacts of messages that are changed
+    subjects    bigint[];   -- contacts of the messages that change
     strangers   int[];
     creators    int[];
     join_org    text[];
@@ -108,7 +112,7 @@ declare
     changed     waha.contact_activities[];
     p           int;
 begin
-    -- whose session it is, if nothing else is claimed
+    -- the organization of the session, unless the record names another one
 
     select array_agg(f.at),
            array_agg(case when f.sure then f.slug end),
@@ -149,7 +153,8 @@ begin
                      limit 1) o on true
              order by u.pos) f;
 
-    -- sessions first: what they tell can decide for the others
+    -- session events first: a session that they add has an organization,
+    -- which decides for the other records
 
     foreach p in array coalesce(unsure, '{}') loop
         if found_org[p] is null then
@@ -191,7 +196,7 @@ begin
         perform waha.show_sessions(shown);
     end if;
 
-    -- who it is about; locks are taken in the order that batch.sql tells
+    -- the contacts; locks are taken in the order that batch.sql lists
 
     contacts := array_fill(null::bigint, array[cardinality(live)]);
     subjects := contacts;
@@ -201,7 +206,8 @@ begin
     end if;
 
     if 'call' = any (kinds) then
-        -- its time can change, so it cannot tell which name is the newest
+        -- the time of a call can change later, so the name in it could not
+        -- be compared with newer ones
 
         for n in 1 .. cardinality(kinds) loop
             if kinds[n] = 'call' then
@@ -244,13 +250,14 @@ begin
 
     exception
         when sqlstate 'WA001' then
-            -- the locks are given back, and taken in the other mode at once
+            -- Renaming needs exclusive locks.  The shared ones were released
+            -- with the subtransaction: upgrading them could deadlock.
 
             perform waha.lock_contacts(lockable_org, lockable, chats,
                                        directions, names, true);
 
         when serialization_failure then
-            -- the CRM merged somebody, or others did just now
+            -- the CRM, or another batch, has merged one of the contacts
 
             perform waha.complete_merges(lockable_org, lockable);
             renamed := true;
@@ -260,7 +267,8 @@ begin
     end;
 
     if strangers is not null then
-        -- here and not at commit, where the plan for it would be another
+        -- The foreign key is checked here: at commit, without the settings
+        -- of this function, its query would get another plan.
 
         set constraints waha.identities_contact immediate;
         set constraints waha.identities_contact deferred;
@@ -286,7 +294,9 @@ begin
                                      chats, ids, types, bodies, times, names,
                                      statuses, metas, contacts, actions);
 
-        -- who was new is not, if another stored the message meanwhile
+        -- Another transaction stored the message just now, perhaps under the
+        -- other identity of its sender: then the contact made here is one too
+        -- many.
 
         foreach p in array coalesce(creators, '{}') loop
             if actions[p] <> 'contact_created'
@@ -334,7 +344,9 @@ begin
 end
 $$;
 
-comment on function waha.ingest_batch is 'stores many events in one transaction: the i-th elements of the arrays are the arguments of waha.ingest for one; a row for each';
+comment on function waha.ingest_batch is
+    'stores many events in one transaction: the i-th elements of the arrays '
+    'are the arguments of waha.ingest for one event; result: a row for each';
 
 grant execute on function waha.ingest_batch to waha_gateway;
 
@@ -356,26 +368,26 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    told   text := waha.clean_name($11);
-    at     timestamptz := to_timestamp($14 / 1000.0);
-    taken  text;
-    org    text;
-    id     bigint;
-    who    bigint;
-    made   record;
-    count  int;
+    sender   text := waha.clean_name($11);
+    at       timestamptz := to_timestamp($14 / 1000.0);
+    locked   text;
+    org      text;
+    id       bigint;
+    contact  bigint;
+    made     record;
+    count    int;
 begin
-    -- The straight way of a message of somebody who is known.  Anything else
-    -- is a batch of one.
+    -- The short way, for a message of a contact that is known.  Any other
+    -- event is a batch of one.
 
     if $4 = 'message' and $6 = 'person' and $20 is null
        and $7 is not null and $5 is not null and at is not null
     then
-        -- see waha.lock_messages
+        -- the lock that waha.lock_messages takes for a message
 
-        taken := pg_advisory_xact_lock_shared(7761686, hashtext($7) & 63);
+        locked := pg_advisory_xact_lock_shared(7761686, hashtext($7) & 63);
 
-        select o.slug, o.id, c.id into org, id, who
+        select o.slug, o.id, c.id into org, id, contact
           from (select k.organization_slug, k.instance
                   from waha.sessions k
                  where k.name = $3
@@ -415,12 +427,12 @@ begin
                    and coalesce($18 = o.id::text, true)
                    and coalesce($19 in (o.slug, o.id::text), true)
                    and k.merged_into is null
-                   and (told is null or told = k.whatsapp_name
+                   and (sender is null or sender = k.whatsapp_name
                         or $5 = 'outbound')
                    for key share) c;
     end if;
 
-    if who is null then
+    if contact is null then
         return query
             select *
               from waha.ingest_batch(array[$1], array[$2], array[$3],
@@ -436,9 +448,9 @@ begin
                 (organization_slug, contact_id, activity_type, direction,
                  message_content, metadata, session_name, message_id,
                  message_type, chat, sender_name, occurred_at)
-        values (org, who, 'whatsapp_message', $5, $13,
+        values (org, contact, 'whatsapp_message', $5, $13,
                 coalesce($16::jsonb, '{}'), $3, $7, $12, $6,
-                case $5 when 'inbound' then told end, at)
+                case $5 when 'inbound' then sender end, at)
         on conflict (organization_slug, session_name, message_id, direction)
         do nothing
         returning a.id, (
@@ -482,7 +494,7 @@ begin
                  last_message_id, last_message_at, last_direction,
                  last_message, unread_count, unread_since, last_inbound_at,
                  last_outbound_at)
-        values (org, who, $3, $7, at, $5, left($13, 255),
+        values (org, contact, $3, $7, at, $5, left($13, 255),
                 ($5 = 'inbound')::int,
                 case $5 when 'inbound' then at end,
                 case $5 when 'inbound' then at end,
@@ -500,15 +512,16 @@ begin
         returning c.unread_count into count;
 
     if count < 0 then
-        perform waha.count_unread(org, who, $3);
+        perform waha.count_unread(org, contact, $3);
     end if;
 
     return next row(0, 'activity_logged', org, id,
-                    who, made.id, null)::waha.outcome;
+                    contact, made.id, null)::waha.outcome;
 end
 $$;
 
-comment on function waha.ingest is 'stores one event; one row says what became of it';
+comment on function waha.ingest is
+    'stores one event; result: one row with its outcome';
 
 grant execute on function waha.ingest to waha_gateway;
 
@@ -522,15 +535,16 @@ create or replace function waha.ingest_each(provider text[],
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
--- many may be locked, and the batch has waited before
+-- each of many records may wait for a lock, after the batch has waited
 set lock_timeout = '100ms'
 as $$
 declare
     r  waha.outcome;
     n  int;
 begin
-    -- sessions first, as in a batch, then in the order of people, lest two
-    -- that hold what they stored wait for each other
+    -- Session events first, as in a batch, then in the order of identities:
+    -- locks are held until the end, and two calls that took them in opposite
+    -- orders would wait for each other.
 
     for n in
         select k.pos
@@ -560,6 +574,8 @@ begin
 end
 $$;
 
-comment on function waha.ingest_each is 'as waha.ingest_batch, but an event that fails does not hurt the others: action failed, code SQLSTATE';
+comment on function waha.ingest_each is
+    'as waha.ingest_batch, but an event that fails does not affect the '
+    'others: its action is failed, its code the SQLSTATE';
 
 grant execute on function waha.ingest_each to waha_gateway;

@@ -6,7 +6,8 @@ as $$
     select case when value ~ '^[1-9][0-9]{0,17}$' then value::bigint end
 $$;
 
-comment on function waha.id_of(text) is 'the number that a text is, or null';
+comment on function waha.id_of(text) is
+    'a text as a number, or null when it is none';
 
 
 create or replace function waha.resolve(session text, instance text,
@@ -34,7 +35,7 @@ begin
         return;
     end if;
 
-    -- all sources that name an organization that exists must name the same
+    -- all sources that name an existing organization must name the same one
 
     slugs := array[known.organization_slug, slug, tenant, query,
                    claims->>'pattern_slug'];
@@ -87,7 +88,9 @@ begin
 end
 $$;
 
-comment on function waha.resolve(text, text, text, text, text, jsonb, text) is 'the organization of a delivery by all sources that are given; code: null, contradiction, unknown_organization or disabled_organization';
+comment on function waha.resolve(text, text, text, text, text, jsonb, text) is
+    'the organization of a delivery, by all sources that name one; code: '
+    'null, contradiction, unknown_organization or disabled_organization';
 
 
 create or replace function waha.slug_changes() returns trigger
@@ -101,4 +104,5 @@ begin
 end
 $$;
 
-comment on function waha.slug_changes() is 'refuses to change the slug of an organization';
+comment on function waha.slug_changes() is
+    'trigger: refuses to change the slug of an organization';

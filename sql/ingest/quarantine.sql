@@ -1,4 +1,4 @@
--- Deliveries that were signed, but could not be stored or assigned.
+-- Signed deliveries that could not be stored or have no organization.
 
 create or replace function waha.quarantine(reason text, sqlstate text,
     raw bytea, provider text, instance text, session text, kind text,
@@ -30,7 +30,9 @@ as $$
         returning q.id
 $$;
 
-comment on function waha.quarantine is 'keeps a delivery for waha.replay: why, the error, the body, then the arguments of waha.ingest; a repeated body keeps its row';
+comment on function waha.quarantine is
+    'keeps a delivery for waha.replay: reason, SQLSTATE and body, then the '
+    'arguments of waha.ingest; a body that comes again updates its row';
 
 grant execute on function waha.quarantine to waha_gateway;
 
@@ -76,6 +78,8 @@ begin
 end
 $$;
 
-comment on function waha.replay(bigint) is 'runs an event of waha.quarantine again; it is resolved unless it still finds no organization';
+comment on function waha.replay(bigint) is
+    'runs an event of waha.quarantine again; it is resolved unless its '
+    'organization is still unknown, disabled or contradictory';
 
 grant execute on function waha.replay to waha_admin;

@@ -1,4 +1,4 @@
--- What WAHA reports about a session, and where the CRM sees it.
+-- The state of sessions as WAHA reports it, and where the CRM sees it.
 
 create or replace function waha.record_session(organization text,
     session text, state text, at timestamptz, number text, own_name text,
@@ -10,7 +10,8 @@ declare
     connected     timestamptz;
     disconnected  timestamptz;
 begin
-    -- of one that was deleted: only whether WAHA runs it, for waha.maintain
+    -- a deleted session only gets the status: waha.maintain keeps the row
+    -- while WAHA runs the session
 
     update waha.sessions s
        set status = state,
@@ -24,7 +25,7 @@ begin
         return false;
     end if;
 
-    -- each column keeps what was told last, in whatever order it arrives
+    -- events arrive in any order: each column keeps its newest value
 
     if state = 'WORKING' then
         connected := at;
@@ -75,14 +76,16 @@ begin
 end
 $$;
 
-comment on function waha.record_session is 'brings waha.sessions up to date with a status that WAHA told; whether anything changed that is shown';
+comment on function waha.record_session is
+    'updates waha.sessions with a status that WAHA reported; result: whether '
+    'organizations.whatsapp_* may have to change';
 
 
 create or replace function waha.show_sessions(sessions text[]) returns void
 language sql
 set search_path = waha, pg_temp
 as $$
-    -- in the order of the organizations: others do the same
+    -- locked in the order of slugs, as by other batches
 
     select o.id
       from waha.organizations o
@@ -114,4 +117,6 @@ as $$
      where o.id = s.id
 $$;
 
-comment on function waha.show_sessions(text[]) is 'writes the state of sessions into organizations.whatsapp_*, which show one session of each';
+comment on function waha.show_sessions(text[]) is
+    'writes the state of sessions into organizations.whatsapp_*, which show '
+    'one session of each organization';

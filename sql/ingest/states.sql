@@ -1,6 +1,6 @@
 -- What happens to a message after it was sent: delivery, reactions, edits,
--- deletion.  All of it stands in waha.message_states first, whether or not
--- the message is there, and is written into the message from there.
+-- revocation.  Each event is stored in waha.message_states first, whether or
+-- not the message has arrived, and is written into the message from there.
 
 create or replace function waha.status_rank(status text) returns int
 language sql immutable parallel safe
@@ -16,7 +16,9 @@ as $$
            end
 $$;
 
-comment on function waha.status_rank(text) is 'a message''s status only moves to a higher rank; 0: no such status';
+comment on function waha.status_rank(text) is
+    'rank of a message''s status, which only moves to a higher one; 0: no '
+    'such status';
 
 
 create or replace function waha.rfc3339(at timestamptz) returns text
@@ -34,7 +36,7 @@ returns jsonb
 language sql immutable
 set search_path = waha, pg_temp
 as $$
-    -- that one of somebody's was sanitised stays known
+    -- a person's newest reaction keeps the mark "sanitised" of earlier ones
 
     select jsonb_object_agg(key, value)
       from (select distinct on (r.key) r.key,
@@ -49,7 +51,8 @@ as $$
                       r.value->>'emoji' collate "C" desc) newest
 $$;
 
-comment on function waha.newer_reactions(jsonb, jsonb) is 'the newest reaction of each person in either';
+comment on function waha.newer_reactions(jsonb, jsonb) is
+    'the newest reaction of each person in either object';
 
 
 create or replace function waha.all_edits(one jsonb, other jsonb)
@@ -65,7 +68,8 @@ as $$
             select value from jsonb_array_elements(other)) e
 $$;
 
-comment on function waha.all_edits(jsonb, jsonb) is 'the edits of both, each once, oldest first';
+comment on function waha.all_edits(jsonb, jsonb) is
+    'the edits in both arrays, each once, oldest first';
 
 
 create or replace function waha.apply_state(organization text, session text,
@@ -98,7 +102,7 @@ begin
         meta := coalesce(a.metadata, '{}') - 'reactions';
         text := a.message_content;
 
-        -- only who wrote a message can edit it
+        -- only the side that wrote a message can edit it
 
         select jsonb_agg(e) into edits
           from jsonb_array_elements(state.edits) e
@@ -150,7 +154,9 @@ begin
 end
 $$;
 
-comment on function waha.apply_state(text, text, text) is 'writes edits, reactions and deletion into the message, if it is there; doing it again changes nothing';
+comment on function waha.apply_state(text, text, text) is
+    'writes edits, reactions and revocation into the message, if it is '
+    'stored; repeating it changes nothing';
 
 
 create or replace function waha.store_states(organizations text[],
@@ -174,7 +180,7 @@ declare
 begin
     applied := '{}';
 
-    -- every event, message by message, on top of what is known
+    -- the events of each message are added to its stored state
 
     for r in
         select u.*, u.organization || '/' || u.session || '/' || u.target
@@ -270,7 +276,7 @@ begin
         return;
     end if;
 
-    -- others may have added to it meanwhile
+    -- another transaction may have changed a state since it was read
 
     insert into waha.message_states as s
                 (organization_slug, session_name, message_id, status,
@@ -303,7 +309,10 @@ begin
 end
 $$;
 
-comment on function waha.store_states is 'adds statuses, reactions, edits and deletions to waha.message_states; actions: what became of each record; applied: records whose messages waha.apply_state has to visit';
+comment on function waha.store_states is
+    'adds statuses, reactions, edits and revocations to waha.message_states; '
+    'actions: the outcome of each record; applied: positions of the records '
+    'whose messages waha.apply_state has to update';
 
 
 create or replace function waha.milliseconds(at timestamptz) returns bigint
@@ -312,7 +321,8 @@ as $$
     select round(extract(epoch from at) * 1000)::bigint
 $$;
 
-comment on function waha.milliseconds(timestamptz) is 'a time as milliseconds since the epoch';
+comment on function waha.milliseconds(timestamptz) is
+    'a time as milliseconds since the epoch';
 
 
 create or replace function waha.activities_deleted() returns trigger
@@ -341,4 +351,6 @@ exception
 end
 $$;
 
-comment on function waha.activities_deleted() is 'deletes the states of deleted messages; never makes the CRM''s write fail';
+comment on function waha.activities_deleted() is
+    'trigger: deletes the states of deleted messages; never makes the CRM''s '
+    'write fail';

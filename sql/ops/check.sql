@@ -1,4 +1,5 @@
--- Whether the module and the CRM's tables fit this schema.
+-- Checks: whether this schema serves the module, and whether ingest can write
+-- into the tables of the CRM.
 
 create or replace function waha.check(min int, max int) returns text
 language plpgsql stable security definer
@@ -46,7 +47,10 @@ begin
 end
 $$;
 
-comment on function waha.check(int, int) is 'null when the session''s role may serve a module that knows contracts min to max; else a sentence that says why not and what to do';
+comment on function waha.check(int, int) is
+    'null when the role of the connection may serve a module that knows '
+    'contracts min to max; otherwise a sentence with the reason and the '
+    'remedy';
 
 grant execute on function waha.check(int, int) to waha_gateway;
 
@@ -71,7 +75,7 @@ begin
                 returning o.slug into org;
         exception
             when others then
-                -- its columns are the CRM's business
+                -- only the CRM knows how to fill its other columns
                 return null;
         end;
     end if;
@@ -116,6 +120,8 @@ exception
 end
 $$;
 
-comment on function waha.trial() is 'writes a row into each of the four tables, and takes it back: null, or why ingest could not';
+comment on function waha.trial() is
+    'writes a row into each of the four tables and takes it back; result: '
+    'null, or the reason why ingest could not write';
 
 grant execute on function waha.trial to waha_admin;

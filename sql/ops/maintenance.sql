@@ -1,4 +1,4 @@
--- What is deleted in the course of time.
+-- Deletion of rows that have expired.
 
 create or replace function waha.maintain(portion int default 10000)
 returns bigint
@@ -12,10 +12,10 @@ declare
     removed  bigint;
     ended    bigint;
 begin
-    -- States of messages that never came.  Each row is looked at once, when
-    -- it is 30 days old: states_until remembers how far that got.  Ingest
-    -- locks states in the order of their key, too; what it holds is left to
-    -- the next call.
+    -- States of messages that never came.  Each row is examined once, when
+    -- it is 30 days old; states_until is created_at of the last one.  Rows
+    -- are locked in the order of their key, as in a batch; those that a batch
+    -- holds are left to the next call.
 
     with due as materialized (
         select s.organization_slug, s.session_name, s.message_id,
@@ -82,7 +82,8 @@ begin
     )
     select count(*) into removed from gone;
 
-    -- one that WAHA still runs would be nobody's: its messages would be lost
+    -- without its row, a session that WAHA still runs would have no
+    -- organization, and its messages would be lost
 
     with old as materialized (
         select s.name
@@ -104,6 +105,10 @@ begin
 end
 $$;
 
-comment on function waha.maintain(int) is 'removes states of messages that never came quarantine that was resolved and sessions that were deleted and that WAHA does not run, all when 30 days old, and quarantine that came last 90 days ago, at most portion of each; to be called daily, until it returns 0';
+comment on function waha.maintain(int) is
+    'deletes states of messages that never came, quarantine that was '
+    'resolved, and deleted sessions that WAHA does not run, all after 30 '
+    'days, and quarantine that was last seen 90 days ago; at most portion of '
+    'each; to be called daily until the result is 0';
 
 grant execute on function waha.maintain to waha_admin;
