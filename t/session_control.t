@@ -168,6 +168,11 @@ subtest 'a session that WAHA has lost' => sub {
 };
 
 
+# after a start WAHA is asked for the status, which may be the next one by then
+
+my $runs = qr/^(STARTING|SCAN_QR_CODE|WORKING)$/;
+
+
 subtest 'stop and start keep the phone linked' => sub {
     $waha->delivered;
     $waha->asked;
@@ -184,8 +189,8 @@ subtest 'stop and start keep the phone linked' => sub {
        'STOPPED',
        'stop of a stopped session shows STOPPED');
 
-    is(done(POST => "$own/start", 'POST start')->{status}, 'STARTING',
-       'start shows STARTING');
+    like(done(POST => "$own/start", 'POST start')->{status}, $runs,
+         'start shows that the session runs');
     is(done(POST => "$own/start",
             'POST start of a started session')->{session},
        'tenant-acme', 'start of a started session is answered');
@@ -193,8 +198,8 @@ subtest 'stop and start keep the phone linked' => sub {
        'the session works without a new scan');
 
     $waha->asked;
-    is(done(POST => "$own/restart", 'POST restart')->{status}, 'STARTING',
-       'restart shows STARTING');
+    like(done(POST => "$own/restart", 'POST restart')->{status}, $runs,
+         'restart shows that the session runs');
     is_deeply([ $waha->asked ], [ 'POST /tenant-acme/restart' ],
               'WAHA is asked to restart it');
     ok($waha->reaches('tenant-acme', 'WORKING'), 'the session works again');
@@ -263,12 +268,12 @@ for (@statuses) {
                 'the QR code of a session that shows none')
             if $status ne 'SCAN_QR_CODE' && !@done;
 
-        is(done(POST => "$own/restart", 'POST restart')->{status},
-           'STARTING', 'restart shows STARTING');
+        like(done(POST => "$own/restart", 'POST restart')->{status}, $runs,
+             'restart shows that the session runs');
         is(done(POST => "$own/stop", 'POST stop')->{status}, 'STOPPED',
            'stop shows STOPPED');
-        is(done(POST => "$own/start", 'POST start')->{status}, 'STARTING',
-           'start shows STARTING');
+        like(done(POST => "$own/start", 'POST start')->{status}, $runs,
+             'start shows that the session runs');
         is(done(POST => "$own/logout", 'POST logout')->{status},
            'STOPPED', 'logout shows STOPPED');
         $waha->delivered;
