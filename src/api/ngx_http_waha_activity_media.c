@@ -75,7 +75,7 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
         return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_MEDIA);
     }
 
-    name = ngx_http_waha_json_string(reply, "instance");
+    name = ngx_http_waha_json_get_string(reply, "instance");
     error = ngx_http_waha_fetch_find_instance(wlcf->fetch, &name, &instance);
 
     if (error) {
@@ -93,7 +93,7 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
     ngx_sprintf(uri.data, "%V" NGX_HTTP_WAHA_FILES "%V/%V",
                 &instance->uri, &session, &file);
 
-    filename = ngx_http_waha_json_string(reply, "filename");
+    filename = ngx_http_waha_json_get_string(reply, "filename");
 
     return ngx_http_waha_media_send(r, &uri, filename.len ? &filename : &file);
 }
@@ -109,8 +109,8 @@ ngx_http_waha_activity_media_file(cJSON *reply, ngx_str_t *session,
     u_char     *p, *last;
     ngx_str_t   url;
 
-    url = ngx_http_waha_json_string(reply, "url");
-    *session = ngx_http_waha_json_string(reply, "session");
+    url = ngx_http_waha_json_get_string(reply, "url");
+    *session = ngx_http_waha_json_get_string(reply, "session");
 
     p = url.data;
     last = p + url.len;

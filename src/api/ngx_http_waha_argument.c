@@ -92,7 +92,7 @@ ngx_http_waha_argument_refuse(ngx_http_waha_api_t *api, const char *name)
 
     ngx_http_waha_json_start(&out, api->step.request->pool, 64);
     ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_text(&out, "argument", name);
+    ngx_http_waha_json_put_text(&out, "argument", name);
     ngx_http_waha_json_close(&out, '}');
 
     if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {

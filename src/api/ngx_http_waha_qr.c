@@ -264,7 +264,7 @@ ngx_http_waha_qr_post(ngx_http_waha_step_t *step, ngx_http_waha_link_e what)
     }
 
     ngx_http_waha_json_start(&out, step->request->pool, 1024);
-    ngx_http_waha_json_item(&out, NULL, api->body);
+    ngx_http_waha_json_put_item(&out, NULL, api->body);
 
     if (ngx_http_waha_json_end(&out, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -311,7 +311,8 @@ ngx_http_waha_qr_answer_json(ngx_http_waha_step_t *step)
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_put(&out, "qr", &url);
     ngx_http_waha_json_put(&out, "mimetype", &ngx_http_waha_qr_png_type);
-    ngx_http_waha_json_number(&out, "expires_in", NGX_HTTP_WAHA_QR_LIFETIME);
+    ngx_http_waha_json_put_number(&out, "expires_in",
+                                  NGX_HTTP_WAHA_QR_LIFETIME);
     ngx_http_waha_json_close(&out, '}');
 
     return ngx_http_waha_qr_answer(step, &out);
@@ -326,8 +327,8 @@ ngx_http_waha_qr_make_url(ngx_http_waha_step_t *step, ngx_str_t *url)
     size_t     i;
     ngx_str_t  type, data;
 
-    type = ngx_http_waha_json_string(step->fetch.json, "mimetype");
-    data = ngx_http_waha_json_string(step->fetch.json, "data");
+    type = ngx_http_waha_json_get_string(step->fetch.json, "mimetype");
+    data = ngx_http_waha_json_get_string(step->fetch.json, "data");
 
     if (!ngx_http_waha_string_is(&type, "image/png") || data.len == 0) {
         return NGX_DECLINED;
@@ -368,7 +369,7 @@ ngx_http_waha_qr_answer_text(ngx_http_waha_step_t *step)
         return ngx_http_waha_qr_error(step);
     }
 
-    value = ngx_http_waha_json_string(step->fetch.json, "value");
+    value = ngx_http_waha_json_get_string(step->fetch.json, "value");
 
     if (value.len == 0) {
         return ngx_http_waha_session_fail(step);
@@ -377,7 +378,8 @@ ngx_http_waha_qr_answer_text(ngx_http_waha_step_t *step)
     ngx_http_waha_json_start(&out, step->request->pool, 512);
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_put(&out, "value", &value);
-    ngx_http_waha_json_number(&out, "expires_in", NGX_HTTP_WAHA_QR_LIFETIME);
+    ngx_http_waha_json_put_number(&out, "expires_in",
+                                  NGX_HTTP_WAHA_QR_LIFETIME);
     ngx_http_waha_json_close(&out, '}');
 
     return ngx_http_waha_qr_answer(step, &out);
@@ -452,7 +454,7 @@ ngx_http_waha_qr_answer_waha(ngx_http_waha_step_t *step)
     }
 
     ngx_http_waha_json_start(&out, step->request->pool, 1024);
-    ngx_http_waha_json_item(&out, NULL, step->fetch.json);
+    ngx_http_waha_json_put_item(&out, NULL, step->fetch.json);
 
     return ngx_http_waha_qr_answer(step, &out);
 }

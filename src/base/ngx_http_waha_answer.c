@@ -37,8 +37,8 @@ ngx_http_waha_answer_data(ngx_http_request_t *r, ngx_str_t *data)
     ngx_http_waha_json_start(&out, r->pool,
                              NGX_HTTP_WAHA_ANSWER_SIZE + data->len);
     ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_flag(&out, "success", 1);
-    ngx_http_waha_json_raw(&out, "data", data);
+    ngx_http_waha_json_put_bool(&out, "success", 1);
+    ngx_http_waha_json_put_raw(&out, "data", data);
     ngx_http_waha_json_close(&out, '}');
 
     if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {

@@ -256,12 +256,12 @@ ngx_http_waha_error_send_data(ngx_http_request_t *r,
 
     ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_ERROR_SIZE);
     ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_flag(&out, "success", 0);
-    ngx_http_waha_json_text(&out, "error", e->message);
+    ngx_http_waha_json_put_bool(&out, "success", 0);
+    ngx_http_waha_json_put_text(&out, "error", e->message);
     ngx_http_waha_json_put(&out, "code", &e->code);
 
     if (data) {
-        ngx_http_waha_json_raw(&out, "data", data);
+        ngx_http_waha_json_put_raw(&out, "data", data);
     }
 
     ngx_http_waha_json_close(&out, '}');

@@ -443,7 +443,7 @@ ngx_http_waha_json_get(const cJSON *object, const char *name)
 
 
 ngx_str_t
-ngx_http_waha_json_string(const cJSON *object, const char *name)
+ngx_http_waha_json_get_string(const cJSON *object, const char *name)
 {
     cJSON      *item;
     ngx_str_t   value;
@@ -610,8 +610,8 @@ ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
 
 
 void
-ngx_http_waha_json_text(ngx_http_waha_json_out_t *out, const char *name,
-    const char *value)
+ngx_http_waha_json_put_text(ngx_http_waha_json_out_t *out,
+    const char *name, const char *value)
 {
     ngx_str_t  text;
 
@@ -623,8 +623,8 @@ ngx_http_waha_json_text(ngx_http_waha_json_out_t *out, const char *name,
 
 
 void
-ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
-    const ngx_str_t *json)
+ngx_http_waha_json_put_raw(ngx_http_waha_json_out_t *out,
+    const char *name, const ngx_str_t *json)
 {
     u_char  *p;
 
@@ -640,8 +640,8 @@ ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
 
 
 void
-ngx_http_waha_json_number(ngx_http_waha_json_out_t *out, const char *name,
-    double value)
+ngx_http_waha_json_put_number(ngx_http_waha_json_out_t *out,
+    const char *name, double value)
 {
     u_char  *p;
 
@@ -658,8 +658,8 @@ ngx_http_waha_json_number(ngx_http_waha_json_out_t *out, const char *name,
 
 
 void
-ngx_http_waha_json_flag(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_uint_t value)
+ngx_http_waha_json_put_bool(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_uint_t value)
 {
     u_char  *p;
 
@@ -676,7 +676,7 @@ ngx_http_waha_json_flag(ngx_http_waha_json_out_t *out, const char *name,
 
 
 void
-ngx_http_waha_json_null(ngx_http_waha_json_out_t *out, const char *name)
+ngx_http_waha_json_put_null(ngx_http_waha_json_out_t *out, const char *name)
 {
     u_char  *p;
 
@@ -692,8 +692,8 @@ ngx_http_waha_json_null(ngx_http_waha_json_out_t *out, const char *name)
 
 
 void
-ngx_http_waha_json_item(ngx_http_waha_json_out_t *out, const char *name,
-    const cJSON *item)
+ngx_http_waha_json_put_item(ngx_http_waha_json_out_t *out,
+    const char *name, const cJSON *item)
 {
     ngx_str_t     value;
     const cJSON  *child;
@@ -702,7 +702,7 @@ ngx_http_waha_json_item(ngx_http_waha_json_out_t *out, const char *name,
         ngx_http_waha_json_open(out, name, cJSON_IsObject(item) ? '{' : '[');
 
         for (child = item->child; child; child = child->next) {
-            ngx_http_waha_json_member(out, child);
+            ngx_http_waha_json_put_member(out, child);
         }
 
         ngx_http_waha_json_close(out, cJSON_IsObject(item) ? '}' : ']');
@@ -714,19 +714,19 @@ ngx_http_waha_json_item(ngx_http_waha_json_out_t *out, const char *name,
         ngx_http_waha_json_put(out, name, &value);
 
     } else if (cJSON_IsNumber(item) && isfinite(item->valuedouble)) {
-        ngx_http_waha_json_number(out, name, item->valuedouble);
+        ngx_http_waha_json_put_number(out, name, item->valuedouble);
 
     } else if (cJSON_IsBool(item)) {
-        ngx_http_waha_json_flag(out, name, cJSON_IsTrue(item));
+        ngx_http_waha_json_put_bool(out, name, cJSON_IsTrue(item));
 
     } else {
-        ngx_http_waha_json_null(out, name);
+        ngx_http_waha_json_put_null(out, name);
     }
 }
 
 
 void
-ngx_http_waha_json_member(ngx_http_waha_json_out_t *out, const cJSON *item)
+ngx_http_waha_json_put_member(ngx_http_waha_json_out_t *out, const cJSON *item)
 {
     u_char     *name, *p;
     size_t      len;
@@ -747,7 +747,7 @@ ngx_http_waha_json_member(ngx_http_waha_json_out_t *out, const cJSON *item)
         name = p;
     }
 
-    ngx_http_waha_json_item(out, (char *) name, item);
+    ngx_http_waha_json_put_item(out, (char *) name, item);
 }
 
 

@@ -17,7 +17,7 @@
 #define NGX_HTTP_WAHA_JSON_NODES  20000
 
 
-/* JSON under construction; the functions below keep "failed" */
+/* JSON that is being written; its members are those of json.c alone */
 
 typedef struct {
     ngx_pool_t  *pool;
@@ -25,80 +25,91 @@ typedef struct {
     u_char      *pos;
     u_char      *end;
 
-    unsigned     comma:1;
-    unsigned     failed:1;
+    unsigned     comma:1;           /* the next value needs one before it */
+    unsigned     failed:1;          /* an allocation failed */
 } ngx_http_waha_json_out_t;
 
 
 /*
- * Makes bytes fit for a parser and for PostgreSQL: bad UTF-8, NUL (raw or
- * as an escape), lone surrogates and a "\u" without its digits become
- * U+FFFD, and *replaced is set.  text is changed to a new buffer of pool
- * only when something had to be replaced.  NGX_DECLINED: nested deeper or
- * with more values than above.  NGX_ERROR: no memory.
+ * Makes bytes safe for cJSON and PostgreSQL: invalid UTF-8, NUL (raw or
+ * escaped), unpaired surrogates and "\u" without four hex digits become
+ * U+FFFD, and *replaced is set to 1.  text is set to a new buffer of pool
+ * only if something was replaced.  NGX_DECLINED: nested deeper, or with more
+ * values, than the bounds above.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
     ngx_uint_t *replaced);
 
 /*
- * Parses clean bytes, all of them, into a tree of pool (never to be given
- * to cJSON_Delete()).  NGX_DECLINED: not JSON.  NGX_ERROR: no memory.
+ * Parses the whole text, which must be clean, into a tree allocated from
+ * pool: never pass it to cJSON_Delete().  NGX_DECLINED: not JSON.
+ * NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_json_parse(ngx_pool_t *pool, ngx_str_t *text,
     cJSON **json);
 
 /*
- * A member by its exact name; of several with that name the first counts.
- * NULL for NULL, for what is not an object and for JSON null.
+ * The member of an object by its exact name, the first one if the name is
+ * repeated.  NULL if there is none, if it is JSON null, or if object is NULL
+ * or not an object.
  */
 cJSON *ngx_http_waha_json_get(const cJSON *object, const char *name);
 
-/* The same for a string: an empty ngx_str_t with data NULL if it is none. */
-ngx_str_t ngx_http_waha_json_string(const cJSON *object, const char *name);
+/*
+ * The same for a string, which stays in the tree and ends with NUL; data is
+ * NULL if the member is not a string.
+ */
+ngx_str_t ngx_http_waha_json_get_string(const cJSON *object,
+    const char *name);
 
 
-/* Starts JSON of about that size in pool; nothing can fail before end(). */
+/*
+ * The writer.  open() takes "{" or "[", close() their counterpart.  name is
+ * NULL for an element of an array and for the outermost value; otherwise it
+ * is written without escaping.  A failed allocation is kept for end().
+ */
+
+/* Starts JSON; size is a guess, in bytes, of what will be written. */
 void ngx_http_waha_json_start(ngx_http_waha_json_out_t *out,
     ngx_pool_t *pool, size_t size);
 
-/* Opens and closes an object or an array; name is NULL for an element. */
 void ngx_http_waha_json_open(ngx_http_waha_json_out_t *out, const char *name,
     u_char bracket);
 void ngx_http_waha_json_close(ngx_http_waha_json_out_t *out, u_char bracket);
 
-/* Writes a string of valid UTF-8; one whose data is NULL is left out. */
+/* Writes a string of valid UTF-8; writes nothing if its data is NULL. */
 void ngx_http_waha_json_put(ngx_http_waha_json_out_t *out, const char *name,
     const ngx_str_t *value);
 
-/* The same for a string that ends with NUL. */
-void ngx_http_waha_json_text(ngx_http_waha_json_out_t *out, const char *name,
-    const char *value);
+/* Writes a string that ends with NUL. */
+void ngx_http_waha_json_put_text(ngx_http_waha_json_out_t *out,
+    const char *name, const char *value);
 
-/* Writes what is JSON already. */
-void ngx_http_waha_json_raw(ngx_http_waha_json_out_t *out, const char *name,
-    const ngx_str_t *json);
+/* Writes a value that is JSON already. */
+void ngx_http_waha_json_put_raw(ngx_http_waha_json_out_t *out,
+    const char *name, const ngx_str_t *json);
 
-/* Writes a finite number, to 15 digits. */
-void ngx_http_waha_json_number(ngx_http_waha_json_out_t *out,
+/* Writes a finite number with at most 15 significant digits. */
+void ngx_http_waha_json_put_number(ngx_http_waha_json_out_t *out,
     const char *name, double value);
 
 /* Writes true or false. */
-void ngx_http_waha_json_flag(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_uint_t value);
+void ngx_http_waha_json_put_bool(ngx_http_waha_json_out_t *out,
+    const char *name, ngx_uint_t value);
 
 /* Writes null. */
-void ngx_http_waha_json_null(ngx_http_waha_json_out_t *out,
+void ngx_http_waha_json_put_null(ngx_http_waha_json_out_t *out,
     const char *name);
 
-/* Writes a parsed value with all that is in it. */
-void ngx_http_waha_json_item(ngx_http_waha_json_out_t *out, const char *name,
+/* Writes a parsed value with all its members; NULL is written as null. */
+void ngx_http_waha_json_put_item(ngx_http_waha_json_out_t *out,
+    const char *name, const cJSON *item);
+
+/* Writes a member of a parsed object under its own name, which is escaped. */
+void ngx_http_waha_json_put_member(ngx_http_waha_json_out_t *out,
     const cJSON *item);
 
-/* The same for a member of a parsed object, under its own name. */
-void ngx_http_waha_json_member(ngx_http_waha_json_out_t *out,
-    const cJSON *item);
-
-/* Gives the text, which is of the pool.  NGX_ERROR: no memory. */
+/* Returns the text, which is allocated from pool.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_waha_json_end(ngx_http_waha_json_out_t *out,
     ngx_str_t *text);
 

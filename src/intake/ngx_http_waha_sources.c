@@ -187,11 +187,11 @@ ngx_http_waha_sources_print(ngx_http_request_t *r,
     ngx_http_waha_sources_member(&out, "default", &sources->organization);
 
     if (sources->from & NGX_HTTP_WAHA_FROM_QUERY) {
-        ngx_http_waha_json_flag(&out, "query_trusted", 1);
+        ngx_http_waha_json_put_bool(&out, "query_trusted", 1);
     }
 
     if (sources->from & NGX_HTTP_WAHA_FROM_SENDER) {
-        ngx_http_waha_json_flag(&out, "sender", 1);
+        ngx_http_waha_json_put_bool(&out, "sender", 1);
     }
 
     ngx_http_waha_json_close(&out, '}');

@@ -587,9 +587,9 @@ ngx_http_waha_webhook_success(ngx_http_request_t *r,
     ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_WEBHOOK_ANSWER);
 
     ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_flag(&out, "success", 1);
+    ngx_http_waha_json_put_bool(&out, "success", 1);
     ngx_http_waha_json_open(&out, "data", '{');
-    ngx_http_waha_json_flag(&out, "received", 1);
+    ngx_http_waha_json_put_bool(&out, "received", 1);
 
     ngx_http_waha_webhook_member(&out, "action", &entry->action);
     ngx_http_waha_webhook_member(&out, "reason", &entry->code);
@@ -626,6 +626,6 @@ ngx_http_waha_webhook_id(ngx_http_waha_json_out_t *out, const char *name,
     ngx_str_t *value)
 {
     if (value->len) {
-        ngx_http_waha_json_raw(out, name, value);
+        ngx_http_waha_json_put_raw(out, name, value);
     }
 }

@@ -169,7 +169,7 @@ ngx_http_waha_link_pairing_code(ngx_http_waha_step_t *step)
 {
     ngx_str_t  code;
 
-    code = ngx_http_waha_json_string(step->fetch.json, "code");
+    code = ngx_http_waha_json_get_string(step->fetch.json, "code");
 
     if (!ngx_http_waha_session_is_accepted(step)
         || code.len > NGX_HTTP_WAHA_LINK_CODE_LEN

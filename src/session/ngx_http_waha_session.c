@@ -223,8 +223,8 @@ ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
     }
 
     s->row = ngx_http_waha_json_get(json, "session");
-    s->name = ngx_http_waha_json_string(s->row, "session");
-    s->status = ngx_http_waha_json_string(s->row, "status");
+    s->name = ngx_http_waha_json_get_string(s->row, "session");
+    s->status = ngx_http_waha_json_get_string(s->row, "status");
 
     item = ngx_http_waha_json_get(json, "age");
     s->age = cJSON_IsNumber(item)
@@ -250,7 +250,7 @@ ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
 
     ctx->session = s->name;
 
-    instance = ngx_http_waha_json_string(json, "instance");
+    instance = ngx_http_waha_json_get_string(json, "instance");
 
     wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
 
@@ -513,7 +513,7 @@ ngx_http_waha_session_has_news(ngx_http_waha_step_t *step)
 
     /* the row has the number with a "+" */
 
-    phone = ngx_http_waha_json_string(s->row, "phone");
+    phone = ngx_http_waha_json_get_string(s->row, "phone");
 
     return s->info.phone.data
            && (phone.len != s->info.phone.len + 1

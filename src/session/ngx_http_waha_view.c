@@ -63,7 +63,7 @@ ngx_http_waha_view_session(ngx_pool_t *pool, ngx_http_waha_view_e form,
     ngx_http_waha_json_start(&out, pool, 1024);
 
     ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_flag(&out, "success", 1);
+    ngx_http_waha_json_put_bool(&out, "success", 1);
 
     switch (form) {
 
@@ -95,7 +95,7 @@ ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_http_waha_view_e form,
     ngx_http_waha_json_start(&out, pool, 4096);
 
     ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_flag(&out, "success", 1);
+    ngx_http_waha_json_put_bool(&out, "success", 1);
 
     if (form == NGX_HTTP_WAHA_VIEW_DATA) {
         ngx_http_waha_json_open(&out, "data", '{');
@@ -136,14 +136,14 @@ ngx_http_waha_view_data(ngx_http_waha_json_out_t *out, const char *name,
     const cJSON  *item;
 
     if (!cJSON_IsObject(view->session)) {
-        ngx_http_waha_json_null(out, name);
+        ngx_http_waha_json_put_null(out, name);
         return;
     }
 
     ngx_http_waha_json_open(out, name, '{');
 
     for (item = view->session->child; item; item = item->next) {
-        ngx_http_waha_json_member(out, item);
+        ngx_http_waha_json_put_member(out, item);
     }
 
     ngx_http_waha_view_extras(out, view);
@@ -163,9 +163,9 @@ ngx_http_waha_view_waha(ngx_http_waha_json_out_t *out, const char *name,
 
     ngx_http_waha_json_open(out, name, '{');
 
-    ngx_http_waha_json_flag(out, "success", 1);
-    ngx_http_waha_json_flag(out, "exists",
-                     !ngx_http_waha_string_is(&status, "NOT_CREATED"));
+    ngx_http_waha_json_put_bool(out, "success", 1);
+    ngx_http_waha_json_put_bool(out, "exists",
+                         !ngx_http_waha_string_is(&status, "NOT_CREATED"));
     ngx_http_waha_json_put(out, "status", &status);
     ngx_http_waha_json_put(out, "name", &session);
     ngx_http_waha_json_put(out, "sessionName", &session);
@@ -188,7 +188,7 @@ ngx_http_waha_view_me(ngx_http_waha_json_out_t *out,
     digits = ngx_http_waha_view_digits(view);
 
     if (digits.len == 0) {
-        ngx_http_waha_json_null(out, "me");
+        ngx_http_waha_json_put_null(out, "me");
         return;
     }
 
@@ -232,8 +232,8 @@ ngx_http_waha_view_flat(ngx_http_waha_json_out_t *out,
 
     shown = ngx_http_waha_view_status(&status);
 
-    ngx_http_waha_json_flag(out, "connected",
-                         ngx_http_waha_string_is(&status, "WORKING"));
+    ngx_http_waha_json_put_bool(out, "connected",
+                             ngx_http_waha_string_is(&status, "WORKING"));
     ngx_http_waha_json_put(out, "status", &status);
     ngx_http_waha_json_put(out, "session", &session);
     ngx_http_waha_json_put(out, "sessionId", id.data ? &id : &session);
@@ -293,7 +293,7 @@ ngx_http_waha_view_extras(ngx_http_waha_json_out_t *out,
     ngx_http_waha_json_put(out, "pairing_code", &view->pairing_code);
 
     if (view->stale) {
-        ngx_http_waha_json_flag(out, "stale", 1);
+        ngx_http_waha_json_put_bool(out, "stale", 1);
     }
 }
 
@@ -321,7 +321,7 @@ ngx_http_waha_view_string(ngx_http_waha_view_t *view, const char *name)
 {
     ngx_str_t  value;
 
-    value = ngx_http_waha_json_string(view->session, name);
+    value = ngx_http_waha_json_get_string(view->session, name);
 
     if (view->session == NULL && ngx_strcmp(name, "status") == 0) {
         ngx_str_set(&value, "NOT_CREATED");

@@ -282,7 +282,7 @@ ngx_http_waha_auth_lookup_organization(ngx_pool_t *pool, cJSON *json,
     cJSON  *id;
 
     id = ngx_http_waha_json_get(json, "id");
-    organization->slug = ngx_http_waha_json_string(json, "organization");
+    organization->slug = ngx_http_waha_json_get_string(json, "organization");
 
     if (organization->slug.len == 0 || !cJSON_IsNumber(id)) {
         return NGX_ERROR;

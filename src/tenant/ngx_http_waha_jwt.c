@@ -192,7 +192,7 @@ ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
         return rc;
     }
 
-    jwt->alg = ngx_http_waha_json_string(json, "alg");
+    jwt->alg = ngx_http_waha_json_get_string(json, "alg");
 
     if (jwt->alg.data == NULL) {
         return ngx_http_waha_jwt_decline(jwt, "header has no algorithm");
@@ -217,7 +217,7 @@ ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
 
     if (cJSON_GetObjectItemCaseSensitive(json, "kid")) {
 
-        jwt->kid = ngx_http_waha_json_string(json, "kid");
+        jwt->kid = ngx_http_waha_json_get_string(json, "kid");
 
         if (ngx_http_waha_jwt_kid(&jwt->kid) != NGX_OK) {
             return ngx_http_waha_jwt_decline(jwt, "key id is malformed");

@@ -65,7 +65,7 @@ fuzz_metadata(ngx_pool_t *pool, ngx_str_t *metadata)
     fuzz_check(!replaced);
     fuzz_check(ngx_http_waha_json_parse(pool, &text, &json) == NGX_OK);
     fuzz_check(cJSON_IsObject(json));
-    fuzz_check(ngx_http_waha_json_string(json, "whatsapp_message_id").len);
+    fuzz_check(ngx_http_waha_json_get_string(json, "whatsapp_message_id").len);
 }
 
 

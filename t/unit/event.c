@@ -117,7 +117,7 @@ unit_envelope(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     unit_fail_next = 0;
 
     unit_rc(out, rc);
-    ngx_http_waha_json_number(out, "allocated", ngx_shim_allocated);
+    ngx_http_waha_json_put_number(out, "allocated", ngx_shim_allocated);
 
     if (rc != NGX_OK) {
         return;
@@ -128,8 +128,8 @@ unit_envelope(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     ngx_http_waha_json_put(out, "chat",
                            &ngx_http_waha_event_chats[event.chat]);
     unit_put(out, "direction", event.outbound ? "outbound" : "inbound");
-    ngx_http_waha_json_flag(out, "sanitised", event.sanitised);
-    ngx_http_waha_json_number(out, "sent_at", event.sent_at);
+    ngx_http_waha_json_put_bool(out, "sanitised", event.sanitised);
+    ngx_http_waha_json_put_number(out, "sent_at", event.sent_at);
 
     ngx_http_waha_json_put(out, "event", &event.event);
     ngx_http_waha_json_put(out, "session", &event.session);
@@ -170,8 +170,8 @@ unit_clean(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
         return;
     }
 
-    ngx_http_waha_json_flag(out, "replaced", replaced);
-    ngx_http_waha_json_flag(out, "copied", text.data != arg->data);
+    ngx_http_waha_json_put_bool(out, "replaced", replaced);
+    ngx_http_waha_json_put_bool(out, "copied", text.data != arg->data);
 
     hex.len = text.len * 2;
     hex.data = ngx_pnalloc(pool, hex.len + 1);
@@ -223,7 +223,7 @@ unit_get(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
 {
     ngx_str_t  value;
 
-    value = ngx_http_waha_json_string(unit_parse(pool, arg, out), "k");
+    value = ngx_http_waha_json_get_string(unit_parse(pool, arg, out), "k");
 
     ngx_http_waha_json_put(out, "value", &value);
 }
@@ -258,7 +258,7 @@ unit_id(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     ngx_http_waha_json_put(out, "chat", &id.chat);
     ngx_http_waha_json_put(out, "id", &id.id);
     ngx_http_waha_json_put(out, "participant", &id.participant);
-    ngx_http_waha_json_flag(out, "outbound", id.outbound);
+    ngx_http_waha_json_put_bool(out, "outbound", id.outbound);
 }
 
 
@@ -311,7 +311,7 @@ unit_verify(ngx_http_waha_hmac_e algorithm, ngx_str_t *arg,
                                          &unit_signature, arg);
     if (key) {
         ngx_http_waha_json_put(out, "key", &key->secret);
-        ngx_http_waha_json_number(out, "number", key - unit_key_list);
+        ngx_http_waha_json_put_number(out, "number", key - unit_key_list);
     }
 }
 
@@ -363,7 +363,7 @@ unit_time(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
         best = ngx_min(best, ns / n / arg->len);
     }
 
-    ngx_http_waha_json_number(out, "ns", best);
+    ngx_http_waha_json_put_number(out, "ns", best);
 }
 
 

@@ -124,7 +124,7 @@ unit_result(ngx_http_waha_json_out_t *out, ngx_int_t rc, const char *reason)
         unit_put(out, "reason", reason);
     }
 
-    ngx_http_waha_json_flag(out, "errors", ERR_peek_error() != 0);
+    ngx_http_waha_json_put_bool(out, "errors", ERR_peek_error() != 0);
     ERR_clear_error();
 }
 
@@ -225,11 +225,11 @@ unit_verify(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     free(token.data);
 
     unit_result(out, rc, reason);
-    ngx_http_waha_json_number(out, "allocated", ngx_shim_allocated);
+    ngx_http_waha_json_put_number(out, "allocated", ngx_shim_allocated);
 
     if (rc == NGX_OK) {
         ngx_http_waha_json_put(out, "organization", &claims.organization);
-        ngx_http_waha_json_flag(out, "operator", claims.operator);
+        ngx_http_waha_json_put_bool(out, "operator", claims.operator);
     }
 }
 
@@ -276,7 +276,7 @@ unit_time(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     }
 
     unit_result(out, rc, reason);
-    ngx_http_waha_json_number(out, "ns", best);
+    ngx_http_waha_json_put_number(out, "ns", best);
 }
 
 

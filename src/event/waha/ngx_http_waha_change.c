@@ -71,7 +71,7 @@ ngx_http_waha_change_ack(const cJSON *payload, ngx_str_t *status)
     known = ngx_http_waha_change_acks;
 
     ack = ngx_http_waha_json_get(payload, "ack");
-    name = ngx_http_waha_json_string(payload, "ackName");
+    name = ngx_http_waha_json_get_string(payload, "ackName");
 
     for (i = 0; known[i].name.len; i++) {
 
@@ -112,8 +112,8 @@ ngx_http_waha_change_reaction(ngx_http_waha_reader_t *reader)
 
     reaction = ngx_http_waha_json_get(reader->payload, "reaction");
 
-    id = ngx_http_waha_json_string(reaction, "messageId");
-    event->text = ngx_http_waha_json_string(reaction, "text");
+    id = ngx_http_waha_json_get_string(reaction, "messageId");
+    event->text = ngx_http_waha_json_get_string(reaction, "text");
 
     if (event->text.data == NULL) {
         /* taken back */
@@ -141,7 +141,7 @@ ngx_http_waha_change_edit(ngx_http_waha_reader_t *reader)
         return rc;
     }
 
-    event->text = ngx_http_waha_json_string(reader->payload, "body");
+    event->text = ngx_http_waha_json_get_string(reader->payload, "body");
 
     if (event->text.data == NULL) {
         return NGX_DONE;
@@ -149,7 +149,7 @@ ngx_http_waha_change_edit(ngx_http_waha_reader_t *reader)
 
     event->sent_at = ngx_http_waha_change_edit_time(reader);
 
-    id = ngx_http_waha_json_string(reader->payload, "editedMessageId");
+    id = ngx_http_waha_json_get_string(reader->payload, "editedMessageId");
 
     if (id.len == 0) {
         /* WEBJS: the edit has the id of the message */
@@ -193,7 +193,7 @@ ngx_http_waha_change_edit_time(ngx_http_waha_reader_t *reader)
 
     /* WEBJS's timestamp is that of the message */
 
-    if (ngx_http_waha_json_string(data, "type").data) {
+    if (ngx_http_waha_json_get_string(data, "type").data) {
         return ngx_http_waha_reader_event_time(reader);
     }
 
@@ -213,7 +213,7 @@ ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader)
 
     after = ngx_http_waha_json_get(reader->payload, "after");
     before = ngx_http_waha_json_get(reader->payload, "before");
-    id = ngx_http_waha_json_string(reader->payload, "revokedMessageId");
+    id = ngx_http_waha_json_get_string(reader->payload, "revokedMessageId");
 
     message = after ? after : before;
 
@@ -230,7 +230,7 @@ ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader)
     }
 
     if (id.len == 0) {
-        id = ngx_http_waha_json_string(before ? before : after, "id");
+        id = ngx_http_waha_json_get_string(before ? before : after, "id");
     }
 
     if (ngx_http_waha_change_target(&id, &event->target_id) != NGX_OK) {

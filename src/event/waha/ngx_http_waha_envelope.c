@@ -104,8 +104,8 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     ngx_memzero(event, sizeof(ngx_http_waha_event_t));
 
     event->sanitised = replaced ? 1 : 0;
-    event->event = ngx_http_waha_json_string(json, "event");
-    event->session = ngx_http_waha_json_string(json, "session");
+    event->event = ngx_http_waha_json_get_string(json, "event");
+    event->session = ngx_http_waha_json_get_string(json, "session");
 
     if (!ngx_http_waha_reader_is_id(&event->event)
         || !ngx_http_waha_value_is_session(&event->session))
@@ -216,7 +216,7 @@ ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
 {
     cJSON  *item;
 
-    *label = ngx_http_waha_json_string(metadata, name);
+    *label = ngx_http_waha_json_get_string(metadata, name);
 
     if (ngx_http_waha_reader_is_id(label)) {
         return NGX_OK;
@@ -257,7 +257,7 @@ ngx_http_waha_envelope_session(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
-    event->status = ngx_http_waha_json_string(reader->payload, "status");
+    event->status = ngx_http_waha_json_get_string(reader->payload, "status");
 
     if (!ngx_http_waha_reader_is_id(&event->status)) {
         return NGX_DECLINED;
@@ -280,13 +280,13 @@ ngx_http_waha_envelope_session(ngx_http_waha_reader_t *reader)
 
     me = ngx_http_waha_json_get(reader->envelope, "me");
 
-    jid = ngx_http_waha_json_string(me, "id");
+    jid = ngx_http_waha_json_get_string(me, "id");
 
     if (ngx_http_waha_identity_parse_jid(&jid, &own) == NGX_OK) {
         event->phone = own.phone;
     }
 
-    jid = ngx_http_waha_json_string(me, "pushName");
+    jid = ngx_http_waha_json_get_string(me, "pushName");
     event->name = ngx_http_waha_reader_display_name(&jid);
 
     return NGX_OK;
@@ -302,8 +302,8 @@ ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
-    reader->id = ngx_http_waha_json_string(reader->payload, "id");
-    reader->chat = ngx_http_waha_json_string(reader->payload, "from");
+    reader->id = ngx_http_waha_json_get_string(reader->payload, "id");
+    reader->chat = ngx_http_waha_json_get_string(reader->payload, "from");
 
     if (!ngx_http_waha_reader_is_id(&reader->id)
         || !ngx_http_waha_reader_is_id(&reader->chat))

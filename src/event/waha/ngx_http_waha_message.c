@@ -133,7 +133,7 @@ ngx_http_waha_message_type_raw(ngx_http_waha_reader_t *reader, cJSON *data)
 {
     ngx_str_t  *type, name;
 
-    name = ngx_http_waha_json_string(data, "type");
+    name = ngx_http_waha_json_get_string(data, "type");
 
     if (name.data == NULL) {
         return 0;
@@ -218,7 +218,7 @@ ngx_http_waha_message_type_guess(ngx_http_waha_reader_t *reader)
     type = &reader->event->type;
 
     media = ngx_http_waha_json_get(reader->message, "media");
-    mimetype = ngx_http_waha_json_string(media, "mimetype");
+    mimetype = ngx_http_waha_json_get_string(media, "mimetype");
 
     if (mimetype.data) {
 
@@ -250,7 +250,7 @@ ngx_http_waha_message_type_guess(ngx_http_waha_reader_t *reader)
         return;
     }
 
-    if (ngx_http_waha_json_string(reader->message, "body").len) {
+    if (ngx_http_waha_json_get_string(reader->message, "body").len) {
         ngx_str_set(type, "text");
         return;
     }
@@ -270,7 +270,7 @@ ngx_http_waha_message_text(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
-    body = ngx_http_waha_json_string(reader->message, "body");
+    body = ngx_http_waha_json_get_string(reader->message, "body");
 
     if (body.len == 0) {
         return;
@@ -282,7 +282,7 @@ ngx_http_waha_message_text(ngx_http_waha_reader_t *reader)
     }
 
     data = ngx_http_waha_json_get(reader->message, "_data");
-    caption = ngx_http_waha_json_string(data, "caption");
+    caption = ngx_http_waha_json_get_string(data, "caption");
 
     if (caption.len) {
         event->text = caption;
@@ -293,7 +293,7 @@ ngx_http_waha_message_text(ngx_http_waha_reader_t *reader)
         return;
     }
 
-    raw = ngx_http_waha_json_string(data, "body");
+    raw = ngx_http_waha_json_get_string(data, "body");
 
     if (ngx_strcmp(event->type.data, "location") == 0
         && raw.data && ngx_strcmp(raw.data, body.data) == 0)

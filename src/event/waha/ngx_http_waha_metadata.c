@@ -65,14 +65,14 @@ ngx_http_waha_metadata_of_message(ngx_http_waha_reader_t *reader)
                                &reader->participant);
     }
 
-    source = ngx_http_waha_json_string(message, "source");
+    source = ngx_http_waha_json_get_string(message, "source");
     ngx_http_waha_metadata_string(&metadata, "source", &source,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
     ack = ngx_http_waha_json_get(message, "ack");
 
     if (cJSON_IsNumber(ack) && ack->valuedouble == ack->valueint) {
-        ngx_http_waha_json_number(&metadata.json, "ack", ack->valuedouble);
+        ngx_http_waha_json_put_number(&metadata.json, "ack", ack->valuedouble);
     }
 
     ngx_http_waha_metadata_media(&metadata, reader);
@@ -120,7 +120,7 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_json_put(json, "whatsapp_chat_id", &reader->chat);
     ngx_http_waha_json_put(json, "session", &reader->event->session);
 
-    engine = ngx_http_waha_json_string(reader->envelope, "engine");
+    engine = ngx_http_waha_json_get_string(reader->envelope, "engine");
     ngx_http_waha_metadata_string(metadata, "engine", &engine,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
@@ -128,7 +128,7 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
              ngx_http_waha_json_get(reader->payload, "timestamp"), 1000);
 
     if (ms) {
-        ngx_http_waha_json_number(json, "timestamp", (double) ms / 1000);
+        ngx_http_waha_json_put_number(json, "timestamp", (double) ms / 1000);
     }
 }
 
@@ -142,15 +142,15 @@ ngx_http_waha_metadata_end(ngx_http_waha_metadata_t *metadata,
     json = &metadata->json;
 
     if (reader->event->sanitised) {
-        ngx_http_waha_json_flag(json, "sanitised", 1);
+        ngx_http_waha_json_put_bool(json, "sanitised", 1);
     }
 
     if (metadata->truncated) {
-        ngx_http_waha_json_flag(json, "truncated", 1);
+        ngx_http_waha_json_put_bool(json, "truncated", 1);
     }
 
     if (reader->time_missing) {
-        ngx_http_waha_json_flag(json, "time_missing", 1);
+        ngx_http_waha_json_put_bool(json, "time_missing", 1);
     }
 
     ngx_http_waha_json_close(json, '}');
@@ -180,7 +180,7 @@ ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
     const char *name, const cJSON *value)
 {
     if (cJSON_IsBool(value)) {
-        ngx_http_waha_json_flag(&metadata->json, name, cJSON_IsTrue(value));
+        ngx_http_waha_json_put_bool(&metadata->json, name, cJSON_IsTrue(value));
     }
 }
 
@@ -202,7 +202,7 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
         return;
     }
 
-    value = ngx_http_waha_json_string(media, "url");
+    value = ngx_http_waha_json_get_string(media, "url");
 
     if (value.len <= NGX_HTTP_WAHA_METADATA_URL) {
         ngx_http_waha_json_put(&metadata->json, "media_url", &value);
@@ -213,22 +213,22 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_json_open(&metadata->json, "media", '{');
 
-    value = ngx_http_waha_json_string(media, "mimetype");
+    value = ngx_http_waha_json_get_string(media, "mimetype");
     ngx_http_waha_metadata_string(metadata, "mimetype", &value,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
-    value = ngx_http_waha_json_string(media, "filename");
+    value = ngx_http_waha_json_get_string(media, "filename");
     ngx_http_waha_metadata_string(metadata, "filename", &value,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
     size = ngx_http_waha_metadata_size(reader);
 
     if (size >= 0) {
-        ngx_http_waha_json_number(&metadata->json, "size", size);
+        ngx_http_waha_json_put_number(&metadata->json, "size", size);
     }
 
     if (ngx_http_waha_json_get(media, "error")) {
-        ngx_http_waha_json_flag(&metadata->json, "error", 1);
+        ngx_http_waha_json_put_bool(&metadata->json, "error", 1);
     }
 
     ngx_http_waha_json_close(&metadata->json, '}');
@@ -279,11 +279,11 @@ ngx_http_waha_metadata_location(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_metadata_degrees(metadata, "latitude", location);
     ngx_http_waha_metadata_degrees(metadata, "longitude", location);
 
-    value = ngx_http_waha_json_string(location, "name");
+    value = ngx_http_waha_json_get_string(location, "name");
     ngx_http_waha_metadata_string(metadata, "name", &value,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
-    value = ngx_http_waha_json_string(location, "address");
+    value = ngx_http_waha_json_get_string(location, "address");
     ngx_http_waha_metadata_string(metadata, "address", &value,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
@@ -303,7 +303,7 @@ ngx_http_waha_metadata_degrees(ngx_http_waha_metadata_t *metadata,
     ngx_str_t   value;
 
     item = ngx_http_waha_json_get(location, name);
-    value = ngx_http_waha_json_string(location, name);
+    value = ngx_http_waha_json_get_string(location, name);
 
     if (cJSON_IsNumber(item)
         && item->valuedouble >= -180 && item->valuedouble <= 180)
@@ -368,15 +368,15 @@ ngx_http_waha_metadata_reply(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_json_open(&metadata->json, "reply_to", '{');
 
-    value = ngx_http_waha_json_string(reply, "id");
+    value = ngx_http_waha_json_get_string(reply, "id");
     ngx_http_waha_metadata_string(metadata, "id", &value,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
-    value = ngx_http_waha_json_string(reply, "participant");
+    value = ngx_http_waha_json_get_string(reply, "participant");
     ngx_http_waha_metadata_string(metadata, "participant", &value,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 
-    value = ngx_http_waha_json_string(reply, "body");
+    value = ngx_http_waha_json_get_string(reply, "body");
     ngx_http_waha_metadata_string(metadata, "body", &value,
                                   NGX_HTTP_WAHA_METADATA_STRING);
 

@@ -178,7 +178,7 @@ ngx_http_waha_reader_head(ngx_http_waha_reader_t *reader, cJSON *message)
     event = reader->event;
 
     reader->message = message;
-    reader->id = ngx_http_waha_json_string(message, "id");
+    reader->id = ngx_http_waha_json_get_string(message, "id");
 
     if (!ngx_http_waha_reader_is_id(&reader->id)
         || ngx_http_waha_identity_parse_message_id(&reader->id, &id) != NGX_OK)
@@ -195,8 +195,8 @@ ngx_http_waha_reader_head(ngx_http_waha_reader_t *reader, cJSON *message)
     reader->participant = id.participant;
 
     if (id.participant.len == 0) {
-        reader->participant = ngx_http_waha_json_string(message,
-                                                        "participant");
+        reader->participant = ngx_http_waha_json_get_string(message,
+                                                            "participant");
 
         if (!ngx_http_waha_reader_is_id(&reader->participant)) {
             ngx_str_null(&reader->participant);
@@ -280,7 +280,7 @@ ngx_http_waha_reader_alternatives(ngx_http_waha_reader_t *reader,
             continue;
         }
 
-        value = ngx_http_waha_json_string(
+        value = ngx_http_waha_json_get_string(
                     ngx_http_waha_json_get(data, alt->parent), alt->name);
 
         if (ngx_http_waha_identity_parse_jid(&value, &jid) != NGX_OK) {
@@ -319,12 +319,12 @@ ngx_http_waha_reader_sender_name(ngx_http_waha_reader_t *reader)
     data = ngx_http_waha_json_get(reader->message, "_data");
     info = ngx_http_waha_json_get(data, "Info");
 
-    names[0] = ngx_http_waha_json_string(data, "notifyName");
-    names[1] = ngx_http_waha_json_string(data, "pushName");
-    names[2] = ngx_http_waha_json_string(data, "verifiedBizName");
-    names[3] = ngx_http_waha_json_string(info, "PushName");
-    names[4] = ngx_http_waha_json_string(info, "VerifiedName");
-    names[5] = ngx_http_waha_json_string(
+    names[0] = ngx_http_waha_json_get_string(data, "notifyName");
+    names[1] = ngx_http_waha_json_get_string(data, "pushName");
+    names[2] = ngx_http_waha_json_get_string(data, "verifiedBizName");
+    names[3] = ngx_http_waha_json_get_string(info, "PushName");
+    names[4] = ngx_http_waha_json_get_string(info, "VerifiedName");
+    names[5] = ngx_http_waha_json_get_string(
                    ngx_http_waha_json_get(
                        ngx_http_waha_json_get(info, "VerifiedName"),
                        "Details"),

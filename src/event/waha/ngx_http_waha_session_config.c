@@ -104,7 +104,7 @@ ngx_http_waha_session_config_create(ngx_pool_t *pool,
 
     ngx_http_waha_json_open(&out, NULL, '{');
     ngx_http_waha_json_put(&out, "name", name);
-    ngx_http_waha_json_flag(&out, "start", 1);
+    ngx_http_waha_json_put_bool(&out, "start", 1);
     ngx_http_waha_session_config_write(&out, conf, NULL);
     ngx_http_waha_json_close(&out, '}');
 
@@ -178,7 +178,7 @@ ngx_http_waha_session_config_ignore(ngx_http_waha_json_out_t *out,
                                       ngx_http_waha_session_ignored);
 
     for (name = ngx_http_waha_session_ignored; *name; name++) {
-        ngx_http_waha_json_flag(out, *name, 1);
+        ngx_http_waha_json_put_bool(out, *name, 1);
     }
 
     ngx_http_waha_json_close(out, '}');
@@ -203,7 +203,7 @@ ngx_http_waha_session_config_webhooks(ngx_http_waha_json_out_t *out,
             ours = webhook;
 
         } else {
-            ngx_http_waha_json_item(out, NULL, webhook);
+            ngx_http_waha_json_put_item(out, NULL, webhook);
         }
     }
 
@@ -229,7 +229,7 @@ ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
     ngx_http_waha_json_open(out, "events", '[');
 
     for (event = ngx_http_waha_session_events; *event; event++) {
-        ngx_http_waha_json_text(out, NULL, *event);
+        ngx_http_waha_json_put_text(out, NULL, *event);
     }
 
     ngx_http_waha_json_close(out, ']');
@@ -241,11 +241,11 @@ ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
     }
 
     ngx_http_waha_json_open(out, "retries", '{');
-    ngx_http_waha_json_text(out, "policy", "exponential");
-    ngx_http_waha_json_number(out, "delaySeconds",
-                              NGX_HTTP_WAHA_SESSION_DELAY);
-    ngx_http_waha_json_number(out, "attempts",
-                              NGX_HTTP_WAHA_SESSION_ATTEMPTS);
+    ngx_http_waha_json_put_text(out, "policy", "exponential");
+    ngx_http_waha_json_put_number(out, "delaySeconds",
+                                  NGX_HTTP_WAHA_SESSION_DELAY);
+    ngx_http_waha_json_put_number(out, "attempts",
+                                  NGX_HTTP_WAHA_SESSION_ATTEMPTS);
     ngx_http_waha_json_close(out, '}');
 
     ngx_http_waha_json_close(out, '}');
@@ -274,7 +274,7 @@ ngx_http_waha_session_config_keep(ngx_http_waha_json_out_t *out,
         }
 
         if (*name == NULL) {
-            ngx_http_waha_json_member(out, item);
+            ngx_http_waha_json_put_member(out, item);
         }
     }
 }
@@ -378,7 +378,7 @@ ngx_http_waha_session_config_equal(const cJSON *object, const char *name,
 {
     ngx_str_t  text;
 
-    text = ngx_http_waha_json_string(object, name);
+    text = ngx_http_waha_json_get_string(object, name);
 
     return text.data && ngx_http_waha_string_is_equal(&text, value);
 }

@@ -33,7 +33,7 @@ ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
     cJSON      *me;
     ngx_str_t   value;
 
-    value = ngx_http_waha_json_string(json, "name");
+    value = ngx_http_waha_json_get_string(json, "name");
 
     if (!ngx_http_waha_string_is_equal(&value, name)) {
         return NGX_DECLINED;
@@ -62,7 +62,7 @@ ngx_http_waha_session_info_is_missing(const cJSON *json)
 {
     ngx_str_t  message;
 
-    message = ngx_http_waha_json_string(json, "message");
+    message = ngx_http_waha_json_get_string(json, "message");
 
     return message.len
            && (message.len < sizeof("Cannot ") - 1
@@ -87,7 +87,7 @@ ngx_http_waha_session_info_status(const cJSON *json)
     size_t      i;
     ngx_str_t   status;
 
-    status = ngx_http_waha_json_string(json, "status");
+    status = ngx_http_waha_json_get_string(json, "status");
 
     if (status.len == 0 || status.len > NGX_HTTP_WAHA_SESSION_STATUS_LEN) {
         ngx_str_null(&status);
@@ -115,7 +115,7 @@ ngx_http_waha_session_info_phone(const cJSON *me)
     ngx_str_t            id;
     ngx_http_waha_jid_t  jid;
 
-    id = ngx_http_waha_json_string(me, "id");
+    id = ngx_http_waha_json_get_string(me, "id");
 
     if (ngx_http_waha_identity_parse_jid(&id, &jid) != NGX_OK) {
         ngx_str_null(&id);
@@ -131,7 +131,7 @@ ngx_http_waha_session_info_name(const cJSON *me)
 {
     ngx_str_t  name;
 
-    name = ngx_http_waha_json_string(me, "pushName");
+    name = ngx_http_waha_json_get_string(me, "pushName");
 
     if (name.len == 0) {
         ngx_str_null(&name);
