@@ -10,42 +10,55 @@
 #include <ngx_http_waha_json.h>
 
 
-/* what the pass over the bytes has done so far */
+/* the first pass of clean() measures, the second one copies */
 
 typedef struct {
-    u_char       *from;         /* where the bytes not yet copied start */
-    u_char       *out;          /* NULL while the bytes are only looked at */
-    size_t        size;         /* of the text when all is replaced */
+    u_char       *from;         /* the first byte not copied yet */
+    u_char       *out;          /* NULL while measuring */
+    size_t        size;         /* of the text after all replacements */
     ngx_uint_t    replaced;
 } ngx_http_waha_json_copy_t;
 
 
-/* "-1.23456789012345e-308" and the zero behind it */
+typedef struct {
+    ngx_int_t     depth;
+    ngx_int_t     nodes;
+    ngx_uint_t    fresh;        /* 1: the next token begins a value */
+} ngx_http_waha_json_count_t;
+
+
+/* "-1.23456789012345e-308" and its terminating NUL fit */
 #define NGX_HTTP_WAHA_JSON_NUMBER_LEN  32
 
-/* one bit or byte in each of the eight that are looked at together */
+#define NGX_HTTP_WAHA_JSON_REPLACEMENT  "\xef\xbf\xbd"      /* U+FFFD */
 
-#define NGX_HTTP_WAHA_JSON_ONES   0x0101010101010101ULL
-#define NGX_HTTP_WAHA_JSON_HIGHS  0x8080808080808080ULL
+/* a word of eight bytes with the lowest or the highest bit of each byte set */
 
-#define ngx_http_waha_json_zeros(w)                                          \
-    (((w) - NGX_HTTP_WAHA_JSON_ONES) & ~(w))
+#define NGX_HTTP_WAHA_JSON_LOW_BITS   0x0101010101010101ULL
+#define NGX_HTTP_WAHA_JSON_HIGH_BITS  0x8080808080808080ULL
 
-#define ngx_http_waha_json_same(w, c)                                        \
-    ngx_http_waha_json_zeros((w) ^ (NGX_HTTP_WAHA_JSON_ONES * (c)))
+/* has one of the high bits set if a byte of w is 0, or equal to c */
+
+#define ngx_http_waha_json_zero_bytes(w)                                     \
+    (((w) - NGX_HTTP_WAHA_JSON_LOW_BITS) & ~(w))
+
+#define ngx_http_waha_json_equal_bytes(w, c)                                 \
+    ngx_http_waha_json_zero_bytes((w) ^ (NGX_HTTP_WAHA_JSON_LOW_BITS * (c)))
 
 
 static ngx_int_t ngx_http_waha_json_scan(u_char *p, u_char *last,
     ngx_http_waha_json_copy_t *copy);
-static u_char *ngx_http_waha_json_quoted(u_char *p, u_char *last,
+static ngx_inline ngx_int_t ngx_http_waha_json_count(
+    ngx_http_waha_json_count_t *count, u_char c);
+static u_char *ngx_http_waha_json_skip_string(u_char *p, u_char *last,
     ngx_http_waha_json_copy_t *copy);
 static u_char *ngx_http_waha_json_repair(u_char *p, u_char *last,
     ngx_http_waha_json_copy_t *copy);
-static ngx_uint_t ngx_http_waha_json_utf8(u_char *p, u_char *last,
+static ngx_uint_t ngx_http_waha_json_is_utf8(u_char *p, u_char *last,
     size_t *len);
-static ngx_uint_t ngx_http_waha_json_escape(u_char *p, u_char *last,
+static ngx_uint_t ngx_http_waha_json_is_escape(u_char *p, u_char *last,
     size_t *len);
-static ngx_int_t ngx_http_waha_json_hex(u_char *p, u_char *last);
+static ngx_int_t ngx_http_waha_json_code_unit(u_char *p, u_char *last);
 static void *ngx_http_waha_json_malloc(size_t size);
 static void ngx_http_waha_json_free(void *p);
 static u_char *ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out,
@@ -54,7 +67,7 @@ static void ngx_http_waha_json_name(ngx_http_waha_json_out_t *out,
     const char *name);
 
 
-/* cJSON's hooks take no context: the pool of the parse that is running */
+/* cJSON's hooks take no context: these belong to the parse that is running */
 static ngx_pool_t  *ngx_http_waha_json_pool;
 static ngx_uint_t   ngx_http_waha_json_no_memory;
 
@@ -88,8 +101,6 @@ ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
         return NGX_ERROR;
     }
 
-    /* the same pass again, now that the size is known */
-
     copy.from = text->data;
     copy.out = buf;
 
@@ -104,87 +115,94 @@ ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
 }
 
 
-/* what is not JSON is miscounted, but the parser stops where it begins */
-
 static ngx_int_t
 ngx_http_waha_json_scan(u_char *p, u_char *last,
     ngx_http_waha_json_copy_t *copy)
 {
-    ngx_int_t   depth, nodes;
-    ngx_uint_t  fresh;
+    ngx_http_waha_json_count_t  count;
 
-    depth = 0;
-    nodes = 0;
-
-    /* the next token begins a value */
-    fresh = 1;
+    count.depth = 0;
+    count.nodes = 0;
+    count.fresh = 1;
 
     while (p < last) {
 
-        switch (*p) {
+        if (*p == '"') {
+            count.nodes += count.fresh;
+            count.fresh = 0;
 
-        case '"':
-            nodes += fresh;
-            fresh = 0;
-            p = ngx_http_waha_json_quoted(p + 1, last, copy);
+            p = ngx_http_waha_json_skip_string(p + 1, last, copy);
             continue;
+        }
 
-        case ':':
-            /* what was counted is a name */
-            nodes--;
-            fresh = 1;
-            break;
+        if (*p == '\0' || *p == '\\' || *p >= 0x80) {
+            p = ngx_http_waha_json_repair(p, last, copy);
+            continue;
+        }
 
-        case ',':
-            if (nodes > NGX_HTTP_WAHA_JSON_NODES) {
-                return NGX_DECLINED;
-            }
-
-            fresh = 1;
-            break;
-
-        case '{':
-        case '[':
-            if (++depth > NGX_HTTP_WAHA_JSON_DEPTH) {
-                return NGX_DECLINED;
-            }
-
-            nodes++;
-            fresh = 1;
-            break;
-
-        case '}':
-        case ']':
-            depth--;
-            fresh = 0;
-            break;
-
-        case ' ':
-        case '\t':
-        case '\r':
-        case '\n':
-            break;
-
-        default:
-
-            if (*p == '\0' || *p == '\\' || *p >= 0x80) {
-                p = ngx_http_waha_json_repair(p, last, copy);
-                continue;
-            }
-
-            nodes += fresh;
-            fresh = 0;
+        if (ngx_http_waha_json_count(&count, *p) != NGX_OK) {
+            return NGX_DECLINED;
         }
 
         p++;
     }
 
-    return (nodes > NGX_HTTP_WAHA_JSON_NODES) ? NGX_DECLINED : NGX_OK;
+    return (count.nodes > NGX_HTTP_WAHA_JSON_NODES) ? NGX_DECLINED : NGX_OK;
 }
 
 
+/*
+ * What is not JSON may be counted wrong, but the parser stops there before it
+ * allocates more.
+ */
+
+static ngx_inline ngx_int_t
+ngx_http_waha_json_count(ngx_http_waha_json_count_t *count, u_char c)
+{
+    switch (c) {
+
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n':
+        return NGX_OK;
+
+    case ':':
+        /* the string before it was a name and no value */
+        count->nodes--;
+        count->fresh = 1;
+        return NGX_OK;
+
+    case ',':
+        count->fresh = 1;
+        return (count->nodes > NGX_HTTP_WAHA_JSON_NODES) ? NGX_DECLINED
+                                                         : NGX_OK;
+
+    case '{':
+    case '[':
+        count->nodes++;
+        count->fresh = 1;
+        return (++count->depth > NGX_HTTP_WAHA_JSON_DEPTH) ? NGX_DECLINED
+                                                           : NGX_OK;
+
+    case '}':
+    case ']':
+        count->depth--;
+        count->fresh = 0;
+        return NGX_OK;
+
+    default:
+        count->nodes += count->fresh;
+        count->fresh = 0;
+        return NGX_OK;
+    }
+}
+
+
+/* returns the end of a string, behind its quote; p is behind the first one */
+
 static u_char *
-ngx_http_waha_json_quoted(u_char *p, u_char *last,
+ngx_http_waha_json_skip_string(u_char *p, u_char *last,
     ngx_http_waha_json_copy_t *copy)
 {
     uint64_t  w;
@@ -195,10 +213,10 @@ ngx_http_waha_json_quoted(u_char *p, u_char *last,
 
             ngx_memcpy(&w, p, sizeof(uint64_t));
 
-            if ((w | ngx_http_waha_json_zeros(w)
-                 | ngx_http_waha_json_same(w, '"')
-                 | ngx_http_waha_json_same(w, '\\'))
-                & NGX_HTTP_WAHA_JSON_HIGHS)
+            if ((w | ngx_http_waha_json_zero_bytes(w)
+                 | ngx_http_waha_json_equal_bytes(w, '"')
+                 | ngx_http_waha_json_equal_bytes(w, '\\'))
+                & NGX_HTTP_WAHA_JSON_HIGH_BITS)
             {
                 break;
             }
@@ -220,7 +238,7 @@ ngx_http_waha_json_quoted(u_char *p, u_char *last,
             return p + 1;
         }
 
-        /* letters that are not ASCII come in rows */
+        /* one character beyond ASCII is usually followed by others */
 
         do {
             p = ngx_http_waha_json_repair(p, last, copy);
@@ -229,35 +247,36 @@ ngx_http_waha_json_quoted(u_char *p, u_char *last,
 }
 
 
-/* passes a character or escape that may need repair */
+/* passes one character or escape, and replaces it if it is invalid */
 
 static u_char *
 ngx_http_waha_json_repair(u_char *p, u_char *last,
     ngx_http_waha_json_copy_t *copy)
 {
     size_t      len;
-    ngx_uint_t  fit;
+    ngx_uint_t  valid;
 
     if (*p == '\\') {
-        fit = ngx_http_waha_json_escape(p, last, &len);
+        valid = ngx_http_waha_json_is_escape(p, last, &len);
 
     } else {
-        fit = ngx_http_waha_json_utf8(p, last, &len);
+        valid = ngx_http_waha_json_is_utf8(p, last, &len);
     }
 
-    if (fit) {
+    if (valid) {
         return p + len;
     }
 
     copy->replaced = 1;
 
     if (copy->out == NULL) {
-        copy->size = copy->size - len + sizeof("\xef\xbf\xbd") - 1;
+        copy->size = copy->size - len
+                     + sizeof(NGX_HTTP_WAHA_JSON_REPLACEMENT) - 1;
 
     } else {
         copy->out = ngx_cpymem(copy->out, copy->from, p - copy->from);
-        copy->out = ngx_cpymem(copy->out, "\xef\xbf\xbd",
-                               sizeof("\xef\xbf\xbd") - 1);
+        copy->out = ngx_cpymem(copy->out, NGX_HTTP_WAHA_JSON_REPLACEMENT,
+                               sizeof(NGX_HTTP_WAHA_JSON_REPLACEMENT) - 1);
         copy->from = p + len;
     }
 
@@ -265,10 +284,13 @@ ngx_http_waha_json_repair(u_char *p, u_char *last,
 }
 
 
-/* of a bad character, as much as could begin one becomes one U+FFFD */
+/*
+ * Whether a character is valid UTF-8; *len is set to its length, or to that of
+ * the bytes which one U+FFFD replaces: as many as could begin a character.
+ */
 
 static ngx_uint_t
-ngx_http_waha_json_utf8(u_char *p, u_char *last, size_t *len)
+ngx_http_waha_json_is_utf8(u_char *p, u_char *last, size_t *len)
 {
     u_char  c, low, high;
     size_t  i, n;
@@ -312,12 +334,19 @@ ngx_http_waha_json_utf8(u_char *p, u_char *last, size_t *len)
 }
 
 
+/*
+ * Whether an escape is none of NUL, of half a surrogate pair, or "\u" without
+ * four digits; *len as above.  Other wrong escapes are left to the parser.
+ */
+
 static ngx_uint_t
-ngx_http_waha_json_escape(u_char *p, u_char *last, size_t *len)
+ngx_http_waha_json_is_escape(u_char *p, u_char *last, size_t *len)
 {
     ngx_int_t  code;
 
     *len = 1;
+
+    /* the byte after a lone backslash may need a replacement of its own */
 
     if (last - p < 2 || p[1] == '\0' || p[1] >= 0x80) {
         return 1;
@@ -329,7 +358,7 @@ ngx_http_waha_json_escape(u_char *p, u_char *last, size_t *len)
         return 1;
     }
 
-    code = ngx_http_waha_json_hex(p + 2, last);
+    code = ngx_http_waha_json_code_unit(p + 2, last);
 
     if (code == NGX_ERROR) {
         return 0;
@@ -345,7 +374,7 @@ ngx_http_waha_json_escape(u_char *p, u_char *last, size_t *len)
         return 0;
     }
 
-    code = ngx_http_waha_json_hex(p + 8, last);
+    code = ngx_http_waha_json_code_unit(p + 8, last);
 
     if (code < 0xdc00 || code > 0xdfff) {
         return 0;
@@ -357,8 +386,10 @@ ngx_http_waha_json_escape(u_char *p, u_char *last, size_t *len)
 }
 
 
+/* the UTF-16 code unit of four hex digits; NGX_ERROR: they are none */
+
 static ngx_int_t
-ngx_http_waha_json_hex(u_char *p, u_char *last)
+ngx_http_waha_json_code_unit(u_char *p, u_char *last)
 {
     return (last - p < 4) ? NGX_ERROR : ngx_hextoi(p, 4);
 }
@@ -380,7 +411,7 @@ ngx_http_waha_json_parse(ngx_pool_t *pool, ngx_str_t *text, cJSON **json)
 
     *json = cJSON_ParseWithLengthOpts((char *) text->data, text->len, &end, 0);
 
-    /* others in this process may use cJSON as well */
+    /* other modules of this process may use cJSON, too */
     cJSON_InitHooks(NULL);
 
     if (*json == NULL) {
@@ -418,7 +449,7 @@ ngx_http_waha_json_malloc(size_t size)
 static void
 ngx_http_waha_json_free(void *p)
 {
-    /* goes with the pool */
+    /* the pool frees it */
 }
 
 
@@ -482,7 +513,7 @@ ngx_http_waha_json_start(ngx_http_waha_json_out_t *out, ngx_pool_t *pool,
 }
 
 
-/* where size bytes can be written, or NULL */
+/* returns where size bytes can be written, or NULL after a failure */
 
 static u_char *
 ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out, size_t size)
@@ -514,6 +545,8 @@ ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out, size_t size)
     return out->pos;
 }
 
+
+/* writes what precedes a value: a comma, and the name of a member */
 
 static void
 ngx_http_waha_json_name(ngx_http_waha_json_out_t *out, const char *name)
@@ -643,17 +676,13 @@ void
 ngx_http_waha_json_put_number(ngx_http_waha_json_out_t *out,
     const char *name, double value)
 {
-    u_char  *p;
+    u_char     buf[NGX_HTTP_WAHA_JSON_NUMBER_LEN];
+    ngx_str_t  json;
 
-    ngx_http_waha_json_name(out, name);
+    json.data = buf;
+    json.len = snprintf((char *) buf, sizeof(buf), "%.15g", value);
 
-    p = ngx_http_waha_json_reserve(out, NGX_HTTP_WAHA_JSON_NUMBER_LEN);
-    if (p == NULL) {
-        return;
-    }
-
-    out->pos += snprintf((char *) p, NGX_HTTP_WAHA_JSON_NUMBER_LEN, "%.15g",
-                         value);
+    ngx_http_waha_json_put_raw(out, name, &json);
 }
 
 
@@ -661,33 +690,27 @@ void
 ngx_http_waha_json_put_bool(ngx_http_waha_json_out_t *out,
     const char *name, ngx_uint_t value)
 {
-    u_char  *p;
+    ngx_str_t  json;
 
-    ngx_http_waha_json_name(out, name);
+    if (value) {
+        ngx_str_set(&json, "true");
 
-    p = ngx_http_waha_json_reserve(out, sizeof("false") - 1);
-    if (p == NULL) {
-        return;
+    } else {
+        ngx_str_set(&json, "false");
     }
 
-    out->pos = value ? ngx_cpymem(p, "true", sizeof("true") - 1)
-                     : ngx_cpymem(p, "false", sizeof("false") - 1);
+    ngx_http_waha_json_put_raw(out, name, &json);
 }
 
 
 void
 ngx_http_waha_json_put_null(ngx_http_waha_json_out_t *out, const char *name)
 {
-    u_char  *p;
+    ngx_str_t  json;
 
-    ngx_http_waha_json_name(out, name);
+    ngx_str_set(&json, "null");
 
-    p = ngx_http_waha_json_reserve(out, sizeof("null") - 1);
-    if (p == NULL) {
-        return;
-    }
-
-    out->pos = ngx_cpymem(p, "null", sizeof("null") - 1);
+    ngx_http_waha_json_put_raw(out, name, &json);
 }
 
 
@@ -695,7 +718,6 @@ void
 ngx_http_waha_json_put_item(ngx_http_waha_json_out_t *out,
     const char *name, const cJSON *item)
 {
-    ngx_str_t     value;
     const cJSON  *child;
 
     if (cJSON_IsObject(item) || cJSON_IsArray(item)) {
@@ -708,10 +730,7 @@ ngx_http_waha_json_put_item(ngx_http_waha_json_out_t *out,
         ngx_http_waha_json_close(out, cJSON_IsObject(item) ? '}' : ']');
 
     } else if (cJSON_IsString(item)) {
-        value.data = (u_char *) item->valuestring;
-        value.len = ngx_strlen(value.data);
-
-        ngx_http_waha_json_put(out, name, &value);
+        ngx_http_waha_json_put_text(out, name, item->valuestring);
 
     } else if (cJSON_IsNumber(item) && isfinite(item->valuedouble)) {
         ngx_http_waha_json_put_number(out, name, item->valuedouble);
