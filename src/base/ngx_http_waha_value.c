@@ -23,7 +23,7 @@ ngx_int_t
 ngx_http_waha_value_parse_query(ngx_pool_t *pool, ngx_str_t *args,
     ngx_array_t **list)
 {
-    u_char        *p, *last, *end, *sign;
+    u_char        *p, *last, *end, *equal;
     ngx_keyval_t  *arg;
 
     *list = ngx_array_create(pool, 4, sizeof(ngx_keyval_t));
@@ -47,17 +47,17 @@ ngx_http_waha_value_parse_query(ngx_pool_t *pool, ngx_str_t *args,
 
         ngx_str_null(&arg->value);
 
-        sign = ngx_strlchr(p, last, '=');
+        equal = ngx_strlchr(p, last, '=');
 
-        if (ngx_http_waha_value_decode(pool, p, sign ? sign : last,
+        if (ngx_http_waha_value_decode(pool, p, equal ? equal : last,
                                        &arg->key)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (sign
-            && ngx_http_waha_value_decode(pool, sign + 1, last, &arg->value)
+        if (equal
+            && ngx_http_waha_value_decode(pool, equal + 1, last, &arg->value)
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -68,7 +68,7 @@ ngx_http_waha_value_parse_query(ngx_pool_t *pool, ngx_str_t *args,
 }
 
 
-/* as forms and URLSearchParams write it: "+" is a space */
+/* in the form of HTML forms and URLSearchParams "+" is a space */
 
 static ngx_int_t
 ngx_http_waha_value_decode(ngx_pool_t *pool, u_char *p, u_char *last,
@@ -117,7 +117,7 @@ ngx_http_waha_value_is_text(ngx_str_t *value, size_t *characters)
 
     for (*characters = 0; p < last; (*characters)++) {
 
-        /* ngx_utf8_decode() takes some bytes that begin no character */
+        /* ngx_utf8_decode() accepts first bytes that UTF-8 does not have */
 
         if (*p > 0xf4) {
             return 0;
@@ -169,20 +169,18 @@ ngx_http_waha_value_is_session(ngx_str_t *value)
         }
     }
 
-    /* "." and ".." would be no names in a path */
+    /* "." and ".." are directories in the path of a URL */
 
     return value->data[0] != '.';
 }
 
 
 ngx_uint_t
-ngx_http_waha_value_is_id(ngx_str_t *value)
+ngx_http_waha_value_is_digits(ngx_str_t *value, size_t min, size_t max)
 {
     size_t  i;
 
-    if (value->len == 0 || value->len > NGX_HTTP_WAHA_VALUE_ID
-        || value->data[0] == '0')
-    {
+    if (value->len < min || value->len > max || value->data[0] == '0') {
         return 0;
     }
 
@@ -194,6 +192,13 @@ ngx_http_waha_value_is_id(ngx_str_t *value)
     }
 
     return 1;
+}
+
+
+ngx_uint_t
+ngx_http_waha_value_is_id(ngx_str_t *value)
+{
+    return ngx_http_waha_value_is_digits(value, 1, NGX_HTTP_WAHA_VALUE_ID);
 }
 
 

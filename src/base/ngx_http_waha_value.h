@@ -12,46 +12,53 @@
 #include <ngx_core.h>
 
 
-/* predicates: whether a value that a client gave is what the name says */
+/* Predicates: whether a value of a request is what the name says. */
 
-/* UTF-8 without control characters; *characters: how many, if so. */
+/* UTF-8 without control characters; *characters is then their number. */
 ngx_uint_t ngx_http_waha_value_is_text(ngx_str_t *value, size_t *characters);
 
-/* The slug of an organization, or its id: 1 to 255 bytes of such text. */
+/* A text of 1 to 255 bytes: the slug or the id of an organization. */
 ngx_uint_t ngx_http_waha_value_is_slug(ngx_str_t *value);
 
 /*
- * The name of a session: 1 to 64 letters, digits, "_", "-" and ".", the
- * first of them not ".".  WAHA itself takes all of these but "."; callers of
- * the API may use it in ids of their own.
+ * The name of a session: 1 to 64 letters, digits, "_", "-" and ".", not
+ * beginning with ".".  WAHA does not accept "." in names, but a CRM may have
+ * it in its own ids of sessions.
  */
 ngx_uint_t ngx_http_waha_value_is_session(ngx_str_t *value);
 
-/* A positive number of at most 18 digits. */
+/* min, at least 1, to max digits, not beginning with "0". */
+ngx_uint_t ngx_http_waha_value_is_digits(ngx_str_t *value, size_t min,
+    size_t max);
+
+/* A positive number of at most 18 digits: bigint holds all of them. */
 ngx_uint_t ngx_http_waha_value_is_id(ngx_str_t *value);
 
-/* A number from min to max. */
+/* A decimal number from min, at least 0, to max. */
 ngx_uint_t ngx_http_waha_value_is_number(ngx_str_t *value, ngx_int_t min,
     ngx_int_t max);
 
 
 /*
- * parsers: NGX_OK, NGX_DECLINED where the text is not what the name says,
- * NGX_ERROR where there is no memory; memory is of the pool
+ * Parsers.  NGX_DECLINED: the text is not what the name says.  NGX_ERROR: no
+ * memory.  Results are allocated from pool.
  */
 
 /*
- * The names and values (ngx_keyval_t) of a query string, decoded; the data of
- * a value is NULL where there is no "=".
+ * Parses a query string into decoded names and values, an array of
+ * ngx_keyval_t; the data of a value without "=" is NULL.  Never declines.
  */
 ngx_int_t ngx_http_waha_value_parse_query(ngx_pool_t *pool, ngx_str_t *args,
     ngx_array_t **list);
 
-/* 7 to 15 digits of a phone number in any spelling; value is a text. */
+/*
+ * Reduces a phone number to its 7 to 15 digits; "+", "00" in front, and
+ * punctuation are dropped.
+ */
 ngx_int_t ngx_http_waha_value_parse_phone(ngx_pool_t *pool,
     ngx_str_t *value);
 
-/* "t" or "f" for true, 1, false and 0. */
+/* Replaces true, 1, false and 0 by PostgreSQL's "t" or "f". */
 ngx_int_t ngx_http_waha_value_parse_flag(ngx_str_t *value);
 
 

@@ -8,36 +8,39 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_identity.h>
 #include <ngx_http_waha_string.h>
+#include <ngx_http_waha_value.h>
 
 
-/* E.164, and room for hidden ids to grow */
+/* digits of a phone number by E.164, and of a LID, whose length may grow */
 
 #define NGX_HTTP_WAHA_PHONE_MIN  5
 #define NGX_HTTP_WAHA_PHONE_MAX  15
 #define NGX_HTTP_WAHA_LID_MAX    20
 
 
+/* a JID is "<user>@<server>"; the server says what the user part is */
+
 typedef enum {
     NGX_HTTP_WAHA_JID_PHONE = 0,
     NGX_HTTP_WAHA_JID_LID,
-    NGX_HTTP_WAHA_JID_ROOM
-} ngx_http_waha_jid_e;
+    NGX_HTTP_WAHA_JID_OTHER
+} ngx_http_waha_jid_user_e;
 
 
 typedef struct {
-    ngx_str_t               name;
-    ngx_http_waha_jid_e     form;
-    ngx_http_waha_chat_e    chat;
+    ngx_str_t                   name;
+    ngx_http_waha_jid_user_e    user;
+    ngx_http_waha_chat_e        chat;
 } ngx_http_waha_jid_server_t;
 
 
-static ngx_int_t ngx_http_waha_identity_person(ngx_str_t *user,
-    ngx_http_waha_jid_e form, ngx_http_waha_jid_t *out);
-static void ngx_http_waha_identity_message_tail(
+static ngx_int_t ngx_http_waha_identity_parse_person(ngx_str_t *user,
+    ngx_http_waha_jid_user_e form, ngx_http_waha_jid_t *out);
+static void ngx_http_waha_identity_split_suffix(
     ngx_http_waha_message_id_t *out);
 
 
-static ngx_http_waha_jid_server_t  ngx_http_waha_jid_servers[] = {
+static ngx_http_waha_jid_server_t  ngx_http_waha_identity_servers[] = {
 
     { ngx_string("c.us"),
       NGX_HTTP_WAHA_JID_PHONE, NGX_HTTP_WAHA_PERSON },
@@ -49,19 +52,19 @@ static ngx_http_waha_jid_server_t  ngx_http_waha_jid_servers[] = {
       NGX_HTTP_WAHA_JID_LID, NGX_HTTP_WAHA_PERSON },
 
     { ngx_string("g.us"),
-      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_GROUP },
+      NGX_HTTP_WAHA_JID_OTHER, NGX_HTTP_WAHA_GROUP },
 
     { ngx_string("newsletter"),
-      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_NEWSLETTER },
+      NGX_HTTP_WAHA_JID_OTHER, NGX_HTTP_WAHA_NEWSLETTER },
 
     { ngx_string("broadcast"),
-      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_BROADCAST },
+      NGX_HTTP_WAHA_JID_OTHER, NGX_HTTP_WAHA_BROADCAST },
 
     { ngx_string("bot"),
-      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_BOT },
+      NGX_HTTP_WAHA_JID_OTHER, NGX_HTTP_WAHA_BOT },
 
     { ngx_string("meta.ai"),
-      NGX_HTTP_WAHA_JID_ROOM, NGX_HTTP_WAHA_BOT },
+      NGX_HTTP_WAHA_JID_OTHER, NGX_HTTP_WAHA_BOT },
 
     { ngx_null_string, 0, 0 }
 };
@@ -71,7 +74,7 @@ ngx_int_t
 ngx_http_waha_identity_parse_jid(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 {
     u_char                      *at, *last;
-    ngx_str_t                    user, host;
+    ngx_str_t                    user, name;
     ngx_http_waha_jid_server_t  *server;
 
     ngx_memzero(out, sizeof(ngx_http_waha_jid_t));
@@ -90,19 +93,20 @@ ngx_http_waha_identity_parse_jid(ngx_str_t *jid, ngx_http_waha_jid_t *out)
     user.data = jid->data;
     user.len = at - jid->data;
 
-    host.data = at + 1;
-    host.len = last - host.data;
+    name.data = at + 1;
+    name.len = last - name.data;
 
-    for (server = ngx_http_waha_jid_servers; server->name.len; server++) {
+    for (server = ngx_http_waha_identity_servers; server->name.len; server++) {
 
-        if (!ngx_http_waha_string_is_equal(&host, &server->name)) {
+        if (!ngx_http_waha_string_is_equal(&name, &server->name)) {
             continue;
         }
 
         out->chat = server->chat;
 
-        if (server->form != NGX_HTTP_WAHA_JID_ROOM) {
-            return ngx_http_waha_identity_person(&user, server->form, out);
+        if (server->user != NGX_HTTP_WAHA_JID_OTHER) {
+            return ngx_http_waha_identity_parse_person(&user, server->user,
+                                                       out);
         }
 
         if (out->chat == NGX_HTTP_WAHA_BROADCAST
@@ -118,36 +122,24 @@ ngx_http_waha_identity_parse_jid(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 }
 
 
+/* "0@c.us" is no person: WhatsApp's own messages come from it */
+
 static ngx_int_t
-ngx_http_waha_identity_person(ngx_str_t *user, ngx_http_waha_jid_e form,
-    ngx_http_waha_jid_t *out)
+ngx_http_waha_identity_parse_person(ngx_str_t *user,
+    ngx_http_waha_jid_user_e form, ngx_http_waha_jid_t *out)
 {
     u_char  *colon;
-    size_t   i;
 
-    /* one device of that person */
+    /* a number behind the user is one device of that person */
 
     colon = ngx_strlchr(user->data, user->data + user->len, ':');
     if (colon) {
         user->len = colon - user->data;
     }
 
-    for (i = 0; i < user->len; i++) {
-
-        if (user->data[i] < '0' || user->data[i] > '9') {
-            return NGX_DECLINED;
-        }
-    }
-
-    /* "0@c.us" is WhatsApp itself */
-
-    if (user->len == 0 || user->data[0] == '0') {
-        return NGX_DECLINED;
-    }
-
     if (form == NGX_HTTP_WAHA_JID_LID) {
 
-        if (user->len > NGX_HTTP_WAHA_LID_MAX) {
+        if (!ngx_http_waha_value_is_digits(user, 1, NGX_HTTP_WAHA_LID_MAX)) {
             return NGX_DECLINED;
         }
 
@@ -156,8 +148,8 @@ ngx_http_waha_identity_person(ngx_str_t *user, ngx_http_waha_jid_e form,
         return NGX_OK;
     }
 
-    if (user->len < NGX_HTTP_WAHA_PHONE_MIN
-        || user->len > NGX_HTTP_WAHA_PHONE_MAX)
+    if (!ngx_http_waha_value_is_digits(user, NGX_HTTP_WAHA_PHONE_MIN,
+                                       NGX_HTTP_WAHA_PHONE_MAX))
     {
         return NGX_DECLINED;
     }
@@ -209,7 +201,7 @@ ngx_http_waha_identity_parse_message_id(ngx_str_t *id,
     out->id.data = p + 1;
     out->id.len = last - out->id.data;
 
-    ngx_http_waha_identity_message_tail(out);
+    ngx_http_waha_identity_split_suffix(out);
 
     return NGX_OK;
 
@@ -222,13 +214,17 @@ invalid:
 }
 
 
-/* what is no participant and no direction stays, lest two ids become one */
+/*
+ * Splits off the participant, and the direction that WAHA appends for messages
+ * to oneself.  Any other suffix belongs to the id: without it two messages
+ * would have the same one.
+ */
 
 static void
-ngx_http_waha_identity_message_tail(ngx_http_waha_message_id_t *out)
+ngx_http_waha_identity_split_suffix(ngx_http_waha_message_id_t *out)
 {
     u_char     *p;
-    ngx_str_t   tail;
+    ngx_str_t   suffix;
 
     p = out->id.data + out->id.len;
 
@@ -238,16 +234,14 @@ ngx_http_waha_identity_message_tail(ngx_http_waha_message_id_t *out)
         }
     } while (*p != '_');
 
-    tail.data = p + 1;
-    tail.len = out->id.data + out->id.len - tail.data;
+    suffix.data = p + 1;
+    suffix.len = out->id.data + out->id.len - suffix.data;
 
-    if (ngx_strlchr(tail.data, tail.data + tail.len, '@')) {
-        out->participant = tail;
+    if (ngx_strlchr(suffix.data, suffix.data + suffix.len, '@')) {
+        out->participant = suffix;
 
-    /* WAHA adds a direction to the ids of messages to oneself */
-
-    } else if (!ngx_http_waha_string_is(&tail, "in")
-               && !ngx_http_waha_string_is(&tail, "out"))
+    } else if (!ngx_http_waha_string_is(&suffix, "in")
+               && !ngx_http_waha_string_is(&suffix, "out"))
     {
         return;
     }

@@ -13,14 +13,16 @@
 #include <ngx_http_waha_event.h>
 
 
+/* parts of a JID, WhatsApp's id of a chat; a string that is missing is NULL */
+
 typedef struct {
     ngx_http_waha_chat_e    chat;
-    ngx_str_t               phone;          /* digits; missing for others */
-    ngx_str_t               lid;            /* digits; missing for others */
+    ngx_str_t               phone;          /* digits of a person's number */
+    ngx_str_t               lid;            /* digits of a person's LID */
 } ngx_http_waha_jid_t;
 
 
-/* WAHA's message id: "<fromMe>_<chat>_<id>[_<participant>]" */
+/* parts of WAHA's message id: "<fromMe>_<chat>_<id>[_<participant>]" */
 
 typedef struct {
     ngx_str_t               chat;
@@ -31,14 +33,16 @@ typedef struct {
 
 
 /*
- * Takes a chat id apart: "79222222222@c.us", "7922...:3@s.whatsapp.net",
- * "555@lid", "1203...@g.us", "status@broadcast", ...  Strings point into
- * jid.  NGX_DECLINED: it is none.
+ * The strings of both point into what is parsed.
+ *
+ * "79222222222@c.us", "79222222222:3@s.whatsapp.net" (device 3), "555@lid",
+ * "1203...@g.us", "status@broadcast", ...  NGX_DECLINED: not a JID of a person
+ * or chat.
  */
 ngx_int_t ngx_http_waha_identity_parse_jid(ngx_str_t *jid,
     ngx_http_waha_jid_t *out);
 
-/* NGX_DECLINED: not of that form; out->id is then the whole string. */
+/* NGX_DECLINED: not of that form, and out->id is the whole string. */
 ngx_int_t ngx_http_waha_identity_parse_message_id(ngx_str_t *id,
     ngx_http_waha_message_id_t *out);
 
