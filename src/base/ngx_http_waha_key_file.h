@@ -13,11 +13,11 @@
 
 
 /*
- * Reads a key while the configuration is loaded: all bytes of the file but
- * one trailing newline, into cf->pool.  name becomes the full name.
- * NGX_ERROR: what is wrong was logged.
+ * Reads a key while the configuration is loaded: the bytes of the file, at
+ * most 4096, without the newline at its end, allocated from cf->pool.  name
+ * becomes the full name of the file.  NGX_ERROR: the reason is logged.
  */
-ngx_int_t ngx_http_waha_key_file(ngx_conf_t *cf, ngx_str_t *name,
+ngx_int_t ngx_http_waha_key_file_read(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *key);
 
 

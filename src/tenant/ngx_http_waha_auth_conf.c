@@ -83,7 +83,7 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_waha_key_file(cf, &value[2], &material) != NGX_OK) {
+    if (ngx_http_waha_key_file_read(cf, &value[2], &material) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
