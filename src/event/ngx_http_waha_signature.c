@@ -12,8 +12,8 @@
 #include <ngx_http_waha_signature.h>
 
 
-static ngx_int_t ngx_http_waha_signature_decode(ngx_str_t *hex, u_char *dst,
-    size_t len);
+static ngx_int_t ngx_http_waha_signature_parse_hex(ngx_str_t *hex,
+    u_char *dst, size_t len);
 
 
 ngx_http_waha_hmac_key_t *
@@ -29,7 +29,7 @@ ngx_http_waha_signature_verify(ngx_array_t *keys,
     md = (algorithm == NGX_HTTP_WAHA_HMAC_SHA512) ? EVP_sha512()
                                                   : EVP_sha256();
 
-    if (ngx_http_waha_signature_decode(hex, given, EVP_MD_size(md))
+    if (ngx_http_waha_signature_parse_hex(hex, given, EVP_MD_size(md))
         != NGX_OK)
     {
         return NULL;
@@ -38,7 +38,7 @@ ngx_http_waha_signature_verify(ngx_array_t *keys,
     found = NULL;
     key = keys->elts;
 
-    /* all of them, so that the time does not tell which one it was */
+    /* no early exit: the time must not show which key matches */
 
     for (i = 0; i < keys->nelts; i++) {
 
@@ -59,7 +59,7 @@ ngx_http_waha_signature_verify(ngx_array_t *keys,
 
 
 static ngx_int_t
-ngx_http_waha_signature_decode(ngx_str_t *hex, u_char *dst, size_t len)
+ngx_http_waha_signature_parse_hex(ngx_str_t *hex, u_char *dst, size_t len)
 {
     u_char  c, *p;
     size_t  i;

@@ -20,14 +20,14 @@ typedef enum {
 
 typedef struct {
     ngx_str_t               secret;
-    ngx_str_t               instance;       /* empty: signs for all */
+    ngx_str_t               instance;       /* bound to it; empty: to none */
 } ngx_http_waha_hmac_key_t;
 
 
 /*
- * Tries every key, in constant time, on a signature in hex of either case
- * over the bytes.  Returns the key that made it, or NULL.  keys is an array
- * of ngx_http_waha_hmac_key_t.
+ * Returns the first of the keys, an array of ngx_http_waha_hmac_key_t, whose
+ * HMAC of the bytes is the given one (hex digits in either case); NULL: there
+ * is none.  The time taken does not depend on which key matches.
  */
 ngx_http_waha_hmac_key_t *ngx_http_waha_signature_verify(ngx_array_t *keys,
     ngx_http_waha_hmac_e algorithm, ngx_str_t *hex, ngx_str_t *bytes);
