@@ -16,15 +16,15 @@ typedef struct {
 } ngx_http_waha_change_ack_t;
 
 
-static ngx_int_t ngx_http_waha_change_ack(const cJSON *payload,
+static ngx_int_t ngx_http_waha_change_parse_ack(const cJSON *payload,
     ngx_str_t *status);
 static int64_t ngx_http_waha_change_edit_time(
     ngx_http_waha_reader_t *reader);
-static ngx_int_t ngx_http_waha_change_target(ngx_str_t *id,
+static ngx_int_t ngx_http_waha_change_parse_target(ngx_str_t *id,
     ngx_str_t *target);
 
 
-/* "ack" counts from -1 */
+/* by WAHA's "ackName"; its "ack" counts them from -1 */
 
 static ngx_http_waha_change_ack_t  ngx_http_waha_change_acks[] = {
     { ngx_string("ERROR"), ngx_string("failed") },
@@ -38,14 +38,14 @@ static ngx_http_waha_change_ack_t  ngx_http_waha_change_acks[] = {
 
 
 ngx_int_t
-ngx_http_waha_change_status(ngx_http_waha_reader_t *reader)
+ngx_http_waha_change_read_status(ngx_http_waha_reader_t *reader)
 {
     ngx_int_t               rc;
     ngx_http_waha_event_t  *event;
 
     event = reader->event;
 
-    rc = ngx_http_waha_reader_head(reader, reader->payload);
+    rc = ngx_http_waha_reader_read_identity(reader, reader->payload);
 
     if (rc != NGX_OK) {
         return rc;
@@ -53,19 +53,19 @@ ngx_http_waha_change_status(ngx_http_waha_reader_t *reader)
 
     event->target_id = event->message_id;
 
-    /* WEBJS gives the time of the message here, others none */
+    /* the payload has the time of the message in WEBJS, and none elsewhere */
     event->sent_at = ngx_http_waha_reader_event_time(reader);
 
-    return ngx_http_waha_change_ack(reader->payload, &event->status);
+    return ngx_http_waha_change_parse_ack(reader->payload, &event->status);
 }
 
 
 static ngx_int_t
-ngx_http_waha_change_ack(const cJSON *payload, ngx_str_t *status)
+ngx_http_waha_change_parse_ack(const cJSON *payload, ngx_str_t *status)
 {
-    cJSON                         *ack;
-    ngx_str_t                      name;
-    ngx_uint_t                     i;
+    cJSON                       *ack;
+    ngx_str_t                    name;
+    ngx_uint_t                   i;
     ngx_http_waha_change_ack_t  *known;
 
     known = ngx_http_waha_change_acks;
@@ -95,7 +95,7 @@ ngx_http_waha_change_ack(const cJSON *payload, ngx_str_t *status)
 
 
 ngx_int_t
-ngx_http_waha_change_reaction(ngx_http_waha_reader_t *reader)
+ngx_http_waha_change_read_reaction(ngx_http_waha_reader_t *reader)
 {
     cJSON                  *reaction;
     ngx_int_t               rc;
@@ -104,7 +104,7 @@ ngx_http_waha_change_reaction(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
-    rc = ngx_http_waha_reader_head(reader, reader->payload);
+    rc = ngx_http_waha_reader_read_identity(reader, reader->payload);
 
     if (rc != NGX_OK) {
         return rc;
@@ -116,18 +116,17 @@ ngx_http_waha_change_reaction(ngx_http_waha_reader_t *reader)
     event->text = ngx_http_waha_json_get_string(reaction, "text");
 
     if (event->text.data == NULL) {
-        /* taken back */
         ngx_str_set(&event->text, "");
     }
 
     event->sent_at = ngx_http_waha_reader_message_time(reader, reader->payload);
 
-    return ngx_http_waha_change_target(&id, &event->target_id);
+    return ngx_http_waha_change_parse_target(&id, &event->target_id);
 }
 
 
 ngx_int_t
-ngx_http_waha_change_edit(ngx_http_waha_reader_t *reader)
+ngx_http_waha_change_read_edit(ngx_http_waha_reader_t *reader)
 {
     ngx_int_t               rc;
     ngx_str_t               id;
@@ -135,7 +134,7 @@ ngx_http_waha_change_edit(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
-    rc = ngx_http_waha_reader_head(reader, reader->payload);
+    rc = ngx_http_waha_reader_read_identity(reader, reader->payload);
 
     if (rc != NGX_OK) {
         return rc;
@@ -157,41 +156,38 @@ ngx_http_waha_change_edit(ngx_http_waha_reader_t *reader)
         return NGX_OK;
     }
 
-    return ngx_http_waha_change_target(&id, &event->target_id);
+    return ngx_http_waha_change_parse_target(&id, &event->target_id);
 }
 
 
-/* two edits in one second are common: milliseconds are looked for first */
+/* milliseconds where there are any, to order two edits of one second */
 
 static int64_t
 ngx_http_waha_change_edit_time(ngx_http_waha_reader_t *reader)
 {
-    cJSON    *data, *proto;
-    int64_t   ms;
+    cJSON       *data, *proto, *times[3];
+    int64_t      ms;
+    ngx_uint_t   i;
 
     data = ngx_http_waha_json_get(reader->payload, "_data");
     proto = ngx_http_waha_json_get(ngx_http_waha_reader_proto(data),
                                    "protocolMessage");
 
-    ms = ngx_http_waha_reader_time(
-             ngx_http_waha_json_get(proto, "timestampMs"), 1);
+    /* NOWEB, GOWS, WEBJS */
 
-    if (ms == 0) {
-        ms = ngx_http_waha_reader_time(
-                 ngx_http_waha_json_get(proto, "timestampMS"), 1);
+    times[0] = ngx_http_waha_json_get(proto, "timestampMs");
+    times[1] = ngx_http_waha_json_get(proto, "timestampMS");
+    times[2] = ngx_http_waha_json_get(data, "latestEditSenderTimestampMs");
+
+    for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        ms = ngx_http_waha_reader_time(times[i], 1);
+
+        if (ms) {
+            return ms;
+        }
     }
 
-    if (ms == 0) {
-        ms = ngx_http_waha_reader_time(
-                 ngx_http_waha_json_get(data, "latestEditSenderTimestampMs"),
-                 1);
-    }
-
-    if (ms) {
-        return ms;
-    }
-
-    /* WEBJS's timestamp is that of the message */
+    /* WEBJS alone has "_data.type"; its timestamp is that of the message */
 
     if (ngx_http_waha_json_get_string(data, "type").data) {
         return ngx_http_waha_reader_event_time(reader);
@@ -202,7 +198,7 @@ ngx_http_waha_change_edit_time(ngx_http_waha_reader_t *reader)
 
 
 ngx_int_t
-ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader)
+ngx_http_waha_change_read_revoke(ngx_http_waha_reader_t *reader)
 {
     cJSON                  *after, *before, *message;
     ngx_int_t               rc;
@@ -222,7 +218,7 @@ ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader)
     }
 
     if (message) {
-        rc = ngx_http_waha_reader_head(reader, message);
+        rc = ngx_http_waha_reader_read_identity(reader, message);
 
         if (rc != NGX_OK) {
             return rc;
@@ -233,7 +229,7 @@ ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader)
         id = ngx_http_waha_json_get_string(before ? before : after, "id");
     }
 
-    if (ngx_http_waha_change_target(&id, &event->target_id) != NGX_OK) {
+    if (ngx_http_waha_change_parse_target(&id, &event->target_id) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -241,7 +237,7 @@ ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader)
         event->message_id = event->target_id;
     }
 
-    /* WEBJS's messages have the time of the message that is gone */
+    /* WEBJS: the revoke has the id and the time of the message */
 
     if (ngx_http_waha_string_is_equal(&event->message_id, &event->target_id)) {
         event->sent_at = ngx_http_waha_reader_event_time(reader);
@@ -254,10 +250,10 @@ ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader)
 }
 
 
-/* the id of a message, bare or in WAHA's long form */
+/* takes the bare WhatsApp id, or WAHA's longer one that contains it */
 
 static ngx_int_t
-ngx_http_waha_change_target(ngx_str_t *id, ngx_str_t *target)
+ngx_http_waha_change_parse_target(ngx_str_t *id, ngx_str_t *target)
 {
     ngx_http_waha_message_id_t  parts;
 

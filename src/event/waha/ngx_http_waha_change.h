@@ -13,19 +13,19 @@
 #include <ngx_http_waha_reader.h>
 
 
-/* Readers of payloads that change a message; see ngx_http_waha_reader_pt. */
+/* Readers (ngx_http_waha_reader_pt) of payloads that change a message. */
 
-/* "message.ack": the delivery status */
-ngx_int_t ngx_http_waha_change_status(ngx_http_waha_reader_t *reader);
+/* "message.ack", "message.ack.group": the delivery status */
+ngx_int_t ngx_http_waha_change_read_status(ngx_http_waha_reader_t *reader);
 
-/* "message.reaction"; an empty text takes the reaction back */
-ngx_int_t ngx_http_waha_change_reaction(ngx_http_waha_reader_t *reader);
+/* "message.reaction"; the text of a removed reaction is empty */
+ngx_int_t ngx_http_waha_change_read_reaction(ngx_http_waha_reader_t *reader);
 
 /* "message.edited" */
-ngx_int_t ngx_http_waha_change_edit(ngx_http_waha_reader_t *reader);
+ngx_int_t ngx_http_waha_change_read_edit(ngx_http_waha_reader_t *reader);
 
 /* "message.revoked" */
-ngx_int_t ngx_http_waha_change_revoke(ngx_http_waha_reader_t *reader);
+ngx_int_t ngx_http_waha_change_read_revoke(ngx_http_waha_reader_t *reader);
 
 
 #endif /* _NGX_HTTP_WAHA_CHANGE_H_INCLUDED_ */

@@ -22,14 +22,16 @@ typedef struct {
 } ngx_http_waha_envelope_event_t;
 
 
-static ngx_int_t ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader);
-static ngx_int_t ngx_http_waha_envelope_organization(
+static ngx_int_t ngx_http_waha_envelope_read_organization(
     ngx_http_waha_reader_t *reader);
-static ngx_int_t ngx_http_waha_envelope_label(ngx_pool_t *pool,
+static ngx_int_t ngx_http_waha_envelope_read_label(ngx_pool_t *pool,
     const cJSON *metadata, const char *name, ngx_str_t *label);
-static ngx_int_t ngx_http_waha_envelope_session(
+static ngx_int_t ngx_http_waha_envelope_read_event(
     ngx_http_waha_reader_t *reader);
-static ngx_int_t ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_read_session(
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_read_call(
+    ngx_http_waha_reader_t *reader);
 
 
 static ngx_http_waha_envelope_event_t  ngx_http_waha_envelope_events[] = {
@@ -41,31 +43,31 @@ static ngx_http_waha_envelope_event_t  ngx_http_waha_envelope_events[] = {
       NGX_HTTP_WAHA_MESSAGE, ngx_http_waha_message_read },
 
     { ngx_string("message.ack"),
-      NGX_HTTP_WAHA_STATUS, ngx_http_waha_change_status },
+      NGX_HTTP_WAHA_STATUS, ngx_http_waha_change_read_status },
 
     { ngx_string("message.ack.group"),
-      NGX_HTTP_WAHA_STATUS, ngx_http_waha_change_status },
+      NGX_HTTP_WAHA_STATUS, ngx_http_waha_change_read_status },
 
     { ngx_string("message.reaction"),
-      NGX_HTTP_WAHA_REACTION, ngx_http_waha_change_reaction },
+      NGX_HTTP_WAHA_REACTION, ngx_http_waha_change_read_reaction },
 
     { ngx_string("message.edited"),
-      NGX_HTTP_WAHA_EDIT, ngx_http_waha_change_edit },
+      NGX_HTTP_WAHA_EDIT, ngx_http_waha_change_read_edit },
 
     { ngx_string("message.revoked"),
-      NGX_HTTP_WAHA_REVOKE, ngx_http_waha_change_revoke },
+      NGX_HTTP_WAHA_REVOKE, ngx_http_waha_change_read_revoke },
 
     { ngx_string("session.status"),
-      NGX_HTTP_WAHA_SESSION, ngx_http_waha_envelope_session },
+      NGX_HTTP_WAHA_SESSION, ngx_http_waha_envelope_read_session },
 
     { ngx_string("call.received"),
-      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_call },
+      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_read_call },
 
     { ngx_string("call.accepted"),
-      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_call },
+      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_read_call },
 
     { ngx_string("call.rejected"),
-      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_call },
+      NGX_HTTP_WAHA_CALL, ngx_http_waha_envelope_read_call },
 
     { ngx_null_string, NGX_HTTP_WAHA_OTHER, NULL }
 };
@@ -119,19 +121,93 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     reader.envelope = json;
     reader.event = event;
 
-    if (ngx_http_waha_envelope_organization(&reader) != NGX_OK) {
+    if (ngx_http_waha_envelope_read_organization(&reader) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_waha_envelope_read(&reader);
+    return ngx_http_waha_envelope_read_event(&reader);
 }
 
 
 static ngx_int_t
-ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
+ngx_http_waha_envelope_read_organization(ngx_http_waha_reader_t *reader)
+{
+    cJSON                  *metadata;
+    ngx_pool_t             *pool;
+    ngx_http_waha_event_t  *event;
+
+    pool = reader->pool;
+    event = reader->event;
+
+    metadata = ngx_http_waha_json_get(reader->envelope, "metadata");
+
+    if (ngx_http_waha_envelope_read_label(pool, metadata, "organization_slug",
+                                          &event->organization_slug)
+            != NGX_OK
+        || ngx_http_waha_envelope_read_label(pool, metadata,
+                                             "organization_id",
+                                             &event->organization_id)
+            != NGX_OK
+        || ngx_http_waha_envelope_read_label(pool, metadata, "tenant.id",
+                                             &event->tenant)
+            != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (event->tenant.data) {
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_envelope_read_label(pool, metadata, "tenant_id",
+                                             &event->tenant);
+}
+
+
+/* a string, or an integer as text; data is NULL for anything else */
+
+static ngx_int_t
+ngx_http_waha_envelope_read_label(ngx_pool_t *pool, const cJSON *metadata,
+    const char *name, ngx_str_t *label)
+{
+    cJSON  *item;
+
+    *label = ngx_http_waha_json_get_string(metadata, name);
+
+    if (ngx_http_waha_reader_is_id(label)) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(label);
+
+    item = ngx_http_waha_json_get(metadata, name);
+
+    /* doubles hold all integers up to this one exactly */
+
+    if (!cJSON_IsNumber(item)
+        || !(item->valuedouble >= 0 && item->valuedouble < 1e15)
+        || item->valuedouble != (double) (int64_t) item->valuedouble)
+    {
+        return NGX_OK;
+    }
+
+    label->data = ngx_pnalloc(pool, NGX_INT64_LEN + 1);
+    if (label->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    label->len = snprintf((char *) label->data, NGX_INT64_LEN + 1, "%.0f",
+                          item->valuedouble);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_envelope_read_event(ngx_http_waha_reader_t *reader)
 {
     ngx_int_t                        rc;
-    ngx_http_waha_event_t           *event, plain;
+    ngx_http_waha_event_t           *event, unread;
     ngx_http_waha_envelope_event_t  *known;
 
     event = reader->event;
@@ -154,17 +230,17 @@ ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
         return NGX_DECLINED;
     }
 
-    plain = *event;
+    unread = *event;
     event->kind = known->kind;
 
     rc = known->read(reader);
 
     if (rc == NGX_DONE) {
-        *event = plain;
+        *event = unread;
         return NGX_OK;
     }
 
-    /* messages and calls say it among other things */
+    /* the metadata of messages and calls has that member already */
 
     if (event->sanitised && event->metadata.data == NULL) {
         ngx_str_set(&event->metadata, "{\"sanitised\":true}");
@@ -175,84 +251,11 @@ ngx_http_waha_envelope_read(ngx_http_waha_reader_t *reader)
 
 
 static ngx_int_t
-ngx_http_waha_envelope_organization(ngx_http_waha_reader_t *reader)
+ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
 {
-    cJSON                  *metadata;
-    ngx_pool_t             *pool;
-    ngx_http_waha_event_t  *event;
-
-    pool = reader->pool;
-    event = reader->event;
-
-    metadata = ngx_http_waha_json_get(reader->envelope, "metadata");
-
-    if (ngx_http_waha_envelope_label(pool, metadata, "organization_slug",
-                                     &event->organization_slug)
-            != NGX_OK
-        || ngx_http_waha_envelope_label(pool, metadata, "organization_id",
-                                        &event->organization_id)
-            != NGX_OK
-        || ngx_http_waha_envelope_label(pool, metadata, "tenant.id",
-                                        &event->tenant)
-            != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (event->tenant.data) {
-        return NGX_OK;
-    }
-
-    return ngx_http_waha_envelope_label(pool, metadata, "tenant_id",
-                                        &event->tenant);
-}
-
-
-/* a string or number that can name an organization; else it names none */
-
-static ngx_int_t
-ngx_http_waha_envelope_label(ngx_pool_t *pool, const cJSON *metadata,
-    const char *name, ngx_str_t *label)
-{
-    cJSON  *item;
-
-    *label = ngx_http_waha_json_get_string(metadata, name);
-
-    if (ngx_http_waha_reader_is_id(label)) {
-        return NGX_OK;
-    }
-
-    ngx_str_null(label);
-
-    item = ngx_http_waha_json_get(metadata, name);
-
-    /* doubles are exact up to here */
-
-    if (!cJSON_IsNumber(item)
-        || !(item->valuedouble >= 0 && item->valuedouble < 1e15)
-        || item->valuedouble != (double) (int64_t) item->valuedouble)
-    {
-        return NGX_OK;
-    }
-
-    label->data = ngx_pnalloc(pool, NGX_INT64_LEN + 1);
-    if (label->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    label->len = snprintf((char *) label->data, NGX_INT64_LEN + 1, "%.0f",
-                          item->valuedouble);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_waha_envelope_session(ngx_http_waha_reader_t *reader)
-{
-    cJSON                  *me, *last;
-    ngx_str_t               jid;
-    ngx_http_waha_jid_t     own;
+    cJSON                  *me, *statuses;
+    ngx_str_t               value;
+    ngx_http_waha_jid_t     jid;
     ngx_http_waha_event_t  *event;
 
     event = reader->event;
@@ -263,13 +266,13 @@ ngx_http_waha_envelope_session(ngx_http_waha_reader_t *reader)
         return NGX_DECLINED;
     }
 
-    last = ngx_http_waha_json_get(reader->payload, "statuses");
+    /* the last one of them; cJSON keeps it as "prev" of the first */
 
-    /* cJSON keeps the last element as "prev" of the first */
+    statuses = ngx_http_waha_json_get(reader->payload, "statuses");
 
-    if (cJSON_IsArray(last) && last->child) {
+    if (cJSON_IsArray(statuses) && statuses->child) {
         event->sent_at = ngx_http_waha_reader_time(
-                             ngx_http_waha_json_get(last->child->prev,
+                             ngx_http_waha_json_get(statuses->child->prev,
                                                     "timestamp"),
                              1);
     }
@@ -280,24 +283,23 @@ ngx_http_waha_envelope_session(ngx_http_waha_reader_t *reader)
 
     me = ngx_http_waha_json_get(reader->envelope, "me");
 
-    jid = ngx_http_waha_json_get_string(me, "id");
+    value = ngx_http_waha_json_get_string(me, "id");
 
-    if (ngx_http_waha_identity_parse_jid(&jid, &own) == NGX_OK) {
-        event->phone = own.phone;
+    if (ngx_http_waha_identity_parse_jid(&value, &jid) == NGX_OK) {
+        event->phone = jid.phone;
     }
 
-    jid = ngx_http_waha_json_get_string(me, "pushName");
-    event->name = ngx_http_waha_reader_display_name(&jid);
+    value = ngx_http_waha_json_get_string(me, "pushName");
+    event->name = ngx_http_waha_reader_display_name(&value);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader)
+ngx_http_waha_envelope_read_call(ngx_http_waha_reader_t *reader)
 {
     ngx_int_t               rc;
-    ngx_str_t               none;
     ngx_http_waha_event_t  *event;
 
     event = reader->event;
@@ -313,13 +315,11 @@ ngx_http_waha_envelope_call(ngx_http_waha_reader_t *reader)
 
     event->message_id = reader->id;
 
-    /* "call.received" */
+    /* "received" of "call.received" */
     event->status.data = event->event.data + sizeof("call.") - 1;
     event->status.len = event->event.len - (sizeof("call.") - 1);
 
-    ngx_str_null(&none);
-
-    rc = ngx_http_waha_reader_person(reader, &reader->chat, &none);
+    rc = ngx_http_waha_reader_read_person(reader);
 
     if (rc != NGX_OK) {
         return rc;

@@ -14,9 +14,8 @@
 
 
 /*
- * Reads a webhook of WAHA, which has one event, as parse() of
- * ngx_http_waha_provider_t; the kind is NGX_HTTP_WAHA_OTHER for an event that
- * concerns nobody here.
+ * parse() of ngx_http_waha_provider_t for a webhook of WAHA, which has one
+ * event.  NGX_HTTP_WAHA_OTHER is the kind of an event that is to be ignored.
  */
 ngx_int_t ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     ngx_array_t *events);

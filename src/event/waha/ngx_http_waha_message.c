@@ -92,7 +92,7 @@ ngx_http_waha_message_read(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
-    rc = ngx_http_waha_reader_head(reader, reader->payload);
+    rc = ngx_http_waha_reader_read_identity(reader, reader->payload);
 
     if (rc != NGX_OK) {
         return rc;

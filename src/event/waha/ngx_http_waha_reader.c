@@ -17,34 +17,35 @@
 
 #define NGX_HTTP_WAHA_TIME_MAX       4102444800000.0
 
-/* whose second identity a member of "_data" holds */
+/* who has the JID in a member of "_data" */
 
-#define NGX_HTTP_WAHA_ALT_SENDER     1
-#define NGX_HTTP_WAHA_ALT_RECIPIENT  2
-#define NGX_HTTP_WAHA_ALT_MEMBER     4
+#define NGX_HTTP_WAHA_ALT_SENDER       1
+#define NGX_HTTP_WAHA_ALT_RECIPIENT    2
+#define NGX_HTTP_WAHA_ALT_PARTICIPANT  4
 
 
 typedef struct {
     const char                 *parent;
     const char                 *name;
     ngx_uint_t                  whose;
-} ngx_http_waha_alt_t;
+} ngx_http_waha_reader_alt_t;
 
 
 typedef struct {
     uint32_t                    first;
     uint32_t                    last;
-} ngx_http_waha_range_t;
+} ngx_http_waha_reader_range_t;
 
 
-static void ngx_http_waha_reader_alternatives(
+static void ngx_http_waha_reader_add_alternatives(
     ngx_http_waha_reader_t *reader, ngx_uint_t whose);
-static void ngx_http_waha_reader_sender_name(
-    ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_reader_find_name(ngx_http_waha_reader_t *reader);
 static ngx_uint_t ngx_http_waha_reader_is_blank(ngx_str_t *name);
 
 
-static ngx_http_waha_alt_t  ngx_http_waha_reader_alternative_ids[] = {
+/* a person's phone number where the chat has the LID, or the reverse */
+
+static ngx_http_waha_reader_alt_t  ngx_http_waha_reader_alternatives[] = {
 
     /* NOWEB */
 
@@ -53,14 +54,14 @@ static ngx_http_waha_alt_t  ngx_http_waha_reader_alternative_ids[] = {
 
     { "key", "senderPn", NGX_HTTP_WAHA_ALT_SENDER },
     { "key", "senderLid", NGX_HTTP_WAHA_ALT_SENDER },
-    { "key", "participantAlt", NGX_HTTP_WAHA_ALT_MEMBER },
-    { "key", "participantPn", NGX_HTTP_WAHA_ALT_MEMBER },
-    { "key", "participantLid", NGX_HTTP_WAHA_ALT_MEMBER },
+    { "key", "participantAlt", NGX_HTTP_WAHA_ALT_PARTICIPANT },
+    { "key", "participantPn", NGX_HTTP_WAHA_ALT_PARTICIPANT },
+    { "key", "participantLid", NGX_HTTP_WAHA_ALT_PARTICIPANT },
 
     /* GOWS */
 
     { "Info", "SenderAlt",
-      NGX_HTTP_WAHA_ALT_SENDER|NGX_HTTP_WAHA_ALT_MEMBER },
+      NGX_HTTP_WAHA_ALT_SENDER|NGX_HTTP_WAHA_ALT_PARTICIPANT },
 
     { "Info", "RecipientAlt", NGX_HTTP_WAHA_ALT_RECIPIENT },
 
@@ -68,9 +69,9 @@ static ngx_http_waha_alt_t  ngx_http_waha_reader_alternative_ids[] = {
 };
 
 
-/* characters that cannot be seen: some people have nothing else as a name */
+/* code points that show nothing: the names of some people have no others */
 
-static ngx_http_waha_range_t  ngx_http_waha_reader_blanks[] = {
+static ngx_http_waha_reader_range_t  ngx_http_waha_reader_blanks[] = {
     { 0x0000, 0x0020 },
     { 0x007f, 0x00a0 },
     { 0x00ad, 0x00ad },
@@ -126,7 +127,7 @@ ngx_http_waha_reader_time(const cJSON *value, ngx_uint_t scale)
 
     ms *= scale;
 
-    /* NaN is not in this range either */
+    /* written so that NaN is refused, too */
 
     if (!(ms >= 1 && ms <= NGX_HTTP_WAHA_TIME_MAX)) {
         return 0;
@@ -168,9 +169,10 @@ ngx_http_waha_reader_message_time(ngx_http_waha_reader_t *reader,
 
 
 ngx_int_t
-ngx_http_waha_reader_head(ngx_http_waha_reader_t *reader, cJSON *message)
+ngx_http_waha_reader_read_identity(ngx_http_waha_reader_t *reader,
+    cJSON *message)
 {
-    cJSON                       *mine;
+    cJSON                       *from_me;
     ngx_int_t                    rc;
     ngx_http_waha_event_t       *event;
     ngx_http_waha_message_id_t   id;
@@ -186,10 +188,11 @@ ngx_http_waha_reader_head(ngx_http_waha_reader_t *reader, cJSON *message)
         return NGX_DECLINED;
     }
 
-    mine = ngx_http_waha_json_get(message, "fromMe");
+    from_me = ngx_http_waha_json_get(message, "fromMe");
 
     event->message_id = id.id;
-    event->outbound = cJSON_IsBool(mine) ? cJSON_IsTrue(mine) : id.outbound;
+    event->outbound = cJSON_IsBool(from_me) ? cJSON_IsTrue(from_me)
+                                            : id.outbound;
 
     reader->chat = id.chat;
     reader->participant = id.participant;
@@ -203,22 +206,20 @@ ngx_http_waha_reader_head(ngx_http_waha_reader_t *reader, cJSON *message)
         }
     }
 
-    rc = ngx_http_waha_reader_person(reader, &reader->chat,
-                                       &reader->participant);
+    rc = ngx_http_waha_reader_read_person(reader);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ngx_http_waha_reader_sender_name(reader);
+    ngx_http_waha_reader_find_name(reader);
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_waha_reader_person(ngx_http_waha_reader_t *reader,
-    ngx_str_t *chat, ngx_str_t *participant)
+ngx_http_waha_reader_read_person(ngx_http_waha_reader_t *reader)
 {
     ngx_uint_t              whose;
     ngx_http_waha_jid_t     jid;
@@ -226,7 +227,7 @@ ngx_http_waha_reader_person(ngx_http_waha_reader_t *reader,
 
     event = reader->event;
 
-    if (ngx_http_waha_identity_parse_jid(chat, &jid) != NGX_OK) {
+    if (ngx_http_waha_identity_parse_jid(&reader->chat, &jid) != NGX_OK) {
         return NGX_DONE;
     }
 
@@ -237,44 +238,43 @@ ngx_http_waha_reader_person(ngx_http_waha_reader_t *reader,
 
     if (jid.chat != NGX_HTTP_WAHA_PERSON) {
 
-        /* what we say there is said to nobody in particular */
+        /* our own message there is addressed to no single person */
 
         if (event->outbound
-            || ngx_http_waha_identity_parse_jid(participant, &jid) != NGX_OK
+            || ngx_http_waha_identity_parse_jid(&reader->participant, &jid)
+               != NGX_OK
             || jid.chat != NGX_HTTP_WAHA_PERSON)
         {
             return NGX_OK;
         }
 
-        whose = NGX_HTTP_WAHA_ALT_MEMBER;
+        whose = NGX_HTTP_WAHA_ALT_PARTICIPANT;
     }
 
     event->phone = jid.phone;
     event->lid = jid.lid;
 
-    ngx_http_waha_reader_alternatives(reader, whose);
+    ngx_http_waha_reader_add_alternatives(reader, whose);
 
     return NGX_OK;
 }
 
 
-/* the phone behind a hidden id, or the hidden id beside a phone */
-
 static void
-ngx_http_waha_reader_alternatives(ngx_http_waha_reader_t *reader,
+ngx_http_waha_reader_add_alternatives(ngx_http_waha_reader_t *reader,
     ngx_uint_t whose)
 {
-    cJSON                  *data;
-    ngx_str_t               value;
-    ngx_http_waha_jid_t     jid;
-    ngx_http_waha_alt_t    *alt;
-    ngx_http_waha_event_t  *event;
+    cJSON                       *data;
+    ngx_str_t                    value;
+    ngx_http_waha_jid_t          jid;
+    ngx_http_waha_event_t       *event;
+    ngx_http_waha_reader_alt_t  *alt;
 
     event = reader->event;
 
     data = ngx_http_waha_json_get(reader->message, "_data");
 
-    for (alt = ngx_http_waha_reader_alternative_ids; alt->name; alt++) {
+    for (alt = ngx_http_waha_reader_alternatives; alt->name; alt++) {
 
         if (!(alt->whose & whose)) {
             continue;
@@ -299,7 +299,7 @@ ngx_http_waha_reader_alternatives(ngx_http_waha_reader_t *reader,
 
 
 static void
-ngx_http_waha_reader_sender_name(ngx_http_waha_reader_t *reader)
+ngx_http_waha_reader_find_name(ngx_http_waha_reader_t *reader)
 {
     cJSON                  *data, *info;
     ngx_str_t               names[6];
@@ -308,7 +308,7 @@ ngx_http_waha_reader_sender_name(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
-    /* it would be our own, or that of a room */
+    /* the name would be our own, or there is no person who could have it */
 
     if (event->outbound
         || (event->phone.data == NULL && event->lid.data == NULL))
@@ -319,9 +319,14 @@ ngx_http_waha_reader_sender_name(ngx_http_waha_reader_t *reader)
     data = ngx_http_waha_json_get(reader->message, "_data");
     info = ngx_http_waha_json_get(data, "Info");
 
+    /* WEBJS */
     names[0] = ngx_http_waha_json_get_string(data, "notifyName");
+
+    /* NOWEB */
     names[1] = ngx_http_waha_json_get_string(data, "pushName");
     names[2] = ngx_http_waha_json_get_string(data, "verifiedBizName");
+
+    /* GOWS; the verified name is a string or in a certificate */
     names[3] = ngx_http_waha_json_get_string(info, "PushName");
     names[4] = ngx_http_waha_json_get_string(info, "VerifiedName");
     names[5] = ngx_http_waha_json_get_string(
@@ -357,9 +362,9 @@ ngx_http_waha_reader_display_name(ngx_str_t *name)
 static ngx_uint_t
 ngx_http_waha_reader_is_blank(ngx_str_t *name)
 {
-    u_char                 *p, *last;
-    uint32_t                c;
-    ngx_http_waha_range_t  *blank;
+    u_char                        *p, *last;
+    uint32_t                       c;
+    ngx_http_waha_reader_range_t  *blank;
 
     if (name->len == 0) {
         return 1;
