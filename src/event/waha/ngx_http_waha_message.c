@@ -11,11 +11,11 @@
 #include <ngx_http_waha_string.h>
 
 
-/* messages in messages: view once, disappearing, with caption */
+/* proto messages in proto messages: view once, ephemeral, with caption */
 
 #define NGX_HTTP_WAHA_WRAPPERS_MAX   5
 
-/* a shorter text in base64 may be words */
+/* bytes of base64; a shorter text is rather a word than a picture */
 
 #define NGX_HTTP_WAHA_THUMBNAIL_MIN  100
 
@@ -23,25 +23,23 @@
 typedef struct {
     ngx_str_t                   name;
     ngx_str_t                   type;
-} ngx_http_waha_type_t;
+} ngx_http_waha_message_type_t;
 
 
-static void ngx_http_waha_message_type(ngx_http_waha_reader_t *reader);
-static ngx_uint_t ngx_http_waha_message_type_raw(
-    ngx_http_waha_reader_t *reader, cJSON *data);
-static ngx_uint_t ngx_http_waha_message_type_proto(
+static void ngx_http_waha_message_set_type(ngx_http_waha_reader_t *reader);
+static ngx_str_t *ngx_http_waha_message_find_content(
     ngx_http_waha_reader_t *reader, cJSON *proto);
-static ngx_str_t *ngx_http_waha_message_type_find(
-    ngx_http_waha_type_t *types, const char *name);
-static void ngx_http_waha_message_type_guess(
+static ngx_str_t *ngx_http_waha_message_find_type(
+    ngx_http_waha_message_type_t *types, const char *name);
+static void ngx_http_waha_message_guess_type(
     ngx_http_waha_reader_t *reader);
-static void ngx_http_waha_message_text(ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_message_set_text(ngx_http_waha_reader_t *reader);
 static ngx_uint_t ngx_http_waha_message_is_thumbnail(ngx_str_t *text);
 
 
 /* WEBJS: "_data.type" */
 
-static ngx_http_waha_type_t  ngx_http_waha_message_raw_types[] = {
+static ngx_http_waha_message_type_t  ngx_http_waha_message_webjs_types[] = {
     { ngx_string("chat"), ngx_string("text") },
     { ngx_string("image"), ngx_string("image") },
     { ngx_string("video"), ngx_string("video") },
@@ -60,9 +58,9 @@ static ngx_http_waha_type_t  ngx_http_waha_message_raw_types[] = {
 };
 
 
-/* NOWEB, GOWS: the member of "_data.message" */
+/* NOWEB, GOWS: the member of the proto message that holds the content */
 
-static ngx_http_waha_type_t  ngx_http_waha_message_proto_types[] = {
+static ngx_http_waha_message_type_t  ngx_http_waha_message_proto_types[] = {
     { ngx_string("conversation"), ngx_string("text") },
     { ngx_string("extendedTextMessage"), ngx_string("text") },
     { ngx_string("imageMessage"), ngx_string("image") },
@@ -100,59 +98,47 @@ ngx_http_waha_message_read(ngx_http_waha_reader_t *reader)
 
     event->sent_at = ngx_http_waha_reader_message_time(reader, reader->payload);
 
-    ngx_http_waha_message_type(reader);
-    ngx_http_waha_message_text(reader);
+    ngx_http_waha_message_set_type(reader);
+    ngx_http_waha_message_set_text(reader);
 
     return ngx_http_waha_metadata_of_message(reader);
 }
 
 
 static void
-ngx_http_waha_message_type(ngx_http_waha_reader_t *reader)
+ngx_http_waha_message_set_type(ngx_http_waha_reader_t *reader)
 {
-    cJSON  *data;
-
-    data = ngx_http_waha_json_get(reader->message, "_data");
-
-    if (ngx_http_waha_message_type_raw(reader, data)) {
-        return;
-    }
-
-    if (ngx_http_waha_message_type_proto(reader,
-                                       ngx_http_waha_reader_proto(data)))
-    {
-        return;
-    }
-
-    ngx_http_waha_message_type_guess(reader);
-}
-
-
-static ngx_uint_t
-ngx_http_waha_message_type_raw(ngx_http_waha_reader_t *reader, cJSON *data)
-{
+    cJSON      *data;
     ngx_str_t  *type, name;
 
+    data = ngx_http_waha_json_get(reader->message, "_data");
     name = ngx_http_waha_json_get_string(data, "type");
 
-    if (name.data == NULL) {
-        return 0;
+    type = NULL;
+
+    if (name.data) {
+        type = ngx_http_waha_message_find_type(
+                   ngx_http_waha_message_webjs_types, (char *) name.data);
     }
 
-    type = ngx_http_waha_message_type_find(ngx_http_waha_message_raw_types,
-                                            (char *) name.data);
     if (type == NULL) {
-        return 0;
+        type = ngx_http_waha_message_find_content(reader,
+                                           ngx_http_waha_reader_proto(data));
+    }
+
+    if (type == NULL) {
+        ngx_http_waha_message_guess_type(reader);
+        return;
     }
 
     reader->event->type = *type;
-
-    return 1;
 }
 
 
-static ngx_uint_t
-ngx_http_waha_message_type_proto(ngx_http_waha_reader_t *reader,
+/* sets reader->content and returns its type; NULL: there is none we know */
+
+static ngx_str_t *
+ngx_http_waha_message_find_content(ngx_http_waha_reader_t *reader,
     cJSON *proto)
 {
     cJSON       *item, *inner;
@@ -162,7 +148,7 @@ ngx_http_waha_message_type_proto(ngx_http_waha_reader_t *reader,
     for (i = 0; i < NGX_HTTP_WAHA_WRAPPERS_MAX; i++) {
 
         if (!cJSON_IsObject(proto)) {
-            return 0;
+            return NULL;
         }
 
         inner = NULL;
@@ -173,13 +159,12 @@ ngx_http_waha_message_type_proto(ngx_http_waha_reader_t *reader,
                 continue;
             }
 
-            type = ngx_http_waha_message_type_find(
+            type = ngx_http_waha_message_find_type(
                        ngx_http_waha_message_proto_types, item->string);
 
             if (type) {
-                reader->event->type = *type;
                 reader->content = item;
-                return 1;
+                return type;
             }
 
             if (inner == NULL) {
@@ -190,12 +175,12 @@ ngx_http_waha_message_type_proto(ngx_http_waha_reader_t *reader,
         proto = inner;
     }
 
-    return 0;
+    return NULL;
 }
 
 
 static ngx_str_t *
-ngx_http_waha_message_type_find(ngx_http_waha_type_t *types,
+ngx_http_waha_message_find_type(ngx_http_waha_message_type_t *types,
     const char *name)
 {
     for ( /* void */ ; types->name.len; types++) {
@@ -209,8 +194,10 @@ ngx_http_waha_message_type_find(ngx_http_waha_type_t *types,
 }
 
 
+/* by what WAHA sends for every engine */
+
 static void
-ngx_http_waha_message_type_guess(ngx_http_waha_reader_t *reader)
+ngx_http_waha_message_guess_type(ngx_http_waha_reader_t *reader)
 {
     cJSON      *media, *cards;
     ngx_str_t   mimetype, *type;
@@ -259,10 +246,10 @@ ngx_http_waha_message_type_guess(ngx_http_waha_reader_t *reader)
 }
 
 
-/* WEBJS puts a thumbnail where the text belongs when there are no words */
+/* WEBJS sends a thumbnail as body of a picture or location without caption */
 
 static void
-ngx_http_waha_message_text(ngx_http_waha_reader_t *reader)
+ngx_http_waha_message_set_text(ngx_http_waha_reader_t *reader)
 {
     cJSON                  *data;
     ngx_str_t               body, caption, raw;
@@ -305,7 +292,7 @@ ngx_http_waha_message_text(ngx_http_waha_reader_t *reader)
 }
 
 
-/* base64 that begins like a JPEG, PNG, WebP or GIF */
+/* base64 that begins as JPEG, PNG, WebP and GIF do */
 
 static ngx_uint_t
 ngx_http_waha_message_is_thumbnail(ngx_str_t *text)

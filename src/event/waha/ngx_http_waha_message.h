@@ -13,7 +13,7 @@
 #include <ngx_http_waha_reader.h>
 
 
-/* The reader of "message" and "message.any"; see ngx_http_waha_reader_pt. */
+/* The reader (ngx_http_waha_reader_pt) of "message" and "message.any". */
 ngx_int_t ngx_http_waha_message_read(ngx_http_waha_reader_t *reader);
 
 
