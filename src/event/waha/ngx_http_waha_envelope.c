@@ -338,5 +338,5 @@ ngx_http_waha_envelope_read_call(ngx_http_waha_reader_t *reader)
 
     event->sent_at = ngx_http_waha_reader_message_time(reader, reader->payload);
 
-    return ngx_http_waha_metadata_of_call(reader);
+    return ngx_http_waha_metadata_write_call(reader);
 }

@@ -101,7 +101,7 @@ ngx_http_waha_message_read(ngx_http_waha_reader_t *reader)
     ngx_http_waha_message_set_type(reader);
     ngx_http_waha_message_set_text(reader);
 
-    return ngx_http_waha_metadata_of_message(reader);
+    return ngx_http_waha_metadata_write_message(reader);
 }
 
 

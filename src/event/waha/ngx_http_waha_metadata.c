@@ -10,14 +10,15 @@
 #include <ngx_http_waha_string.h>
 
 
-/* bounds of what is copied, in bytes; a longer URL is of no use */
+/* bounds, in bytes, of what is copied; part of a URL would be of no use */
 
 #define NGX_HTTP_WAHA_METADATA_STRING  1024
-#define NGX_HTTP_WAHA_METADATA_URL     2048
 #define NGX_HTTP_WAHA_METADATA_VCARD   8192
+#define NGX_HTTP_WAHA_METADATA_URL     2048
+
 #define NGX_HTTP_WAHA_METADATA_VCARDS  20
 
-/* what most messages need */
+/* bytes of JSON that most messages need */
 #define NGX_HTTP_WAHA_METADATA_SIZE    512
 
 
@@ -31,29 +32,33 @@ static void ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_metadata_end(
     ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
-static void ngx_http_waha_metadata_string(ngx_http_waha_metadata_t *metadata,
+static void ngx_http_waha_metadata_put(ngx_http_waha_metadata_t *metadata,
     const char *name, ngx_str_t *value, size_t max);
-static void ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
-    const char *name, const cJSON *value);
-static void ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
+static void ngx_http_waha_metadata_copy_string(
+    ngx_http_waha_metadata_t *metadata, const cJSON *object,
+    const char *name);
+static void ngx_http_waha_metadata_put_bool(
+    ngx_http_waha_metadata_t *metadata, const char *name,
+    const cJSON *value);
+static void ngx_http_waha_metadata_put_media(
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+static double ngx_http_waha_metadata_media_size(
     ngx_http_waha_reader_t *reader);
-static double ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader);
-static void ngx_http_waha_metadata_location(
+static void ngx_http_waha_metadata_put_location(
     ngx_http_waha_metadata_t *metadata, const cJSON *location);
-static void ngx_http_waha_metadata_degrees(
+static void ngx_http_waha_metadata_put_degrees(
     ngx_http_waha_metadata_t *metadata, const char *name,
     const cJSON *location);
-static void ngx_http_waha_metadata_vcards(ngx_http_waha_metadata_t *metadata,
-    const cJSON *vcards);
-static void ngx_http_waha_metadata_reply(ngx_http_waha_metadata_t *metadata,
-    const cJSON *reply);
+static void ngx_http_waha_metadata_put_vcards(
+    ngx_http_waha_metadata_t *metadata, const cJSON *vcards);
+static void ngx_http_waha_metadata_put_reply(
+    ngx_http_waha_metadata_t *metadata, const cJSON *reply);
 
 
 ngx_int_t
-ngx_http_waha_metadata_of_message(ngx_http_waha_reader_t *reader)
+ngx_http_waha_metadata_write_message(ngx_http_waha_reader_t *reader)
 {
     cJSON                     *message, *ack;
-    ngx_str_t                  source;
     ngx_http_waha_metadata_t   metadata;
 
     message = reader->message;
@@ -65,9 +70,7 @@ ngx_http_waha_metadata_of_message(ngx_http_waha_reader_t *reader)
                                &reader->participant);
     }
 
-    source = ngx_http_waha_json_get_string(message, "source");
-    ngx_http_waha_metadata_string(&metadata, "source", &source,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_metadata_copy_string(&metadata, message, "source");
 
     ack = ngx_http_waha_json_get(message, "ack");
 
@@ -75,13 +78,13 @@ ngx_http_waha_metadata_of_message(ngx_http_waha_reader_t *reader)
         ngx_http_waha_json_put_number(&metadata.json, "ack", ack->valuedouble);
     }
 
-    ngx_http_waha_metadata_media(&metadata, reader);
+    ngx_http_waha_metadata_put_media(&metadata, reader);
 
-    ngx_http_waha_metadata_location(&metadata,
+    ngx_http_waha_metadata_put_location(&metadata,
                              ngx_http_waha_json_get(message, "location"));
-    ngx_http_waha_metadata_vcards(&metadata,
+    ngx_http_waha_metadata_put_vcards(&metadata,
                              ngx_http_waha_json_get(message, "vCards"));
-    ngx_http_waha_metadata_reply(&metadata,
+    ngx_http_waha_metadata_put_reply(&metadata,
                              ngx_http_waha_json_get(message, "replyTo"));
 
     return ngx_http_waha_metadata_end(&metadata, reader);
@@ -89,7 +92,7 @@ ngx_http_waha_metadata_of_message(ngx_http_waha_reader_t *reader)
 
 
 ngx_int_t
-ngx_http_waha_metadata_of_call(ngx_http_waha_reader_t *reader)
+ngx_http_waha_metadata_write_call(ngx_http_waha_reader_t *reader)
 {
     ngx_http_waha_metadata_t  metadata;
 
@@ -104,7 +107,6 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     int64_t                    ms;
-    ngx_str_t                  engine;
     ngx_http_waha_json_out_t  *json;
 
     metadata->truncated = 0;
@@ -120,9 +122,7 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_json_put(json, "whatsapp_chat_id", &reader->chat);
     ngx_http_waha_json_put(json, "session", &reader->event->session);
 
-    engine = ngx_http_waha_json_get_string(reader->envelope, "engine");
-    ngx_http_waha_metadata_string(metadata, "engine", &engine,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_metadata_copy_string(metadata, reader->envelope, "engine");
 
     ms = ngx_http_waha_reader_time(
              ngx_http_waha_json_get(reader->payload, "timestamp"), 1000);
@@ -159,8 +159,10 @@ ngx_http_waha_metadata_end(ngx_http_waha_metadata_t *metadata,
 }
 
 
+/* at most max bytes of a string; the record says if that was not all */
+
 static void
-ngx_http_waha_metadata_string(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put(ngx_http_waha_metadata_t *metadata,
     const char *name, ngx_str_t *value, size_t max)
 {
     ngx_str_t  part;
@@ -176,7 +178,20 @@ ngx_http_waha_metadata_string(ngx_http_waha_metadata_t *metadata,
 
 
 static void
-ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_copy_string(ngx_http_waha_metadata_t *metadata,
+    const cJSON *object, const char *name)
+{
+    ngx_str_t  value;
+
+    value = ngx_http_waha_json_get_string(object, name);
+
+    ngx_http_waha_metadata_put(metadata, name, &value,
+                               NGX_HTTP_WAHA_METADATA_STRING);
+}
+
+
+static void
+ngx_http_waha_metadata_put_bool(ngx_http_waha_metadata_t *metadata,
     const char *name, const cJSON *value)
 {
     if (cJSON_IsBool(value)) {
@@ -186,14 +201,14 @@ ngx_http_waha_metadata_flag(ngx_http_waha_metadata_t *metadata,
 
 
 static void
-ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_media(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON      *media;
     double      size;
-    ngx_str_t   value;
+    ngx_str_t   url;
 
-    ngx_http_waha_metadata_flag(metadata, "has_media",
+    ngx_http_waha_metadata_put_bool(metadata, "has_media",
                         ngx_http_waha_json_get(reader->message, "hasMedia"));
 
     media = ngx_http_waha_json_get(reader->message, "media");
@@ -202,10 +217,10 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
         return;
     }
 
-    value = ngx_http_waha_json_get_string(media, "url");
+    url = ngx_http_waha_json_get_string(media, "url");
 
-    if (value.len <= NGX_HTTP_WAHA_METADATA_URL) {
-        ngx_http_waha_json_put(&metadata->json, "media_url", &value);
+    if (url.len <= NGX_HTTP_WAHA_METADATA_URL) {
+        ngx_http_waha_json_put(&metadata->json, "media_url", &url);
 
     } else {
         metadata->truncated = 1;
@@ -213,15 +228,10 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_json_open(&metadata->json, "media", '{');
 
-    value = ngx_http_waha_json_get_string(media, "mimetype");
-    ngx_http_waha_metadata_string(metadata, "mimetype", &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_metadata_copy_string(metadata, media, "mimetype");
+    ngx_http_waha_metadata_copy_string(metadata, media, "filename");
 
-    value = ngx_http_waha_json_get_string(media, "filename");
-    ngx_http_waha_metadata_string(metadata, "filename", &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
-
-    size = ngx_http_waha_metadata_size(reader);
+    size = ngx_http_waha_metadata_media_size(reader);
 
     if (size >= 0) {
         ngx_http_waha_json_put_number(&metadata->json, "size", size);
@@ -235,10 +245,10 @@ ngx_http_waha_metadata_media(ngx_http_waha_metadata_t *metadata,
 }
 
 
-/* bytes of the file; NOWEB writes 64-bit numbers as strings */
+/* bytes of the file, or -1; NOWEB sends 64-bit numbers as strings */
 
 static double
-ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader)
+ngx_http_waha_metadata_media_size(ngx_http_waha_reader_t *reader)
 {
     cJSON   *item;
     double   size;
@@ -265,37 +275,32 @@ ngx_http_waha_metadata_size(ngx_http_waha_reader_t *reader)
 
 
 static void
-ngx_http_waha_metadata_location(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_location(ngx_http_waha_metadata_t *metadata,
     const cJSON *location)
 {
-    ngx_str_t  value;
-
     if (!cJSON_IsObject(location)) {
         return;
     }
 
     ngx_http_waha_json_open(&metadata->json, "location", '{');
 
-    ngx_http_waha_metadata_degrees(metadata, "latitude", location);
-    ngx_http_waha_metadata_degrees(metadata, "longitude", location);
+    ngx_http_waha_metadata_put_degrees(metadata, "latitude", location);
+    ngx_http_waha_metadata_put_degrees(metadata, "longitude", location);
 
-    value = ngx_http_waha_json_get_string(location, "name");
-    ngx_http_waha_metadata_string(metadata, "name", &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_metadata_copy_string(metadata, location, "name");
+    ngx_http_waha_metadata_copy_string(metadata, location, "address");
 
-    value = ngx_http_waha_json_get_string(location, "address");
-    ngx_http_waha_metadata_string(metadata, "address", &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
-
-    ngx_http_waha_metadata_flag(metadata, "live",
-                                ngx_http_waha_json_get(location, "live"));
+    ngx_http_waha_metadata_put_bool(metadata, "live",
+                                    ngx_http_waha_json_get(location, "live"));
 
     ngx_http_waha_json_close(&metadata->json, '}');
 }
 
 
+/* as a string, also where the payload has a number */
+
 static void
-ngx_http_waha_metadata_degrees(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_degrees(ngx_http_waha_metadata_t *metadata,
     const char *name, const cJSON *location)
 {
     cJSON      *item;
@@ -313,13 +318,13 @@ ngx_http_waha_metadata_degrees(ngx_http_waha_metadata_t *metadata,
                              item->valuedouble);
     }
 
-    ngx_http_waha_metadata_string(metadata, name, &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_metadata_put(metadata, name, &value,
+                               NGX_HTTP_WAHA_METADATA_STRING);
 }
 
 
 static void
-ngx_http_waha_metadata_vcards(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_vcards(ngx_http_waha_metadata_t *metadata,
     const cJSON *vcards)
 {
     cJSON       *item;
@@ -348,8 +353,8 @@ ngx_http_waha_metadata_vcards(ngx_http_waha_metadata_t *metadata,
         value.data = (u_char *) item->valuestring;
         value.len = ngx_strlen(value.data);
 
-        ngx_http_waha_metadata_string(metadata, NULL, &value,
-                                      NGX_HTTP_WAHA_METADATA_VCARD);
+        ngx_http_waha_metadata_put(metadata, NULL, &value,
+                                   NGX_HTTP_WAHA_METADATA_VCARD);
     }
 
     ngx_http_waha_json_close(&metadata->json, ']');
@@ -357,28 +362,18 @@ ngx_http_waha_metadata_vcards(ngx_http_waha_metadata_t *metadata,
 
 
 static void
-ngx_http_waha_metadata_reply(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
     const cJSON *reply)
 {
-    ngx_str_t  value;
-
     if (!cJSON_IsObject(reply)) {
         return;
     }
 
     ngx_http_waha_json_open(&metadata->json, "reply_to", '{');
 
-    value = ngx_http_waha_json_get_string(reply, "id");
-    ngx_http_waha_metadata_string(metadata, "id", &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
-
-    value = ngx_http_waha_json_get_string(reply, "participant");
-    ngx_http_waha_metadata_string(metadata, "participant", &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
-
-    value = ngx_http_waha_json_get_string(reply, "body");
-    ngx_http_waha_metadata_string(metadata, "body", &value,
-                                  NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_metadata_copy_string(metadata, reply, "id");
+    ngx_http_waha_metadata_copy_string(metadata, reply, "participant");
+    ngx_http_waha_metadata_copy_string(metadata, reply, "body");
 
     ngx_http_waha_json_close(&metadata->json, '}');
 }

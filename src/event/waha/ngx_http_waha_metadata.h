@@ -13,9 +13,13 @@
 #include <ngx_http_waha_reader.h>
 
 
-/* Write event->metadata of a message and of a call.  NGX_ERROR: no memory. */
-ngx_int_t ngx_http_waha_metadata_of_message(ngx_http_waha_reader_t *reader);
-ngx_int_t ngx_http_waha_metadata_of_call(ngx_http_waha_reader_t *reader);
+/*
+ * Write event->metadata, JSON allocated from reader->pool, once all other
+ * members of event and reader are set.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_metadata_write_message(
+    ngx_http_waha_reader_t *reader);
+ngx_int_t ngx_http_waha_metadata_write_call(ngx_http_waha_reader_t *reader);
 
 
 #endif /* _NGX_HTTP_WAHA_METADATA_H_INCLUDED_ */
