@@ -126,8 +126,8 @@ ngx_http_waha_connect_config(ngx_http_waha_step_t *step,
     s = step->session;
 
     conf->url = wlcf->session->webhook_url;
-    conf->key = ngx_http_waha_session_config_key(wlcf->hmac_keys,
-                                                 &s->instance->name);
+    conf->key = ngx_http_waha_session_config_find_key(wlcf->hmac_keys,
+                                                      &s->instance->name);
     conf->organization_slug = step->organization.slug;
     conf->organization_id = s->organization_id;
 }
@@ -141,8 +141,8 @@ ngx_http_waha_connect_create(ngx_http_waha_step_t *step,
 
     step->session->started = 1;
 
-    if (ngx_http_waha_session_config_create(step->request->pool, conf,
-                                            &step->session->name, &body)
+    if (ngx_http_waha_session_config_write_create(step->request->pool, conf,
+                                                  &step->session->name, &body)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -167,8 +167,8 @@ ngx_http_waha_connect_repair(ngx_http_waha_step_t *step,
 
     s->started = 1;
 
-    if (ngx_http_waha_session_config_merge(step->request->pool, conf,
-                                           s->info.config, &body)
+    if (ngx_http_waha_session_config_write_update(step->request->pool, conf,
+                                                  s->info.config, &body)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

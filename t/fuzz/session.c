@@ -77,8 +77,8 @@ fuzz_merge(ngx_pool_t *pool, const cJSON *config)
     cJSON      *json;
     ngx_str_t   once, twice;
 
-    fuzz_check(ngx_http_waha_session_config_merge(pool, &fuzz_conf, config,
-                                                  &once)
+    fuzz_check(ngx_http_waha_session_config_write_update(pool, &fuzz_conf,
+                                                         config, &once)
                == NGX_OK);
 
     json = fuzz_read(pool, &once);
@@ -91,8 +91,8 @@ fuzz_merge(ngx_pool_t *pool, const cJSON *config)
 
     fuzz_check(ngx_http_waha_session_config_is_ours(&fuzz_conf, json));
 
-    fuzz_check(ngx_http_waha_session_config_merge(pool, &fuzz_conf, json,
-                                                  &twice)
+    fuzz_check(ngx_http_waha_session_config_write_update(pool, &fuzz_conf,
+                                                         json, &twice)
                == NGX_OK);
 
     fuzz_check(once.len == twice.len
@@ -138,7 +138,8 @@ fuzz_memory(ngx_pool_t *pool, const cJSON *config, ngx_uint_t fail)
 
     ngx_shim_fail = fail;
 
-    rc = ngx_http_waha_session_config_merge(pool, &fuzz_conf, config, &text);
+    rc = ngx_http_waha_session_config_write_update(pool, &fuzz_conf, config,
+                                                   &text);
 
     ngx_shim_fail = 0;
 

@@ -12,62 +12,62 @@
 #include <ngx_http_waha_string.h>
 
 
-/* WAHA tries again for about half an hour */
+/* exponential: retries after 4, 8, ... 2048 seconds, 68 minutes in all */
 
 #define NGX_HTTP_WAHA_SESSION_ATTEMPTS  10
-#define NGX_HTTP_WAHA_SESSION_DELAY     2
+#define NGX_HTTP_WAHA_SESSION_DELAY     2       /* seconds */
 
 
 static void ngx_http_waha_session_config_write(
     ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
     const cJSON *config);
-static void ngx_http_waha_session_config_metadata(
+static void ngx_http_waha_session_config_write_metadata(
     ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
     const cJSON *metadata);
-static void ngx_http_waha_session_config_ignore(
+static void ngx_http_waha_session_config_write_ignore(
     ngx_http_waha_json_out_t *out, const cJSON *ignore);
-static void ngx_http_waha_session_config_webhooks(
+static void ngx_http_waha_session_config_write_webhooks(
     ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
     const cJSON *webhooks);
-static void ngx_http_waha_session_config_webhook(
+static void ngx_http_waha_session_config_write_webhook(
     ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
     const cJSON *webhook);
-static void ngx_http_waha_session_config_keep(ngx_http_waha_json_out_t *out,
-    const cJSON *object, const char **names);
+static void ngx_http_waha_session_config_copy_others(
+    ngx_http_waha_json_out_t *out, const cJSON *object, const char **names);
 static ngx_uint_t ngx_http_waha_session_config_has_webhook(
     ngx_http_waha_session_config_t *conf, const cJSON *webhooks);
 static ngx_uint_t ngx_http_waha_session_config_has_event(const cJSON *events,
     const char *event);
-static ngx_uint_t ngx_http_waha_session_config_equal(const cJSON *object,
+static ngx_uint_t ngx_http_waha_session_config_has(const cJSON *object,
     const char *name, ngx_str_t *value);
 
 
-static const char  *ngx_http_waha_session_events[] = {
+static const char  *ngx_http_waha_session_config_events[] = {
     "session.status", "message.any", "message.ack", "message.reaction",
     "message.edited", "message.revoked", NULL
 };
 
-static const char  *ngx_http_waha_session_ignored[] = {
+static const char  *ngx_http_waha_session_config_ignored[] = {
     "status", "channels", "broadcast", NULL
 };
 
-/* members that are ours */
+/* members that we write; all others of an object are copied */
 
-static const char  *ngx_http_waha_session_config_names[] = {
+static const char  *ngx_http_waha_session_config_members[] = {
     "metadata", "ignore", "webhooks", NULL
 };
 
-static const char  *ngx_http_waha_session_metadata_names[] = {
+static const char  *ngx_http_waha_session_config_metadata_members[] = {
     "organization_slug", "organization_id", NULL
 };
 
-static const char  *ngx_http_waha_session_webhook_names[] = {
+static const char  *ngx_http_waha_session_config_webhook_members[] = {
     "url", "events", "hmac", "retries", NULL
 };
 
 
 ngx_str_t
-ngx_http_waha_session_config_key(ngx_array_t *keys, ngx_str_t *instance)
+ngx_http_waha_session_config_find_key(ngx_array_t *keys, ngx_str_t *instance)
 {
     ngx_str_t                  bound, unbound;
     ngx_uint_t                 i;
@@ -95,7 +95,7 @@ ngx_http_waha_session_config_key(ngx_array_t *keys, ngx_str_t *instance)
 
 
 ngx_int_t
-ngx_http_waha_session_config_create(ngx_pool_t *pool,
+ngx_http_waha_session_config_write_create(ngx_pool_t *pool,
     ngx_http_waha_session_config_t *conf, ngx_str_t *name, ngx_str_t *json)
 {
     ngx_http_waha_json_out_t  out;
@@ -113,7 +113,7 @@ ngx_http_waha_session_config_create(ngx_pool_t *pool,
 
 
 ngx_int_t
-ngx_http_waha_session_config_merge(ngx_pool_t *pool,
+ngx_http_waha_session_config_write_update(ngx_pool_t *pool,
     ngx_http_waha_session_config_t *conf, const cJSON *config,
     ngx_str_t *json)
 {
@@ -135,14 +135,14 @@ ngx_http_waha_session_config_write(ngx_http_waha_json_out_t *out,
 {
     ngx_http_waha_json_open(out, "config", '{');
 
-    ngx_http_waha_session_config_keep(out, config,
-                                      ngx_http_waha_session_config_names);
+    ngx_http_waha_session_config_copy_others(out, config,
+                                   ngx_http_waha_session_config_members);
 
-    ngx_http_waha_session_config_metadata(out, conf,
+    ngx_http_waha_session_config_write_metadata(out, conf,
                                    ngx_http_waha_json_get(config, "metadata"));
-    ngx_http_waha_session_config_ignore(out,
+    ngx_http_waha_session_config_write_ignore(out,
                                    ngx_http_waha_json_get(config, "ignore"));
-    ngx_http_waha_session_config_webhooks(out, conf,
+    ngx_http_waha_session_config_write_webhooks(out, conf,
                                    ngx_http_waha_json_get(config, "webhooks"));
 
     ngx_http_waha_json_close(out, '}');
@@ -150,13 +150,13 @@ ngx_http_waha_session_config_write(ngx_http_waha_json_out_t *out,
 
 
 static void
-ngx_http_waha_session_config_metadata(ngx_http_waha_json_out_t *out,
+ngx_http_waha_session_config_write_metadata(ngx_http_waha_json_out_t *out,
     ngx_http_waha_session_config_t *conf, const cJSON *metadata)
 {
     ngx_http_waha_json_open(out, "metadata", '{');
 
-    ngx_http_waha_session_config_keep(out, metadata,
-                                      ngx_http_waha_session_metadata_names);
+    ngx_http_waha_session_config_copy_others(out, metadata,
+                               ngx_http_waha_session_config_metadata_members);
 
     ngx_http_waha_json_put(out, "organization_slug",
                            &conf->organization_slug);
@@ -167,17 +167,17 @@ ngx_http_waha_session_config_metadata(ngx_http_waha_json_out_t *out,
 
 
 static void
-ngx_http_waha_session_config_ignore(ngx_http_waha_json_out_t *out,
+ngx_http_waha_session_config_write_ignore(ngx_http_waha_json_out_t *out,
     const cJSON *ignore)
 {
     const char  **name;
 
     ngx_http_waha_json_open(out, "ignore", '{');
 
-    ngx_http_waha_session_config_keep(out, ignore,
-                                      ngx_http_waha_session_ignored);
+    ngx_http_waha_session_config_copy_others(out, ignore,
+                               ngx_http_waha_session_config_ignored);
 
-    for (name = ngx_http_waha_session_ignored; *name; name++) {
+    for (name = ngx_http_waha_session_config_ignored; *name; name++) {
         ngx_http_waha_json_put_bool(out, *name, 1);
     }
 
@@ -186,7 +186,7 @@ ngx_http_waha_session_config_ignore(ngx_http_waha_json_out_t *out,
 
 
 static void
-ngx_http_waha_session_config_webhooks(ngx_http_waha_json_out_t *out,
+ngx_http_waha_session_config_write_webhooks(ngx_http_waha_json_out_t *out,
     ngx_http_waha_session_config_t *conf, const cJSON *webhooks)
 {
     const cJSON  *webhook, *ours;
@@ -199,7 +199,7 @@ ngx_http_waha_session_config_webhooks(ngx_http_waha_json_out_t *out,
          webhook;
          webhook = webhook->next)
     {
-        if (ngx_http_waha_session_config_equal(webhook, "url", &conf->url)) {
+        if (ngx_http_waha_session_config_has(webhook, "url", &conf->url)) {
             ours = webhook;
 
         } else {
@@ -207,28 +207,28 @@ ngx_http_waha_session_config_webhooks(ngx_http_waha_json_out_t *out,
         }
     }
 
-    ngx_http_waha_session_config_webhook(out, conf, ours);
+    ngx_http_waha_session_config_write_webhook(out, conf, ours);
 
     ngx_http_waha_json_close(out, ']');
 }
 
 
 static void
-ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
+ngx_http_waha_session_config_write_webhook(ngx_http_waha_json_out_t *out,
     ngx_http_waha_session_config_t *conf, const cJSON *webhook)
 {
     const char  **event;
 
     ngx_http_waha_json_open(out, NULL, '{');
 
-    ngx_http_waha_session_config_keep(out, webhook,
-                                      ngx_http_waha_session_webhook_names);
+    ngx_http_waha_session_config_copy_others(out, webhook,
+                               ngx_http_waha_session_config_webhook_members);
 
     ngx_http_waha_json_put(out, "url", &conf->url);
 
     ngx_http_waha_json_open(out, "events", '[');
 
-    for (event = ngx_http_waha_session_events; *event; event++) {
+    for (event = ngx_http_waha_session_config_events; *event; event++) {
         ngx_http_waha_json_put_text(out, NULL, *event);
     }
 
@@ -252,10 +252,10 @@ ngx_http_waha_session_config_webhook(ngx_http_waha_json_out_t *out,
 }
 
 
-/* the members of an object but those with these names */
+/* copies the members of an object that have none of the names */
 
 static void
-ngx_http_waha_session_config_keep(ngx_http_waha_json_out_t *out,
+ngx_http_waha_session_config_copy_others(ngx_http_waha_json_out_t *out,
     const cJSON *object, const char **names)
 {
     const char   **name;
@@ -290,23 +290,23 @@ ngx_http_waha_session_config_is_ours(ngx_http_waha_session_config_t *conf,
     metadata = ngx_http_waha_json_get(config, "metadata");
     ignore = ngx_http_waha_json_get(config, "ignore");
 
-    for (name = ngx_http_waha_session_ignored; *name; name++) {
+    for (name = ngx_http_waha_session_config_ignored; *name; name++) {
 
         if (!cJSON_IsTrue(ngx_http_waha_json_get(ignore, *name))) {
             return 0;
         }
     }
 
-    return ngx_http_waha_session_config_equal(metadata, "organization_slug",
-                                              &conf->organization_slug)
-           && ngx_http_waha_session_config_equal(metadata, "organization_id",
-                                                 &conf->organization_id)
+    return ngx_http_waha_session_config_has(metadata, "organization_slug",
+                                            &conf->organization_slug)
+           && ngx_http_waha_session_config_has(metadata, "organization_id",
+                                               &conf->organization_id)
            && ngx_http_waha_session_config_has_webhook(conf,
                                  ngx_http_waha_json_get(config, "webhooks"));
 }
 
 
-/* once: what is sent twice costs twice */
+/* exactly one with our URL: WAHA would send each event to all of them */
 
 static ngx_uint_t
 ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
@@ -321,7 +321,7 @@ ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
          webhook;
          webhook = webhook->next)
     {
-        if (!ngx_http_waha_session_config_equal(webhook, "url", &conf->url)) {
+        if (!ngx_http_waha_session_config_has(webhook, "url", &conf->url)) {
             continue;
         }
 
@@ -332,7 +332,7 @@ ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
         ours = webhook;
     }
 
-    for (event = ngx_http_waha_session_events; *event; event++) {
+    for (event = ngx_http_waha_session_config_events; *event; event++) {
 
         if (!ngx_http_waha_session_config_has_event(
                                ngx_http_waha_json_get(ours, "events"), *event))
@@ -342,11 +342,13 @@ ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
     }
 
     return conf->key.len == 0
-           || ngx_http_waha_session_config_equal(
+           || ngx_http_waha_session_config_has(
                                           ngx_http_waha_json_get(ours, "hmac"),
                                           "key", &conf->key);
 }
 
+
+/* "*" stands for all events */
 
 static ngx_uint_t
 ngx_http_waha_session_config_has_event(const cJSON *events,
@@ -372,8 +374,10 @@ ngx_http_waha_session_config_has_event(const cJSON *events,
 }
 
 
+/* whether an object has a string of that name and value */
+
 static ngx_uint_t
-ngx_http_waha_session_config_equal(const cJSON *object, const char *name,
+ngx_http_waha_session_config_has(const cJSON *object, const char *name,
     ngx_str_t *value)
 {
     ngx_str_t  text;
