@@ -535,7 +535,7 @@ ngx_http_waha_session_is_old(ngx_http_waha_step_t *step)
     s = step->session;
     ttl = wlcf->session->status_ttl;
 
-    if (ngx_http_waha_session_info_is_passing(&s->status)) {
+    if (ngx_http_waha_session_info_is_transient(&s->status)) {
         ttl = ngx_min(ttl, NGX_HTTP_WAHA_SESSION_PASSING);
     }
 

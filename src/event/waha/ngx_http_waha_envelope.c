@@ -11,6 +11,7 @@
 #include <ngx_http_waha_message.h>
 #include <ngx_http_waha_metadata.h>
 #include <ngx_http_waha_reader.h>
+#include <ngx_http_waha_session_info.h>
 #include <ngx_http_waha_string.h>
 #include <ngx_http_waha_value.h>
 
@@ -254,8 +255,7 @@ static ngx_int_t
 ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
 {
     cJSON                  *me, *statuses;
-    ngx_str_t               value;
-    ngx_http_waha_jid_t     jid;
+    ngx_str_t               name;
     ngx_http_waha_event_t  *event;
 
     event = reader->event;
@@ -283,14 +283,10 @@ ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
 
     me = ngx_http_waha_json_get(reader->envelope, "me");
 
-    value = ngx_http_waha_json_get_string(me, "id");
+    event->phone = ngx_http_waha_session_info_phone(me);
 
-    if (ngx_http_waha_identity_parse_jid(&value, &jid) == NGX_OK) {
-        event->phone = jid.phone;
-    }
-
-    value = ngx_http_waha_json_get_string(me, "pushName");
-    event->name = ngx_http_waha_reader_display_name(&value);
+    name = ngx_http_waha_json_get_string(me, "pushName");
+    event->name = ngx_http_waha_reader_display_name(&name);
 
     return NGX_OK;
 }

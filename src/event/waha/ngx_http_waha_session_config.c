@@ -348,7 +348,7 @@ ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
 }
 
 
-/* "*" stands for all events */
+/* "*" subscribes to all events of that list */
 
 static ngx_uint_t
 ngx_http_waha_session_config_has_event(const cJSON *events,

@@ -16,11 +16,7 @@
 #define NGX_HTTP_WAHA_SESSION_NAME_LEN    255
 
 
-static ngx_str_t ngx_http_waha_session_info_phone(const cJSON *me);
-static ngx_str_t ngx_http_waha_session_info_name(const cJSON *me);
-
-
-static const char  *ngx_http_waha_session_passing[] = {
+static const char  *ngx_http_waha_session_info_transient[] = {
     "STARTING", "SCAN_QR_CODE", "PASSKEY_REQUIRED",
     "PASSKEY_CONFIRMATION_REQUIRED", NULL
 };
@@ -48,14 +44,23 @@ ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
     me = ngx_http_waha_json_get(json, "me");
 
     info->phone = ngx_http_waha_session_info_phone(me);
-    info->push_name = ngx_http_waha_session_info_name(me);
     info->config = ngx_http_waha_json_get(json, "config");
+
+    value = ngx_http_waha_json_get_string(me, "pushName");
+
+    if (value.len) {
+        info->push_name = ngx_http_waha_string_cut(&value,
+                                              NGX_HTTP_WAHA_SESSION_NAME_LEN);
+
+    } else {
+        ngx_str_null(&info->push_name);
+    }
 
     return NGX_OK;
 }
 
 
-/* of a path that it does not know WAHA says "Cannot GET ..." */
+/* for a path that WAHA does not have the message is "Cannot GET ..." */
 
 ngx_uint_t
 ngx_http_waha_session_info_is_missing(const cJSON *json)
@@ -65,9 +70,7 @@ ngx_http_waha_session_info_is_missing(const cJSON *json)
     message = ngx_http_waha_json_get_string(json, "message");
 
     return message.len
-           && (message.len < sizeof("Cannot ") - 1
-               || ngx_strncmp(message.data, "Cannot ", sizeof("Cannot ") - 1)
-                  != 0);
+           && ngx_strncmp(message.data, "Cannot ", sizeof("Cannot ") - 1) != 0;
 }
 
 
@@ -109,7 +112,7 @@ ngx_http_waha_session_info_status(const cJSON *json)
 }
 
 
-static ngx_str_t
+ngx_str_t
 ngx_http_waha_session_info_phone(const cJSON *me)
 {
     ngx_str_t            id;
@@ -126,28 +129,12 @@ ngx_http_waha_session_info_phone(const cJSON *me)
 }
 
 
-static ngx_str_t
-ngx_http_waha_session_info_name(const cJSON *me)
-{
-    ngx_str_t  name;
-
-    name = ngx_http_waha_json_get_string(me, "pushName");
-
-    if (name.len == 0) {
-        ngx_str_null(&name);
-        return name;
-    }
-
-    return ngx_http_waha_string_cut(&name, NGX_HTTP_WAHA_SESSION_NAME_LEN);
-}
-
-
 ngx_uint_t
-ngx_http_waha_session_info_is_passing(ngx_str_t *status)
+ngx_http_waha_session_info_is_transient(ngx_str_t *status)
 {
     const char  **word;
 
-    for (word = ngx_http_waha_session_passing; *word; word++) {
+    for (word = ngx_http_waha_session_info_transient; *word; word++) {
 
         if (ngx_http_waha_string_is(status, *word)) {
             return 1;

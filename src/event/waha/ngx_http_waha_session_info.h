@@ -13,40 +13,43 @@
 #include <cjson/cJSON.h>
 
 
-/* what WAHA tells of a session, SessionInfo in its words */
+/* WAHA's SessionInfo; strings and config point into the answer */
 
 typedef struct {
     ngx_str_t      status;
     ngx_str_t      phone;           /* digits; data NULL: none */
-    ngx_str_t      push_name;       /* data NULL: none */
+    ngx_str_t      push_name;       /* at most 255 bytes; data NULL: none */
     const cJSON   *config;          /* NULL: none */
 } ngx_http_waha_session_info_t;
 
 
 /*
- * Reads an answer about the session with that name; info refers to it.
- * NGX_DECLINED: it is not about that session, or tells no status.
+ * Reads WAHA's answer about a session.  NGX_DECLINED: the answer has another
+ * name, or no status.
  */
 ngx_int_t ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
     ngx_http_waha_session_info_t *info);
 
 /*
- * Whether an answer with 404 says that there is no such session; a server
- * that is not WAHA, or not where it was thought to be, says something else.
+ * Whether an answer with status 404 means that WAHA has no such session: other
+ * servers, and WAHA behind another path, answer something different.
  */
 ngx_uint_t ngx_http_waha_session_info_is_missing(const cJSON *json);
 
-/* What is told where WAHA has none: the status is NOT_CREATED. */
+/* Sets info for a session that WAHA does not have: status "NOT_CREATED". */
 void ngx_http_waha_session_info_set_missing(ngx_http_waha_session_info_t *info);
 
 /*
- * The status that an answer tells, of whatever kind it is: a word in capital
- * letters.  data is NULL when there is none.
+ * The status in any answer of WAHA: 1 to 64 capital letters, digits and "_";
+ * data is NULL if there is none.
  */
 ngx_str_t ngx_http_waha_session_info_status(const cJSON *json);
 
-/* Whether a status is one that goes over into another by itself. */
-ngx_uint_t ngx_http_waha_session_info_is_passing(ngx_str_t *status);
+/* The digits of the phone number in WAHA's "me"; data NULL: none. */
+ngx_str_t ngx_http_waha_session_info_phone(const cJSON *me);
+
+/* Whether another status follows without a request of ours. */
+ngx_uint_t ngx_http_waha_session_info_is_transient(ngx_str_t *status);
 
 
 #endif /* _NGX_HTTP_WAHA_SESSION_INFO_H_INCLUDED_ */
