@@ -199,7 +199,7 @@ ngx_http_waha_json_count(ngx_http_waha_json_count_t *count, u_char c)
 }
 
 
-/* returns the end of a string, behind its quote; p is behind the first one */
+/* p is behind the opening quote; returns what is behind the closing one */
 
 static u_char *
 ngx_http_waha_json_skip_string(u_char *p, u_char *last,
@@ -335,8 +335,9 @@ ngx_http_waha_json_is_utf8(u_char *p, u_char *last, size_t *len)
 
 
 /*
- * Whether an escape is none of NUL, of half a surrogate pair, or "\u" without
- * four digits; *len as above.  Other wrong escapes are left to the parser.
+ * Whether an escape is valid: NUL, half a surrogate pair and "\u" without four
+ * hex digits are not, other wrong escapes are left to the parser.  *len is set
+ * as above.
  */
 
 static ngx_uint_t
@@ -386,7 +387,7 @@ ngx_http_waha_json_is_escape(u_char *p, u_char *last, size_t *len)
 }
 
 
-/* the UTF-16 code unit of four hex digits; NGX_ERROR: they are none */
+/* the UTF-16 code unit of an escape; NGX_ERROR: no four hex digits */
 
 static ngx_int_t
 ngx_http_waha_json_code_unit(u_char *p, u_char *last)

@@ -17,7 +17,7 @@
 #define NGX_HTTP_WAHA_JSON_NODES  20000
 
 
-/* JSON that is being written; its members are those of json.c alone */
+/* JSON that is being written; only json.c uses the members */
 
 typedef struct {
     ngx_pool_t  *pool;

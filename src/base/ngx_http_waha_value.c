@@ -68,7 +68,7 @@ ngx_http_waha_value_parse_query(ngx_pool_t *pool, ngx_str_t *args,
 }
 
 
-/* in the form of HTML forms and URLSearchParams "+" is a space */
+/* HTML forms and URLSearchParams write a space as "+" */
 
 static ngx_int_t
 ngx_http_waha_value_decode(ngx_pool_t *pool, u_char *p, u_char *last,

@@ -27,14 +27,14 @@ ngx_uint_t ngx_http_waha_value_is_slug(ngx_str_t *value);
  */
 ngx_uint_t ngx_http_waha_value_is_session(ngx_str_t *value);
 
-/* min, at least 1, to max digits, not beginning with "0". */
+/* min to max digits, not beginning with "0"; min is at least 1. */
 ngx_uint_t ngx_http_waha_value_is_digits(ngx_str_t *value, size_t min,
     size_t max);
 
 /* A positive number of at most 18 digits: bigint holds all of them. */
 ngx_uint_t ngx_http_waha_value_is_id(ngx_str_t *value);
 
-/* A decimal number from min, at least 0, to max. */
+/* A decimal number from min to max; min is at least 0. */
 ngx_uint_t ngx_http_waha_value_is_number(ngx_str_t *value, ngx_int_t min,
     ngx_int_t max);
 

@@ -33,16 +33,17 @@ typedef struct {
 
 
 /*
- * The strings of both point into what is parsed.
- *
- * "79222222222@c.us", "79222222222:3@s.whatsapp.net" (device 3), "555@lid",
- * "1203...@g.us", "status@broadcast", ...  NGX_DECLINED: not a JID of a person
- * or chat.
+ * Parses a JID: "79222222222@c.us", "79222222222:3@s.whatsapp.net" (device 3),
+ * "555@lid", "1203...@g.us", "status@broadcast", ...  Strings point into jid.
+ * NGX_DECLINED: not the JID of a person or chat.
  */
 ngx_int_t ngx_http_waha_identity_parse_jid(ngx_str_t *jid,
     ngx_http_waha_jid_t *out);
 
-/* NGX_DECLINED: not of that form, and out->id is the whole string. */
+/*
+ * Parses WAHA's id of a message; strings point into id.  NGX_DECLINED: not of
+ * that form, and out->id is the whole string.
+ */
 ngx_int_t ngx_http_waha_identity_parse_message_id(ngx_str_t *id,
     ngx_http_waha_message_id_t *out);
 

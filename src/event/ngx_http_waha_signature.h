@@ -20,7 +20,7 @@ typedef enum {
 
 typedef struct {
     ngx_str_t               secret;
-    ngx_str_t               instance;       /* bound to it; empty: to none */
+    ngx_str_t               instance;       /* it is bound to; empty: none */
 } ngx_http_waha_hmac_key_t;
 
 

@@ -24,7 +24,7 @@ static ngx_int_t ngx_http_waha_change_parse_target(ngx_str_t *id,
     ngx_str_t *target);
 
 
-/* by WAHA's "ackName"; its "ack" counts them from -1 */
+/* in the order of WAHA's "ack", which counts from -1 */
 
 static ngx_http_waha_change_ack_t  ngx_http_waha_change_acks[] = {
     { ngx_string("ERROR"), ngx_string("failed") },

@@ -15,7 +15,7 @@
 
 #define NGX_HTTP_WAHA_WRAPPERS_MAX   5
 
-/* bytes of base64; a shorter text is rather a word than a picture */
+/* a shorter text that looks like base64 may be a word */
 
 #define NGX_HTTP_WAHA_THUMBNAIL_MIN  100
 
@@ -194,7 +194,7 @@ ngx_http_waha_message_find_type(ngx_http_waha_message_type_t *types,
 }
 
 
-/* by what WAHA sends for every engine */
+/* by the members that WAHA sends for every engine */
 
 static void
 ngx_http_waha_message_guess_type(ngx_http_waha_reader_t *reader)

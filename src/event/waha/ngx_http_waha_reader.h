@@ -45,7 +45,7 @@ typedef struct {
 typedef ngx_int_t (*ngx_http_waha_reader_pt)(ngx_http_waha_reader_t *reader);
 
 
-/* Whether a text may be a key in the database: 1 to 255 of "!" to "~". */
+/* Whether a text is 1 to 255 printable ASCII characters without spaces. */
 ngx_uint_t ngx_http_waha_reader_is_id(ngx_str_t *id);
 
 /*
