@@ -87,8 +87,8 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    switch (ngx_http_waha_jwt_key(cf->pool, &value[1], &material, key,
-                                  &reason))
+    switch (ngx_http_waha_jwt_key_parse(cf->pool, &value[1], &material, key,
+                                        &reason))
     {
     case NGX_OK:
         break;
@@ -109,7 +109,7 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             key->kid.data = value[i].data + 4;
             key->kid.len = value[i].len - 4;
 
-            if (ngx_http_waha_jwt_kid(&key->kid) != NGX_OK) {
+            if (!ngx_http_waha_jwt_key_is_id(&key->kid)) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "invalid key id \"%V\", up to 128 letters, "
                                    "digits, \".\", \"_\" and \"-\" are "

@@ -219,7 +219,7 @@ ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
 
         jwt->kid = ngx_http_waha_json_get_string(json, "kid");
 
-        if (ngx_http_waha_jwt_kid(&jwt->kid) != NGX_OK) {
+        if (!ngx_http_waha_jwt_key_is_id(&jwt->kid)) {
             return ngx_http_waha_jwt_decline(jwt, "key id is malformed");
         }
     }
@@ -242,7 +242,7 @@ ngx_http_waha_jwt_find_key(ngx_http_waha_jwt_t *jwt, ngx_array_t *keys)
 
     for (i = 0; i < keys->nelts; i++) {
 
-        alg = ngx_http_waha_jwt_alg(key[i].alg);
+        alg = ngx_http_waha_jwt_key_alg_name(key[i].alg);
 
         if (jwt->alg.len != alg->len
             || ngx_memcmp(jwt->alg.data, alg->data, alg->len) != 0)

@@ -11,29 +11,32 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <ngx_http_waha_jwt_key.h>
+#include <ngx_http_waha_string.h>
 
 
-#define NGX_HTTP_WAHA_JWT_SECRET_MIN  32
-#define NGX_HTTP_WAHA_JWT_RSA_MIN     2048
-#define NGX_HTTP_WAHA_JWT_RSA_MAX     8192
-#define NGX_HTTP_WAHA_JWT_KID_MAX     128
+#define NGX_HTTP_WAHA_JWT_KEY_SECRET_MIN  32
+#define NGX_HTTP_WAHA_JWT_KEY_RSA_MIN     2048
+#define NGX_HTTP_WAHA_JWT_KEY_RSA_MAX     8192
+#define NGX_HTTP_WAHA_JWT_KEY_ID_MAX      128
 
 
-static ngx_int_t ngx_http_waha_jwt_public_key(ngx_pool_t *pool,
+static ngx_int_t ngx_http_waha_jwt_key_parse_public(ngx_pool_t *pool,
     ngx_str_t *material, ngx_http_waha_jwt_key_t *key, const char **reason);
-static EVP_PKEY *ngx_http_waha_jwt_read_pem(ngx_str_t *material,
+static EVP_PKEY *ngx_http_waha_jwt_key_read_pem(ngx_str_t *material,
     const char **reason);
-static EVP_PKEY *ngx_http_waha_jwt_read_der(const char *name,
+static EVP_PKEY *ngx_http_waha_jwt_key_read_der(const char *name,
     const unsigned char *der, long len);
-static const char *ngx_http_waha_jwt_unfit(EVP_PKEY *pkey,
-    ngx_http_waha_jwt_alg_e alg);
-static ngx_uint_t ngx_http_waha_jwt_sound(EVP_PKEY *pkey);
-static ngx_uint_t ngx_http_waha_jwt_contains(ngx_str_t *text,
-    const char *words);
-static void ngx_http_waha_jwt_free_key(void *data);
+static ngx_int_t ngx_http_waha_jwt_key_check(EVP_PKEY *pkey,
+    ngx_http_waha_jwt_alg_e alg, const char **reason);
+static ngx_uint_t ngx_http_waha_jwt_key_is_sound(EVP_PKEY *pkey);
+static ngx_uint_t ngx_http_waha_jwt_key_has_text(ngx_str_t *material,
+    const char *text);
+static void ngx_http_waha_jwt_key_cleanup(void *data);
 
 
-static ngx_str_t  ngx_http_waha_jwt_algs[] = {
+/* in the order of ngx_http_waha_jwt_alg_e */
+
+static ngx_str_t  ngx_http_waha_jwt_key_algs[] = {
     ngx_string("HS256"),
     ngx_string("RS256"),
     ngx_string("ES256"),
@@ -42,19 +45,18 @@ static ngx_str_t  ngx_http_waha_jwt_algs[] = {
 
 
 ngx_int_t
-ngx_http_waha_jwt_key(ngx_pool_t *pool, ngx_str_t *alg, ngx_str_t *material,
-    ngx_http_waha_jwt_key_t *key, const char **reason)
+ngx_http_waha_jwt_key_parse(ngx_pool_t *pool, ngx_str_t *alg,
+    ngx_str_t *material, ngx_http_waha_jwt_key_t *key, const char **reason)
 {
     ngx_int_t   rc;
     ngx_uint_t  i, n;
 
-    n = sizeof(ngx_http_waha_jwt_algs) / sizeof(ngx_str_t);
+    n = sizeof(ngx_http_waha_jwt_key_algs) / sizeof(ngx_str_t);
 
     for (i = 0; i < n; i++) {
 
-        if (alg->len == ngx_http_waha_jwt_algs[i].len
-            && ngx_memcmp(alg->data, ngx_http_waha_jwt_algs[i].data, alg->len)
-               == 0)
+        if (ngx_http_waha_string_is_equal(alg,
+                                          &ngx_http_waha_jwt_key_algs[i]))
         {
             break;
         }
@@ -69,7 +71,7 @@ ngx_http_waha_jwt_key(ngx_pool_t *pool, ngx_str_t *alg, ngx_str_t *material,
     key->pkey = NULL;
     ngx_str_null(&key->secret);
 
-    if (ngx_http_waha_jwt_contains(material, "PRIVATE KEY-----")) {
+    if (ngx_http_waha_jwt_key_has_text(material, "PRIVATE KEY-----")) {
         *reason = "it is a private key, which only the issuer of tokens "
                   "should have: make a file of the public key with "
                   "\"openssl pkey -pubout\"";
@@ -78,21 +80,21 @@ ngx_http_waha_jwt_key(ngx_pool_t *pool, ngx_str_t *alg, ngx_str_t *material,
 
     if (key->alg != NGX_HTTP_WAHA_JWT_HS256) {
 
-        rc = ngx_http_waha_jwt_public_key(pool, material, key, reason);
+        rc = ngx_http_waha_jwt_key_parse_public(pool, material, key, reason);
 
-        /* nginx would take what is left for an error of its own TLS */
+        /* nginx would report a stale error with its next TLS connection */
         ERR_clear_error();
 
         return rc;
     }
 
-    if (ngx_http_waha_jwt_contains(material, "-----BEGIN ")) {
+    if (ngx_http_waha_jwt_key_has_text(material, "-----BEGIN ")) {
         *reason = "it is a PEM file, which is no secret for HS256: name "
                   "the algorithm of that key, RS256, ES256 or EdDSA";
         return NGX_DECLINED;
     }
 
-    if (material->len < NGX_HTTP_WAHA_JWT_SECRET_MIN) {
+    if (material->len < NGX_HTTP_WAHA_JWT_KEY_SECRET_MIN) {
         *reason = "a secret for HS256 needs 32 bytes or more: make one with "
                   "\"openssl rand -hex 32\"";
         return NGX_DECLINED;
@@ -105,11 +107,10 @@ ngx_http_waha_jwt_key(ngx_pool_t *pool, ngx_str_t *alg, ngx_str_t *material,
 
 
 static ngx_int_t
-ngx_http_waha_jwt_public_key(ngx_pool_t *pool, ngx_str_t *material,
+ngx_http_waha_jwt_key_parse_public(ngx_pool_t *pool, ngx_str_t *material,
     ngx_http_waha_jwt_key_t *key, const char **reason)
 {
     EVP_PKEY            *pkey;
-    const char          *unfit;
     ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(pool, 0);
@@ -117,20 +118,17 @@ ngx_http_waha_jwt_public_key(ngx_pool_t *pool, ngx_str_t *material,
         return NGX_ERROR;
     }
 
-    pkey = ngx_http_waha_jwt_read_pem(material, reason);
+    pkey = ngx_http_waha_jwt_key_read_pem(material, reason);
     if (pkey == NULL) {
         return NGX_DECLINED;
     }
 
-    unfit = ngx_http_waha_jwt_unfit(pkey, key->alg);
-
-    if (unfit) {
+    if (ngx_http_waha_jwt_key_check(pkey, key->alg, reason) != NGX_OK) {
         EVP_PKEY_free(pkey);
-        *reason = unfit;
         return NGX_DECLINED;
     }
 
-    cln->handler = ngx_http_waha_jwt_free_key;
+    cln->handler = ngx_http_waha_jwt_key_cleanup;
     cln->data = pkey;
 
     key->pkey = pkey;
@@ -140,7 +138,7 @@ ngx_http_waha_jwt_public_key(ngx_pool_t *pool, ngx_str_t *material,
 
 
 static EVP_PKEY *
-ngx_http_waha_jwt_read_pem(ngx_str_t *material, const char **reason)
+ngx_http_waha_jwt_key_read_pem(ngx_str_t *material, const char **reason)
 {
     BIO            *bio;
     char           *name, *header, *more;
@@ -162,13 +160,13 @@ ngx_http_waha_jwt_read_pem(ngx_str_t *material, const char **reason)
         return NULL;
     }
 
-    pkey = ngx_http_waha_jwt_read_der(name, der, len);
+    pkey = ngx_http_waha_jwt_key_read_der(name, der, len);
 
     OPENSSL_free(name);
     OPENSSL_free(header);
     OPENSSL_free(der);
 
-    /* which of several was meant cannot be known */
+    /* nothing says which of several keys is meant */
 
     if (PEM_read_bio(bio, &more, &header, &der, &len) == 1) {
         *reason = "it holds more than one key or certificate: give each its "
@@ -189,7 +187,7 @@ ngx_http_waha_jwt_read_pem(ngx_str_t *material, const char **reason)
 
 
 static EVP_PKEY *
-ngx_http_waha_jwt_read_der(const char *name, const unsigned char *der,
+ngx_http_waha_jwt_key_read_der(const char *name, const unsigned char *der,
     long len)
 {
     X509                 *cert;
@@ -225,8 +223,9 @@ ngx_http_waha_jwt_read_der(const char *name, const unsigned char *der,
 }
 
 
-static const char *
-ngx_http_waha_jwt_unfit(EVP_PKEY *pkey, ngx_http_waha_jwt_alg_e alg)
+static ngx_int_t
+ngx_http_waha_jwt_key_check(EVP_PKEY *pkey, ngx_http_waha_jwt_alg_e alg,
+    const char **reason)
 {
     char    curve[64];
     size_t  len;
@@ -236,15 +235,17 @@ ngx_http_waha_jwt_unfit(EVP_PKEY *pkey, ngx_http_waha_jwt_alg_e alg)
     case NGX_HTTP_WAHA_JWT_RS256:
 
         if (EVP_PKEY_base_id(pkey) != EVP_PKEY_RSA) {
-            return "it is no RSA key, which RS256 needs: name the algorithm "
-                   "of that key";
+            *reason = "it is no RSA key, which RS256 needs: name the "
+                      "algorithm of that key";
+            return NGX_DECLINED;
         }
 
-        if (EVP_PKEY_bits(pkey) < NGX_HTTP_WAHA_JWT_RSA_MIN
-            || EVP_PKEY_bits(pkey) > NGX_HTTP_WAHA_JWT_RSA_MAX)
+        if (EVP_PKEY_bits(pkey) < NGX_HTTP_WAHA_JWT_KEY_RSA_MIN
+            || EVP_PKEY_bits(pkey) > NGX_HTTP_WAHA_JWT_KEY_RSA_MAX)
         {
-            return "an RSA key needs 2048 to 8192 bits: let the issuer make "
-                   "another";
+            *reason = "an RSA key needs 2048 to 8192 bits: let the issuer "
+                      "make another";
+            return NGX_DECLINED;
         }
 
         break;
@@ -258,9 +259,10 @@ ngx_http_waha_jwt_unfit(EVP_PKEY *pkey, ngx_http_waha_jwt_alg_e alg)
                != 1
             || ngx_strcmp(curve, SN_X9_62_prime256v1) != 0)
         {
-            return "it is no key of the curve P-256, which ES256 needs: name "
-                   "the algorithm of that key, or let the issuer make "
-                   "another";
+            *reason = "it is no key of the curve P-256, which ES256 needs: "
+                      "name the algorithm of that key, or let the issuer "
+                      "make another";
+            return NGX_DECLINED;
         }
 
         break;
@@ -268,23 +270,29 @@ ngx_http_waha_jwt_unfit(EVP_PKEY *pkey, ngx_http_waha_jwt_alg_e alg)
     default: /* NGX_HTTP_WAHA_JWT_EDDSA */
 
         if (EVP_PKEY_base_id(pkey) != EVP_PKEY_ED25519) {
-            return "it is no Ed25519 key, which EdDSA needs here: name the "
-                   "algorithm of that key, or let the issuer make another";
+            *reason = "it is no Ed25519 key, which EdDSA needs here: name "
+                      "the algorithm of that key, or let the issuer make "
+                      "another";
+            return NGX_DECLINED;
         }
 
-        return NULL;
+        return NGX_OK;
     }
 
-    return ngx_http_waha_jwt_sound(pkey)
-           ? NULL
-           : "its numbers make no sound key: let the issuer make another";
+    if (!ngx_http_waha_jwt_key_is_sound(pkey)) {
+        *reason = "its numbers make no sound key: let the issuer make "
+                  "another";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 
-/* with an exponent of 1, for example, anybody could sign */
+/* for an RSA key with the exponent 1, for example, anybody can sign */
 
 static ngx_uint_t
-ngx_http_waha_jwt_sound(EVP_PKEY *pkey)
+ngx_http_waha_jwt_key_is_sound(EVP_PKEY *pkey)
 {
     ngx_int_t      rc;
     EVP_PKEY_CTX  *ctx;
@@ -303,17 +311,17 @@ ngx_http_waha_jwt_sound(EVP_PKEY *pkey)
 
 
 static ngx_uint_t
-ngx_http_waha_jwt_contains(ngx_str_t *text, const char *words)
+ngx_http_waha_jwt_key_has_text(ngx_str_t *material, const char *text)
 {
     size_t   len;
     u_char  *p, *last;
 
-    len = ngx_strlen(words);
-    last = text->data + text->len;
+    len = ngx_strlen(text);
+    last = material->data + material->len;
 
-    for (p = text->data; (size_t) (last - p) >= len; p++) {
+    for (p = material->data; (size_t) (last - p) >= len; p++) {
 
-        if (ngx_memcmp(p, words, len) == 0) {
+        if (ngx_memcmp(p, text, len) == 0) {
             return 1;
         }
     }
@@ -323,7 +331,7 @@ ngx_http_waha_jwt_contains(ngx_str_t *text, const char *words)
 
 
 static void
-ngx_http_waha_jwt_free_key(void *data)
+ngx_http_waha_jwt_key_cleanup(void *data)
 {
     EVP_PKEY *pkey = data;
 
@@ -331,14 +339,14 @@ ngx_http_waha_jwt_free_key(void *data)
 }
 
 
-ngx_int_t
-ngx_http_waha_jwt_kid(ngx_str_t *kid)
+ngx_uint_t
+ngx_http_waha_jwt_key_is_id(ngx_str_t *kid)
 {
     u_char  c;
     size_t  i;
 
-    if (kid->len == 0 || kid->len > NGX_HTTP_WAHA_JWT_KID_MAX) {
-        return NGX_DECLINED;
+    if (kid->len == 0 || kid->len > NGX_HTTP_WAHA_JWT_KEY_ID_MAX) {
+        return 0;
     }
 
     for (i = 0; i < kid->len; i++) {
@@ -350,15 +358,15 @@ ngx_http_waha_jwt_kid(ngx_str_t *kid)
             continue;
         }
 
-        return NGX_DECLINED;
+        return 0;
     }
 
-    return NGX_OK;
+    return 1;
 }
 
 
 ngx_str_t *
-ngx_http_waha_jwt_alg(ngx_http_waha_jwt_alg_e alg)
+ngx_http_waha_jwt_key_alg_name(ngx_http_waha_jwt_alg_e alg)
 {
-    return &ngx_http_waha_jwt_algs[alg];
+    return &ngx_http_waha_jwt_key_algs[alg];
 }

@@ -86,8 +86,9 @@ fuzz_start(void)
     ngx_str_set(&material[3], fuzz_ed25519);
 
     for (i = 0; i < 4; i++) {
-        fuzz_check(ngx_http_waha_jwt_key(pool, &fuzz_algs[i], &material[i],
-                                         &fuzz_keys[i], &reason)
+        fuzz_check(ngx_http_waha_jwt_key_parse(pool, &fuzz_algs[i],
+                                               &material[i], &fuzz_keys[i],
+                                               &reason)
                    == NGX_OK);
     }
 

@@ -145,7 +145,8 @@ unit_key(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
 
     ngx_shim_fail = unit_fail_next;
 
-    rc = ngx_http_waha_jwt_key(unit_pool, &unit_alg, &material, key, &reason);
+    rc = ngx_http_waha_jwt_key_parse(unit_pool, &unit_alg, &material, key,
+                                     &reason);
 
     ngx_shim_fail = 0;
     unit_fail_next = 0;
@@ -163,7 +164,8 @@ unit_kid(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
 {
     unit_key_list[unit_keys.nelts - 1].kid = unit_keep(arg);
 
-    unit_result(out, ngx_http_waha_jwt_kid(arg), "malformed");
+    unit_result(out, ngx_http_waha_jwt_key_is_id(arg) ? NGX_OK : NGX_DECLINED,
+                "malformed");
 }
 
 
