@@ -270,7 +270,7 @@ ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
     /* nobody guesses a signature: an old token, say, is none */
 
-    auth->guess = !claims.genuine;
+    auth->guess = !claims.verified;
 
     if (rc == NGX_DECLINED) {
         return ngx_http_waha_auth_refuse(r, auth, reason);

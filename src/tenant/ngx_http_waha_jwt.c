@@ -14,76 +14,87 @@
 #include <openssl/rsa.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_jwt.h>
+#include <ngx_http_waha_string.h>
 
+
+/* bytes of a token and of an organization, members of an object, seconds */
 
 #define NGX_HTTP_WAHA_JWT_MAX            8192
+#define NGX_HTTP_WAHA_JWT_ORGANIZATION   255
 #define NGX_HTTP_WAHA_JWT_MEMBERS        128
 #define NGX_HTTP_WAHA_JWT_LEEWAY         60
-#define NGX_HTTP_WAHA_JWT_ORGANIZATION   255
 
-/* up to here a double tells every integer from the next */
+/* 2^53: a double represents each integer up to here */
+
 #define NGX_HTTP_WAHA_JWT_NUMBER_MAX     9007199254740992.0
 #define NGX_HTTP_WAHA_JWT_NUMBER_LEN     (sizeof("9007199254740992") - 1)
 
-/* of HS256, and of each number of ES256 */
-#define NGX_HTTP_WAHA_JWT_HALF           32
-/* of ES256 and EdDSA */
-#define NGX_HTTP_WAHA_JWT_WHOLE          64
+/* bytes of signatures; that of ES256 is two integers */
+
+#define NGX_HTTP_WAHA_JWT_HS256_LEN      32
+#define NGX_HTTP_WAHA_JWT_P256_LEN       32
+#define NGX_HTTP_WAHA_JWT_ES256_LEN      (2 * NGX_HTTP_WAHA_JWT_P256_LEN)
+#define NGX_HTTP_WAHA_JWT_EDDSA_LEN      64
 
 
 typedef struct {
     ngx_pool_t       *pool;
     const char      **reason;
 
+    /* parts of the token, in base64url */
     ngx_str_t         header;
-    ngx_str_t         claims;
-    ngx_str_t         text;         /* what is signed: header "." claims */
-    ngx_str_t         signature;    /* decoded */
+    ngx_str_t         payload;
+    ngx_str_t         input;        /* of the signature: header "." payload */
 
+    /* decoded */
+    ngx_str_t         signature;
+
+    /* of the header; data of kid is NULL where there is none */
     ngx_str_t         alg;
-    ngx_str_t         kid;          /* data NULL: none */
+    ngx_str_t         kid;
 } ngx_http_waha_jwt_t;
 
 
 static ngx_int_t ngx_http_waha_jwt_split(ngx_http_waha_jwt_t *jwt,
     ngx_str_t *token);
-static ngx_int_t ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt);
+static ngx_int_t ngx_http_waha_jwt_parse_header(ngx_http_waha_jwt_t *jwt);
 static ngx_http_waha_jwt_key_t *ngx_http_waha_jwt_find_key(
     ngx_http_waha_jwt_t *jwt, ngx_array_t *keys);
-static ngx_uint_t ngx_http_waha_jwt_signed(ngx_http_waha_jwt_t *jwt,
+static ngx_uint_t ngx_http_waha_jwt_is_signed_by(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_key_t *key);
-static ngx_uint_t ngx_http_waha_jwt_hmac(ngx_http_waha_jwt_t *jwt,
+static ngx_uint_t ngx_http_waha_jwt_has_hmac(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_key_t *key);
-static ngx_uint_t ngx_http_waha_jwt_public(ngx_http_waha_jwt_t *jwt,
+static ngx_uint_t ngx_http_waha_jwt_has_signature(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_key_t *key, u_char *signature, size_t len);
-static ngx_uint_t ngx_http_waha_jwt_ecdsa(ngx_http_waha_jwt_t *jwt,
-    ngx_http_waha_jwt_key_t *key);
-static ngx_uint_t ngx_http_waha_jwt_scalar(u_char *p);
-static ngx_int_t ngx_http_waha_jwt_claims(ngx_http_waha_jwt_t *jwt,
+static ngx_uint_t ngx_http_waha_jwt_has_ecdsa_signature(
+    ngx_http_waha_jwt_t *jwt, ngx_http_waha_jwt_key_t *key);
+static ngx_uint_t ngx_http_waha_jwt_is_scalar(u_char *p);
+static ngx_int_t ngx_http_waha_jwt_check_claims(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_conf_t *conf, ngx_http_waha_jwt_key_t *key, time_t now,
     ngx_http_waha_jwt_claims_t *claims);
-static ngx_int_t ngx_http_waha_jwt_times(ngx_http_waha_jwt_t *jwt,
+static ngx_int_t ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt,
     cJSON *json, time_t now);
-static ngx_int_t ngx_http_waha_jwt_date(const cJSON *json, const char *name,
-    double *date);
-static ngx_int_t ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt,
+static ngx_int_t ngx_http_waha_jwt_read_date(const cJSON *json,
+    const char *name, double *date);
+static ngx_int_t ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
     const cJSON *claim, ngx_str_t *organization);
-static ngx_uint_t ngx_http_waha_jwt_holds(const cJSON *claim,
+static ngx_uint_t ngx_http_waha_jwt_has_value(const cJSON *claim,
     ngx_str_t *value);
-static ngx_uint_t ngx_http_waha_jwt_is(const cJSON *item, ngx_str_t *value);
-static cJSON *ngx_http_waha_jwt_member(const cJSON *json, ngx_str_t *name);
-static ngx_int_t ngx_http_waha_jwt_object(ngx_http_waha_jwt_t *jwt,
+static ngx_uint_t ngx_http_waha_jwt_is_value(const cJSON *item,
+    ngx_str_t *value);
+static cJSON *ngx_http_waha_jwt_get_member(const cJSON *json, ngx_str_t *name);
+static ngx_int_t ngx_http_waha_jwt_parse_object(ngx_http_waha_jwt_t *jwt,
     ngx_str_t *segment, cJSON **json);
-static ngx_uint_t ngx_http_waha_jwt_unique(const cJSON *json);
+static ngx_uint_t ngx_http_waha_jwt_has_unique_names(const cJSON *json);
 static ngx_int_t ngx_http_waha_jwt_decode(ngx_pool_t *pool, ngx_str_t *src,
     ngx_str_t *dst);
-static ngx_int_t ngx_http_waha_jwt_decline(ngx_http_waha_jwt_t *jwt,
+static ngx_int_t ngx_http_waha_jwt_error(ngx_http_waha_jwt_t *jwt,
     const char *reason);
 
 
-/* the order of P-256 */
+/* the order of the curve P-256, big-endian */
 
-static u_char  ngx_http_waha_jwt_order[] = {
+static u_char  ngx_http_waha_jwt_p256_order[] = {
     0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00,
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
@@ -105,30 +116,30 @@ ngx_http_waha_jwt_verify(ngx_pool_t *pool, ngx_http_waha_jwt_conf_t *conf,
     jwt.pool = pool;
     jwt.reason = reason;
 
-    claims->genuine = 0;
+    claims->verified = 0;
 
     rc = ngx_http_waha_jwt_split(&jwt, token);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_waha_jwt_header(&jwt);
+    rc = ngx_http_waha_jwt_parse_header(&jwt);
     if (rc != NGX_OK) {
         return rc;
     }
 
     key = ngx_http_waha_jwt_find_key(&jwt, conf->keys);
 
-    /* nginx would take what is left for an error of its own TLS */
+    /* nginx would report a stale error with its next TLS connection */
     ERR_clear_error();
 
     if (key == NULL) {
         return NGX_DECLINED;
     }
 
-    claims->genuine = 1;
+    claims->verified = 1;
 
-    return ngx_http_waha_jwt_claims(&jwt, conf, key, now, claims);
+    return ngx_http_waha_jwt_check_claims(&jwt, conf, key, now, claims);
 }
 
 
@@ -140,7 +151,7 @@ ngx_http_waha_jwt_split(ngx_http_waha_jwt_t *jwt, ngx_str_t *token)
     ngx_str_t   signature;
 
     if (token->len > NGX_HTTP_WAHA_JWT_MAX) {
-        return ngx_http_waha_jwt_decline(jwt, "token is too long");
+        return ngx_http_waha_jwt_error(jwt, "token is too long");
     }
 
     last = token->data + token->len;
@@ -149,17 +160,17 @@ ngx_http_waha_jwt_split(ngx_http_waha_jwt_t *jwt, ngx_str_t *token)
     second = first ? ngx_strlchr(first + 1, last, '.') : NULL;
 
     if (second == NULL || ngx_strlchr(second + 1, last, '.')) {
-        return ngx_http_waha_jwt_decline(jwt, "token has not three parts");
+        return ngx_http_waha_jwt_error(jwt, "token has not three parts");
     }
 
     jwt->header.data = token->data;
     jwt->header.len = first - token->data;
 
-    jwt->claims.data = first + 1;
-    jwt->claims.len = second - (first + 1);
+    jwt->payload.data = first + 1;
+    jwt->payload.len = second - (first + 1);
 
-    jwt->text.data = token->data;
-    jwt->text.len = second - token->data;
+    jwt->input.data = token->data;
+    jwt->input.len = second - token->data;
 
     signature.data = second + 1;
     signature.len = last - (second + 1);
@@ -167,25 +178,25 @@ ngx_http_waha_jwt_split(ngx_http_waha_jwt_t *jwt, ngx_str_t *token)
     rc = ngx_http_waha_jwt_decode(jwt->pool, &signature, &jwt->signature);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_waha_jwt_decline(jwt, "signature is not base64url");
+        return ngx_http_waha_jwt_error(jwt, "signature is not base64url");
     }
 
     return rc;
 }
 
 
-/* "jku", "x5u", "jwk" and "x5c" are not even looked at: keys are ours */
+/* "jku", "x5u", "jwk" and "x5c" are ignored: a token cannot bring its key */
 
 static ngx_int_t
-ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
+ngx_http_waha_jwt_parse_header(ngx_http_waha_jwt_t *jwt)
 {
     cJSON      *json, *typ;
     ngx_int_t   rc;
 
-    rc = ngx_http_waha_jwt_object(jwt, &jwt->header, &json);
+    rc = ngx_http_waha_jwt_parse_object(jwt, &jwt->header, &json);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_waha_jwt_decline(jwt, "header is malformed");
+        return ngx_http_waha_jwt_error(jwt, "header is malformed");
     }
 
     if (rc != NGX_OK) {
@@ -195,11 +206,11 @@ ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
     jwt->alg = ngx_http_waha_json_get_string(json, "alg");
 
     if (jwt->alg.data == NULL) {
-        return ngx_http_waha_jwt_decline(jwt, "header has no algorithm");
+        return ngx_http_waha_jwt_error(jwt, "header has no algorithm");
     }
 
     if (cJSON_GetObjectItemCaseSensitive(json, "crit")) {
-        return ngx_http_waha_jwt_decline(jwt, "header has \"crit\"");
+        return ngx_http_waha_jwt_error(jwt, "header has \"crit\"");
     }
 
     typ = cJSON_GetObjectItemCaseSensitive(json, "typ");
@@ -212,7 +223,7 @@ ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
                                   (u_char *) "at+jwt")
                    != 0)))
     {
-        return ngx_http_waha_jwt_decline(jwt, "type is not JWT");
+        return ngx_http_waha_jwt_error(jwt, "type is not JWT");
     }
 
     if (cJSON_GetObjectItemCaseSensitive(json, "kid")) {
@@ -220,7 +231,7 @@ ngx_http_waha_jwt_header(ngx_http_waha_jwt_t *jwt)
         jwt->kid = ngx_http_waha_json_get_string(json, "kid");
 
         if (!ngx_http_waha_jwt_key_is_id(&jwt->kid)) {
-            return ngx_http_waha_jwt_decline(jwt, "key id is malformed");
+            return ngx_http_waha_jwt_error(jwt, "key id is malformed");
         }
     }
 
@@ -244,21 +255,17 @@ ngx_http_waha_jwt_find_key(ngx_http_waha_jwt_t *jwt, ngx_array_t *keys)
 
         alg = ngx_http_waha_jwt_key_alg_name(key[i].alg);
 
-        if (jwt->alg.len != alg->len
-            || ngx_memcmp(jwt->alg.data, alg->data, alg->len) != 0)
-        {
+        if (!ngx_http_waha_string_is_equal(&jwt->alg, alg)) {
             continue;
         }
 
         if (jwt->kid.data && key[i].kid.len
-            && (jwt->kid.len != key[i].kid.len
-                || ngx_memcmp(jwt->kid.data, key[i].kid.data, jwt->kid.len)
-                   != 0))
+            && !ngx_http_waha_string_is_equal(&jwt->kid, &key[i].kid))
         {
             continue;
         }
 
-        if (ngx_http_waha_jwt_signed(jwt, &key[i])) {
+        if (ngx_http_waha_jwt_is_signed_by(jwt, &key[i])) {
             return &key[i];
         }
 
@@ -272,20 +279,20 @@ ngx_http_waha_jwt_find_key(ngx_http_waha_jwt_t *jwt, ngx_array_t *keys)
 
 
 static ngx_uint_t
-ngx_http_waha_jwt_signed(ngx_http_waha_jwt_t *jwt,
+ngx_http_waha_jwt_is_signed_by(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_key_t *key)
 {
     switch (key->alg) {
 
     case NGX_HTTP_WAHA_JWT_HS256:
-        return ngx_http_waha_jwt_hmac(jwt, key);
+        return ngx_http_waha_jwt_has_hmac(jwt, key);
 
     case NGX_HTTP_WAHA_JWT_ES256:
-        return ngx_http_waha_jwt_ecdsa(jwt, key);
+        return ngx_http_waha_jwt_has_ecdsa_signature(jwt, key);
 
     case NGX_HTTP_WAHA_JWT_EDDSA:
 
-        if (jwt->signature.len != NGX_HTTP_WAHA_JWT_WHOLE) {
+        if (jwt->signature.len != NGX_HTTP_WAHA_JWT_EDDSA_LEN) {
             return 0;
         }
 
@@ -295,35 +302,37 @@ ngx_http_waha_jwt_signed(ngx_http_waha_jwt_t *jwt,
         break;
     }
 
-    return ngx_http_waha_jwt_public(jwt, key, jwt->signature.data,
-                                    jwt->signature.len);
+    return ngx_http_waha_jwt_has_signature(jwt, key, jwt->signature.data,
+                                           jwt->signature.len);
 }
 
 
 static ngx_uint_t
-ngx_http_waha_jwt_hmac(ngx_http_waha_jwt_t *jwt, ngx_http_waha_jwt_key_t *key)
+ngx_http_waha_jwt_has_hmac(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key)
 {
-    u_char        own[EVP_MAX_MD_SIZE];
+    u_char        mac[EVP_MAX_MD_SIZE];
     unsigned int  len;
 
-    if (jwt->signature.len != NGX_HTTP_WAHA_JWT_HALF) {
+    if (jwt->signature.len != NGX_HTTP_WAHA_JWT_HS256_LEN) {
         return 0;
     }
 
-    if (HMAC(EVP_sha256(), key->secret.data, key->secret.len, jwt->text.data,
-             jwt->text.len, own, &len)
+    if (HMAC(EVP_sha256(), key->secret.data, key->secret.len, jwt->input.data,
+             jwt->input.len, mac, &len)
         == NULL)
     {
         return 0;
     }
 
-    return CRYPTO_memcmp(own, jwt->signature.data, NGX_HTTP_WAHA_JWT_HALF)
+    return CRYPTO_memcmp(mac, jwt->signature.data,
+                         NGX_HTTP_WAHA_JWT_HS256_LEN)
            == 0;
 }
 
 
 static ngx_uint_t
-ngx_http_waha_jwt_public(ngx_http_waha_jwt_t *jwt,
+ngx_http_waha_jwt_has_signature(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_key_t *key, u_char *signature, size_t len)
 {
     ngx_uint_t     valid;
@@ -341,8 +350,8 @@ ngx_http_waha_jwt_public(ngx_http_waha_jwt_t *jwt,
     valid = EVP_DigestVerifyInit(ctx, &pctx, md, NULL, key->pkey) == 1
             && (key->alg != NGX_HTTP_WAHA_JWT_RS256
                 || EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PADDING) == 1)
-            && EVP_DigestVerify(ctx, signature, len, jwt->text.data,
-                                jwt->text.len)
+            && EVP_DigestVerify(ctx, signature, len, jwt->input.data,
+                                jwt->input.len)
                == 1;
 
     EVP_MD_CTX_free(ctx);
@@ -351,30 +360,32 @@ ngx_http_waha_jwt_public(ngx_http_waha_jwt_t *jwt,
 }
 
 
-/* OpenSSL wants in DER what comes as two numbers of 32 bytes */
+/* RFC 7518, 3.4: two integers of 32 bytes, which OpenSSL expects in DER */
 
 static ngx_uint_t
-ngx_http_waha_jwt_ecdsa(ngx_http_waha_jwt_t *jwt,
+ngx_http_waha_jwt_has_ecdsa_signature(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_key_t *key)
 {
     int         len;
-    u_char     *p, *der;
+    u_char     *p, *q, *der;
     BIGNUM     *r, *s;
     ECDSA_SIG  *sig;
     ngx_uint_t  valid;
 
-    p = jwt->signature.data;
+    if (jwt->signature.len != NGX_HTTP_WAHA_JWT_ES256_LEN) {
+        return 0;
+    }
 
-    if (jwt->signature.len != NGX_HTTP_WAHA_JWT_WHOLE
-        || !ngx_http_waha_jwt_scalar(p)
-        || !ngx_http_waha_jwt_scalar(p + NGX_HTTP_WAHA_JWT_HALF))
-    {
+    p = jwt->signature.data;
+    q = p + NGX_HTTP_WAHA_JWT_P256_LEN;
+
+    if (!ngx_http_waha_jwt_is_scalar(p) || !ngx_http_waha_jwt_is_scalar(q)) {
         return 0;
     }
 
     sig = ECDSA_SIG_new();
-    r = BN_bin2bn(p, NGX_HTTP_WAHA_JWT_HALF, NULL);
-    s = BN_bin2bn(p + NGX_HTTP_WAHA_JWT_HALF, NGX_HTTP_WAHA_JWT_HALF, NULL);
+    r = BN_bin2bn(p, NGX_HTTP_WAHA_JWT_P256_LEN, NULL);
+    s = BN_bin2bn(q, NGX_HTTP_WAHA_JWT_P256_LEN, NULL);
 
     if (sig == NULL || ECDSA_SIG_set0(sig, r, s) != 1) {
         ECDSA_SIG_free(sig);
@@ -386,7 +397,7 @@ ngx_http_waha_jwt_ecdsa(ngx_http_waha_jwt_t *jwt,
     der = NULL;
     len = i2d_ECDSA_SIG(sig, &der);
 
-    valid = len > 0 && ngx_http_waha_jwt_public(jwt, key, der, len);
+    valid = len > 0 && ngx_http_waha_jwt_has_signature(jwt, key, der, len);
 
     OPENSSL_free(der);
     ECDSA_SIG_free(sig);
@@ -395,18 +406,18 @@ ngx_http_waha_jwt_ecdsa(ngx_http_waha_jwt_t *jwt,
 }
 
 
-/* from 1 to the order of the curve - 1 */
+/* whether an integer is from 1 to the order of the curve - 1 */
 
 static ngx_uint_t
-ngx_http_waha_jwt_scalar(u_char *p)
+ngx_http_waha_jwt_is_scalar(u_char *p)
 {
     size_t  i;
 
-    for (i = 0; i < NGX_HTTP_WAHA_JWT_HALF; i++) {
+    for (i = 0; i < NGX_HTTP_WAHA_JWT_P256_LEN; i++) {
 
         if (p[i]) {
-            return ngx_memcmp(p, ngx_http_waha_jwt_order,
-                              NGX_HTTP_WAHA_JWT_HALF)
+            return ngx_memcmp(p, ngx_http_waha_jwt_p256_order,
+                              NGX_HTTP_WAHA_JWT_P256_LEN)
                    < 0;
         }
     }
@@ -416,59 +427,63 @@ ngx_http_waha_jwt_scalar(u_char *p)
 
 
 static ngx_int_t
-ngx_http_waha_jwt_claims(ngx_http_waha_jwt_t *jwt,
+ngx_http_waha_jwt_check_claims(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_conf_t *conf, ngx_http_waha_jwt_key_t *key, time_t now,
     ngx_http_waha_jwt_claims_t *claims)
 {
-    cJSON      *json;
+    cJSON      *json, *claim;
     ngx_int_t   rc;
 
-    rc = ngx_http_waha_jwt_object(jwt, &jwt->claims, &json);
+    rc = ngx_http_waha_jwt_parse_object(jwt, &jwt->payload, &json);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_waha_jwt_decline(jwt, "claims are malformed");
+        return ngx_http_waha_jwt_error(jwt, "claims are malformed");
     }
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_waha_jwt_times(jwt, json, now);
+    rc = ngx_http_waha_jwt_check_times(jwt, json, now);
     if (rc != NGX_OK) {
         return rc;
     }
+
+    claim = ngx_http_waha_json_get(json, "iss");
 
     if (conf->issuer.len
-        && !ngx_http_waha_jwt_is(ngx_http_waha_json_get(json, "iss"),
-                                 &conf->issuer))
+        && !ngx_http_waha_jwt_is_value(claim, &conf->issuer))
     {
-        return ngx_http_waha_jwt_decline(jwt, "issuer is another");
+        return ngx_http_waha_jwt_error(jwt, "issuer is another");
     }
+
+    claim = ngx_http_waha_json_get(json, "aud");
 
     if (conf->audience.len
-        && !ngx_http_waha_jwt_holds(ngx_http_waha_json_get(json, "aud"),
-                                    &conf->audience))
+        && !ngx_http_waha_jwt_has_value(claim, &conf->audience))
     {
-        return ngx_http_waha_jwt_decline(jwt, "audience is another");
+        return ngx_http_waha_jwt_error(jwt, "audience is another");
     }
 
-    claims->operator = key->operator
-                       || (conf->operator_claim.len
-                           && conf->operator_value.len
-                           && ngx_http_waha_jwt_holds(
-                                  ngx_http_waha_jwt_member(json,
-                                                      &conf->operator_claim),
-                                  &conf->operator_value));
+    claims->operator = key->operator;
 
-    rc = ngx_http_waha_jwt_organization(jwt,
-                                ngx_http_waha_jwt_member(json, &conf->claim),
-                                &claims->organization);
+    if (conf->operator_claim.len && conf->operator_value.len) {
+        claim = ngx_http_waha_jwt_get_member(json, &conf->operator_claim);
+
+        claims->operator |= ngx_http_waha_jwt_has_value(claim,
+                                                      &conf->operator_value);
+    }
+
+    claim = ngx_http_waha_jwt_get_member(json, &conf->claim);
+
+    rc = ngx_http_waha_jwt_read_organization(jwt, claim,
+                                             &claims->organization);
     if (rc != NGX_OK) {
         return rc;
     }
 
     if (claims->organization.len == 0 && !claims->operator) {
-        return ngx_http_waha_jwt_decline(jwt, "organization is missing");
+        return ngx_http_waha_jwt_error(jwt, "organization is missing");
     }
 
     return NGX_OK;
@@ -476,45 +491,48 @@ ngx_http_waha_jwt_claims(ngx_http_waha_jwt_t *jwt,
 
 
 static ngx_int_t
-ngx_http_waha_jwt_times(ngx_http_waha_jwt_t *jwt, cJSON *json, time_t now)
+ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt, cJSON *json,
+    time_t now)
 {
     double  exp, nbf, iat;
 
-    /* for those that are missing */
+    /* defaults for claims that are missing */
 
     exp = -1;
     nbf = 0;
     iat = 0;
 
-    if (ngx_http_waha_jwt_date(json, "exp", &exp) != NGX_OK
-        || ngx_http_waha_jwt_date(json, "nbf", &nbf) != NGX_OK
-        || ngx_http_waha_jwt_date(json, "iat", &iat) != NGX_OK)
+    if (ngx_http_waha_jwt_read_date(json, "exp", &exp) != NGX_OK
+        || ngx_http_waha_jwt_read_date(json, "nbf", &nbf) != NGX_OK
+        || ngx_http_waha_jwt_read_date(json, "iat", &iat) != NGX_OK)
     {
-        return ngx_http_waha_jwt_decline(jwt, "a time is malformed");
+        return ngx_http_waha_jwt_error(jwt, "a time is malformed");
     }
 
     if (exp < 0) {
-        return ngx_http_waha_jwt_decline(jwt, "expiry is missing");
+        return ngx_http_waha_jwt_error(jwt, "expiry is missing");
     }
 
     if (exp + NGX_HTTP_WAHA_JWT_LEEWAY <= now) {
-        return ngx_http_waha_jwt_decline(jwt, "token has expired");
+        return ngx_http_waha_jwt_error(jwt, "token has expired");
     }
 
     if (nbf > now + NGX_HTTP_WAHA_JWT_LEEWAY) {
-        return ngx_http_waha_jwt_decline(jwt, "token is not valid yet");
+        return ngx_http_waha_jwt_error(jwt, "token is not valid yet");
     }
 
     if (iat > now + NGX_HTTP_WAHA_JWT_LEEWAY) {
-        return ngx_http_waha_jwt_decline(jwt, "token is of the future");
+        return ngx_http_waha_jwt_error(jwt, "token is of the future");
     }
 
     return NGX_OK;
 }
 
 
+/* leaves *date unchanged where the claim is missing */
+
 static ngx_int_t
-ngx_http_waha_jwt_date(const cJSON *json, const char *name, double *date)
+ngx_http_waha_jwt_read_date(const cJSON *json, const char *name, double *date)
 {
     cJSON  *item;
 
@@ -524,7 +542,7 @@ ngx_http_waha_jwt_date(const cJSON *json, const char *name, double *date)
         return NGX_OK;
     }
 
-    /* false for what is no number at all, too */
+    /* the comparisons are false for NaN, too */
 
     if (!cJSON_IsNumber(item)
         || !(item->valuedouble >= 0
@@ -540,8 +558,8 @@ ngx_http_waha_jwt_date(const cJSON *json, const char *name, double *date)
 
 
 static ngx_int_t
-ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt, const cJSON *claim,
-    ngx_str_t *organization)
+ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
+    const cJSON *claim, ngx_str_t *organization)
 {
     u_char  *p;
     double   number;
@@ -563,7 +581,7 @@ ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt, const cJSON *claim,
             goto malformed;
         }
 
-        /* it may be written to a log */
+        /* no control characters, because the organization is logged */
 
         for (p = organization->data; *p; p++) {
             if (*p < 0x20 || *p == 0x7f) {
@@ -580,7 +598,7 @@ ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt, const cJSON *claim,
 
     number = claim->valuedouble;
 
-    /* the bound itself is also what the next integer is read as */
+    /* 2^53 + 1 is parsed as 2^53, which is therefore ambiguous */
 
     if (!(number >= 0 && number < NGX_HTTP_WAHA_JWT_NUMBER_MAX)
         || number != (double) (uint64_t) number)
@@ -601,20 +619,20 @@ ngx_http_waha_jwt_organization(ngx_http_waha_jwt_t *jwt, const cJSON *claim,
 
 malformed:
 
-    return ngx_http_waha_jwt_decline(jwt, "organization is malformed");
+    return ngx_http_waha_jwt_error(jwt, "organization is malformed");
 }
 
 
-/* a string that is value, or an array of strings with it */
+/* a claim may be a string or an array of strings: RFC 7519, 4.1.3 */
 
 static ngx_uint_t
-ngx_http_waha_jwt_holds(const cJSON *claim, ngx_str_t *value)
+ngx_http_waha_jwt_has_value(const cJSON *claim, ngx_str_t *value)
 {
     ngx_uint_t    found;
     const cJSON  *item;
 
     if (!cJSON_IsArray(claim)) {
-        return ngx_http_waha_jwt_is(claim, value);
+        return ngx_http_waha_jwt_is_value(claim, value);
     }
 
     found = 0;
@@ -625,7 +643,7 @@ ngx_http_waha_jwt_holds(const cJSON *claim, ngx_str_t *value)
             return 0;
         }
 
-        found |= ngx_http_waha_jwt_is(item, value);
+        found |= ngx_http_waha_jwt_is_value(item, value);
     }
 
     return found;
@@ -633,7 +651,7 @@ ngx_http_waha_jwt_holds(const cJSON *claim, ngx_str_t *value)
 
 
 static ngx_uint_t
-ngx_http_waha_jwt_is(const cJSON *item, ngx_str_t *value)
+ngx_http_waha_jwt_is_value(const cJSON *item, ngx_str_t *value)
 {
     return cJSON_IsString(item)
            && ngx_strlen(item->valuestring) == value->len
@@ -641,10 +659,10 @@ ngx_http_waha_jwt_is(const cJSON *item, ngx_str_t *value)
 }
 
 
-/* NULL for JSON null, too */
+/* NULL for a missing member and for JSON null */
 
 static cJSON *
-ngx_http_waha_jwt_member(const cJSON *json, ngx_str_t *name)
+ngx_http_waha_jwt_get_member(const cJSON *json, ngx_str_t *name)
 {
     cJSON  *item;
 
@@ -661,10 +679,10 @@ ngx_http_waha_jwt_member(const cJSON *json, ngx_str_t *name)
 }
 
 
-/* of bytes that needed repair two readers might make two things */
+/* declines text that has to be repaired: others may read it differently */
 
 static ngx_int_t
-ngx_http_waha_jwt_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
+ngx_http_waha_jwt_parse_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
     cJSON **json)
 {
     ngx_int_t   rc;
@@ -690,7 +708,7 @@ ngx_http_waha_jwt_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
         return rc;
     }
 
-    if (!cJSON_IsObject(*json) || !ngx_http_waha_jwt_unique(*json)) {
+    if (!cJSON_IsObject(*json) || !ngx_http_waha_jwt_has_unique_names(*json)) {
         return NGX_DECLINED;
     }
 
@@ -698,10 +716,10 @@ ngx_http_waha_jwt_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
 }
 
 
-/* whether all objects have few members, of different names */
+/* parsers disagree about which of two members with the same name counts */
 
 static ngx_uint_t
-ngx_http_waha_jwt_unique(const cJSON *json)
+ngx_http_waha_jwt_has_unique_names(const cJSON *json)
 {
     ngx_uint_t    n;
     const cJSON  *item, *other;
@@ -710,7 +728,7 @@ ngx_http_waha_jwt_unique(const cJSON *json)
 
     for (item = json->child; item; item = item->next) {
 
-        if (!ngx_http_waha_jwt_unique(item)) {
+        if (!ngx_http_waha_jwt_has_unique_names(item)) {
             return 0;
         }
 
@@ -734,7 +752,10 @@ ngx_http_waha_jwt_unique(const cJSON *json)
 }
 
 
-/* stricter than nginx's: no padding, each text has one form only */
+/*
+ * stricter than nginx's decoder, so that a token has one form only: no
+ * padding, and unused bits are zero
+ */
 
 static ngx_int_t
 ngx_http_waha_jwt_decode(ngx_pool_t *pool, ngx_str_t *src, ngx_str_t *dst)
@@ -800,7 +821,7 @@ ngx_http_waha_jwt_decode(ngx_pool_t *pool, ngx_str_t *src, ngx_str_t *dst)
 
 
 static ngx_int_t
-ngx_http_waha_jwt_decline(ngx_http_waha_jwt_t *jwt, const char *reason)
+ngx_http_waha_jwt_error(ngx_http_waha_jwt_t *jwt, const char *reason)
 {
     *jwt->reason = reason;
 
