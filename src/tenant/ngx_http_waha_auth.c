@@ -167,7 +167,7 @@ ngx_http_waha_auth_in_query(ngx_http_request_t *r)
     ngx_int_t   rc;
     ngx_str_t   args;
 
-    rc = ngx_http_waha_bearer_in_query(r->pool, &r->args);
+    rc = ngx_http_waha_bearer_find_in_query(r->pool, &r->args);
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -183,7 +183,7 @@ ngx_http_waha_auth_in_query(ngx_http_request_t *r)
     args.data++;
     args.len = last - args.data;
 
-    return ngx_http_waha_bearer_in_query(r->pool, &args);
+    return ngx_http_waha_bearer_find_in_query(r->pool, &args);
 }
 
 
@@ -205,7 +205,7 @@ ngx_http_waha_auth_bearer(ngx_http_request_t *r, ngx_str_t *token,
         return rc;
     }
 
-    return ngx_http_waha_bearer_token(&value, token);
+    return ngx_http_waha_bearer_parse_header(&value, token);
 }
 
 
@@ -226,15 +226,13 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
     auth->guess = 1;
 
-    reason = ngx_http_waha_bearer_malformed(token);
-
-    if (reason) {
+    if (ngx_http_waha_bearer_check_token(token, &reason) != NGX_OK) {
         return ngx_http_waha_auth_refuse(r, auth, reason);
     }
 
-    if (wlcf->auth->api_keys && ngx_http_waha_bearer_like_api_key(token)) {
+    if (wlcf->auth->api_keys && ngx_http_waha_bearer_has_key_prefix(token)) {
 
-        if (ngx_http_waha_bearer_api_key(token, &key) != NGX_OK) {
+        if (ngx_http_waha_bearer_parse_key(token, &key) != NGX_OK) {
             return ngx_http_waha_auth_refuse(r, auth,
                                              "the API key is malformed");
         }

@@ -158,7 +158,7 @@ ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (ngx_http_waha_bearer_api_key(text, &key) != NGX_OK
+    if (ngx_http_waha_bearer_parse_key(text, &key) != NGX_OK
         || EVP_Digest(key.secret.data, key.secret.len, hash, NULL,
                       EVP_sha256(), NULL)
            != 1)

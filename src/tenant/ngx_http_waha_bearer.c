@@ -10,6 +10,8 @@
 #include <ngx_http_waha_value.h>
 
 
+/* bytes of a token, of the id and of the secret of an API key */
+
 #define NGX_HTTP_WAHA_BEARER_TOKEN       8192
 
 #define NGX_HTTP_WAHA_BEARER_KEY_PREFIX  "wak_"
@@ -17,10 +19,10 @@
 #define NGX_HTTP_WAHA_BEARER_KEY_SECRET  43
 
 
-/* logs, browser histories and other servers would learn the token */
+/* a query string gets into logs, browser histories and "Referer" headers */
 
 ngx_int_t
-ngx_http_waha_bearer_in_query(ngx_pool_t *pool, ngx_str_t *args)
+ngx_http_waha_bearer_find_in_query(ngx_pool_t *pool, ngx_str_t *args)
 {
     ngx_uint_t     i, n;
     ngx_array_t   *list;
@@ -61,7 +63,7 @@ ngx_http_waha_bearer_in_query(ngx_pool_t *pool, ngx_str_t *args)
 
 
 ngx_int_t
-ngx_http_waha_bearer_token(ngx_str_t *value, ngx_str_t *token)
+ngx_http_waha_bearer_parse_header(ngx_str_t *value, ngx_str_t *token)
 {
     u_char  *p, *last;
 
@@ -88,15 +90,17 @@ ngx_http_waha_bearer_token(ngx_str_t *value, ngx_str_t *token)
 }
 
 
-/* the token68 of RFC 9110 */
-
-const char *
-ngx_http_waha_bearer_malformed(ngx_str_t *token)
+ngx_int_t
+ngx_http_waha_bearer_check_token(ngx_str_t *token, const char **reason)
 {
+    size_t   len;
     u_char  *p, *last;
 
+    static u_char  marks[] = "-._~+/";
+
     if (token->len > NGX_HTTP_WAHA_BEARER_TOKEN) {
-        return "the token is too long";
+        *reason = "the token is too long";
+        return NGX_DECLINED;
     }
 
     p = token->data;
@@ -105,26 +109,28 @@ ngx_http_waha_bearer_malformed(ngx_str_t *token)
     while (p < last
            && ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
                || (*p >= '0' && *p <= '9')
-               || ngx_strlchr((u_char *) "-._~+/", (u_char *) "-._~+/" + 6,
-                              *p)))
+               || ngx_strlchr(marks, marks + sizeof(marks) - 1, *p)))
     {
         p++;
     }
 
-    if (p == token->data) {
-        return "the token is malformed";
-    }
+    len = p - token->data;
 
     while (p < last && *p == '=') {
         p++;
     }
 
-    return (p < last) ? "the token is malformed" : NULL;
+    if (len == 0 || p < last) {
+        *reason = "the token is malformed";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 
 ngx_uint_t
-ngx_http_waha_bearer_like_api_key(ngx_str_t *token)
+ngx_http_waha_bearer_has_key_prefix(ngx_str_t *token)
 {
     return token->len >= sizeof(NGX_HTTP_WAHA_BEARER_KEY_PREFIX) - 1
            && ngx_strncmp(token->data, NGX_HTTP_WAHA_BEARER_KEY_PREFIX,
@@ -134,12 +140,12 @@ ngx_http_waha_bearer_like_api_key(ngx_str_t *token)
 
 
 ngx_int_t
-ngx_http_waha_bearer_api_key(ngx_str_t *token,
+ngx_http_waha_bearer_parse_key(ngx_str_t *token,
     ngx_http_waha_bearer_key_t *key)
 {
     u_char  *p, *id, *secret, *last;
 
-    if (!ngx_http_waha_bearer_like_api_key(token)
+    if (!ngx_http_waha_bearer_has_key_prefix(token)
         || token->len != sizeof(NGX_HTTP_WAHA_BEARER_KEY_PREFIX) - 1
                          + NGX_HTTP_WAHA_BEARER_KEY_ID + 1
                          + NGX_HTTP_WAHA_BEARER_KEY_SECRET)

@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 
 
-/* the parts of an API key, which they point into */
+/* the parts of an API key, pointing into it */
 
 typedef struct {
     ngx_str_t  id;
@@ -21,25 +21,29 @@ typedef struct {
 
 
 /*
- * Looks for a token in a query string, by the names of arguments that carry
- * tokens.  NGX_DECLINED: there is none; NGX_ERROR: no memory.
+ * Searches a query string for arguments that usually carry credentials.
+ * NGX_OK: there is one; NGX_DECLINED: there is none; NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_bearer_in_query(ngx_pool_t *pool, ngx_str_t *args);
+ngx_int_t ngx_http_waha_bearer_find_in_query(ngx_pool_t *pool, ngx_str_t *args);
 
 /*
- * The token of an "Authorization" header's value, which it points into; it
- * may be empty or malformed.  NGX_DECLINED: of another scheme.
+ * Parses the value of an "Authorization" header.  The token points into the
+ * value, and may be empty or malformed.  NGX_DECLINED: another scheme.
  */
-ngx_int_t ngx_http_waha_bearer_token(ngx_str_t *value, ngx_str_t *token);
+ngx_int_t ngx_http_waha_bearer_parse_header(ngx_str_t *value, ngx_str_t *token);
 
-/* NULL: a token68 of at most 8192 bytes; else why not. */
-const char *ngx_http_waha_bearer_malformed(ngx_str_t *token);
+/*
+ * Checks that a token is a token68 (RFC 9110, 11.2) of at most 8192 bytes.
+ * NGX_DECLINED: it is not; *reason is a constant for the log.
+ */
+ngx_int_t ngx_http_waha_bearer_check_token(ngx_str_t *token,
+    const char **reason);
 
-/* Whether a token means to be an API key. */
-ngx_uint_t ngx_http_waha_bearer_like_api_key(ngx_str_t *token);
+/* Whether a token begins like an API key. */
+ngx_uint_t ngx_http_waha_bearer_has_key_prefix(ngx_str_t *token);
 
-/* NGX_DECLINED: not "wak_", an id, "_" and a secret. */
-ngx_int_t ngx_http_waha_bearer_api_key(ngx_str_t *token,
+/* Parses an API key.  NGX_DECLINED: not "wak_", an id, "_" and a secret. */
+ngx_int_t ngx_http_waha_bearer_parse_key(ngx_str_t *token,
     ngx_http_waha_bearer_key_t *key);
 
 

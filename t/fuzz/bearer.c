@@ -36,8 +36,9 @@ fuzz_compile(regex_t *regex, const char *pattern, int flags)
 static void
 fuzz_longest(void)
 {
-    u_char     *p;
-    ngx_str_t   token;
+    u_char      *p;
+    ngx_str_t    token;
+    const char  *reason;
 
     p = malloc(8193);
     memset(p, 'a', 8193);
@@ -45,11 +46,12 @@ fuzz_longest(void)
     token.data = p;
     token.len = 8192;
 
-    fuzz_check(ngx_http_waha_bearer_malformed(&token) == NULL);
+    fuzz_check(ngx_http_waha_bearer_check_token(&token, &reason) == NGX_OK);
 
     token.len = 8193;
 
-    fuzz_check(ngx_http_waha_bearer_malformed(&token) != NULL);
+    fuzz_check(ngx_http_waha_bearer_check_token(&token, &reason)
+               == NGX_DECLINED);
 
     free(p);
 }
@@ -112,22 +114,25 @@ fuzz_part(ngx_str_t *text, ngx_str_t *part, regmatch_t *match)
 static void
 fuzz_syntax(ngx_str_t *token)
 {
+    ngx_int_t                    rc;
     ngx_uint_t                   good;
     regmatch_t                   match[3];
     const char                  *reason;
     ngx_http_waha_bearer_key_t   key;
 
-    reason = ngx_http_waha_bearer_malformed(token);
+    reason = NULL;
+    rc = ngx_http_waha_bearer_check_token(token, &reason);
     good = fuzz_match(&fuzz_token, token, NULL, 0);
 
+    fuzz_check(rc == (good ? NGX_OK : NGX_DECLINED));
     fuzz_check((reason == NULL) == good);
 
-    fuzz_check(ngx_http_waha_bearer_like_api_key(token)
+    fuzz_check(ngx_http_waha_bearer_has_key_prefix(token)
                == fuzz_match(&fuzz_like_key, token, NULL, 0));
 
     good = fuzz_match(&fuzz_key, token, match, 3);
 
-    if (ngx_http_waha_bearer_api_key(token, &key) != NGX_OK) {
+    if (ngx_http_waha_bearer_parse_key(token, &key) != NGX_OK) {
         fuzz_check(!good);
         return;
     }
@@ -149,7 +154,7 @@ fuzz_in_query(ngx_str_t *text)
 
     pool = ngx_create_pool(4096, NULL);
 
-    rc = ngx_http_waha_bearer_in_query(pool, text);
+    rc = ngx_http_waha_bearer_find_in_query(pool, text);
 
     if (fuzz_match(&fuzz_query, text, NULL, 0)) {
         fuzz_check(rc == NGX_OK);
@@ -186,7 +191,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_syntax(&text);
 
     good = fuzz_match(&fuzz_bearer, &text, &match, 1);
-    rc = ngx_http_waha_bearer_token(&text, &token);
+    rc = ngx_http_waha_bearer_parse_header(&text, &token);
 
     fuzz_check(rc == (good ? NGX_OK : NGX_DECLINED));
 
