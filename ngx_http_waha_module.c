@@ -347,7 +347,7 @@ ngx_http_waha_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_waha_auth_limit_zone(cf, wmcf->auth_limit);
+    return ngx_http_waha_auth_limit_add_zone(cf, wmcf->auth_limit);
 }
 
 

@@ -219,7 +219,10 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
-    if (ngx_http_waha_auth_limited(r) == NGX_BUSY) {
+    if (ngx_http_waha_auth_limit_is_exceeded(r)) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "waha: too many wrong credentials from this address");
+
         auth->error = NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS;
         return NGX_DECLINED;
     }
@@ -377,7 +380,7 @@ ngx_http_waha_auth_refuse(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
                   "waha: credentials are refused: %s", reason);
 
     if (auth->guess) {
-        ngx_http_waha_auth_guessed(r);
+        ngx_http_waha_auth_limit_count(r);
     }
 
     auth->error = NGX_HTTP_WAHA_ERR_UNAUTHORIZED;

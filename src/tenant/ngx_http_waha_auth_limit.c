@@ -11,15 +11,16 @@
 #include <ngx_http_waha_auth_limit.h>
 
 
+/* bytes of shared memory, highest number in a rate */
+
 #define NGX_HTTP_WAHA_AUTH_LIMIT_ZONE  1048576
 #define NGX_HTTP_WAHA_AUTH_LIMIT_MAX   10000
 
-/* a guess, and what a bucket holds, in the units of the rate */
+/* as in limit_req, an attempt is 1000; the default rate is 10r/m */
 
-#define NGX_HTTP_WAHA_AUTH_GUESS       1000
-#define NGX_HTTP_WAHA_AUTH_BURST       (10 * NGX_HTTP_WAHA_AUTH_GUESS)
-
-#define NGX_HTTP_WAHA_AUTH_RATE        (10 * NGX_HTTP_WAHA_AUTH_GUESS / 60)
+#define NGX_HTTP_WAHA_AUTH_ATTEMPT     1000
+#define NGX_HTTP_WAHA_AUTH_BURST       (10 * NGX_HTTP_WAHA_AUTH_ATTEMPT)
+#define NGX_HTTP_WAHA_AUTH_RATE        (10 * NGX_HTTP_WAHA_AUTH_ATTEMPT / 60)
 
 
 typedef struct {
@@ -31,27 +32,27 @@ typedef struct {
 } ngx_http_waha_auth_bucket_t;
 
 
-/* in the zone */
+/* in shared memory */
 
 typedef struct {
     ngx_rbtree_t                  rbtree;
     ngx_rbtree_node_t             sentinel;
 
-    /* the last guess comes first */
+    /* by the time of the last attempt, the latest first */
     ngx_queue_t                   queue;
 } ngx_http_waha_auth_buckets_t;
 
 
-static ngx_int_t ngx_http_waha_auth_limit_init(ngx_shm_zone_t *zone,
+static ngx_int_t ngx_http_waha_auth_limit_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static ngx_http_waha_auth_limit_t *ngx_http_waha_auth_limit_get(
     ngx_http_request_t *r, uint64_t *address);
-static ngx_int_t ngx_http_waha_auth_limit_address(struct sockaddr *sa,
+static ngx_int_t ngx_http_waha_auth_limit_read_address(struct sockaddr *sa,
     uint64_t *address);
 static ngx_uint_t ngx_http_waha_auth_limit_excess(
     ngx_http_waha_auth_limit_t *limit, ngx_http_waha_auth_bucket_t *bucket);
-static void ngx_http_waha_auth_limit_count(ngx_http_waha_auth_limit_t *limit,
-    uint64_t address);
+static void ngx_http_waha_auth_limit_count_locked(
+    ngx_http_waha_auth_limit_t *limit, uint64_t address);
 static ngx_http_waha_auth_bucket_t *ngx_http_waha_auth_limit_find(
     ngx_http_waha_auth_buckets_t *buckets, uint64_t address);
 static void ngx_http_waha_auth_limit_insert(ngx_rbtree_node_t *temp,
@@ -60,7 +61,7 @@ static ngx_http_waha_auth_bucket_t *ngx_http_waha_auth_limit_add(
     ngx_http_waha_auth_limit_t *limit, uint64_t address);
 static ngx_uint_t ngx_http_waha_auth_limit_expire(
     ngx_http_waha_auth_limit_t *limit, ngx_uint_t force);
-static ngx_uint_t ngx_http_waha_auth_limit_counted(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_waha_auth_limit_is_counted(ngx_http_request_t *r);
 static void ngx_http_waha_auth_limit_cleanup(void *data);
 
 
@@ -117,14 +118,14 @@ ngx_http_waha_auth_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    limit->rate = n * NGX_HTTP_WAHA_AUTH_GUESS / scale;
+    limit->rate = n * NGX_HTTP_WAHA_AUTH_ATTEMPT / scale;
 
     return NGX_CONF_OK;
 }
 
 
 ngx_int_t
-ngx_http_waha_auth_limit_zone(ngx_conf_t *cf,
+ngx_http_waha_auth_limit_add_zone(ngx_conf_t *cf,
     ngx_http_waha_auth_limit_t *limit)
 {
     static ngx_str_t  name = ngx_string("waha_auth");
@@ -142,16 +143,16 @@ ngx_http_waha_auth_limit_zone(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    limit->zone->init = ngx_http_waha_auth_limit_init;
+    limit->zone->init = ngx_http_waha_auth_limit_init_zone;
 
     return NGX_OK;
 }
 
 
-/* zone->data: the buckets; those of before a reload stay */
+/* zone->data: the buckets, which are kept over a reload */
 
 static ngx_int_t
-ngx_http_waha_auth_limit_init(ngx_shm_zone_t *zone, void *data)
+ngx_http_waha_auth_limit_init_zone(ngx_shm_zone_t *zone, void *data)
 {
     ngx_slab_pool_t               *shpool;
     ngx_http_waha_auth_buckets_t  *buckets;
@@ -189,15 +190,15 @@ ngx_http_waha_auth_limit_init(ngx_shm_zone_t *zone, void *data)
 
     ngx_memcpy(shpool->log_ctx, context, sizeof(context));
 
-    /* the oldest bucket makes room */
+    /* a full zone is no error: the oldest bucket is removed */
     shpool->log_nomem = 0;
 
     return NGX_OK;
 }
 
 
-ngx_int_t
-ngx_http_waha_auth_limited(ngx_http_request_t *r)
+ngx_uint_t
+ngx_http_waha_auth_limit_is_exceeded(ngx_http_request_t *r)
 {
     uint64_t                      address;
     ngx_uint_t                    excess;
@@ -207,8 +208,8 @@ ngx_http_waha_auth_limited(ngx_http_request_t *r)
 
     limit = ngx_http_waha_auth_limit_get(r, &address);
 
-    if (limit == NULL || ngx_http_waha_auth_limit_counted(r)) {
-        return NGX_OK;
+    if (limit == NULL || ngx_http_waha_auth_limit_is_counted(r)) {
+        return 0;
     }
 
     shpool = (ngx_slab_pool_t *) limit->zone->shm.addr;
@@ -224,19 +225,12 @@ ngx_http_waha_auth_limited(ngx_http_request_t *r)
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    if (excess + NGX_HTTP_WAHA_AUTH_GUESS <= NGX_HTTP_WAHA_AUTH_BURST) {
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "waha: too many wrong credentials from this address");
-
-    return NGX_BUSY;
+    return excess + NGX_HTTP_WAHA_AUTH_ATTEMPT > NGX_HTTP_WAHA_AUTH_BURST;
 }
 
 
 void
-ngx_http_waha_auth_guessed(ngx_http_request_t *r)
+ngx_http_waha_auth_limit_count(ngx_http_request_t *r)
 {
     uint64_t                     address;
     ngx_slab_pool_t             *shpool;
@@ -245,7 +239,7 @@ ngx_http_waha_auth_guessed(ngx_http_request_t *r)
 
     limit = ngx_http_waha_auth_limit_get(r, &address);
 
-    if (limit == NULL || ngx_http_waha_auth_limit_counted(r)) {
+    if (limit == NULL || ngx_http_waha_auth_limit_is_counted(r)) {
         return;
     }
 
@@ -253,7 +247,7 @@ ngx_http_waha_auth_guessed(ngx_http_request_t *r)
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    ngx_http_waha_auth_limit_count(limit, address);
+    ngx_http_waha_auth_limit_count_locked(limit, address);
 
     ngx_shmtx_unlock(&shpool->mutex);
 
@@ -264,7 +258,7 @@ ngx_http_waha_auth_guessed(ngx_http_request_t *r)
 }
 
 
-/* NULL: there is no limit for the client */
+/* NULL: the client is not limited */
 
 static ngx_http_waha_auth_limit_t *
 ngx_http_waha_auth_limit_get(ngx_http_request_t *r, uint64_t *address)
@@ -274,7 +268,8 @@ ngx_http_waha_auth_limit_get(ngx_http_request_t *r, uint64_t *address)
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
     if (wmcf->auth_limit->zone == NULL
-        || ngx_http_waha_auth_limit_address(r->connection->sockaddr, address)
+        || ngx_http_waha_auth_limit_read_address(r->connection->sockaddr,
+                                                 address)
            != NGX_OK)
     {
         return NULL;
@@ -285,12 +280,13 @@ ngx_http_waha_auth_limit_get(ngx_http_request_t *r, uint64_t *address)
 
 
 /*
- * an IPv6 client has a whole /64, of which none begins with zeroes, as an
- * IPv4 address does here; of a unix socket nothing is known
+ * all addresses of an IPv6 network of 64 bits count as one, because a client
+ * usually has them all; no such network in use begins with 32 zero bits, as
+ * IPv4 addresses do here; clients of a UNIX-domain socket have no address
  */
 
 static ngx_int_t
-ngx_http_waha_auth_limit_address(struct sockaddr *sa, uint64_t *address)
+ngx_http_waha_auth_limit_read_address(struct sockaddr *sa, uint64_t *address)
 {
     struct sockaddr_in   *sin;
 #if (NGX_HAVE_INET6)
@@ -341,7 +337,7 @@ ngx_http_waha_auth_limit_excess(ngx_http_waha_auth_limit_t *limit,
 
     ms = (ngx_msec_int_t) (ngx_current_msec - bucket->last);
 
-    /* workers do not update their time together */
+    /* the cached time of this worker may be behind that of another one */
 
     leaked = limit->rate * ngx_max(ms, 0) / 1000;
 
@@ -350,7 +346,7 @@ ngx_http_waha_auth_limit_excess(ngx_http_waha_auth_limit_t *limit,
 
 
 static void
-ngx_http_waha_auth_limit_count(ngx_http_waha_auth_limit_t *limit,
+ngx_http_waha_auth_limit_count_locked(ngx_http_waha_auth_limit_t *limit,
     uint64_t address)
 {
     ngx_uint_t                     excess;
@@ -373,10 +369,10 @@ ngx_http_waha_auth_limit_count(ngx_http_waha_auth_limit_t *limit,
 
     ngx_queue_insert_head(&buckets->queue, &bucket->queue);
 
-    /* guesses made at once may be more than a bucket holds */
+    /* concurrent attempts may exceed the burst */
 
     excess = ngx_http_waha_auth_limit_excess(limit, bucket)
-             + NGX_HTTP_WAHA_AUTH_GUESS;
+             + NGX_HTTP_WAHA_AUTH_ATTEMPT;
 
     bucket->excess = ngx_min(excess, NGX_HTTP_WAHA_AUTH_BURST);
     bucket->last = ngx_current_msec;
@@ -447,7 +443,7 @@ ngx_http_waha_auth_limit_add(ngx_http_waha_auth_limit_t *limit,
     buckets = limit->zone->data;
     shpool = (ngx_slab_pool_t *) limit->zone->shm.addr;
 
-    /* two go for one that comes, so that those that are over do not stay */
+    /* two for each new one, so that empty buckets become fewer */
 
     if (ngx_http_waha_auth_limit_expire(limit, 0)) {
         (void) ngx_http_waha_auth_limit_expire(limit, 0);
@@ -471,7 +467,7 @@ ngx_http_waha_auth_limit_add(ngx_http_waha_auth_limit_t *limit,
 }
 
 
-/* the oldest bucket goes when it is empty, or by force */
+/* removes the oldest bucket if it is empty, or by force */
 
 static ngx_uint_t
 ngx_http_waha_auth_limit_expire(ngx_http_waha_auth_limit_t *limit,
@@ -503,10 +499,10 @@ ngx_http_waha_auth_limit_expire(ngx_http_waha_auth_limit_t *limit,
 }
 
 
-/* also before an internal redirect, which leaves nothing but the pool */
+/* a cleanup marks the request: an internal redirect clears its context */
 
 static ngx_uint_t
-ngx_http_waha_auth_limit_counted(ngx_http_request_t *r)
+ngx_http_waha_auth_limit_is_counted(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t  *cln;
 
@@ -523,5 +519,5 @@ ngx_http_waha_auth_limit_counted(ngx_http_request_t *r)
 static void
 ngx_http_waha_auth_limit_cleanup(void *data)
 {
-    /* void: it marks the request */
+    /* void */
 }

@@ -14,7 +14,7 @@
 
 
 typedef struct ngx_http_waha_auth_limit_s {
-    /* 1 is a thousandth of a guess in a second; 0: there is no limit */
+    /* thousandths of an attempt per second; 0: no limit */
     ngx_uint_t        rate;
 
     ngx_shm_zone_t   *zone;
@@ -24,24 +24,28 @@ typedef struct ngx_http_waha_auth_limit_s {
 void ngx_http_waha_auth_limit_create_conf(ngx_http_waha_auth_limit_t *limit);
 
 /*
- * Handler of "waha_auth_limit": the rate at which up to ten wrong guesses of
- * an address are forgotten.
+ * Handler of "waha_auth_limit": the rate of attempts with wrong credentials
+ * from one address, after a burst of ten.
  */
 char *ngx_http_waha_auth_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* Asks for the shared memory, unless there is no limit. */
-ngx_int_t ngx_http_waha_auth_limit_zone(ngx_conf_t *cf,
+/*
+ * Adds the shared memory zone, unless there is no limit.  NGX_ERROR: the
+ * error was logged.
+ */
+ngx_int_t ngx_http_waha_auth_limit_add_zone(ngx_conf_t *cf,
     ngx_http_waha_auth_limit_t *limit);
 
 /*
- * NGX_BUSY: the client's address has guessed too often, and is to be refused
- * before anything of it is verified; NGX_OK.
+ * Whether the address of the client has made too many attempts; its
+ * credentials must not be verified then.  The attempt of r itself, counted
+ * before an internal redirect, does not exceed the limit.
  */
-ngx_int_t ngx_http_waha_auth_limited(ngx_http_request_t *r);
+ngx_uint_t ngx_http_waha_auth_limit_is_exceeded(ngx_http_request_t *r);
 
-/* Counts a guess that was wrong, once for a request. */
-void ngx_http_waha_auth_guessed(ngx_http_request_t *r);
+/* Counts an attempt with wrong credentials, once for a request. */
+void ngx_http_waha_auth_limit_count(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_WAHA_AUTH_LIMIT_H_INCLUDED_ */
