@@ -351,7 +351,7 @@ ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
         return NGX_DECLINED;
     }
 
-    if (!lookup->record.known) {
+    if (!lookup->record.found) {
         return ngx_http_waha_auth_refuse(r, auth,
                           auth->statement == NGX_HTTP_WAHA_AUTHENTICATE ?
                               "the API key is unknown"
@@ -420,7 +420,7 @@ ngx_http_waha_auth_organization(ngx_http_request_t *r, ngx_str_t *name,
         return NGX_DECLINED;
     }
 
-    if (!lookup->record.known) {
+    if (!lookup->record.found) {
         return NGX_DECLINED;
     }
 

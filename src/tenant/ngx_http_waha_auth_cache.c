@@ -9,13 +9,13 @@
 #include <ngx_http_waha_auth_cache.h>
 
 
-/* entries, and milliseconds for which they hold at most */
+/* entries, and milliseconds for which an entry is valid at most */
 
 #define NGX_HTTP_WAHA_AUTH_CACHE_SIZE  4096
 #define NGX_HTTP_WAHA_AUTH_CACHE_TIME  10000
 
 
-/* followed by the slug and the id */
+/* followed by the slug and the id of the organization */
 
 typedef struct {
     ngx_rbtree_node_t              node;
@@ -33,7 +33,7 @@ struct ngx_http_waha_auth_cache_s {
     ngx_rbtree_t                   rbtree;
     ngx_rbtree_node_t              sentinel;
 
-    /* the last used comes first */
+    /* by the time of the last use, the latest first */
     ngx_queue_t                    queue;
     ngx_uint_t                     count;
 };
@@ -44,7 +44,7 @@ static ngx_http_waha_auth_entry_t *ngx_http_waha_auth_cache_find(
 static void ngx_http_waha_auth_cache_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_rbtree_key_t ngx_http_waha_auth_cache_hash(u_char *key);
-static ngx_uint_t ngx_http_waha_auth_cache_old(
+static ngx_uint_t ngx_http_waha_auth_cache_is_expired(
     ngx_http_waha_auth_entry_t *entry);
 static void ngx_http_waha_auth_cache_remove(
     ngx_http_waha_auth_cache_t *cache, ngx_http_waha_auth_entry_t *entry);
@@ -85,7 +85,7 @@ ngx_http_waha_auth_cache_get(ngx_http_waha_auth_cache_t *cache, u_char *key,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_waha_auth_cache_old(entry)) {
+    if (ngx_http_waha_auth_cache_is_expired(entry)) {
         ngx_http_waha_auth_cache_remove(cache, entry);
         return NGX_DECLINED;
     }
@@ -276,7 +276,7 @@ ngx_http_waha_auth_cache_hash(u_char *key)
 
 
 static ngx_uint_t
-ngx_http_waha_auth_cache_old(ngx_http_waha_auth_entry_t *entry)
+ngx_http_waha_auth_cache_is_expired(ngx_http_waha_auth_entry_t *entry)
 {
     if ((ngx_msec_int_t) (entry->until - ngx_current_msec) <= 0) {
         return 1;

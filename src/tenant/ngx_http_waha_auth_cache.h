@@ -13,7 +13,7 @@
 #include <ngx_http_waha_auth.h>
 
 
-/* SHA-256 of what was asked */
+/* bytes of a cache key, a SHA-256 */
 
 #define NGX_HTTP_WAHA_AUTH_CACHE_KEY  32
 
@@ -21,35 +21,38 @@
 typedef struct ngx_http_waha_auth_cache_s  ngx_http_waha_auth_cache_t;
 
 
-/* what the database has said of a key or of the name of an organization */
+/* the database's answer for an API key or the name of an organization */
 
 typedef struct {
     ngx_http_waha_principal_t   principal;
-    time_t                      expires;        /* 0: never */
-    unsigned                    known:1;
+    time_t                      expires;        /* of an API key; 0: never */
+    unsigned                    found:1;        /* 0: no such key or name */
 } ngx_http_waha_auth_record_t;
 
 
-/* Makes the cache of a worker.  NULL: no memory. */
+/* Creates the cache of a worker, in cycle->pool.  NULL: no memory. */
 ngx_http_waha_auth_cache_t *ngx_http_waha_auth_cache_create(
     ngx_cycle_t *cycle);
 
 /*
- * What is known of key, with strings of pool.  NGX_DECLINED: nothing, the
- * database has to be asked.  NGX_ERROR: no memory.
+ * Copies the record with a key, its strings into pool.  NGX_DECLINED: the
+ * cache has no valid one; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_auth_cache_get(ngx_http_waha_auth_cache_t *cache,
     u_char *key, ngx_pool_t *pool, ngx_http_waha_auth_record_t *record);
 
-/* The generation that an answer to a question of now will belong to. */
+/* A number that changes with each drop, to be read before a query. */
 ngx_uint_t ngx_http_waha_auth_cache_generation(
     ngx_http_waha_auth_cache_t *cache);
 
-/* Keeps a copy of record, unless all was dropped since the question. */
+/*
+ * Stores a copy of record, unless the cache was dropped since generation was
+ * read: the record may be outdated.  Without memory it is not stored.
+ */
 void ngx_http_waha_auth_cache_put(ngx_http_waha_auth_cache_t *cache,
     u_char *key, ngx_uint_t generation, ngx_http_waha_auth_record_t *record);
 
-/* Drops all, and what is being asked; data is the cache. */
+/* Drops all records and those of running queries; data is the cache. */
 void ngx_http_waha_auth_cache_drop(void *data);
 
 

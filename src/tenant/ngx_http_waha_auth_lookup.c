@@ -227,7 +227,7 @@ ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
             return;
         }
 
-        lookup->record.known = 1;
+        lookup->record.found = 1;
 
     } else if (error != NGX_HTTP_WAHA_ERR_UNKNOWN_KEY
                && error != NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION)
