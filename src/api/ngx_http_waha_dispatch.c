@@ -558,8 +558,8 @@ ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step)
     pool = step->request->pool;
 
     if (ngx_http_waha_json_parse(pool, &step->query.reply, &json) != NGX_OK
-        || ngx_http_waha_auth_lookup_organization(pool, json,
-                                                  &step->organization)
+        || ngx_http_waha_auth_lookup_parse_organization(pool, json,
+                                                        &step->organization)
            != NGX_OK)
     {
         return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_DATABASE_SETUP);

@@ -17,21 +17,21 @@
 #define NGX_HTTP_WAHA_AUTH_LOOKUP_ARGS  2
 
 
-static ngx_int_t ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_lookup_make_key(ngx_http_request_t *r,
     ngx_http_waha_statement_e statement, ngx_str_t *text, u_char *key);
-static ngx_int_t ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_lookup_start_query(
     ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text);
-static ngx_int_t ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
-    ngx_http_waha_statement_e statement, ngx_str_t *text, ngx_str_t *args);
+static ngx_int_t ngx_http_waha_auth_lookup_set_args(
+    ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text, ngx_str_t *args);
 static void ngx_http_waha_auth_lookup_done(ngx_http_waha_query_t *query);
-static ngx_int_t ngx_http_waha_auth_lookup_resume(void *data);
-static void ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_lookup_on_reply(void *data);
+static void ngx_http_waha_auth_lookup_set_record(
     ngx_http_waha_auth_lookup_t *lookup);
-static ngx_int_t ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_lookup_parse_reply(
     ngx_http_waha_auth_lookup_t *lookup);
-static void ngx_http_waha_auth_lookup_rights(cJSON *json,
+static void ngx_http_waha_auth_lookup_read_rights(cJSON *json,
     ngx_http_waha_auth_record_t *record);
-static ngx_uint_t ngx_http_waha_auth_lookup_scope(cJSON *scopes,
+static ngx_uint_t ngx_http_waha_auth_lookup_has_scope(cJSON *scopes,
     const char *name);
 
 
@@ -45,7 +45,7 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
     ngx_http_waha_main_conf_t    *wmcf;
     ngx_http_waha_auth_lookup_t  *l;
 
-    if (ngx_http_waha_auth_lookup_key(r, statement, text, key) != NGX_OK) {
+    if (ngx_http_waha_auth_lookup_make_key(r, statement, text, key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -81,14 +81,14 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
 
     l->generation = ngx_http_waha_auth_cache_generation(wmcf->auth_cache);
 
-    return ngx_http_waha_auth_lookup_ask(r, l, text);
+    return ngx_http_waha_auth_lookup_start_query(l, text);
 }
 
 
-/* a credential and a name that are spelled alike are different questions */
+/* the statement is part of the key: an API key may be spelled like a slug */
 
 static ngx_int_t
-ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
+ngx_http_waha_auth_lookup_make_key(ngx_http_request_t *r,
     ngx_http_waha_statement_e statement, ngx_str_t *text, u_char *key)
 {
     u_char  *p;
@@ -110,24 +110,25 @@ ngx_http_waha_auth_lookup_key(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
-    ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text)
+ngx_http_waha_auth_lookup_start_query(ngx_http_waha_auth_lookup_t *lookup,
+    ngx_str_t *text)
 {
     ngx_str_t                   args[NGX_HTTP_WAHA_AUTH_LOOKUP_ARGS];
+    ngx_http_request_t         *r;
     ngx_http_waha_main_conf_t  *wmcf;
 
-    if (ngx_http_waha_auth_lookup_args(r, lookup->statement, text, args)
-        != NGX_OK)
-    {
+    r = lookup->request;
+
+    if (ngx_http_waha_auth_lookup_set_args(lookup, text, args) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
     lookup->query.pool = r->pool;
     lookup->query.log = r->connection->log;
     lookup->query.handler = ngx_http_waha_auth_lookup_done;
     lookup->query.data = lookup;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
     switch (ngx_http_waha_query_start(wmcf->db, &lookup->query,
                                       lookup->statement, args))
@@ -146,14 +147,16 @@ ngx_http_waha_auth_lookup_ask(ngx_http_request_t *r,
 }
 
 
+/* the database has the hash of a key's secret in hexadecimal digits */
+
 static ngx_int_t
-ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
-    ngx_http_waha_statement_e statement, ngx_str_t *text, ngx_str_t *args)
+ngx_http_waha_auth_lookup_set_args(ngx_http_waha_auth_lookup_t *lookup,
+    ngx_str_t *text, ngx_str_t *args)
 {
     u_char                      *p, hash[EVP_MAX_MD_SIZE];
     ngx_http_waha_bearer_key_t   key;
 
-    if (statement == NGX_HTTP_WAHA_FIND_ORGANIZATION) {
+    if (lookup->statement == NGX_HTTP_WAHA_FIND_ORGANIZATION) {
         args[0] = *text;
         return NGX_OK;
     }
@@ -166,17 +169,16 @@ ngx_http_waha_auth_lookup_args(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    args[0] = key.id;
-
-    p = ngx_pnalloc(r->pool, 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+    p = ngx_pnalloc(lookup->request->pool, 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    args[1].len = 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY;
-    args[1].data = p;
-
     (void) ngx_hex_dump(p, hash, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+
+    args[0] = key.id;
+    args[1].data = p;
+    args[1].len = 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY;
 
     return NGX_OK;
 }
@@ -188,55 +190,54 @@ ngx_http_waha_auth_lookup_done(ngx_http_waha_query_t *query)
     ngx_http_waha_auth_lookup_t *lookup = query->data;
 
     ngx_http_waha_request_resume(lookup->request,
-                                 ngx_http_waha_auth_lookup_resume, lookup);
+                                 ngx_http_waha_auth_lookup_on_reply, lookup);
 }
 
 
 static ngx_int_t
-ngx_http_waha_auth_lookup_resume(void *data)
+ngx_http_waha_auth_lookup_on_reply(void *data)
 {
     ngx_http_waha_auth_lookup_t *lookup = data;
 
-    ngx_http_request_t  *r;
-
-    r = lookup->request;
-
     lookup->waiting = 0;
 
-    ngx_http_waha_auth_lookup_answer(r, lookup);
+    ngx_http_waha_auth_lookup_set_record(lookup);
 
-    ngx_http_core_run_phases(r);
+    ngx_http_core_run_phases(lookup->request);
 
     return NGX_DONE;
 }
 
 
 static void
-ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
-    ngx_http_waha_auth_lookup_t *lookup)
+ngx_http_waha_auth_lookup_set_record(ngx_http_waha_auth_lookup_t *lookup)
 {
-    ngx_http_waha_error_e       error;
     ngx_http_waha_main_conf_t  *wmcf;
 
-    error = lookup->query.error;
+    switch (lookup->query.error) {
 
-    if (error == NGX_HTTP_WAHA_ERR_NONE) {
+    case NGX_HTTP_WAHA_ERR_NONE:
 
-        if (ngx_http_waha_auth_lookup_read(r, lookup) != NGX_OK) {
+        if (ngx_http_waha_auth_lookup_parse_reply(lookup) != NGX_OK) {
             lookup->error = NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
             return;
         }
 
         lookup->record.found = 1;
 
-    } else if (error != NGX_HTTP_WAHA_ERR_UNKNOWN_KEY
-               && error != NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION)
-    {
-        lookup->error = error;
+        break;
+
+    case NGX_HTTP_WAHA_ERR_UNKNOWN_KEY:
+    case NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION:
+        break;
+
+    default:
+        lookup->error = lookup->query.error;
         return;
     }
 
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+    wmcf = ngx_http_get_module_main_conf(lookup->request,
+                                         ngx_http_waha_module);
 
     ngx_http_waha_auth_cache_put(wmcf->auth_cache, lookup->key,
                                  lookup->generation, &lookup->record);
@@ -244,39 +245,40 @@ ngx_http_waha_auth_lookup_answer(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_waha_auth_lookup_read(ngx_http_request_t *r,
-    ngx_http_waha_auth_lookup_t *lookup)
+ngx_http_waha_auth_lookup_parse_reply(ngx_http_waha_auth_lookup_t *lookup)
 {
-    cJSON                        *json;
-    ngx_http_waha_auth_record_t  *record;
+    cJSON                      *json;
+    ngx_int_t                   rc;
+    ngx_pool_t                 *pool;
+    ngx_http_waha_principal_t  *principal;
 
-    if (ngx_http_waha_json_parse(r->pool, &lookup->query.reply, &json)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    pool = lookup->request->pool;
+    principal = &lookup->record.principal;
+
+    rc = ngx_http_waha_json_parse(pool, &lookup->query.reply, &json);
+    if (rc != NGX_OK) {
+        return rc;
     }
-
-    record = &lookup->record;
 
     if (lookup->statement == NGX_HTTP_WAHA_AUTHENTICATE) {
-        ngx_http_waha_auth_lookup_rights(json, record);
+        ngx_http_waha_auth_lookup_read_rights(json, &lookup->record);
 
     } else {
-        record->principal.read = 1;
-        record->principal.write = 1;
+        principal->read = 1;
+        principal->write = 1;
     }
 
-    if (record->principal.operator) {
+    if (principal->operator) {
         return NGX_OK;
     }
 
-    return ngx_http_waha_auth_lookup_organization(r->pool, json,
-                                           &record->principal.organization);
+    return ngx_http_waha_auth_lookup_parse_organization(pool, json,
+                                                  &principal->organization);
 }
 
 
 ngx_int_t
-ngx_http_waha_auth_lookup_organization(ngx_pool_t *pool, cJSON *json,
+ngx_http_waha_auth_lookup_parse_organization(ngx_pool_t *pool, cJSON *json,
     ngx_http_waha_organization_t *organization)
 {
     cJSON  *id;
@@ -285,7 +287,7 @@ ngx_http_waha_auth_lookup_organization(ngx_pool_t *pool, cJSON *json,
     organization->slug = ngx_http_waha_json_get_string(json, "organization");
 
     if (organization->slug.len == 0 || !cJSON_IsNumber(id)) {
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     organization->id.data = ngx_pnalloc(pool, NGX_INT64_LEN);
@@ -302,19 +304,21 @@ ngx_http_waha_auth_lookup_organization(ngx_pool_t *pool, cJSON *json,
 
 
 static void
-ngx_http_waha_auth_lookup_rights(cJSON *json,
+ngx_http_waha_auth_lookup_read_rights(cJSON *json,
     ngx_http_waha_auth_record_t *record)
 {
-    cJSON  *scopes, *expires;
+    cJSON                      *operator, *scopes, *expires;
+    ngx_http_waha_principal_t  *principal;
 
+    principal = &record->principal;
+
+    operator = ngx_http_waha_json_get(json, "operator");
     scopes = ngx_http_waha_json_get(json, "scopes");
     expires = ngx_http_waha_json_get(json, "expires_at");
 
-    record->principal.operator =
-                       cJSON_IsTrue(ngx_http_waha_json_get(json, "operator"));
-    record->principal.read = ngx_http_waha_auth_lookup_scope(scopes, "read");
-    record->principal.write = ngx_http_waha_auth_lookup_scope(scopes,
-                                                              "write");
+    principal->operator = cJSON_IsTrue(operator);
+    principal->read = ngx_http_waha_auth_lookup_has_scope(scopes, "read");
+    principal->write = ngx_http_waha_auth_lookup_has_scope(scopes, "write");
 
     if (cJSON_IsNumber(expires)) {
         record->expires = (time_t) expires->valuedouble;
@@ -323,7 +327,7 @@ ngx_http_waha_auth_lookup_rights(cJSON *json,
 
 
 static ngx_uint_t
-ngx_http_waha_auth_lookup_scope(cJSON *scopes, const char *name)
+ngx_http_waha_auth_lookup_has_scope(cJSON *scopes, const char *name)
 {
     cJSON  *scope;
 

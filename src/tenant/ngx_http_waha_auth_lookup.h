@@ -19,7 +19,7 @@
 typedef struct ngx_http_waha_auth_lookup_s  ngx_http_waha_auth_lookup_t;
 
 
-/* a question of a request, and its answer; of r->pool */
+/* an API key or an organization that a request needs; in r->pool */
 
 struct ngx_http_waha_auth_lookup_s {
     ngx_http_waha_auth_lookup_t    *next;
@@ -33,7 +33,7 @@ struct ngx_http_waha_auth_lookup_s {
 
     ngx_http_waha_auth_record_t     record;
 
-    /* why there is no record; NGX_HTTP_WAHA_ERR_NONE: there is one */
+    /* NGX_HTTP_WAHA_ERR_NONE: the record is set, even if not found */
     ngx_http_waha_error_e           error;
 
     unsigned                        waiting:1;
@@ -41,20 +41,22 @@ struct ngx_http_waha_auth_lookup_s {
 
 
 /*
- * Asks whose API key a well-formed credential is, or for an organization by
- * its slug or id.  *lookups is the list of what the request has asked, which
- * is looked at first.  NGX_OK: *lookup has record or error.  NGX_AGAIN: the
- * database is asked; the phases are run again.  NGX_ERROR: no memory.
+ * Looks up a well-formed API key (NGX_HTTP_WAHA_AUTHENTICATE), or the slug or
+ * id of an organization (NGX_HTTP_WAHA_FIND_ORGANIZATION): in *lookups, the
+ * list of the request's lookups, in the cache, and in the database.  NGX_OK:
+ * *lookup has a record or an error.  NGX_AGAIN: a query is running; when it
+ * is done, the phases of r are run again, and call this again.  NGX_ERROR:
+ * no memory.
  */
 ngx_int_t ngx_http_waha_auth_lookup(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t **lookups, ngx_http_waha_statement_e statement,
     ngx_str_t *text, ngx_http_waha_auth_lookup_t **lookup);
 
 /*
- * Reads an organization that the database tells, with memory of pool, which
- * json is of.  NGX_ERROR: it is none, or no memory.
+ * Parses an organization in a reply of the database; its strings are of
+ * pool, or point into json.  NGX_DECLINED: malformed; NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_auth_lookup_organization(ngx_pool_t *pool,
+ngx_int_t ngx_http_waha_auth_lookup_parse_organization(ngx_pool_t *pool,
     cJSON *json, ngx_http_waha_organization_t *organization);
 
 
