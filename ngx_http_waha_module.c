@@ -250,7 +250,7 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
     { ngx_string("waha_jwt_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
-      ngx_http_waha_auth_jwt_key,
+      ngx_http_waha_auth_conf_jwt_key,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -271,7 +271,7 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
     { ngx_string("waha_jwt_claim"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_waha_auth_jwt_claim,
+      ngx_http_waha_auth_conf_jwt_claim,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -285,7 +285,7 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
     { ngx_string("waha_organization"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_waha_auth_variable,
+      ngx_http_waha_auth_conf_organization,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -489,7 +489,7 @@ ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
     conf->shared.api = &conf->api;
 
     ngx_http_waha_intake_create_conf(&conf->intake);
-    ngx_http_waha_auth_create_conf(&conf->auth);
+    ngx_http_waha_auth_conf_create(&conf->auth);
     ngx_http_waha_fetch_create_conf(&conf->fetch);
     ngx_http_waha_session_create_conf(&conf->session);
 
@@ -527,7 +527,7 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    ngx_http_waha_auth_merge_conf(&prev->auth, &conf->auth);
+    ngx_http_waha_auth_conf_merge(&prev->auth, &conf->auth);
     ngx_http_waha_fetch_merge_conf(&prev->fetch, &conf->fetch);
     ngx_http_waha_session_merge_conf(&prev->session, &conf->session);
     ngx_http_waha_api_merge_conf(&prev->api, &conf->api);
@@ -621,7 +621,7 @@ ngx_http_waha_check_auth(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf,
 
     /* a server has no name; requests are served by its locations */
 
-    if (location->len && !ngx_http_waha_auth_configured(&conf->auth)) {
+    if (location->len && !ngx_http_waha_auth_conf_has_method(&conf->auth)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "location \"%V\" has \"%s\" but nothing that tells who "
                       "calls: \"waha_jwt_key\", \"waha_api_keys on\" or "

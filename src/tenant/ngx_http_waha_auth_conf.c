@@ -12,12 +12,15 @@
 #include <ngx_http_waha_key_file.h>
 
 
-static char *ngx_http_waha_auth_operator_claim(ngx_conf_t *cf,
+static char *ngx_http_waha_auth_conf_set_key_params(ngx_conf_t *cf,
+    ngx_http_waha_jwt_key_t *key);
+static char *ngx_http_waha_auth_conf_set_operator_claim(ngx_conf_t *cf,
     ngx_http_waha_jwt_conf_t *jwt, ngx_str_t *value);
+static ngx_uint_t ngx_http_waha_auth_conf_is_client_variable(ngx_str_t *name);
 
 
 void
-ngx_http_waha_auth_create_conf(ngx_http_waha_auth_conf_t *conf)
+ngx_http_waha_auth_conf_create(ngx_http_waha_auth_conf_t *conf)
 {
     conf->enable = NGX_CONF_UNSET;
     conf->api_keys = NGX_CONF_UNSET;
@@ -26,7 +29,7 @@ ngx_http_waha_auth_create_conf(ngx_http_waha_auth_conf_t *conf)
 
 
 void
-ngx_http_waha_auth_merge_conf(ngx_http_waha_auth_conf_t *prev,
+ngx_http_waha_auth_conf_merge(ngx_http_waha_auth_conf_t *prev,
     ngx_http_waha_auth_conf_t *conf)
 {
     if (conf->jwt.keys == NULL) {
@@ -49,19 +52,19 @@ ngx_http_waha_auth_merge_conf(ngx_http_waha_auth_conf_t *prev,
 
 
 ngx_uint_t
-ngx_http_waha_auth_configured(ngx_http_waha_auth_conf_t *conf)
+ngx_http_waha_auth_conf_has_method(ngx_http_waha_auth_conf_t *conf)
 {
     return conf->jwt.keys || conf->api_keys || conf->variable != NGX_ERROR;
 }
 
 
 char *
-ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_waha_auth_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
+    ngx_int_t                  rc;
     ngx_str_t                 *value, material;
-    ngx_uint_t                 i;
     const char                *reason;
     ngx_http_waha_jwt_key_t   *key;
     ngx_http_waha_jwt_conf_t  *jwt;
@@ -87,21 +90,31 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    switch (ngx_http_waha_jwt_key_parse(cf->pool, &value[1], &material, key,
-                                        &reason))
-    {
-    case NGX_OK:
-        break;
+    rc = ngx_http_waha_jwt_key_parse(cf->pool, &value[1], &material, key,
+                                     &reason);
 
-    case NGX_DECLINED:
+    if (rc == NGX_DECLINED) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" cannot be used as a key for \"%V\": %s",
                            &value[2], &value[1], reason);
-        return NGX_CONF_ERROR;
+    }
 
-    default:
+    if (rc != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    return ngx_http_waha_auth_conf_set_key_params(cf, key);
+}
+
+
+static char *
+ngx_http_waha_auth_conf_set_key_params(ngx_conf_t *cf,
+    ngx_http_waha_jwt_key_t *key)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
 
     for (i = 3; i < cf->args->nelts; i++) {
 
@@ -135,10 +148,11 @@ ngx_http_waha_auth_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* the organization's claim, or the one that makes an operator */
+/* "waha_jwt_claim name" or "waha_jwt_claim name=value role=operator" */
 
 char *
-ngx_http_waha_auth_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_waha_auth_conf_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
@@ -157,7 +171,7 @@ ngx_http_waha_auth_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        return ngx_http_waha_auth_operator_claim(cf, jwt, &value[1]);
+        return ngx_http_waha_auth_conf_set_operator_claim(cf, jwt, &value[1]);
     }
 
     if (jwt->claim.data) {
@@ -175,7 +189,7 @@ ngx_http_waha_auth_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_waha_auth_operator_claim(ngx_conf_t *cf,
+ngx_http_waha_auth_conf_set_operator_claim(ngx_conf_t *cf,
     ngx_http_waha_jwt_conf_t *jwt, ngx_str_t *value)
 {
     u_char  *p;
@@ -188,8 +202,8 @@ ngx_http_waha_auth_operator_claim(ngx_conf_t *cf,
 
     if (p == NULL || p == value->data || p + 1 == value->data + value->len) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid claim \"%V\", what makes an operator is "
-                           "written as \"<claim>=<value>\"", value);
+                           "invalid claim \"%V\", the claim of an operator "
+                           "is written as \"<claim>=<value>\"", value);
         return NGX_CONF_ERROR;
     }
 
@@ -203,27 +217,14 @@ ngx_http_waha_auth_operator_claim(ngx_conf_t *cf,
 }
 
 
-/* what a client controls proves nothing */
-
 char *
-ngx_http_waha_auth_variable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_waha_auth_conf_organization(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
     ngx_str_t                  *value, name;
-    ngx_uint_t                  i;
     ngx_http_waha_auth_conf_t  *auth;
-
-    static ngx_str_t            theirs[] = {
-        ngx_string("http_"), ngx_string("arg_"), ngx_string("cookie_"),
-        ngx_string("args"), ngx_string("query_string"),
-        ngx_string("request"), ngx_string("request_uri"),
-        ngx_string("request_body"), ngx_string("request_filename"),
-        ngx_string("uri"), ngx_string("document_uri"),
-        ngx_string("host"), ngx_string("content_type"),
-        ngx_string("ssl_server_name"),
-        ngx_string("proxy_add_x_forwarded_for"), ngx_null_string
-    };
 
     auth = wlcf->auth;
     value = cf->args->elts;
@@ -241,22 +242,13 @@ ngx_http_waha_auth_variable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     name.data = value[1].data + 1;
     name.len = value[1].len - 1;
 
-    for (i = 0; theirs[i].len; i++) {
-
-        /* those that end with "_" are families */
-
-        if ((name.len == theirs[i].len
-             || (name.len > theirs[i].len
-                 && theirs[i].data[theirs[i].len - 1] == '_'))
-            && ngx_strncasecmp(name.data, theirs[i].data, theirs[i].len) == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" is what the client says: anybody "
-                               "could name any organization; use a variable "
-                               "of \"auth_request_set\" or of a verified "
-                               "certificate", &value[1]);
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_waha_auth_conf_is_client_variable(&name)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is what the client says: anybody could "
+                           "name any organization; use a variable of "
+                           "\"auth_request_set\" or of a verified "
+                           "certificate", &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     auth->variable = ngx_http_get_variable_index(cf, &name);
@@ -265,4 +257,39 @@ ngx_http_waha_auth_variable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* whether a variable has a value that any client can choose */
+
+static ngx_uint_t
+ngx_http_waha_auth_conf_is_client_variable(ngx_str_t *name)
+{
+    ngx_str_t  *known;
+
+    /* names that end with "_" are prefixes */
+
+    static ngx_str_t  names[] = {
+        ngx_string("http_"), ngx_string("arg_"), ngx_string("cookie_"),
+        ngx_string("args"), ngx_string("query_string"),
+        ngx_string("request"), ngx_string("request_uri"),
+        ngx_string("request_body"), ngx_string("request_filename"),
+        ngx_string("uri"), ngx_string("document_uri"),
+        ngx_string("host"), ngx_string("content_type"),
+        ngx_string("ssl_server_name"),
+        ngx_string("proxy_add_x_forwarded_for"), ngx_null_string
+    };
+
+    for (known = names; known->len; known++) {
+
+        if ((name->len == known->len
+             || (name->len > known->len
+                 && known->data[known->len - 1] == '_'))
+            && ngx_strncasecmp(name->data, known->data, known->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
