@@ -83,7 +83,8 @@ create schema if not exists waha authorization waha_owner;
 
 set local role waha_owner;
 
-comment on schema waha is 'WhatsApp for the CRM: what ngx_http_waha_module calls and writes';
+comment on schema waha is
+    'WhatsApp for the CRM: what ngx_http_waha_module calls and writes';
 
 revoke all on schema waha from public;
 grant usage on schema waha

@@ -28,9 +28,13 @@ create index sessions_deleted
     on waha.sessions (deleted_at)
     where deleted_at is not null;
 
-comment on column waha.sessions.client_id is 'the caller''s own id of it; null: not made with one';
-comment on column waha.sessions.checked_at is 'when WAHA was last asked for its state';
-comment on column waha.sessions.deleted_at is 'when it was deleted; what still comes from it finds its organization, until waha.maintain removes it';
+comment on column waha.sessions.client_id is
+    'the caller''s own id of it; null: not made with one';
+comment on column waha.sessions.checked_at is
+    'when WAHA was last asked for its state';
+comment on column waha.sessions.deleted_at is
+    'when it was deleted; what still comes from it finds its organization, '
+    'until waha.maintain removes it';
 
 
 -- An inbox is read by day and sorted within the day: an index by the time
@@ -44,7 +48,8 @@ alter table waha.conversations
 create index conversations_inbox
     on waha.conversations (organization_slug collate "POSIX", last_day);
 
-comment on column waha.conversations.last_day is 'day of last_message_at in UTC';
+comment on column waha.conversations.last_day is
+    'day of last_message_at in UTC';
 
 
 create table waha.api_keys (
@@ -64,12 +69,15 @@ create index on waha.api_keys (organization_slug);
 
 comment on table waha.api_keys is 'keys of callers of the API';
 comment on column waha.api_keys.id is 'public part of the key';
-comment on column waha.api_keys.organization_slug is 'organization that it is for; null: an operator''s';
+comment on column waha.api_keys.organization_slug is
+    'organization that it is for; null: an operator''s';
 comment on column waha.api_keys.hash is 'SHA-256 of the secret part';
 comment on column waha.api_keys.scopes is 'read, write';
 comment on column waha.api_keys.label is 'name for people';
-comment on column waha.api_keys.expires_at is 'until when it is taken; null: for ever';
-comment on column waha.api_keys.last_used_at is 'when it was last used, to the minute';
+comment on column waha.api_keys.expires_at is
+    'until when it is taken; null: for ever';
+comment on column waha.api_keys.last_used_at is
+    'when it was last used, to the minute';
 comment on column waha.api_keys.created_at is 'when the row was made';
 
 
@@ -78,6 +86,7 @@ create type waha.reply as (
     data  json
 );
 
-comment on type waha.reply is 'answer to a call of the API: data, or the code of an error';
+comment on type waha.reply is
+    'answer to a call of the API: data, or the code of an error';
 
 update waha.version set migration = 4;
