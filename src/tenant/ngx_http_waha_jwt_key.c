@@ -67,9 +67,11 @@ ngx_http_waha_jwt_key_parse(ngx_pool_t *pool, ngx_str_t *alg,
         return NGX_DECLINED;
     }
 
+    /* ngx_array_push() of the caller does not clear memory */
+
+    ngx_memzero(key, sizeof(ngx_http_waha_jwt_key_t));
+
     key->alg = i;
-    key->pkey = NULL;
-    ngx_str_null(&key->secret);
 
     if (ngx_http_waha_jwt_key_has_text(material, "PRIVATE KEY-----")) {
         *reason = "it is a private key, which only the issuer of tokens "

@@ -33,9 +33,10 @@ typedef struct {
 /*
  * Parses the bytes of a key file: for HS256 a secret of at least 32 bytes,
  * which is not copied; for RS256, ES256 and EdDSA one public key or
- * certificate in PEM, which is freed with the pool.  kid and operator are
- * set by the caller.  NGX_DECLINED: *reason, a constant, names the fault and
- * its remedy.  NGX_ERROR: no memory.
+ * certificate in PEM, which is freed with the pool.  The key has no id and is
+ * not an operator's, unless the caller sets kid and operator afterwards.
+ * NGX_DECLINED: *reason, a constant, names the fault and its remedy.
+ * NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_jwt_key_parse(ngx_pool_t *pool, ngx_str_t *alg,
     ngx_str_t *material, ngx_http_waha_jwt_key_t *key, const char **reason);

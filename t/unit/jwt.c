@@ -140,8 +140,10 @@ unit_key(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     reason = NULL;
     material = unit_keep(arg);
 
+    /* memory of a pool is not cleared */
+
     key = &unit_key_list[unit_keys.nelts];
-    ngx_memzero(key, sizeof(ngx_http_waha_jwt_key_t));
+    ngx_memset(key, 0xff, sizeof(ngx_http_waha_jwt_key_t));
 
     ngx_shim_fail = unit_fail_next;
 
