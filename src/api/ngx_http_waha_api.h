@@ -102,6 +102,9 @@ struct ngx_http_waha_api_s {
     ngx_array_t                    *query_args;
     cJSON                          *body;
 
+    /* of the operation */
+    const void                     *data;
+
     unsigned                        preflight:1;
     unsigned                        admitted:1;
 };

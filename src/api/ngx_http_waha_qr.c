@@ -24,20 +24,18 @@
 #define NGX_HTTP_WAHA_QR_LIFETIME  20
 
 
+/* what WAHA is asked for, and the end of the plan */
+
+typedef struct {
+    ngx_http_waha_link_e     what;
+    ngx_http_waha_step_pt    answer;
+} ngx_http_waha_qr_request_t;
+
+
 static ngx_uint_t ngx_http_waha_qr_wants_png(ngx_http_waha_api_t *api);
-static ngx_int_t ngx_http_waha_qr_get_json(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_get_text(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_get_png(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_get_code(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_get_challenge(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_post_passkey(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_get_confirmation(
-    ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_post_confirm(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_post(ngx_http_waha_step_t *step,
-    ngx_http_waha_link_e what);
-static ngx_int_t ngx_http_waha_qr_link(ngx_http_waha_step_t *step,
-    ngx_http_waha_link_e what, ngx_str_t *body, ngx_http_waha_step_pt done);
+static ngx_int_t ngx_http_waha_qr_start(ngx_http_waha_api_t *api,
+    const ngx_http_waha_qr_request_t *request);
+static ngx_int_t ngx_http_waha_qr_on_found(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_answer_json(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_make_url(ngx_http_waha_step_t *step,
     ngx_str_t *url);
@@ -49,6 +47,31 @@ static ngx_int_t ngx_http_waha_qr_answer_session(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_error(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_answer(ngx_http_waha_step_t *step,
     ngx_http_waha_json_out_t *out);
+
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_json =
+    { NGX_HTTP_WAHA_LINK_QR, ngx_http_waha_qr_answer_json };
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_text =
+    { NGX_HTTP_WAHA_LINK_QR_TEXT, ngx_http_waha_qr_answer_text };
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_png =
+    { NGX_HTTP_WAHA_LINK_QR_PNG, ngx_http_waha_qr_answer_png };
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_code =
+    { NGX_HTTP_WAHA_LINK_CODE, ngx_http_waha_qr_answer_code };
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_get_challenge =
+    { NGX_HTTP_WAHA_LINK_CHALLENGE, ngx_http_waha_qr_answer_waha };
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_post_passkey =
+    { NGX_HTTP_WAHA_LINK_PASSKEY, ngx_http_waha_qr_answer_waha };
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_get_confirmation =
+    { NGX_HTTP_WAHA_LINK_CONFIRMATION, ngx_http_waha_qr_answer_waha };
+
+static const ngx_http_waha_qr_request_t  ngx_http_waha_qr_post_confirm =
+    { NGX_HTTP_WAHA_LINK_CONFIRM, ngx_http_waha_qr_answer_waha };
 
 
 static ngx_str_t  ngx_http_waha_qr_png_type = ngx_string("image/png");
@@ -73,17 +96,16 @@ ngx_http_waha_qr(ngx_http_waha_api_t *api)
     }
 
     if (format.data == NULL) {
-        return ngx_http_waha_sessions_find(api,
-                                           ngx_http_waha_qr_wants_png(api)
-                                           ? ngx_http_waha_qr_get_png
-                                           : ngx_http_waha_qr_get_json);
+        return ngx_http_waha_qr_start(api, ngx_http_waha_qr_wants_png(api)
+                                           ? &ngx_http_waha_qr_png
+                                           : &ngx_http_waha_qr_json);
     }
 
     if (!ngx_http_waha_string_is(&format, "raw")) {
         return ngx_http_waha_argument_refuse(api, "format");
     }
 
-    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_get_text);
+    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_text);
 }
 
 
@@ -147,14 +169,14 @@ ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api)
 
     api->step.session->phone = phone;
 
-    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_get_code);
+    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_code);
 }
 
 
 ngx_int_t
 ngx_http_waha_qr_challenge(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_get_challenge);
+    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_get_challenge);
 }
 
 
@@ -166,101 +188,51 @@ ngx_http_waha_qr_passkey(ngx_http_waha_api_t *api)
                                         NGX_HTTP_WAHA_ERR_INVALID_REQUEST);
     }
 
-    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_post_passkey);
+    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_post_passkey);
 }
 
 
 ngx_int_t
 ngx_http_waha_qr_confirmation(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_sessions_find(api,
-                                       ngx_http_waha_qr_get_confirmation);
+    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_get_confirmation);
 }
 
 
 ngx_int_t
 ngx_http_waha_qr_confirm(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_post_confirm);
+    return ngx_http_waha_qr_start(api, &ngx_http_waha_qr_post_confirm);
 }
 
 
 static ngx_int_t
-ngx_http_waha_qr_get_json(ngx_http_waha_step_t *step)
+ngx_http_waha_qr_start(ngx_http_waha_api_t *api,
+    const ngx_http_waha_qr_request_t *request)
 {
-    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_QR, NULL,
-                                 ngx_http_waha_qr_answer_json);
+    api->data = request;
+
+    return ngx_http_waha_sessions_find(api, ngx_http_waha_qr_on_found);
 }
 
 
-static ngx_int_t
-ngx_http_waha_qr_get_text(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_QR_TEXT, NULL,
-                                 ngx_http_waha_qr_answer_text);
-}
-
+/* a body of the client's request goes to WAHA */
 
 static ngx_int_t
-ngx_http_waha_qr_get_png(ngx_http_waha_step_t *step)
+ngx_http_waha_qr_on_found(ngx_http_waha_step_t *step)
 {
-    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_QR_PNG, NULL,
-                                 ngx_http_waha_qr_answer_png);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_get_code(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_CODE, NULL,
-                                 ngx_http_waha_qr_answer_code);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_get_challenge(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_CHALLENGE, NULL,
-                                 ngx_http_waha_qr_answer_waha);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_post_passkey(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_qr_post(step, NGX_HTTP_WAHA_LINK_PASSKEY);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_get_confirmation(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_qr_link(step, NGX_HTTP_WAHA_LINK_CONFIRMATION, NULL,
-                                 ngx_http_waha_qr_answer_waha);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_post_confirm(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_qr_post(step, NGX_HTTP_WAHA_LINK_CONFIRM);
-}
-
-
-/* the body of the client's request goes to WAHA */
-
-static ngx_int_t
-ngx_http_waha_qr_post(ngx_http_waha_step_t *step, ngx_http_waha_link_e what)
-{
-    ngx_str_t                 body;
-    ngx_http_waha_api_t      *api;
-    ngx_http_waha_json_out_t  out;
+    ngx_str_t                          body;
+    ngx_http_waha_api_t               *api;
+    ngx_http_waha_json_out_t           out;
+    const ngx_http_waha_qr_request_t  *request;
 
     api = step->data;
+    request = api->data;
+
+    step->done = request->answer;
 
     if (api->body == NULL) {
-        return ngx_http_waha_qr_link(step, what, NULL,
-                                     ngx_http_waha_qr_answer_waha);
+        return ngx_http_waha_link(step, request->what, NULL);
     }
 
     ngx_http_waha_json_start(&out, step->request->pool, 1024);
@@ -270,18 +242,7 @@ ngx_http_waha_qr_post(ngx_http_waha_step_t *step, ngx_http_waha_link_e what)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_qr_link(step, what, &body,
-                                 ngx_http_waha_qr_answer_waha);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_link(ngx_http_waha_step_t *step, ngx_http_waha_link_e what,
-    ngx_str_t *body, ngx_http_waha_step_pt done)
-{
-    step->done = done;
-
-    return ngx_http_waha_link(step, what, body);
+    return ngx_http_waha_link(step, request->what, &body);
 }
 
 
