@@ -119,6 +119,7 @@ static ngx_int_t
 ngx_http_waha_json_scan(u_char *p, u_char *last,
     ngx_http_waha_json_copy_t *copy)
 {
+    ngx_int_t                   rc;
     ngx_http_waha_json_count_t  count;
 
     count.depth = 0;
@@ -127,24 +128,23 @@ ngx_http_waha_json_scan(u_char *p, u_char *last,
 
     while (p < last) {
 
-        if (*p == '"') {
-            count.nodes += count.fresh;
-            count.fresh = 0;
+        rc = ngx_http_waha_json_count(&count, *p);
 
-            p = ngx_http_waha_json_skip_string(p + 1, last, copy);
+        if (rc == NGX_OK) {
+            p++;
             continue;
         }
 
-        if (*p == '\0' || *p == '\\' || *p >= 0x80) {
-            p = ngx_http_waha_json_repair(p, last, copy);
-            continue;
-        }
-
-        if (ngx_http_waha_json_count(&count, *p) != NGX_OK) {
+        if (rc == NGX_DECLINED) {
             return NGX_DECLINED;
         }
 
-        p++;
+        if (*p == '"') {
+            p = ngx_http_waha_json_skip_string(p + 1, last, copy);
+
+        } else {
+            p = ngx_http_waha_json_repair(p, last, copy);
+        }
     }
 
     return (count.nodes > NGX_HTTP_WAHA_JSON_NODES) ? NGX_DECLINED : NGX_OK;
@@ -152,8 +152,9 @@ ngx_http_waha_json_scan(u_char *p, u_char *last,
 
 
 /*
- * What is not JSON may be counted wrong, but the parser stops there before it
- * allocates more.
+ * NGX_OK: the byte is passed.  NGX_AGAIN: the string, character or escape that
+ * begins there is to be passed.  NGX_DECLINED: beyond the bounds.  What is not
+ * JSON may be counted wrong, but the parser stops there.
  */
 
 static ngx_inline ngx_int_t
@@ -191,7 +192,17 @@ ngx_http_waha_json_count(ngx_http_waha_json_count_t *count, u_char c)
         count->fresh = 0;
         return NGX_OK;
 
+    case '"':
+        count->nodes += count->fresh;
+        count->fresh = 0;
+        return NGX_AGAIN;
+
     default:
+
+        if (c == '\0' || c == '\\' || c >= 0x80) {
+            return NGX_AGAIN;
+        }
+
         count->nodes += count->fresh;
         count->fresh = 0;
         return NGX_OK;
