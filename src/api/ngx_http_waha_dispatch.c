@@ -292,8 +292,8 @@ ngx_http_waha_dispatch_check_name(ngx_http_waha_api_t *api, ngx_str_t *name,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_waha_auth_organization(api->step.request, name,
-                                         &api->step.organization, error);
+    rc = ngx_http_waha_auth_find_organization(api->step.request, name,
+                                              &api->step.organization, error);
 
     if (rc == NGX_OK) {
         ctx = ngx_http_get_module_ctx(api->step.request, ngx_http_waha_module);

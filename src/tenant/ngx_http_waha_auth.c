@@ -23,7 +23,7 @@ typedef struct ngx_http_waha_auth_s  ngx_http_waha_auth_t;
 
 
 struct ngx_http_waha_auth_s {
-    /* NGX_AGAIN: the answer to the question below decides */
+    /* NGX_AGAIN: the text has to be looked up by the statement */
     ngx_int_t                      rc;
     ngx_http_waha_statement_e      statement;
     ngx_str_t                      text;
@@ -35,33 +35,30 @@ struct ngx_http_waha_auth_s {
 
     unsigned                       started:1;
 
-    /* a refusal is that of a guess */
-    unsigned                       guess:1;
+    /* wrong credentials count as an attempt for "waha_auth_limit" */
+    unsigned                       limited:1;
 
     unsigned                       ambient:1;
 };
 
 
-static ngx_http_waha_auth_t *ngx_http_waha_auth_get(ngx_http_request_t *r);
-static ngx_int_t ngx_http_waha_auth_start(ngx_http_request_t *r,
+static ngx_http_waha_auth_t *ngx_http_waha_auth_get_ctx(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_auth_check_request(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
-static ngx_int_t ngx_http_waha_auth_in_query(ngx_http_request_t *r);
-static ngx_int_t ngx_http_waha_auth_bearer(ngx_http_request_t *r,
-    ngx_str_t *token, const char **reason);
-static ngx_int_t ngx_http_waha_auth_token(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_find_in_query(ngx_http_request_t *r);
+static ngx_int_t ngx_http_waha_auth_check_token(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *token);
-static ngx_int_t ngx_http_waha_auth_jwt(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_check_jwt(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *token);
-static ngx_int_t ngx_http_waha_auth_trusted(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_check_variable(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_int_t index);
-static ngx_int_t ngx_http_waha_auth_named(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_check_organization(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *name);
-static ngx_int_t ngx_http_waha_auth_finish(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
-static ngx_int_t ngx_http_waha_auth_refuse(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_error_credentials(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, const char *reason);
-static ngx_int_t ngx_http_waha_auth_error(ngx_http_request_t *r,
-    ngx_http_waha_error_e error);
 
 
 ngx_int_t
@@ -70,18 +67,18 @@ ngx_http_waha_auth(ngx_http_request_t *r,
 {
     ngx_http_waha_auth_t  *auth;
 
-    auth = ngx_http_waha_auth_get(r);
+    auth = ngx_http_waha_auth_get_ctx(r);
     if (auth == NULL) {
         return NGX_ERROR;
     }
 
     if (!auth->started) {
         auth->started = 1;
-        auth->rc = ngx_http_waha_auth_start(r, auth);
+        auth->rc = ngx_http_waha_auth_check_request(r, auth);
     }
 
     if (auth->rc == NGX_AGAIN) {
-        auth->rc = ngx_http_waha_auth_finish(r, auth);
+        auth->rc = ngx_http_waha_auth_find_principal(r, auth);
     }
 
     *principal = &auth->principal;
@@ -92,7 +89,7 @@ ngx_http_waha_auth(ngx_http_request_t *r,
 
 
 static ngx_http_waha_auth_t *
-ngx_http_waha_auth_get(ngx_http_request_t *r)
+ngx_http_waha_auth_get_ctx(ngx_http_request_t *r)
 {
     ngx_http_waha_ctx_t  *ctx;
 
@@ -110,25 +107,24 @@ ngx_http_waha_auth_get(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
+ngx_http_waha_auth_check_request(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth)
 {
     ngx_int_t                   rc;
-    ngx_str_t                   token;
-    const char                 *reason;
+    ngx_str_t                   value, token;
     ngx_http_waha_loc_conf_t   *wlcf;
     ngx_http_waha_auth_conf_t  *conf;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
-    conf = wlcf->auth;
+    static ngx_str_t  name = ngx_string("authorization");
 
-    rc = ngx_http_waha_auth_in_query(r);
+    rc = ngx_http_waha_auth_find_in_query(r);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
     if (rc == NGX_OK) {
-        /* not to the request's log, which would add the line with the token */
+        /* the request's log would add the request line, with the token */
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "waha: a token in the query is refused, client: %V",
                       &r->connection->addr_text);
@@ -137,31 +133,39 @@ ngx_http_waha_auth_start(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_waha_auth_bearer(r, &token, &reason);
+    rc = ngx_http_waha_request_header(r, &name, &value);
 
     if (rc == NGX_ERROR) {
-        return ngx_http_waha_auth_refuse(r, auth, reason);
+        return ngx_http_waha_auth_error_credentials(r, auth,
+                            "the header \"Authorization\" is given twice");
     }
 
+    if (rc == NGX_OK) {
+        rc = ngx_http_waha_bearer_parse_header(&value, &token);
+    }
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+    conf = wlcf->auth;
+
     if (rc == NGX_OK && (conf->jwt.keys || conf->api_keys)) {
-        return ngx_http_waha_auth_token(r, auth, &token);
+        return ngx_http_waha_auth_check_token(r, auth, &token);
     }
 
     if (conf->variable != NGX_ERROR) {
-        return ngx_http_waha_auth_trusted(r, auth, conf->variable);
+        return ngx_http_waha_auth_check_variable(r, auth, conf->variable);
     }
 
-    return ngx_http_waha_auth_refuse(r, auth, "no bearer token");
+    return ngx_http_waha_auth_error_credentials(r, auth, "no bearer token");
 }
 
 
 /*
- * the access log holds the query of the request line, which a rewrite or a
- * redirect may have taken away since
+ * the access log has the query of the request line, which a rewrite or a
+ * redirect may have replaced in r->args
  */
 
 static ngx_int_t
-ngx_http_waha_auth_in_query(ngx_http_request_t *r)
+ngx_http_waha_auth_find_in_query(ngx_http_request_t *r)
 {
     u_char     *last;
     ngx_int_t   rc;
@@ -187,31 +191,9 @@ ngx_http_waha_auth_in_query(ngx_http_request_t *r)
 }
 
 
-/* NGX_DECLINED: there is none, NGX_ERROR: no telling which one */
-
 static ngx_int_t
-ngx_http_waha_auth_bearer(ngx_http_request_t *r, ngx_str_t *token,
-    const char **reason)
-{
-    ngx_int_t  rc;
-    ngx_str_t  value;
-
-    static ngx_str_t  name = ngx_string("authorization");
-
-    rc = ngx_http_waha_request_header(r, &name, &value);
-
-    if (rc != NGX_OK) {
-        *reason = "the header \"Authorization\" is given twice";
-        return rc;
-    }
-
-    return ngx_http_waha_bearer_parse_header(&value, token);
-}
-
-
-static ngx_int_t
-ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
-    ngx_str_t *token)
+ngx_http_waha_auth_check_token(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, ngx_str_t *token)
 {
     const char                  *reason;
     ngx_http_waha_loc_conf_t    *wlcf;
@@ -227,17 +209,17 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
         return NGX_DECLINED;
     }
 
-    auth->guess = 1;
+    auth->limited = 1;
 
     if (ngx_http_waha_bearer_check_token(token, &reason) != NGX_OK) {
-        return ngx_http_waha_auth_refuse(r, auth, reason);
+        return ngx_http_waha_auth_error_credentials(r, auth, reason);
     }
 
     if (wlcf->auth->api_keys && ngx_http_waha_bearer_has_key_prefix(token)) {
 
         if (ngx_http_waha_bearer_parse_key(token, &key) != NGX_OK) {
-            return ngx_http_waha_auth_refuse(r, auth,
-                                             "the API key is malformed");
+            return ngx_http_waha_auth_error_credentials(r, auth,
+                                                "the API key is malformed");
         }
 
         auth->statement = NGX_HTTP_WAHA_AUTHENTICATE;
@@ -247,16 +229,16 @@ ngx_http_waha_auth_token(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     }
 
     if (wlcf->auth->jwt.keys == NULL) {
-        return ngx_http_waha_auth_refuse(r, auth,
-                                         "the token is not an API key");
+        return ngx_http_waha_auth_error_credentials(r, auth,
+                                                "the token is not an API key");
     }
 
-    return ngx_http_waha_auth_jwt(r, auth, token);
+    return ngx_http_waha_auth_check_jwt(r, auth, token);
 }
 
 
 static ngx_int_t
-ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
+ngx_http_waha_auth_check_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     ngx_str_t *token)
 {
     ngx_int_t                    rc;
@@ -269,12 +251,12 @@ ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     rc = ngx_http_waha_jwt_verify(r->pool, &wlcf->auth->jwt, token,
                                   ngx_time(), &claims, &reason);
 
-    /* nobody guesses a signature: an old token, say, is none */
+    /* a signature cannot be guessed: an expired token does not count */
 
-    auth->guess = !claims.verified;
+    auth->limited = !claims.verified;
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_waha_auth_refuse(r, auth, reason);
+        return ngx_http_waha_auth_error_credentials(r, auth, reason);
     }
 
     if (rc != NGX_OK) {
@@ -289,13 +271,13 @@ ngx_http_waha_auth_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
         return NGX_OK;
     }
 
-    return ngx_http_waha_auth_named(r, auth, &claims.organization);
+    return ngx_http_waha_auth_check_organization(r, auth, &claims.organization);
 }
 
 
 static ngx_int_t
-ngx_http_waha_auth_trusted(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
-    ngx_int_t index)
+ngx_http_waha_auth_check_variable(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, ngx_int_t index)
 {
     ngx_str_t                   name;
     ngx_http_variable_value_t  *vv;
@@ -303,9 +285,9 @@ ngx_http_waha_auth_trusted(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     vv = ngx_http_get_flushed_variable(r, index);
 
     if (vv == NULL || vv->not_found || vv->len == 0) {
-        return ngx_http_waha_auth_refuse(r, auth,
-                                 "the variable of \"waha_organization\" "
-                                 "is empty");
+        return ngx_http_waha_auth_error_credentials(r, auth,
+                                     "the variable of \"waha_organization\" "
+                                     "is empty");
     }
 
     auth->ambient = 1;
@@ -313,17 +295,17 @@ ngx_http_waha_auth_trusted(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
     name.len = vv->len;
     name.data = vv->data;
 
-    return ngx_http_waha_auth_named(r, auth, &name);
+    return ngx_http_waha_auth_check_organization(r, auth, &name);
 }
 
 
 static ngx_int_t
-ngx_http_waha_auth_named(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
-    ngx_str_t *name)
+ngx_http_waha_auth_check_organization(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, ngx_str_t *name)
 {
     if (!ngx_http_waha_value_is_slug(name)) {
-        return ngx_http_waha_auth_refuse(r, auth,
-                                         "the organization is unknown");
+        return ngx_http_waha_auth_error_credentials(r, auth,
+                                                "the organization is unknown");
     }
 
     auth->statement = NGX_HTTP_WAHA_FIND_ORGANIZATION;
@@ -334,7 +316,8 @@ ngx_http_waha_auth_named(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
 
 static ngx_int_t
-ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
+ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth)
 {
     ngx_int_t                     rc;
     ngx_http_waha_ctx_t          *ctx;
@@ -352,7 +335,7 @@ ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
     }
 
     if (!lookup->record.found) {
-        return ngx_http_waha_auth_refuse(r, auth,
+        return ngx_http_waha_auth_error_credentials(r, auth,
                           auth->statement == NGX_HTTP_WAHA_AUTHENTICATE ?
                               "the API key is unknown"
                               : "the organization is unknown");
@@ -373,13 +356,13 @@ ngx_http_waha_auth_finish(ngx_http_request_t *r, ngx_http_waha_auth_t *auth)
 
 
 static ngx_int_t
-ngx_http_waha_auth_refuse(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
-    const char *reason)
+ngx_http_waha_auth_error_credentials(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth, const char *reason)
 {
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "waha: credentials are refused: %s", reason);
 
-    if (auth->guess) {
+    if (auth->limited) {
         ngx_http_waha_auth_limit_count(r);
     }
 
@@ -390,14 +373,14 @@ ngx_http_waha_auth_refuse(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
 
 ngx_int_t
-ngx_http_waha_auth_organization(ngx_http_request_t *r, ngx_str_t *name,
+ngx_http_waha_auth_find_organization(ngx_http_request_t *r, ngx_str_t *name,
     ngx_http_waha_organization_t *organization, ngx_http_waha_error_e *error)
 {
     ngx_int_t                     rc;
     ngx_http_waha_auth_t         *auth;
     ngx_http_waha_auth_lookup_t  *lookup;
 
-    auth = ngx_http_waha_auth_get(r);
+    auth = ngx_http_waha_auth_get_ctx(r);
     if (auth == NULL) {
         return NGX_ERROR;
     }
@@ -440,7 +423,7 @@ ngx_http_waha_auth_challenge(ngx_http_request_t *r)
     h = r->headers_out.www_authenticate;
 
     if (h && h->value.data == (u_char *) value) {
-        /* the error page was refused as well */
+        /* the location of the error page has "waha_auth", too */
         return NGX_OK;
     }
 
@@ -459,36 +442,24 @@ ngx_int_t
 ngx_http_waha_auth_handler(ngx_http_request_t *r)
 {
     ngx_int_t                   rc;
+    ngx_uint_t                  status;
     ngx_http_waha_error_e       error;
     ngx_http_waha_principal_t  *principal;
 
     rc = ngx_http_waha_auth(r, &principal, &error);
 
-    switch (rc) {
-
-    case NGX_OK:
-    case NGX_AGAIN:
+    if (rc == NGX_OK || rc == NGX_AGAIN) {
         return rc;
+    }
 
-    case NGX_DECLINED:
-        return ngx_http_waha_auth_error(r, error);
-
-    default:
+    if (rc != NGX_DECLINED || ngx_http_waha_error_note(r, error) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-}
-
-
-static ngx_int_t
-ngx_http_waha_auth_error(ngx_http_request_t *r, ngx_http_waha_error_e error)
-{
-    ngx_uint_t  status;
 
     status = ngx_http_waha_error_status(error);
 
-    if (ngx_http_waha_error_note(r, error) != NGX_OK
-        || (status == NGX_HTTP_UNAUTHORIZED
-            && ngx_http_waha_auth_challenge(r) != NGX_OK))
+    if (status == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_waha_auth_challenge(r) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -14,52 +14,51 @@
 #include <ngx_http_waha_error.h>
 
 
-/* an organization, as the database knows it */
-
 typedef struct {
     ngx_str_t   slug;
     ngx_str_t   id;                     /* decimal */
 } ngx_http_waha_organization_t;
 
 
-/* who calls; strings are of r->pool */
+/* the owner of the credentials of a request; strings are of r->pool */
 
 typedef struct {
-    /* empty for an operator, who may name any */
+    /* empty for an operator, who may act for any */
     ngx_http_waha_organization_t   organization;
 
     unsigned                       operator:1;
     unsigned                       read:1;
     unsigned                       write:1;
 
-    /* known by what a browser sends by itself: a cookie, a certificate */
+    /* by a cookie or a certificate, which browsers send by themselves */
     unsigned                       ambient:1;
 } ngx_http_waha_principal_t;
 
 
 /*
- * Finds out who calls, in the access phase.  NGX_OK: *principal is set, and
- * $waha_organization.  NGX_AGAIN: the database is asked; the phases are run
- * again, and this has to be called again.  NGX_DECLINED: *error says
- * why not.  NGX_ERROR: no memory.  An address that has guessed too
- * often is refused whatever it brings, right credentials too, lest the
- * answer tell that they are.
+ * Authorizes a request in the access phase.  NGX_OK: *principal and
+ * $waha_organization are set.  NGX_AGAIN: a query is running; when it is
+ * done, the phases are run again, and call this again.  NGX_DECLINED: *error
+ * is set.  NGX_ERROR: no memory.  When an address has exceeded the limit,
+ * valid credentials are declined, too: otherwise the answer would reveal
+ * that they are valid.
  */
 ngx_int_t ngx_http_waha_auth(ngx_http_request_t *r,
     ngx_http_waha_principal_t **principal, ngx_http_waha_error_e *error);
 
 /*
- * The organization that a text, a slug or an id, names; for operators.  The
- * same results; *error is ..._UNKNOWN_ORGANIZATION when there is none.
+ * Finds the organization that an operator names by its slug or id.  The
+ * results are the same; *error is NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION
+ * where there is no such organization.
  */
-ngx_int_t ngx_http_waha_auth_organization(ngx_http_request_t *r,
+ngx_int_t ngx_http_waha_auth_find_organization(ngx_http_request_t *r,
     ngx_str_t *name, ngx_http_waha_organization_t *organization,
     ngx_http_waha_error_e *error);
 
-/* Adds WWW-Authenticate, for an answer with 401. */
+/* Adds WWW-Authenticate to an answer with 401.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_waha_auth_challenge(ngx_http_request_t *r);
 
-/* The access handler of "waha_auth"; answers are nginx's own pages. */
+/* The access handler of "waha_auth"; errors get nginx's standard pages. */
 ngx_int_t ngx_http_waha_auth_handler(ngx_http_request_t *r);
 
 
