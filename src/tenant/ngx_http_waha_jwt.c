@@ -679,7 +679,7 @@ ngx_http_waha_jwt_get_member(const cJSON *json, ngx_str_t *name)
 }
 
 
-/* declines text that has to be repaired: others may read it differently */
+/* declines text that has to be repaired: parsers may read it differently */
 
 static ngx_int_t
 ngx_http_waha_jwt_parse_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
