@@ -17,7 +17,7 @@
 
 /* seconds for which a status is valid that WAHA soon changes by itself */
 
-#define NGX_HTTP_WAHA_SESSION_PASSING  2
+#define NGX_HTTP_WAHA_SESSION_TRANSIENT  2
 
 
 static ngx_int_t ngx_http_waha_session_start_find(ngx_http_waha_step_t *step,
@@ -536,7 +536,7 @@ ngx_http_waha_session_is_old(ngx_http_waha_step_t *step)
     ttl = wlcf->session->status_ttl;
 
     if (ngx_http_waha_session_info_is_transient(&s->status)) {
-        ttl = ngx_min(ttl, NGX_HTTP_WAHA_SESSION_PASSING);
+        ttl = ngx_min(ttl, NGX_HTTP_WAHA_SESSION_TRANSIENT);
     }
 
     return s->age < 0 || s->age > ttl;
