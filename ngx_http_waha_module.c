@@ -124,7 +124,7 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
     { ngx_string("waha_hmac_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_waha_intake_hmac_key,
+      ngx_http_waha_intake_conf_hmac_key,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -159,14 +159,14 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
     { ngx_string("waha_phone_pattern"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_waha_intake_phone_pattern,
+      ngx_http_waha_intake_conf_phone_pattern,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("waha_blocked_numbers"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_waha_intake_blocked_numbers,
+      ngx_http_waha_intake_conf_blocked_numbers,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -187,14 +187,14 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
     { ngx_string("waha_instance"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
-      ngx_http_waha_fetch_instance,
+      ngx_http_waha_fetch_conf_instance,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("waha_webhook_url"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_waha_session_webhook_url,
+      ngx_http_waha_session_conf_webhook_url,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -229,7 +229,7 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
     { ngx_string("waha_cors_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_waha_api_cors_origin,
+      ngx_http_waha_api_conf_cors_origin,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -488,10 +488,10 @@ ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
     conf->shared.session = &conf->session;
     conf->shared.api = &conf->api;
 
-    ngx_http_waha_intake_create_conf(&conf->intake);
+    ngx_http_waha_intake_conf_create(&conf->intake);
     ngx_http_waha_auth_conf_create(&conf->auth);
-    ngx_http_waha_fetch_create_conf(&conf->fetch);
-    ngx_http_waha_session_create_conf(&conf->session);
+    ngx_http_waha_fetch_conf_create(&conf->fetch);
+    ngx_http_waha_session_conf_create(&conf->session);
 
     return conf;
 }
@@ -521,16 +521,16 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->shared.hmac_keys = prev->shared.hmac_keys;
     }
 
-    if (ngx_http_waha_intake_merge_conf(cf, &prev->intake, &conf->intake)
+    if (ngx_http_waha_intake_conf_merge(cf, &prev->intake, &conf->intake)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
     ngx_http_waha_auth_conf_merge(&prev->auth, &conf->auth);
-    ngx_http_waha_fetch_merge_conf(&prev->fetch, &conf->fetch);
-    ngx_http_waha_session_merge_conf(&prev->session, &conf->session);
-    ngx_http_waha_api_merge_conf(&prev->api, &conf->api);
+    ngx_http_waha_fetch_conf_merge(&prev->fetch, &conf->fetch);
+    ngx_http_waha_session_conf_merge(&prev->session, &conf->session);
+    ngx_http_waha_api_conf_merge(&prev->api, &conf->api);
 
     return ngx_http_waha_check_loc_conf(cf, conf);
 }
@@ -578,7 +578,7 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_waha_intake_check_conf(cf, &conf->shared, &clcf->name)
+    if (ngx_http_waha_intake_conf_check(cf, &conf->shared, &clcf->name)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
@@ -598,7 +598,7 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf)
         return NGX_CONF_OK;
     }
 
-    return ngx_http_waha_session_check_conf(cf, &conf->shared, &clcf->name);
+    return ngx_http_waha_session_conf_check(cf, &conf->shared, &clcf->name);
 }
 
 

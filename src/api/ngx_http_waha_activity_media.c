@@ -76,7 +76,8 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
     }
 
     name = ngx_http_waha_json_get_string(reply, "instance");
-    error = ngx_http_waha_fetch_find_instance(wlcf->fetch, &name, &instance);
+    error = ngx_http_waha_fetch_conf_find_instance(wlcf->fetch, &name,
+                                                   &instance);
 
     if (error) {
         return ngx_http_waha_step_end(step, error);

@@ -12,7 +12,7 @@
 
 
 void
-ngx_http_waha_api_merge_conf(ngx_http_waha_api_conf_t *prev,
+ngx_http_waha_api_conf_merge(ngx_http_waha_api_conf_t *prev,
     ngx_http_waha_api_conf_t *conf)
 {
     if (conf->cors_origins == NULL) {
@@ -24,7 +24,8 @@ ngx_http_waha_api_merge_conf(ngx_http_waha_api_conf_t *prev,
 /* browsers send origins in one form, which is compared byte by byte */
 
 char *
-ngx_http_waha_api_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_waha_api_conf_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 

@@ -21,10 +21,10 @@ typedef struct ngx_http_waha_api_conf_s {
 
 
 /* Handler of "waha_cors_origin". */
-char *ngx_http_waha_api_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_waha_api_conf_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-void ngx_http_waha_api_merge_conf(ngx_http_waha_api_conf_t *prev,
+void ngx_http_waha_api_conf_merge(ngx_http_waha_api_conf_t *prev,
     ngx_http_waha_api_conf_t *conf);
 
 

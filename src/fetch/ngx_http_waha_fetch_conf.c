@@ -12,12 +12,14 @@
 #include <ngx_http_waha_string.h>
 
 
-static ngx_int_t ngx_http_waha_fetch_add_guard(ngx_conf_t *cf,
+static char *ngx_http_waha_fetch_conf_add_instance(ngx_conf_t *cf,
+    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name, ngx_str_t *uri);
+static ngx_int_t ngx_http_waha_fetch_conf_add_guard(ngx_conf_t *cf,
     ngx_str_t *uri);
 
 
 void
-ngx_http_waha_fetch_create_conf(ngx_http_waha_fetch_conf_t *conf)
+ngx_http_waha_fetch_conf_create(ngx_http_waha_fetch_conf_t *conf)
 {
     conf->size = NGX_CONF_UNSET_SIZE;
     conf->timeout = NGX_CONF_UNSET_MSEC;
@@ -25,7 +27,7 @@ ngx_http_waha_fetch_create_conf(ngx_http_waha_fetch_conf_t *conf)
 
 
 void
-ngx_http_waha_fetch_merge_conf(ngx_http_waha_fetch_conf_t *prev,
+ngx_http_waha_fetch_conf_merge(ngx_http_waha_fetch_conf_t *prev,
     ngx_http_waha_fetch_conf_t *conf)
 {
     if (conf->instances == NULL) {
@@ -38,16 +40,13 @@ ngx_http_waha_fetch_merge_conf(ngx_http_waha_fetch_conf_t *prev,
 
 
 char *
-ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_waha_fetch_conf_instance(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
-    ngx_str_t                   *value;
-    ngx_uint_t                   i;
-    ngx_http_waha_instance_t    *instance;
-    ngx_http_waha_fetch_conf_t  *fetch;
+    ngx_str_t  *value, uri;
 
-    fetch = wlcf->fetch;
     value = cf->args->elts;
 
     if (value[1].len == 0 || value[1].len > 50) {
@@ -65,45 +64,57 @@ ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (fetch->instances == NULL) {
-        fetch->instances = ngx_array_create(cf->pool, 2,
-                                            sizeof(ngx_http_waha_instance_t));
-        if (fetch->instances == NULL) {
-            return NGX_CONF_ERROR;
-        }
+    uri = value[2];
+
+    while (uri.len && uri.data[uri.len - 1] == '/') {
+        uri.len--;
     }
 
-    instance = fetch->instances->elts;
-
-    for (i = 0; i < fetch->instances->nelts; i++) {
-
-        if (ngx_http_waha_string_is_equal(&instance[i].name, &value[1])) {
-            return "is duplicate";
-        }
-    }
-
-    instance = ngx_array_push(fetch->instances);
-    if (instance == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    instance->name = value[1];
-    instance->uri = value[2];
-
-    while (instance->uri.len
-           && instance->uri.data[instance->uri.len - 1] == '/')
-    {
-        instance->uri.len--;
-    }
-
-    if (instance->uri.len == 0) {
+    if (uri.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid uri \"%V\", WAHA needs a location of its "
                            "own", &value[2]);
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_waha_fetch_add_guard(cf, &instance->uri) != NGX_OK) {
+    return ngx_http_waha_fetch_conf_add_instance(cf, wlcf->fetch, &value[1],
+                                                 &uri);
+}
+
+
+static char *
+ngx_http_waha_fetch_conf_add_instance(ngx_conf_t *cf,
+    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name, ngx_str_t *uri)
+{
+    ngx_uint_t                 i;
+    ngx_http_waha_instance_t  *instance;
+
+    if (conf->instances == NULL) {
+        conf->instances = ngx_array_create(cf->pool, 2,
+                                           sizeof(ngx_http_waha_instance_t));
+        if (conf->instances == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    instance = conf->instances->elts;
+
+    for (i = 0; i < conf->instances->nelts; i++) {
+
+        if (ngx_http_waha_string_is_equal(&instance[i].name, name)) {
+            return "is duplicate";
+        }
+    }
+
+    instance = ngx_array_push(conf->instances);
+    if (instance == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    instance->name = *name;
+    instance->uri = *uri;
+
+    if (ngx_http_waha_fetch_conf_add_guard(cf, uri) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -112,7 +123,7 @@ ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_int_t
-ngx_http_waha_fetch_add_guard(ngx_conf_t *cf, ngx_str_t *uri)
+ngx_http_waha_fetch_conf_add_guard(ngx_conf_t *cf, ngx_str_t *uri)
 {
     ngx_http_waha_guard_t      *guard;
     ngx_http_waha_main_conf_t  *wmcf;
@@ -142,7 +153,7 @@ ngx_http_waha_fetch_add_guard(ngx_conf_t *cf, ngx_str_t *uri)
 
 
 ngx_http_waha_error_e
-ngx_http_waha_fetch_find_instance(ngx_http_waha_fetch_conf_t *conf,
+ngx_http_waha_fetch_conf_find_instance(ngx_http_waha_fetch_conf_t *conf,
     ngx_str_t *name, ngx_http_waha_instance_t **instance)
 {
     ngx_uint_t                 i;

@@ -38,11 +38,11 @@ typedef struct ngx_http_waha_fetch_conf_s {
 
 
 /* Handler of "waha_instance". */
-char *ngx_http_waha_fetch_instance(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_waha_fetch_conf_instance(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-void ngx_http_waha_fetch_create_conf(ngx_http_waha_fetch_conf_t *conf);
-void ngx_http_waha_fetch_merge_conf(ngx_http_waha_fetch_conf_t *prev,
+void ngx_http_waha_fetch_conf_create(ngx_http_waha_fetch_conf_t *conf);
+void ngx_http_waha_fetch_conf_merge(ngx_http_waha_fetch_conf_t *prev,
     ngx_http_waha_fetch_conf_t *conf);
 
 /*
@@ -50,7 +50,7 @@ void ngx_http_waha_fetch_merge_conf(ngx_http_waha_fetch_conf_t *prev,
  * has none (data is NULL), the only one that is configured.  Else *instance
  * is NULL and the result says why.
  */
-ngx_http_waha_error_e ngx_http_waha_fetch_find_instance(
+ngx_http_waha_error_e ngx_http_waha_fetch_conf_find_instance(
     ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name,
     ngx_http_waha_instance_t **instance);
 

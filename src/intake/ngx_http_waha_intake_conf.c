@@ -14,9 +14,9 @@
 #include <ngx_http_waha_value.h>
 
 
-static ngx_regex_t *ngx_http_waha_intake_compile(ngx_conf_t *cf,
+static ngx_regex_t *ngx_http_waha_intake_conf_compile(ngx_conf_t *cf,
     ngx_str_t *pattern);
-static char *ngx_http_waha_intake_hmac_off(ngx_conf_t *cf,
+static char *ngx_http_waha_intake_conf_hmac_off(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *wlcf);
 
 
@@ -41,7 +41,7 @@ ngx_conf_bitmask_t  ngx_http_waha_intake_ignored_chats[] = {
 
 
 void
-ngx_http_waha_intake_create_conf(ngx_http_waha_intake_conf_t *conf)
+ngx_http_waha_intake_conf_create(ngx_http_waha_intake_conf_t *conf)
 {
     /*
      * set by ngx_pcalloc():
@@ -59,7 +59,7 @@ ngx_http_waha_intake_create_conf(ngx_http_waha_intake_conf_t *conf)
 
 
 char *
-ngx_http_waha_intake_merge_conf(ngx_conf_t *cf,
+ngx_http_waha_intake_conf_merge(ngx_conf_t *cf,
     ngx_http_waha_intake_conf_t *prev, ngx_http_waha_intake_conf_t *conf)
 {
     static ngx_str_t  pattern = ngx_string("^[0-9]{7,15}$");
@@ -71,7 +71,8 @@ ngx_http_waha_intake_merge_conf(ngx_conf_t *cf,
     if (conf->phone_pattern == NULL) {
 
         if (prev->phone_pattern == NULL) {
-            prev->phone_pattern = ngx_http_waha_intake_compile(cf, &pattern);
+            prev->phone_pattern = ngx_http_waha_intake_conf_compile(cf,
+                                                                    &pattern);
             if (prev->phone_pattern == NULL) {
                 return NGX_CONF_ERROR;
             }
@@ -102,7 +103,7 @@ ngx_http_waha_intake_merge_conf(ngx_conf_t *cf,
 
 
 char *
-ngx_http_waha_intake_check_conf(ngx_conf_t *cf,
+ngx_http_waha_intake_conf_check(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf, ngx_str_t *location)
 {
     ngx_http_waha_intake_conf_t  *intake;
@@ -147,7 +148,7 @@ ngx_http_waha_intake_check_conf(ngx_conf_t *cf,
 
 
 static ngx_regex_t *
-ngx_http_waha_intake_compile(ngx_conf_t *cf, ngx_str_t *pattern)
+ngx_http_waha_intake_conf_compile(ngx_conf_t *cf, ngx_str_t *pattern)
 {
     u_char               errstr[NGX_MAX_CONF_ERRSTR];
     ngx_regex_compile_t  rc;
@@ -169,7 +170,8 @@ ngx_http_waha_intake_compile(ngx_conf_t *cf, ngx_str_t *pattern)
 
 
 char *
-ngx_http_waha_intake_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_waha_intake_conf_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
@@ -179,7 +181,7 @@ ngx_http_waha_intake_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        return ngx_http_waha_intake_hmac_off(cf, wlcf);
+        return ngx_http_waha_intake_conf_hmac_off(cf, wlcf);
     }
 
     if (wlcf->hmac_keys == NULL) {
@@ -226,7 +228,8 @@ ngx_http_waha_intake_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_waha_intake_hmac_off(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *wlcf)
+ngx_http_waha_intake_conf_hmac_off(ngx_conf_t *cf,
+    ngx_http_waha_loc_conf_t *wlcf)
 {
     if (wlcf->hmac_keys) {
         return (wlcf->hmac_keys->nelts == 0)
@@ -244,7 +247,7 @@ ngx_http_waha_intake_hmac_off(ngx_conf_t *cf, ngx_http_waha_loc_conf_t *wlcf)
 
 
 char *
-ngx_http_waha_intake_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_waha_intake_conf_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
@@ -260,7 +263,7 @@ ngx_http_waha_intake_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    intake->phone_pattern = ngx_http_waha_intake_compile(cf, &value[1]);
+    intake->phone_pattern = ngx_http_waha_intake_conf_compile(cf, &value[1]);
     if (intake->phone_pattern == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -272,7 +275,7 @@ ngx_http_waha_intake_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
 /* people write numbers in many ways: only the digits are compared */
 
 char *
-ngx_http_waha_intake_blocked_numbers(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_waha_intake_conf_blocked_numbers(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;

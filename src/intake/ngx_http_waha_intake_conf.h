@@ -53,21 +53,21 @@ extern ngx_conf_bitmask_t  ngx_http_waha_intake_tenant_sources[];
 extern ngx_conf_bitmask_t  ngx_http_waha_intake_ignored_chats[];
 
 /* Handlers of the directives. */
-char *ngx_http_waha_intake_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_waha_intake_conf_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_waha_intake_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_waha_intake_conf_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_waha_intake_blocked_numbers(ngx_conf_t *cf,
+char *ngx_http_waha_intake_conf_blocked_numbers(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
-void ngx_http_waha_intake_create_conf(ngx_http_waha_intake_conf_t *conf);
+void ngx_http_waha_intake_conf_create(ngx_http_waha_intake_conf_t *conf);
 
 /* NGX_CONF_ERROR: no memory. */
-char *ngx_http_waha_intake_merge_conf(ngx_conf_t *cf,
+char *ngx_http_waha_intake_conf_merge(ngx_conf_t *cf,
     ngx_http_waha_intake_conf_t *prev, ngx_http_waha_intake_conf_t *conf);
 
 /* NGX_CONF_ERROR: the log says what is wrong in a location. */
-char *ngx_http_waha_intake_check_conf(ngx_conf_t *cf,
+char *ngx_http_waha_intake_conf_check(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf, ngx_str_t *location);
 
 

@@ -254,8 +254,8 @@ ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
 
     wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
 
-    s->error = ngx_http_waha_fetch_find_instance(wlcf->fetch, &instance,
-                                                 &s->instance);
+    s->error = ngx_http_waha_fetch_conf_find_instance(wlcf->fetch, &instance,
+                                                      &s->instance);
 
     return NGX_OK;
 }

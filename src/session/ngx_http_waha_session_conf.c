@@ -14,7 +14,7 @@
 
 
 void
-ngx_http_waha_session_create_conf(ngx_http_waha_session_conf_t *conf)
+ngx_http_waha_session_conf_create(ngx_http_waha_session_conf_t *conf)
 {
     conf->max_sessions = NGX_CONF_UNSET;
     conf->status_ttl = NGX_CONF_UNSET;
@@ -22,7 +22,7 @@ ngx_http_waha_session_create_conf(ngx_http_waha_session_conf_t *conf)
 
 
 void
-ngx_http_waha_session_merge_conf(ngx_http_waha_session_conf_t *prev,
+ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,
     ngx_http_waha_session_conf_t *conf)
 {
     ngx_conf_merge_str_value(conf->webhook_url, prev->webhook_url, "");
@@ -32,7 +32,7 @@ ngx_http_waha_session_merge_conf(ngx_http_waha_session_conf_t *prev,
 
 
 char *
-ngx_http_waha_session_check_conf(ngx_conf_t *cf,
+ngx_http_waha_session_conf_check(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf, ngx_str_t *location)
 {
     size_t                     n;
@@ -66,7 +66,7 @@ ngx_http_waha_session_check_conf(ngx_conf_t *cf,
 
 
 char *
-ngx_http_waha_session_webhook_url(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_waha_session_conf_webhook_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;

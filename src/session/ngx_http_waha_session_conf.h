@@ -22,18 +22,18 @@ typedef struct ngx_http_waha_session_conf_s {
 
 
 /* Handler of "waha_webhook_url". */
-char *ngx_http_waha_session_webhook_url(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_waha_session_conf_webhook_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-void ngx_http_waha_session_create_conf(ngx_http_waha_session_conf_t *conf);
-void ngx_http_waha_session_merge_conf(ngx_http_waha_session_conf_t *prev,
+void ngx_http_waha_session_conf_create(ngx_http_waha_session_conf_t *conf);
+void ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,
     ngx_http_waha_session_conf_t *conf);
 
 /*
  * Checks a location that has instances.  NGX_CONF_ERROR: the log says what
  * is missing.
  */
-char *ngx_http_waha_session_check_conf(ngx_conf_t *cf,
+char *ngx_http_waha_session_conf_check(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf, ngx_str_t *location);
 
 
