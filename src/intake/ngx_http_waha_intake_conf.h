@@ -55,8 +55,8 @@ extern ngx_conf_bitmask_t  ngx_http_waha_intake_ignored_chats[];
 /* Handlers of the directives. */
 char *ngx_http_waha_intake_conf_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_waha_intake_conf_phone_pattern(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+char *ngx_http_waha_intake_conf_phone_pattern(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 char *ngx_http_waha_intake_conf_blocked_numbers(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 

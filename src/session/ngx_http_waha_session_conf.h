@@ -22,8 +22,8 @@ typedef struct ngx_http_waha_session_conf_s {
 
 
 /* Handler of "waha_webhook_url". */
-char *ngx_http_waha_session_conf_webhook_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+char *ngx_http_waha_session_conf_webhook_url(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 void ngx_http_waha_session_conf_create(ngx_http_waha_session_conf_t *conf);
 void ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,
