@@ -13,9 +13,9 @@
 #include <ngx_http_waha_auth_cache.h>
 #include <ngx_http_waha_auth_conf.h>
 #include <ngx_http_waha_auth_limit.h>
-#include <ngx_http_waha_fetch.h>
 #include <ngx_http_waha_db_conf.h>
 #include <ngx_http_waha_dispatch.h>
+#include <ngx_http_waha_fetch.h>
 #include <ngx_http_waha_fetch_conf.h>
 #include <ngx_http_waha_guard.h>
 #include <ngx_http_waha_ingest.h>

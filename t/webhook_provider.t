@@ -1,5 +1,5 @@
 # A second provider is a row, its files and their place in "config"; its
-# deliveries may have several events, of which the worst decides the answer.
+# deliveries may have several events, one of which decides the answer.
 # The provider is built into a copy of the sources, for this test only.
 
 use Waha::Test;
@@ -142,13 +142,35 @@ subtest 'an event that is ignored' => sub {
     my $r = deliver([['t1', 'R1', '12', 'no phone number'],
                      ['t1', 'R2', '4915111111111', 'two']]);
     is($r->{status}, 200, 'does not hold up its neighbours');
-    is($r->{json}{data}{action}, 'ignored', 'the first one is ignored');
+    is($r->{json}{data}{action}, 'activity_logged',
+       'the answer is that of the second');
+    is($r->{json}{data}{organization}, 'acme', 'with its organization');
     is($pg->value(q{select count(*) from contact_activities
                      where message_id like 'R%'}), 1, 'the second is stored');
 
     $r = deliver([['t1', 'R3', '12', 'no phone number'],
                   ['t1', 'R4', '13', 'none either']]);
     is($r->{status}, 200, 'with nothing to store the answer comes at once');
+    is($r->{json}{data}{action}, 'ignored', 'and says so');
+};
+
+
+subtest 'events of an unknown organization' => sub {
+    my @two = (['t9', 'U1', '4915111111111', 'one'],
+               ['t9', 'U2', '4915122222222', 'two']);
+
+    is(deliver(\@two)->{status}, 404, 'are refused') for 1 .. 2;
+    is($pg->value('select count(*) from waha.quarantine where event is not null
+                    and resolved_at is null and event->>\'message_id\'
+                                                like \'U%\''), 2,
+       'each is kept, once');
+
+    $pg->organization('dawn', session => 't9');
+    $pg->rows(q{select waha.replay(id) from waha.quarantine
+                  where event->>'message_id' like 'U%'});
+    is_deeply($pg->rows(q{select message_id from contact_activities
+                           where message_id like 'U%' order by 1}),
+              [['U1'], ['U2']], 'and can be replayed');
 };
 
 
@@ -184,6 +206,18 @@ subtest 'signatures' => sub {
         ->{status}, 200, 'WAHA is understood as before');
     is($pg->value(q{select count(*) from contact_activities
                      where message_id like 'T%'}), 1, 'only that is stored');
+};
+
+
+subtest 'more events than may wait' => sub {
+    $t->stop;
+    $t->nginx(vars => { DATABASE => 'queue=2 timeout=20s' })->start;
+
+    my @many = map { ['t1', "V$_", '4915111111111', $_] } 1 .. 200;
+
+    is(deliver(\@many)->{status}, 200, 'are taken');
+    is($pg->value(q{select count(*) from contact_activities
+                     where message_id like 'V%'}), 200, 'all of them');
 };
 
 

@@ -10,7 +10,9 @@ language sql security definer
 set search_path = waha, pg_temp
 as $$
     insert into waha.quarantine as q (hash, reason, sqlstate, raw, event)
-        values (sha256(raw), reason, sqlstate, raw,
+        values (sha256(raw || convert_to(concat_ws(' ', session, kind,
+                    message_id, target_id, status), 'UTF8')),
+                reason, sqlstate, raw,
                 case when session is not null then jsonb_build_object(
                     'provider', provider, 'instance', instance,
                     'session', session, 'kind', kind,
@@ -31,8 +33,9 @@ as $$
 $$;
 
 comment on function waha.quarantine is
-    'keeps a delivery for waha.replay: reason, SQLSTATE and body, then the '
-    'arguments of waha.ingest; a body that comes again updates its row';
+    'keeps an event for waha.replay: reason, SQLSTATE and the body of its '
+    'delivery, then the arguments of waha.ingest; an event that comes again '
+    'updates its row';
 
 grant execute on function waha.quarantine to waha_gateway;
 

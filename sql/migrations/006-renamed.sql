@@ -14,4 +14,8 @@ drop function if exists
                   timestamptz[], text[], int[], waha.contact_activities[]),
     waha.enter(text);
 
+comment on column waha.quarantine.hash is
+    'SHA-256 of raw and of the names of the event in it: an event that comes '
+    'again is kept once';
+
 update waha.version set migration = 6;

@@ -100,7 +100,7 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
 }
 
 
-/* an URL came with a message: only the names in it are used */
+/* a URL came with a message: only the names in it are used */
 
 static ngx_int_t
 ngx_http_waha_activity_media_file(cJSON *reply, ngx_str_t *session,

@@ -24,6 +24,8 @@ ngx_http_waha_api_statement(ngx_http_waha_api_t *api)
     const ngx_http_waha_route_t     *route;
     const ngx_http_waha_argument_t  *arg;
 
+    ngx_memzero(args, sizeof(args));
+
     route = api->route;
     value = args;
 

@@ -29,7 +29,7 @@ typedef struct ngx_http_waha_route_s  ngx_http_waha_route_t;
 
 typedef enum {
     NGX_HTTP_WAHA_ARG_TEXT = 0,     /* up to 255 characters, no control */
-    NGX_HTTP_WAHA_ARG_ID,           /* a positive number of 63 bits */
+    NGX_HTTP_WAHA_ARG_ID,           /* a positive number of up to 18 digits */
     NGX_HTTP_WAHA_ARG_SLUG,         /* up to 255 bytes of UTF-8, no control */
     NGX_HTTP_WAHA_ARG_SESSION,      /* letters, digits, "_", "-", "."; 1-64 */
     NGX_HTTP_WAHA_ARG_SIZE,         /* 1 to 200 */
@@ -46,7 +46,7 @@ typedef enum {
 #define NGX_HTTP_WAHA_ROUTE_WRITE     0x02
 #define NGX_HTTP_WAHA_ROUTE_OPERATOR  0x04
 
-/* it is not for an organization that the request names */
+/* for all organizations: a request names none */
 
 #define NGX_HTTP_WAHA_ROUTE_GLOBAL    0x08
 
@@ -113,7 +113,7 @@ struct ngx_http_waha_api_s {
 /* The operation that is nothing but the statement of the route. */
 ngx_int_t ngx_http_waha_api_statement(ngx_http_waha_api_t *api);
 
-/* Ends of plans: answer with the reply of the last query, or the error. */
+/* Ends a plan: answers with the reply of the last query, or the error. */
 ngx_int_t ngx_http_waha_api_reply(ngx_http_waha_step_t *step);
 
 

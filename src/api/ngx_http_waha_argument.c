@@ -8,8 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha_api.h>
-#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_argument.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_value.h>
 

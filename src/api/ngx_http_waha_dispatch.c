@@ -9,16 +9,16 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_error.h>
-#include <ngx_http_waha_json.h>
-#include <ngx_http_waha_request.h>
-#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_cors.h>
 #include <ngx_http_waha_dispatch.h>
+#include <ngx_http_waha_error.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_request.h>
 #include <ngx_http_waha_route.h>
+#include <ngx_http_waha_string.h>
 
 
 static ngx_http_waha_api_t *ngx_http_waha_dispatch_create(

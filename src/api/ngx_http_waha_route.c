@@ -8,8 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
-#include <ngx_http_waha_api.h>
 #include <ngx_http_waha_activity_media.h>
+#include <ngx_http_waha_api.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_route.h>
 #include <ngx_http_waha_sessions.h>
@@ -33,7 +33,7 @@ static ngx_uint_t ngx_http_waha_route_match(const char *template,
     ngx_str_t *path, ngx_str_t *params);
 
 
-/* of a session: the id comes first, then labels */
+/* of a session: its id comes first, then names for its label */
 
 static const ngx_http_waha_argument_t  ngx_http_waha_args_session[] = {
     { "session", NGX_HTTP_WAHA_ARG_SESSION, 1 },

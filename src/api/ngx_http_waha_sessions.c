@@ -64,8 +64,8 @@ ngx_http_waha_sessions_on_list(ngx_http_waha_step_t *step)
 
     if (ngx_http_waha_json_parse(r->pool, &step->query.reply, &json) != NGX_OK
         || ngx_http_waha_view_sessions(r->pool, api->route->view, &view,
-                                    ngx_http_waha_json_get(json, "sessions"),
-                                    &text)
+                                       ngx_http_waha_json_get(json, "sessions"),
+                                       &text)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_WAHA_ERR_H_INCLUDED_
-#define _NGX_HTTP_WAHA_ERR_H_INCLUDED_
+#ifndef _NGX_HTTP_WAHA_ERROR_H_INCLUDED_
+#define _NGX_HTTP_WAHA_ERROR_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -92,4 +92,4 @@ ngx_int_t ngx_http_waha_error_send_data(ngx_http_request_t *r,
     ngx_http_waha_error_e error, ngx_str_t *data);
 
 
-#endif /* _NGX_HTTP_WAHA_ERR_H_INCLUDED_ */
+#endif /* _NGX_HTTP_WAHA_ERROR_H_INCLUDED_ */

@@ -433,6 +433,7 @@ ngx_http_waha_json_parse(ngx_pool_t *pool, ngx_str_t *text, cJSON **json)
     while (end < (char *) text->data + text->len) {
 
         if (*end != ' ' && *end != '\t' && *end != '\r' && *end != '\n') {
+            *json = NULL;
             return NGX_DECLINED;
         }
 

@@ -14,7 +14,7 @@
 
 /*
  * Reads a key while the configuration is loaded: the bytes of the file, at
- * most 4096, without the newline at its end, allocated from cf->pool.  name
+ * most 4096, without the line end (LF or CRLF), allocated from cf->pool.  name
  * becomes the full name of the file.  NGX_ERROR: the reason is logged.
  */
 ngx_int_t ngx_http_waha_key_file_read(ngx_conf_t *cf, ngx_str_t *name,

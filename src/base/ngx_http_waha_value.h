@@ -14,7 +14,7 @@
 
 /* Predicates: whether a value of a request is what the name says. */
 
-/* UTF-8 without control characters; *characters is then their number. */
+/* UTF-8 without control characters; *characters is then its length. */
 ngx_uint_t ngx_http_waha_value_is_text(ngx_str_t *value, size_t *characters);
 
 /* A text of 1 to 255 bytes: the slug or the id of an organization. */
@@ -40,8 +40,8 @@ ngx_uint_t ngx_http_waha_value_is_number(ngx_str_t *value, ngx_int_t min,
 
 
 /*
- * Parsers.  NGX_DECLINED: the text is not what the name says.  NGX_ERROR: no
- * memory.  Results are allocated from pool.
+ * Parsers.  NGX_DECLINED: the text is not what the name says.  Those that get
+ * a pool allocate the result from it; NGX_ERROR: no memory.
  */
 
 /*

@@ -122,7 +122,7 @@ ngx_http_waha_identity_parse_jid(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 }
 
 
-/* "0@c.us" is no person: WhatsApp's own messages come from it */
+/* digits do not begin with "0": "0@c.us" is WhatsApp's own account */
 
 static ngx_int_t
 ngx_http_waha_identity_parse_person(ngx_str_t *user,
@@ -130,7 +130,7 @@ ngx_http_waha_identity_parse_person(ngx_str_t *user,
 {
     u_char  *colon;
 
-    /* a number behind the user is one device of that person */
+    /* the number after the user is a device of that person */
 
     colon = ngx_strlchr(user->data, user->data + user->len, ':');
     if (colon) {

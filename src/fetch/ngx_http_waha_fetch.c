@@ -8,9 +8,9 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
-#include <ngx_http_waha_request.h>
-#include <ngx_http_waha_json.h>
 #include <ngx_http_waha_fetch.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_request.h>
 
 
 #define NGX_HTTP_WAHA_FETCH_BUFFER   4096
@@ -203,7 +203,7 @@ ngx_http_waha_fetch_headers(ngx_http_request_t *r,
     headers->keep_alive_n = -1;
 
     (void) ngx_http_waha_fetch_header(headers, "Accept", "accept",
-                                     &fetch->accept);
+                                      &fetch->accept);
 
     if (request->body.len == 0) {
         headers->content_length_n =
@@ -221,9 +221,9 @@ ngx_http_waha_fetch_headers(ngx_http_request_t *r,
 
     headers->content_length_n = request->body.len;
     headers->content_length = ngx_http_waha_fetch_header(headers,
-                                                        "Content-Length",
-                                                        "content-length",
-                                                        &length);
+                                                         "Content-Length",
+                                                         "content-length",
+                                                         &length);
     headers->content_type = ngx_http_waha_fetch_header(headers,
                                                    "Content-Type",
                                                    "content-type",
@@ -364,9 +364,9 @@ ngx_http_waha_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 static void
 ngx_http_waha_fetch_expire(ngx_event_t *ev)
 {
-    ngx_connection_t      *c;
-    ngx_http_request_t    *sr;
-    ngx_http_upstream_t   *u;
+    ngx_connection_t       *c;
+    ngx_http_request_t     *sr;
+    ngx_http_upstream_t    *u;
     ngx_http_waha_fetch_t  *fetch;
 
     fetch = ev->data;
@@ -386,7 +386,7 @@ ngx_http_waha_fetch_expire(ngx_event_t *ev)
 
     ngx_log_error(NGX_LOG_ERR, c->log, 0, "waha: WAHA's answer is %s",
                   fetch->too_big ? "bigger than \"waha_call_size\""
-                                : "not complete in \"waha_call_timeout\"");
+                                 : "not complete in \"waha_call_timeout\"");
 
     ngx_http_waha_fetch_cleanup(fetch);
 
@@ -425,7 +425,7 @@ ngx_http_waha_fetch_cleanup(void *data)
 static void
 ngx_http_waha_fetch_resume(ngx_http_request_t *r)
 {
-    ngx_http_waha_ctx_t   *ctx;
+    ngx_http_waha_ctx_t    *ctx;
     ngx_http_waha_fetch_t  *fetch;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
@@ -513,7 +513,7 @@ ngx_http_waha_fetch_parse(ngx_http_waha_fetch_t *fetch)
     /* an error page need not be JSON: its status says enough */
 
     return (fetch->status < 300) ? NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER
-                                : NGX_HTTP_WAHA_ERR_NONE;
+                                 : NGX_HTTP_WAHA_ERR_NONE;
 }
 
 
@@ -548,7 +548,7 @@ ngx_http_waha_fetch_filter_init(void)
 static ngx_int_t
 ngx_http_waha_fetch_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_buf_t             *b;
+    ngx_buf_t              *b;
     ngx_http_waha_fetch_t  *fetch;
 
     if (!ngx_http_waha_fetch_is_subrequest(r)) {

@@ -22,7 +22,7 @@ ngx_http_waha_guard_handler(ngx_http_request_t *r)
 {
     if (!r->internal) {
         return ngx_http_waha_guard_is_closed(r) ? NGX_HTTP_NOT_FOUND
-                                             : NGX_DECLINED;
+                                                : NGX_DECLINED;
     }
 
     if (r->upstream == NULL

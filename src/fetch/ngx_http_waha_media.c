@@ -24,7 +24,7 @@ typedef struct {
     ngx_http_waha_ctx_t  *ctx;
     ngx_str_t             filename;
 
-    /* so many headers of the response are ours; those of WAHA follow */
+    /* the number of the module's own headers, those of WAHA follow */
     ngx_uint_t            own;
 
     ngx_uint_t            http_version;
@@ -63,7 +63,7 @@ static const char  *ngx_http_waha_media_headers[] = {
 };
 
 
-/* prefixes of types that a browser may show; SVG, which runs scripts, not */
+/* prefixes of types that a browser may show, but not SVG: it runs scripts */
 
 static const char  *ngx_http_waha_media_inline_types[] = {
     "image/",
@@ -138,13 +138,24 @@ static ngx_int_t
 ngx_http_waha_media_headers_in(ngx_http_request_t *r)
 {
     ngx_uint_t              i;
+    ngx_list_t              list;
     ngx_table_elt_t        *h, *forward[NGX_HTTP_WAHA_MEDIA_HEADERS];
     ngx_http_headers_in_t   client, *headers;
+
+    if (ngx_list_init(&list, r->pool, NGX_HTTP_WAHA_MEDIA_HEADERS,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     client = r->headers_in;
     headers = &r->headers_in;
 
     ngx_memzero(headers, sizeof(ngx_http_headers_in_t));
+
+    headers->headers = list;
+    headers->headers.last = &headers->headers.part;
 
     headers->host = client.host;
     headers->server = client.server;
@@ -153,13 +164,6 @@ ngx_http_waha_media_headers_in(ngx_http_request_t *r)
     headers->connection_type = client.connection_type;
     headers->keep_alive_n = client.keep_alive_n;
     headers->content_length_n = -1;
-
-    if (ngx_list_init(&headers->headers, r->pool,
-                      NGX_HTTP_WAHA_MEDIA_HEADERS, sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     forward[0] = client.range;
     forward[1] = client.if_range;
@@ -245,7 +249,8 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, media->ctx, ngx_http_waha_module);
 
-    ngx_http_waha_media_clear(r, media->own, error);
+    ngx_http_waha_media_clear(r, media->own,
+                              error != NGX_HTTP_WAHA_ERR_NONE);
 
     if (error) {
         return ngx_http_waha_media_refuse(r, error);

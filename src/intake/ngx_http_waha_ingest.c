@@ -17,8 +17,8 @@
 #define NGX_HTTP_WAHA_INGEST_SIZE    1048576
 
 /*
- * while another batch is under way, one waits until it has so many records,
- * or for so many milliseconds
+ * while another batch is under way, the open batch waits until it has so many
+ * records, or for so many milliseconds
  */
 
 #define NGX_HTTP_WAHA_INGEST_ENOUGH  16
@@ -197,16 +197,19 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
 }
 
 
+ngx_uint_t
+ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest)
+{
+    return ingest->waiting >= ingest->max_waiting;
+}
+
+
 ngx_int_t
 ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry)
 {
     ngx_int_t               rc;
     ngx_http_waha_batch_t  *batch;
-
-    if (ingest->waiting >= ingest->max_waiting) {
-        return NGX_DECLINED;
-    }
 
     batch = ingest->open;
 
@@ -253,10 +256,6 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
 {
     ngx_int_t               rc;
     ngx_http_waha_batch_t  *batch;
-
-    if (ingest->waiting >= ingest->max_waiting) {
-        return NGX_DECLINED;
-    }
 
     batch = ngx_http_waha_ingest_create_batch(ingest,
                                       NGX_HTTP_WAHA_INGEST_QUARANTINE);
@@ -350,7 +349,7 @@ ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
 {
     ngx_queue_insert_tail(&batch->entries, &entry->queue);
     batch->nentries++;
-    batch->size += entry->raw.len;
+    batch->size += entry->size;
     batch->ingest->waiting++;
 
     entry->batch = batch;
@@ -366,7 +365,7 @@ ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry)
 
     ngx_queue_remove(&entry->queue);
     batch->nentries--;
-    batch->size -= entry->raw.len;
+    batch->size -= entry->size;
     entry->batch = NULL;
 
     if (batch->sent) {
@@ -766,7 +765,7 @@ ngx_http_waha_ingest_copy_result(ngx_http_waha_entry_t *entry, PGresult *result,
 }
 
 
-/* only a record in error is set aside: others the provider sends again */
+/* only a data error is set aside; the provider repeats after other errors */
 
 static void
 ngx_http_waha_ingest_fail(ngx_http_waha_batch_t *batch,

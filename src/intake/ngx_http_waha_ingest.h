@@ -28,10 +28,11 @@ struct ngx_http_waha_entry_s {
 
     /*
      * filled in by the caller; event is NULL when the delivery could not be
-     * read; raw are the bytes of the delivery
+     * read; raw are the bytes of the delivery, size those of this event
      */
     ngx_http_waha_event_t      *event;
     ngx_str_t                   raw;
+    size_t                      size;
     ngx_pool_t                 *pool;
     void                      (*handler)(ngx_http_waha_entry_t *entry);
     void                       *data;
@@ -55,10 +56,17 @@ ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
     ngx_http_waha_pg_pool_t *pool, ngx_http_waha_pg_conf_t *conf);
 
 /*
+ * Whether so many entries wait that a delivery has to be refused.  The limit
+ * is for deliveries, not for entries: one that has more entries than there is
+ * room for would be refused for ever.
+ */
+ngx_uint_t ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest);
+
+/*
  * Stores an entry that the caller has filled in.  NGX_OK: its handler will be
  * called once, later, within the timeout of the database.  NGX_DECLINED: too
- * many entries wait; NGX_ABORT: the database needs its administrator;
- * NGX_ERROR: no memory.
+ * many jobs wait for a connection; NGX_ABORT: the database needs its
+ * administrator; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry);

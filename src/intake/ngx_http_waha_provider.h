@@ -50,7 +50,8 @@ const ngx_http_waha_provider_t *ngx_http_waha_provider_find(
 
 /*
  * Verifies all signatures of a body with the keys of the location; legacy
- * ones count where "waha_hmac_legacy" allows them.  NGX_OK: *instance is the
+ * ones count where "waha_hmac_legacy" allows them, none is needed with
+ * "waha_hmac_key off".  NGX_OK: *instance is the
  * one that the key is bound to, empty for none.  NGX_DECLINED: a signature
  * is missing, wrong, given twice, or another key made it.
  */

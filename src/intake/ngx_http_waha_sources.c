@@ -8,9 +8,9 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
-#include <ngx_http_waha_sources.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_sources.h>
 #include <ngx_http_waha_value.h>
 
 

@@ -65,7 +65,7 @@ static ngx_uint_t ngx_http_waha_webhook_is_blocked(
     ngx_http_waha_intake_conf_t *conf, ngx_str_t *phone);
 static void ngx_http_waha_webhook_cleanup(void *data);
 static void ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry);
-static ngx_http_waha_entry_t *ngx_http_waha_webhook_worst(
+static ngx_http_waha_entry_t *ngx_http_waha_webhook_find_decisive(
     ngx_http_waha_delivery_t *delivery);
 static ngx_http_waha_error_e ngx_http_waha_webhook_entry_error(
     ngx_http_waha_entry_t *entry);
@@ -106,7 +106,7 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
         }
 
         return ngx_http_waha_error_send(r,
-                                      NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED);
+                                        NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED);
     }
 
     r->request_body_in_single_buf = 1;
@@ -230,6 +230,7 @@ ngx_http_waha_webhook_add_entries(ngx_http_request_t *r,
 
     for (i = 0; i < n; i++) {
         entry[i].raw = delivery->body;
+        entry[i].size = delivery->body.len / n;
         entry[i].pool = r->pool;
         entry[i].handler = ngx_http_waha_webhook_done;
         entry[i].data = r;
@@ -306,6 +307,12 @@ ngx_http_waha_webhook_store_event(ngx_http_request_t *r,
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
+    if (delivery->waiting == 0
+        && ngx_http_waha_ingest_is_full(wmcf->ingest))
+    {
+        return NGX_DECLINED;
+    }
+
     rc = ngx_http_waha_ingest(wmcf->ingest, entry);
 
     if (rc == NGX_OK) {
@@ -330,6 +337,10 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
+    if (ngx_http_waha_ingest_is_full(wmcf->ingest)) {
+        return ngx_http_waha_webhook_error(r, NGX_DECLINED);
+    }
+
     ngx_str_set(&reason, "too_complex");
 
     rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, delivery->entries,
@@ -346,7 +357,7 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 }
 
 
-/* rc: of ngx_http_waha_ingest() */
+/* rc: of ngx_http_waha_webhook_store_event() */
 
 static ngx_int_t
 ngx_http_waha_webhook_error(ngx_http_request_t *r, ngx_int_t rc)
@@ -427,7 +438,8 @@ ngx_http_waha_webhook_person_reason(ngx_http_request_t *r,
         /* PCRE gave up: the message is stored rather than lost */
 
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      ngx_regex_exec_n " failed: %i on a phone number", rc);
+                      "waha: " ngx_regex_exec_n " failed: %i on a phone "
+                      "number", rc);
         return NULL;
     }
 
@@ -508,7 +520,7 @@ ngx_http_waha_webhook_answer(void *data)
     ngx_http_waha_error_e   error;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
-    entry = ngx_http_waha_webhook_worst(ctx->delivery);
+    entry = ngx_http_waha_webhook_find_decisive(ctx->delivery);
 
     ctx->organization = entry->organization;
     ctx->records = entry->records;
@@ -528,11 +540,12 @@ ngx_http_waha_webhook_answer(void *data)
 
 /*
  * the entry that decides the answer: one that is not stored, so that the
- * provider repeats the delivery, else one in error, else the first
+ * provider repeats the delivery, else one in error, else one that is stored,
+ * else the first
  */
 
 static ngx_http_waha_entry_t *
-ngx_http_waha_webhook_worst(ngx_http_waha_delivery_t *delivery)
+ngx_http_waha_webhook_find_decisive(ngx_http_waha_delivery_t *delivery)
 {
     ngx_uint_t              i;
     ngx_http_waha_entry_t  *entry;
@@ -549,6 +562,12 @@ ngx_http_waha_webhook_worst(ngx_http_waha_delivery_t *delivery)
         if (ngx_http_waha_webhook_entry_error(&entry[i])
             != NGX_HTTP_WAHA_ERR_NONE)
         {
+            return &entry[i];
+        }
+    }
+
+    for (i = 0; i < delivery->nentries; i++) {
+        if (entry[i].event) {
             return &entry[i];
         }
     }

@@ -37,7 +37,7 @@ typedef struct {
     /* the statements are prepared, perhaps for the job in c->job */
     void  (*ready)(ngx_http_waha_pg_connection_t *c);
 
-    /* the job has its answer, the connection is free for another */
+    /* the job, if any is left, has its answer: the connection is free */
     void  (*done)(ngx_http_waha_pg_connection_t *c);
 
     /* the connection cannot be used, for c->reason: it is to be closed */

@@ -62,9 +62,9 @@ struct ngx_http_waha_step_s {
 
 
 /*
- * Start a step; args are as many as the statement has, all is copied that
- * outlives the call.  An error of the database, or a call without an answer,
- * ends the plan.
+ * Start a step.  args are as many as the statement has and are copied; what
+ * request points to must stay until the answer.  An error of the database,
+ * or a fetch without an answer, ends the plan.
  */
 ngx_int_t ngx_http_waha_step_query(ngx_http_waha_step_t *step,
     ngx_http_waha_statement_e statement, const ngx_str_t *args,
@@ -74,8 +74,9 @@ ngx_int_t ngx_http_waha_step_fetch(ngx_http_waha_step_t *step,
     const ngx_http_waha_fetch_request_t *request, ngx_http_waha_step_pt then);
 
 /*
- * The same with a handler, which is called before then(), also with
- * step->query.error or step->fetch.error.
+ * The same with a handler, which is called before then() when the step has
+ * ended, also with step->query.error or step->fetch.error.  A step that does
+ * not start ends the plan without it.
  */
 ngx_int_t ngx_http_waha_step_query_with(ngx_http_waha_step_t *step,
     ngx_http_waha_statement_e statement, const ngx_str_t *args,

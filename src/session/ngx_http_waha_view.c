@@ -7,9 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_json.h>
-#include <ngx_http_waha_session_info.h>
-#include <ngx_http_waha_view.h>
 #include <ngx_http_waha_string.h>
+#include <ngx_http_waha_view.h>
 
 
 /* what a status means to people */
@@ -165,7 +164,8 @@ ngx_http_waha_view_waha(ngx_http_waha_json_out_t *out, const char *name,
 
     ngx_http_waha_json_put_bool(out, "success", 1);
     ngx_http_waha_json_put_bool(out, "exists",
-                         !ngx_http_waha_string_is(&status, "NOT_CREATED"));
+                                !ngx_http_waha_string_is(&status,
+                                                         "NOT_CREATED"));
     ngx_http_waha_json_put(out, "status", &status);
     ngx_http_waha_json_put(out, "name", &session);
     ngx_http_waha_json_put(out, "sessionName", &session);
@@ -221,7 +221,7 @@ static void
 ngx_http_waha_view_flat(ngx_http_waha_json_out_t *out,
     ngx_http_waha_view_t *view)
 {
-    ngx_str_t                      status, session, id, label, phone;
+    ngx_str_t                     status, session, id, label, phone;
     ngx_http_waha_view_status_t  *shown;
 
     status = ngx_http_waha_view_string(view, "status");
@@ -233,7 +233,7 @@ ngx_http_waha_view_flat(ngx_http_waha_json_out_t *out,
     shown = ngx_http_waha_view_status(&status);
 
     ngx_http_waha_json_put_bool(out, "connected",
-                             ngx_http_waha_string_is(&status, "WORKING"));
+                                ngx_http_waha_string_is(&status, "WORKING"));
     ngx_http_waha_json_put(out, "status", &status);
     ngx_http_waha_json_put(out, "session", &session);
     ngx_http_waha_json_put(out, "sessionId", id.data ? &id : &session);

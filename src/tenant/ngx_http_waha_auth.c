@@ -36,7 +36,7 @@ struct ngx_http_waha_auth_s {
     unsigned                       started:1;
 
     /* wrong credentials count as an attempt for "waha_auth_limit" */
-    unsigned                       limited:1;
+    unsigned                       counted:1;
 
     unsigned                       ambient:1;
 };
@@ -57,7 +57,7 @@ static ngx_int_t ngx_http_waha_auth_check_organization(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *name);
 static ngx_int_t ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
-static ngx_int_t ngx_http_waha_auth_error_credentials(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_auth_reject(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, const char *reason);
 
 
@@ -136,7 +136,7 @@ ngx_http_waha_auth_check_request(ngx_http_request_t *r,
     rc = ngx_http_waha_request_header(r, &name, &value);
 
     if (rc == NGX_ERROR) {
-        return ngx_http_waha_auth_error_credentials(r, auth,
+        return ngx_http_waha_auth_reject(r, auth,
                             "the header \"Authorization\" is given twice");
     }
 
@@ -155,7 +155,7 @@ ngx_http_waha_auth_check_request(ngx_http_request_t *r,
         return ngx_http_waha_auth_check_variable(r, auth, conf->variable);
     }
 
-    return ngx_http_waha_auth_error_credentials(r, auth, "no bearer token");
+    return ngx_http_waha_auth_reject(r, auth, "no bearer token");
 }
 
 
@@ -209,17 +209,17 @@ ngx_http_waha_auth_check_token(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    auth->limited = 1;
+    auth->counted = 1;
 
     if (ngx_http_waha_bearer_check_token(token, &reason) != NGX_OK) {
-        return ngx_http_waha_auth_error_credentials(r, auth, reason);
+        return ngx_http_waha_auth_reject(r, auth, reason);
     }
 
     if (wlcf->auth->api_keys && ngx_http_waha_bearer_has_key_prefix(token)) {
 
         if (ngx_http_waha_bearer_parse_key(token, &key) != NGX_OK) {
-            return ngx_http_waha_auth_error_credentials(r, auth,
-                                                "the API key is malformed");
+            return ngx_http_waha_auth_reject(r, auth,
+                                         "the API key is malformed");
         }
 
         auth->statement = NGX_HTTP_WAHA_AUTHENTICATE;
@@ -229,8 +229,8 @@ ngx_http_waha_auth_check_token(ngx_http_request_t *r,
     }
 
     if (wlcf->auth->jwt.keys == NULL) {
-        return ngx_http_waha_auth_error_credentials(r, auth,
-                                                "the token is not an API key");
+        return ngx_http_waha_auth_reject(r, auth,
+                                         "the token is not an API key");
     }
 
     return ngx_http_waha_auth_check_jwt(r, auth, token);
@@ -253,10 +253,10 @@ ngx_http_waha_auth_check_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
     /* a signature cannot be guessed: an expired token does not count */
 
-    auth->limited = !claims.verified;
+    auth->counted = !claims.verified;
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_waha_auth_error_credentials(r, auth, reason);
+        return ngx_http_waha_auth_reject(r, auth, reason);
     }
 
     if (rc != NGX_OK) {
@@ -285,7 +285,7 @@ ngx_http_waha_auth_check_variable(ngx_http_request_t *r,
     vv = ngx_http_get_flushed_variable(r, index);
 
     if (vv == NULL || vv->not_found || vv->len == 0) {
-        return ngx_http_waha_auth_error_credentials(r, auth,
+        return ngx_http_waha_auth_reject(r, auth,
                                      "the variable of \"waha_organization\" "
                                      "is empty");
     }
@@ -304,8 +304,8 @@ ngx_http_waha_auth_check_organization(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *name)
 {
     if (!ngx_http_waha_value_is_slug(name)) {
-        return ngx_http_waha_auth_error_credentials(r, auth,
-                                                "the organization is unknown");
+        return ngx_http_waha_auth_reject(r, auth,
+                                         "the organization is unknown");
     }
 
     auth->statement = NGX_HTTP_WAHA_FIND_ORGANIZATION;
@@ -335,7 +335,7 @@ ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
     }
 
     if (!lookup->record.found) {
-        return ngx_http_waha_auth_error_credentials(r, auth,
+        return ngx_http_waha_auth_reject(r, auth,
                           auth->statement == NGX_HTTP_WAHA_AUTHENTICATE ?
                               "the API key is unknown"
                               : "the organization is unknown");
@@ -356,13 +356,13 @@ ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_waha_auth_error_credentials(ngx_http_request_t *r,
+ngx_http_waha_auth_reject(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, const char *reason)
 {
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "waha: credentials are refused: %s", reason);
 
-    if (auth->limited) {
+    if (auth->counted) {
         ngx_http_waha_auth_limit_count(r);
     }
 

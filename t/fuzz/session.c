@@ -103,8 +103,8 @@ fuzz_merge(ngx_pool_t *pool, const cJSON *config)
 static void
 fuzz_shape(ngx_pool_t *pool, const cJSON *json)
 {
-    ngx_str_t              text;
-    ngx_uint_t             shape;
+    ngx_str_t             text;
+    ngx_uint_t            shape;
     ngx_http_waha_view_t  view;
 
     for (shape = NGX_HTTP_WAHA_VIEW_DATA; shape <= NGX_HTTP_WAHA_VIEW_FLAT;

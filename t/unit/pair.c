@@ -57,10 +57,10 @@ ngx_http_waha_pair_parse(ngx_pool_t *pool, ngx_str_t *body,
         event->chat = NGX_HTTP_WAHA_PERSON;
         ngx_str_set(&event->event, "messages");
         ngx_str_set(&event->type, "text");
-        event->session = ngx_http_waha_json_string(item, "session");
-        event->message_id = ngx_http_waha_json_string(item, "id");
-        event->phone = ngx_http_waha_json_string(item, "phone");
-        event->text = ngx_http_waha_json_string(item, "text");
+        event->session = ngx_http_waha_json_get_string(item, "session");
+        event->message_id = ngx_http_waha_json_get_string(item, "id");
+        event->phone = ngx_http_waha_json_get_string(item, "phone");
+        event->text = ngx_http_waha_json_get_string(item, "text");
         event->sent_at = (int64_t) ngx_time() * 1000;
     }
 

@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_message.h>
 #include <ngx_http_waha_metadata.h>
-#include <ngx_http_waha_string.h>
 
 
 /* proto messages in proto messages: view once, ephemeral, with caption */
