@@ -39,8 +39,9 @@ typedef struct {
     struct ngx_http_waha_api_conf_s       *api;
 
     /*
-     * ngx_http_waha_hmac_key_t: webhooks are verified with them, sessions
-     * are told to sign with one; empty: "waha_hmac_key off"
+     * ngx_http_waha_hmac_key_t: webhooks are verified with them, and one is
+     * written into the configuration of a session; empty with
+     * "waha_hmac_key off"
      */
     ngx_array_t                           *hmac_keys;
 } ngx_http_waha_loc_conf_t;

@@ -259,7 +259,7 @@ ngx_http_waha_pg_connection_read_input(ngx_http_waha_pg_connection_t *c)
 
     ssl = PQsslStruct(c->conn, "OpenSSL");
 
-    /* no event tells of bytes that OpenSSL has already decrypted */
+    /* the socket is not readable for bytes that OpenSSL has decrypted */
 
     do {
         if (PQconsumeInput(c->conn) == 0) {
