@@ -504,8 +504,8 @@ begin
                last_message_at = (waha.combine(c, excluded)).last_message_at,
                last_direction = (waha.combine(c, excluded)).last_direction,
                last_message = (waha.combine(c, excluded)).last_message,
-               unread_count = (waha.combine(c, excluded)).unread_count,
-               unread_since = (waha.combine(c, excluded)).unread_since,
+               unread_count = waha.unread(c, excluded),
+               unread_since = waha.unread_since(c, excluded),
                last_inbound_at = (waha.combine(c, excluded)).last_inbound_at,
                last_outbound_at = (waha.combine(c, excluded)).last_outbound_at,
                read_at = (waha.combine(c, excluded)).read_at
