@@ -13,9 +13,6 @@
 #include <ngx_http_waha_argument.h>
 
 
-static ngx_int_t ngx_http_waha_api_on_reply(ngx_http_waha_step_t *step);
-
-
 ngx_int_t
 ngx_http_waha_api_statement(ngx_http_waha_api_t *api)
 {
@@ -57,14 +54,7 @@ ngx_http_waha_api_statement(ngx_http_waha_api_t *api)
     api->step.done = ngx_http_waha_api_reply;
 
     return ngx_http_waha_step_query(&api->step, route->statement, args,
-                                    ngx_http_waha_api_on_reply);
-}
-
-
-static ngx_int_t
-ngx_http_waha_api_on_reply(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NONE);
+                                    ngx_http_waha_step_succeed);
 }
 
 

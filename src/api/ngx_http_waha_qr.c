@@ -43,7 +43,6 @@ static ngx_int_t ngx_http_waha_qr_answer_text(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_answer_png(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_answer_code(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_answer_waha(ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_qr_answer_session(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_error(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_answer(ngx_http_waha_step_t *step,
     ngx_http_waha_json_out_t *out);
@@ -411,20 +410,13 @@ ngx_http_waha_qr_answer_waha(ngx_http_waha_step_t *step)
         step->done = ngx_http_waha_sessions_answer;
 
         return ngx_http_waha_session_look(step,
-                                          ngx_http_waha_qr_answer_session);
+                                          ngx_http_waha_step_succeed);
     }
 
     ngx_http_waha_json_start(&out, step->request->pool, 1024);
     ngx_http_waha_json_put_item(&out, NULL, step->fetch.json);
 
     return ngx_http_waha_qr_answer(step, &out);
-}
-
-
-static ngx_int_t
-ngx_http_waha_qr_answer_session(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NONE);
 }
 
 

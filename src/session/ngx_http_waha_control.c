@@ -24,7 +24,6 @@ static ngx_int_t ngx_http_waha_control_on_disconnected(
 static ngx_int_t ngx_http_waha_control_on_deleted(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_control_query(ngx_http_waha_step_t *step,
     ngx_http_waha_statement_e statement, ngx_http_waha_step_pt then);
-static ngx_int_t ngx_http_waha_control_end(ngx_http_waha_step_t *step);
 static ngx_uint_t ngx_http_waha_control_has_failed(
     ngx_http_waha_step_t *step);
 
@@ -33,17 +32,17 @@ ngx_int_t
 ngx_http_waha_control_show(ngx_http_waha_step_t *step)
 {
     if (!ngx_http_waha_session_is_old(step)) {
-        return ngx_http_waha_control_end(step);
+        return ngx_http_waha_step_succeed(step);
     }
 
-    return ngx_http_waha_session_try_look(step, ngx_http_waha_control_end);
+    return ngx_http_waha_session_try_look(step, ngx_http_waha_step_succeed);
 }
 
 
 ngx_int_t
 ngx_http_waha_control_refresh(ngx_http_waha_step_t *step)
 {
-    return ngx_http_waha_session_look(step, ngx_http_waha_control_end);
+    return ngx_http_waha_session_look(step, ngx_http_waha_step_succeed);
 }
 
 
@@ -108,7 +107,7 @@ ngx_http_waha_control_on_look(ngx_http_waha_step_t *step)
         return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NOT_CREATED);
     }
 
-    return ngx_http_waha_control_end(step);
+    return ngx_http_waha_step_succeed(step);
 }
 
 
@@ -129,7 +128,7 @@ ngx_http_waha_control_on_logged_out(ngx_http_waha_step_t *step)
     if (ngx_http_waha_session_is_missing(step)) {
         ngx_http_waha_session_info_set_missing(&step->session->info);
 
-        return ngx_http_waha_session_record(step, ngx_http_waha_control_end);
+        return ngx_http_waha_session_record(step, ngx_http_waha_step_succeed);
     }
 
     if (!ngx_http_waha_session_is_accepted(step)) {
@@ -161,7 +160,7 @@ ngx_http_waha_control_on_disconnected(ngx_http_waha_step_t *step)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_control_end(step);
+    return ngx_http_waha_step_succeed(step);
 }
 
 
@@ -182,7 +181,7 @@ ngx_http_waha_control_on_deleted(ngx_http_waha_step_t *step)
     }
 
     return ngx_http_waha_control_query(step, NGX_HTTP_WAHA_DELETE_SESSION,
-                                       ngx_http_waha_control_end);
+                                       ngx_http_waha_step_succeed);
 }
 
 
@@ -196,13 +195,6 @@ ngx_http_waha_control_query(ngx_http_waha_step_t *step,
     args[1] = step->session->name;
 
     return ngx_http_waha_step_query(step, statement, args, then);
-}
-
-
-static ngx_int_t
-ngx_http_waha_control_end(ngx_http_waha_step_t *step)
-{
-    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NONE);
 }
 
 

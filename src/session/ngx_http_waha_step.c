@@ -156,3 +156,10 @@ ngx_http_waha_step_end(ngx_http_waha_step_t *step,
 
     return step->done(step);
 }
+
+
+ngx_int_t
+ngx_http_waha_step_succeed(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NONE);
+}

@@ -90,5 +90,8 @@ ngx_int_t ngx_http_waha_step_fetch_with(ngx_http_waha_step_t *step,
 ngx_int_t ngx_http_waha_step_end(ngx_http_waha_step_t *step,
     ngx_http_waha_error_e error);
 
+/* The continuation that ends a plan which has succeeded. */
+ngx_int_t ngx_http_waha_step_succeed(ngx_http_waha_step_t *step);
+
 
 #endif /* _NGX_HTTP_WAHA_STEP_H_INCLUDED_ */

@@ -44,8 +44,8 @@ select slug, 'phone', waha.phone_key(phone), id, phone, true
 insert into waha.contact_activities (contact_id, organization_slug,
     activity_type, direction, message_content, metadata, session_name,
     message_id, message_type, chat, sender_name, occurred_at)
-select id, slug, 'whatsapp_message', 'inbound', 'Добрый день', '{}', slug,
-       'SEED' || md5(number::text), 'text', 'person', name, at
+select id, slug, 'whatsapp_message', 'inbound', 'Добрый день', '{}',
+       slug, 'SEED' || md5(number::text), 'text', 'person', name, at
   from met
  order by number;
 
