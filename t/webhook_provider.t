@@ -100,6 +100,11 @@ sub deliver {
 }
 
 
+# the connections of the pool are idle when the first delivery comes
+
+$t->webhook($t->message(id => 'T0', from => '4915100000000'));
+
+
 subtest 'a delivery of three messages' => sub {
     my @three = (['t1', 'P1', '4915111111111', 'one'],
                  ['t2', 'P2', '4915122222222', 'two'],
@@ -115,14 +120,19 @@ subtest 'a delivery of three messages' => sub {
         select o.slug, a.message_id, a.message_content
           from contact_activities a
           join organizations o on o.slug = a.organization_slug
-         order by a.message_id}),
+         where a.message_id like 'P%' order by a.message_id}),
         [['acme', 'P1', 'one'], ['bolt', 'P2', 'two'],
          ['acme', 'P3', 'three']], 'all are stored, each for its tenant');
+    is($pg->value('select count(distinct xmin::text) from contact_activities
+                    where message_id like \'P%\''), 1,
+       'in one transaction, so that their order counts');
 
     $r = deliver(\@three);
     is($r->{status}, 200, 'its repetition is taken');
     is($r->{json}{data}{action}, 'duplicate', 'as a duplicate');
-    is($pg->messages, 3, 'and nothing is doubled');
+    is($pg->value(q{select count(*) from contact_activities
+                     where message_id like 'P%'}), 3,
+       'and nothing is doubled');
 };
 
 
@@ -205,7 +215,8 @@ subtest 'signatures' => sub {
     is($t->webhook($t->message(id => 'T2', from => '4915111111111'))
         ->{status}, 200, 'WAHA is understood as before');
     is($pg->value(q{select count(*) from contact_activities
-                     where message_id like 'T%'}), 1, 'only that is stored');
+                     where message_id in ('T1', 'T2')}), 1,
+       'only that is stored');
 };
 
 

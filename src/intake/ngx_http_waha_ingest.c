@@ -11,7 +11,7 @@
 #include <ngx_http_waha_string.h>
 
 
-/* the most records and bytes of a batch */
+/* the most records and bytes of a batch, unless one delivery has more */
 
 #define NGX_HTTP_WAHA_INGEST_BATCH   128
 #define NGX_HTTP_WAHA_INGEST_SIZE    1048576
@@ -197,19 +197,17 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
 }
 
 
-ngx_uint_t
-ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest)
-{
-    return ingest->waiting >= ingest->max_waiting;
-}
-
-
 ngx_int_t
-ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
-    ngx_http_waha_entry_t *entry)
+ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
 {
     ngx_int_t               rc;
+    ngx_uint_t              n;
+    ngx_queue_t            *q;
     ngx_http_waha_batch_t  *batch;
+
+    if (ingest->waiting >= ingest->max_waiting) {
+        return NGX_DECLINED;
+    }
 
     batch = ingest->open;
 
@@ -223,7 +221,13 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
         ingest->open = batch;
     }
 
-    ngx_http_waha_ingest_join(batch, entry);
+    for (n = 0; !ngx_queue_empty(entries); n++) {
+        q = ngx_queue_head(entries);
+        ngx_queue_remove(q);
+
+        ngx_http_waha_ingest_join(batch,
+                           ngx_queue_data(q, ngx_http_waha_entry_t, queue));
+    }
 
     if (!batch->submitted && ngx_http_waha_ingest_is_enough(batch)) {
         rc = ngx_http_waha_ingest_submit(batch);
@@ -231,7 +235,13 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
         if (rc != NGX_OK) {
             /* the other entries of the batch stay for the next submit */
 
-            ngx_http_waha_ingest_leave(entry);
+            while (n--) {
+                q = ngx_queue_last(&batch->entries);
+
+                ngx_http_waha_ingest_leave(
+                           ngx_queue_data(q, ngx_http_waha_entry_t, queue));
+            }
+
             return rc;
         }
     }
@@ -240,7 +250,7 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
         ngx_add_timer(&ingest->linger, NGX_HTTP_WAHA_INGEST_LINGER);
     }
 
-    if (batch->nentries == NGX_HTTP_WAHA_INGEST_BATCH
+    if (batch->nentries >= NGX_HTTP_WAHA_INGEST_BATCH
         || batch->size >= NGX_HTTP_WAHA_INGEST_SIZE)
     {
         ingest->open = NULL;
@@ -256,6 +266,10 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
 {
     ngx_int_t               rc;
     ngx_http_waha_batch_t  *batch;
+
+    if (ingest->waiting >= ingest->max_waiting) {
+        return NGX_DECLINED;
+    }
 
     batch = ngx_http_waha_ingest_create_batch(ingest,
                                       NGX_HTTP_WAHA_INGEST_QUARANTINE);

@@ -56,24 +56,20 @@ ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
     ngx_http_waha_pg_pool_t *pool, ngx_http_waha_pg_conf_t *conf);
 
 /*
- * Whether so many entries wait that a delivery has to be refused.  The limit
- * is for deliveries, not for entries: one that has more entries than there is
- * room for would be refused for ever.
- */
-ngx_uint_t ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest);
-
-/*
- * Stores an entry that the caller has filled in.  NGX_OK: its handler will be
- * called once, later, within the timeout of the database.  NGX_DECLINED: too
- * many jobs wait for a connection; NGX_ABORT: the database needs its
- * administrator; NGX_ERROR: no memory.
+ * Stores the entries of one delivery, linked by their member "queue" and filled
+ * in by the caller; they leave the queue, in its order, for one transaction.
+ * NGX_OK: the handler of each will be called once, later, within the timeout
+ * of the database.  Otherwise none is stored.  NGX_DECLINED: too many entries
+ * or jobs wait for a connection; the limit is for deliveries, since one that
+ * has more entries than there is room for would be refused for ever.
+ * NGX_ABORT: the database needs its administrator; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
-    ngx_http_waha_entry_t *entry);
+    ngx_queue_t *entries);
 
 /*
- * The same for bytes that cannot be stored as an event: entry->raw goes to
- * quarantine for the reason given.
+ * The same for one entry whose bytes cannot be stored as an event: entry->raw
+ * goes to quarantine for the reason given.
  */
 ngx_int_t ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason);

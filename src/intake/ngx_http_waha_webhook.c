@@ -50,9 +50,9 @@ static ngx_int_t ngx_http_waha_webhook_add_entries(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_uint_t n);
 static ngx_int_t ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
-static ngx_int_t ngx_http_waha_webhook_store_event(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
-    ngx_http_waha_entry_t *entry);
+    ngx_http_waha_entry_t *entry, ngx_queue_t *entries);
 static ngx_int_t ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_error(ngx_http_request_t *r,
@@ -244,9 +244,11 @@ static ngx_int_t
 ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    ngx_int_t               rc;
-    ngx_uint_t              i;
-    ngx_http_waha_event_t  *event;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_queue_t                 entries;
+    ngx_http_waha_event_t      *event;
+    ngx_http_waha_main_conf_t  *wmcf;
 
     if (ngx_http_waha_webhook_add_entries(r, delivery, delivery->events.nelts)
         != NGX_OK)
@@ -254,21 +256,29 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
+    ngx_queue_init(&entries);
+
     event = delivery->events.elts;
 
     for (i = 0; i < delivery->nentries; i++) {
-        rc = ngx_http_waha_webhook_store_event(r, delivery, &event[i],
-                                               &delivery->entries[i]);
-
-        if (rc != NGX_OK) {
-            /* the provider repeats the delivery, its stored events included */
-            ngx_http_waha_webhook_cleanup(delivery);
-            return ngx_http_waha_webhook_error(r, rc);
+        if (ngx_http_waha_webhook_add_event(r, delivery, &event[i],
+                                            &delivery->entries[i], &entries)
+            != NGX_OK)
+        {
+            return ngx_http_waha_webhook_error(r, NGX_ERROR);
         }
     }
 
-    if (delivery->waiting == 0) {
+    if (ngx_queue_empty(&entries)) {
         return ngx_http_waha_webhook_answer(r);
+    }
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    rc = ngx_http_waha_ingest(wmcf->ingest, &entries);
+
+    if (rc != NGX_OK) {
+        return ngx_http_waha_webhook_error(r, rc);
     }
 
     r->connection->log->action = "storing a WhatsApp event";
@@ -277,14 +287,14 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
 }
 
 
+/* an event that is not ignored joins the entries that are to be stored */
+
 static ngx_int_t
-ngx_http_waha_webhook_store_event(ngx_http_request_t *r,
+ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
-    ngx_http_waha_entry_t *entry)
+    ngx_http_waha_entry_t *entry, ngx_queue_t *entries)
 {
-    ngx_int_t                   rc;
-    const char                 *reason;
-    ngx_http_waha_main_conf_t  *wmcf;
+    const char  *reason;
 
     reason = ngx_http_waha_webhook_ignore_reason(r, event);
 
@@ -305,21 +315,10 @@ ngx_http_waha_webhook_store_event(ngx_http_request_t *r,
 
     entry->event = event;
 
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+    ngx_queue_insert_tail(entries, &entry->queue);
+    delivery->waiting++;
 
-    if (delivery->waiting == 0
-        && ngx_http_waha_ingest_is_full(wmcf->ingest))
-    {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_waha_ingest(wmcf->ingest, entry);
-
-    if (rc == NGX_OK) {
-        delivery->waiting++;
-    }
-
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -335,10 +334,6 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 
     if (ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    if (ngx_http_waha_ingest_is_full(wmcf->ingest)) {
-        return ngx_http_waha_webhook_error(r, NGX_DECLINED);
     }
 
     ngx_str_set(&reason, "too_complex");
@@ -357,7 +352,7 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 }
 
 
-/* rc: of ngx_http_waha_webhook_store_event() */
+/* rc: of ngx_http_waha_ingest() */
 
 static ngx_int_t
 ngx_http_waha_webhook_error(ngx_http_request_t *r, ngx_int_t rc)
