@@ -163,7 +163,11 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
         { ngx_string("no_instance"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "the WAHA server of the session is not configured" },
 
-    /* the database */
+    /* nginx and the database */
+
+    [NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY] =
+        { ngx_string("out_of_memory"), NGX_HTTP_SERVICE_UNAVAILABLE,
+          "nginx has no memory or disk space left; send this again" },
 
     [NGX_HTTP_WAHA_ERR_OVERLOADED] =
         { ngx_string("overloaded"), NGX_HTTP_SERVICE_UNAVAILABLE,

@@ -201,14 +201,6 @@ ngx_http_waha_auth_check_token(ngx_http_request_t *r,
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
-    if (ngx_http_waha_auth_limit_is_exceeded(r)) {
-        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "waha: too many wrong credentials from this address");
-
-        auth->error = NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS;
-        return NGX_DECLINED;
-    }
-
     auth->counted = 1;
 
     if (ngx_http_waha_bearer_check_token(token, &reason) != NGX_OK) {
@@ -359,12 +351,24 @@ static ngx_int_t
 ngx_http_waha_auth_reject(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, const char *reason)
 {
+    if (auth->counted) {
+
+        switch (ngx_http_waha_auth_limit_charge(r)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            auth->error = NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS;
+            return NGX_DECLINED;
+
+        default:
+            return NGX_ERROR;
+        }
+    }
+
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "waha: credentials are refused: %s", reason);
-
-    if (auth->counted) {
-        ngx_http_waha_auth_limit_count(r);
-    }
 
     auth->error = NGX_HTTP_WAHA_ERR_UNAUTHORIZED;
 

@@ -40,8 +40,7 @@ typedef struct {
  * $waha_organization are set.  NGX_AGAIN: a query is running; when it is
  * done, the phases are run again, and call this again.  NGX_DECLINED: *error
  * is set.  NGX_ERROR: no memory.  When an address has exceeded the limit,
- * valid credentials are declined, too: otherwise the answer would reveal
- * that they are valid.
+ * signed tokens and API keys that were right before are still accepted.
  */
 ngx_int_t ngx_http_waha_auth(ngx_http_request_t *r,
     ngx_http_waha_principal_t **principal, ngx_http_waha_error_e *error);

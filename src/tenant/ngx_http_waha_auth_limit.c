@@ -13,8 +13,21 @@
 
 /* bytes of shared memory, highest number in a rate */
 
-#define NGX_HTTP_WAHA_AUTH_LIMIT_ZONE  1048576
+#define NGX_HTTP_WAHA_AUTH_LIMIT_ZONE  2097152
 #define NGX_HTTP_WAHA_AUTH_LIMIT_MAX   10000
+
+/* credentials that are remembered, and bytes of their digests */
+
+#define NGX_HTTP_WAHA_AUTH_KNOWN_MAX   4096
+#define NGX_HTTP_WAHA_AUTH_KNOWN_LEN   32
+
+/*
+ * milliseconds: between two log lines about an address, and after which a
+ * look-up that a killed worker left undecided no longer counts as running
+ */
+
+#define NGX_HTTP_WAHA_AUTH_LOG_TIME    60000
+#define NGX_HTTP_WAHA_AUTH_RUN_TIME    10000
 
 /* as in limit_req, an attempt is 1000; the default rate is 10r/m */
 
@@ -28,8 +41,23 @@ typedef struct {
     ngx_queue_t                   queue;
     uint64_t                      address;
     ngx_msec_t                    last;
+    ngx_msec_t                    logged;
     ngx_uint_t                    excess;
+
+    /* look-ups that are charged and not decided */
+    ngx_uint_t                    running;
+
+    unsigned                      has_logged:1;
 } ngx_http_waha_auth_bucket_t;
+
+
+/* credentials that were right, by their digest */
+
+typedef struct {
+    ngx_str_node_t                sn;
+    ngx_queue_t                   queue;
+    u_char                        digest[NGX_HTTP_WAHA_AUTH_KNOWN_LEN];
+} ngx_http_waha_auth_known_t;
 
 
 /* in shared memory */
@@ -40,7 +68,25 @@ typedef struct {
 
     /* by the time of the last attempt, the latest first */
     ngx_queue_t                   queue;
+
+    ngx_rbtree_t                  known;
+    ngx_rbtree_node_t             known_sentinel;
+
+    /* by the time of the last look-up, the latest first */
+    ngx_queue_t                   known_queue;
+    ngx_uint_t                    nknown;
 } ngx_http_waha_auth_buckets_t;
+
+
+/* of a request, in its pool: an internal redirect clears its context */
+
+typedef struct {
+    ngx_http_waha_auth_limit_t   *limit;
+    uint64_t                      address;
+
+    unsigned                      charged:1;
+    unsigned                      running:1;
+} ngx_http_waha_auth_charge_t;
 
 
 static ngx_int_t ngx_http_waha_auth_limit_init_zone(ngx_shm_zone_t *zone,
@@ -49,10 +95,17 @@ static ngx_http_waha_auth_limit_t *ngx_http_waha_auth_limit_get(
     ngx_http_request_t *r, uint64_t *address);
 static ngx_int_t ngx_http_waha_auth_limit_read_address(struct sockaddr *sa,
     uint64_t *address);
+static ngx_http_waha_auth_charge_t *ngx_http_waha_auth_limit_get_charge(
+    ngx_http_request_t *r, ngx_http_waha_auth_limit_t *limit,
+    uint64_t address);
+static ngx_int_t ngx_http_waha_auth_limit_charge_locked(
+    ngx_http_waha_auth_charge_t *charge, ngx_uint_t running);
+static ngx_int_t ngx_http_waha_auth_limit_decline_locked(
+    ngx_http_waha_auth_bucket_t *bucket, ngx_uint_t running);
+static ngx_int_t ngx_http_waha_auth_limit_log(ngx_http_request_t *r,
+    ngx_int_t rc);
 static ngx_uint_t ngx_http_waha_auth_limit_excess(
     ngx_http_waha_auth_limit_t *limit, ngx_http_waha_auth_bucket_t *bucket);
-static void ngx_http_waha_auth_limit_count_locked(
-    ngx_http_waha_auth_limit_t *limit, uint64_t address);
 static ngx_http_waha_auth_bucket_t *ngx_http_waha_auth_limit_find(
     ngx_http_waha_auth_buckets_t *buckets, uint64_t address);
 static void ngx_http_waha_auth_limit_insert(ngx_rbtree_node_t *temp,
@@ -61,7 +114,16 @@ static ngx_http_waha_auth_bucket_t *ngx_http_waha_auth_limit_add(
     ngx_http_waha_auth_limit_t *limit, uint64_t address);
 static ngx_uint_t ngx_http_waha_auth_limit_expire(
     ngx_http_waha_auth_limit_t *limit, ngx_uint_t force);
-static ngx_uint_t ngx_http_waha_auth_limit_is_counted(ngx_http_request_t *r);
+static void ngx_http_waha_auth_limit_end_locked(
+    ngx_http_waha_auth_charge_t *charge, ngx_uint_t give_back);
+static ngx_http_waha_auth_known_t *ngx_http_waha_auth_limit_find_known(
+    ngx_http_waha_auth_buckets_t *buckets, u_char *digest);
+static void ngx_http_waha_auth_limit_remember(
+    ngx_http_waha_auth_limit_t *limit, u_char *digest);
+static void ngx_http_waha_auth_limit_forget(
+    ngx_http_waha_auth_limit_t *limit, u_char *digest);
+static void ngx_http_waha_auth_limit_remove_known(
+    ngx_http_waha_auth_limit_t *limit, ngx_http_waha_auth_known_t *known);
 static void ngx_http_waha_auth_limit_cleanup(void *data);
 
 
@@ -180,6 +242,11 @@ ngx_http_waha_auth_limit_init_zone(ngx_shm_zone_t *zone, void *data)
                     ngx_http_waha_auth_limit_insert);
     ngx_queue_init(&buckets->queue);
 
+    ngx_rbtree_init(&buckets->known, &buckets->known_sentinel,
+                    ngx_str_rbtree_insert_value);
+    ngx_queue_init(&buckets->known_queue);
+    buckets->nknown = 0;
+
     shpool->data = buckets;
     zone->data = buckets;
 
@@ -197,49 +264,92 @@ ngx_http_waha_auth_limit_init_zone(ngx_shm_zone_t *zone, void *data)
 }
 
 
-ngx_uint_t
-ngx_http_waha_auth_limit_is_exceeded(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_waha_auth_limit_charge(ngx_http_request_t *r)
 {
     uint64_t                      address;
-    ngx_uint_t                    excess;
+    ngx_int_t                     rc;
     ngx_slab_pool_t              *shpool;
     ngx_http_waha_auth_limit_t   *limit;
-    ngx_http_waha_auth_bucket_t  *bucket;
+    ngx_http_waha_auth_charge_t  *charge;
 
     limit = ngx_http_waha_auth_limit_get(r, &address);
 
-    if (limit == NULL || ngx_http_waha_auth_limit_is_counted(r)) {
-        return 0;
+    if (limit == NULL) {
+        return NGX_OK;
+    }
+
+    charge = ngx_http_waha_auth_limit_get_charge(r, limit, address);
+    if (charge == NULL) {
+        return NGX_ERROR;
     }
 
     shpool = (ngx_slab_pool_t *) limit->zone->shm.addr;
-    excess = 0;
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    bucket = ngx_http_waha_auth_limit_find(limit->zone->data, address);
+    rc = ngx_http_waha_auth_limit_charge_locked(charge, 0);
 
-    if (bucket) {
-        excess = ngx_http_waha_auth_limit_excess(limit, bucket);
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return ngx_http_waha_auth_limit_log(r, rc);
+}
+
+
+ngx_int_t
+ngx_http_waha_auth_limit_admit(ngx_http_request_t *r, u_char *digest)
+{
+    uint64_t                      address;
+    ngx_int_t                     rc;
+    ngx_slab_pool_t              *shpool;
+    ngx_http_waha_auth_limit_t   *limit;
+    ngx_http_waha_auth_charge_t  *charge;
+
+    limit = ngx_http_waha_auth_limit_get(r, &address);
+
+    if (limit == NULL) {
+        return NGX_OK;
+    }
+
+    charge = ngx_http_waha_auth_limit_get_charge(r, limit, address);
+    if (charge == NULL) {
+        return NGX_ERROR;
+    }
+
+    shpool = (ngx_slab_pool_t *) limit->zone->shm.addr;
+    rc = NGX_OK;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    if (ngx_http_waha_auth_limit_find_known(limit->zone->data, digest)
+        == NULL)
+    {
+        rc = ngx_http_waha_auth_limit_charge_locked(charge, 1);
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    return excess + NGX_HTTP_WAHA_AUTH_ATTEMPT > NGX_HTTP_WAHA_AUTH_BURST;
+    return ngx_http_waha_auth_limit_log(r, rc);
 }
 
 
 void
-ngx_http_waha_auth_limit_count(ngx_http_request_t *r)
+ngx_http_waha_auth_limit_settle(ngx_http_request_t *r, u_char *digest,
+    ngx_http_waha_auth_outcome_e outcome)
 {
-    uint64_t                     address;
-    ngx_slab_pool_t             *shpool;
-    ngx_pool_cleanup_t          *cln;
-    ngx_http_waha_auth_limit_t  *limit;
+    uint64_t                      address;
+    ngx_slab_pool_t              *shpool;
+    ngx_http_waha_auth_limit_t   *limit;
+    ngx_http_waha_auth_charge_t  *charge;
 
     limit = ngx_http_waha_auth_limit_get(r, &address);
 
-    if (limit == NULL || ngx_http_waha_auth_limit_is_counted(r)) {
+    if (limit == NULL) {
+        return;
+    }
+
+    charge = ngx_http_waha_auth_limit_get_charge(r, limit, address);
+    if (charge == NULL) {
         return;
     }
 
@@ -247,14 +357,24 @@ ngx_http_waha_auth_limit_count(ngx_http_request_t *r)
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    ngx_http_waha_auth_limit_count_locked(limit, address);
+    ngx_http_waha_auth_limit_end_locked(charge,
+                                     outcome != NGX_HTTP_WAHA_AUTH_WRONG);
+
+    switch (outcome) {
+
+    case NGX_HTTP_WAHA_AUTH_RIGHT:
+        ngx_http_waha_auth_limit_remember(limit, digest);
+        break;
+
+    case NGX_HTTP_WAHA_AUTH_WRONG:
+        ngx_http_waha_auth_limit_forget(limit, digest);
+        break;
+
+    default: /* NGX_HTTP_WAHA_AUTH_UNDECIDED */
+        break;
+    }
 
     ngx_shmtx_unlock(&shpool->mutex);
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln) {
-        cln->handler = ngx_http_waha_auth_limit_cleanup;
-    }
 }
 
 
@@ -328,6 +448,131 @@ ngx_http_waha_auth_limit_read_address(struct sockaddr *sa, uint64_t *address)
 }
 
 
+static ngx_http_waha_auth_charge_t *
+ngx_http_waha_auth_limit_get_charge(ngx_http_request_t *r,
+    ngx_http_waha_auth_limit_t *limit, uint64_t address)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_waha_auth_charge_t  *charge;
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_waha_auth_limit_cleanup) {
+            return cln->data;
+        }
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_waha_auth_charge_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    charge = cln->data;
+
+    ngx_memzero(charge, sizeof(ngx_http_waha_auth_charge_t));
+
+    charge->limit = limit;
+    charge->address = address;
+
+    cln->handler = ngx_http_waha_auth_limit_cleanup;
+
+    return charge;
+}
+
+
+/*
+ * NGX_AGAIN: the limit is exceeded if the look-ups that are running for this
+ * address all fail; NGX_DECLINED: it is; NGX_ABORT: it is, and that has to be
+ * logged
+ */
+
+static ngx_int_t
+ngx_http_waha_auth_limit_charge_locked(ngx_http_waha_auth_charge_t *charge,
+    ngx_uint_t running)
+{
+    ngx_uint_t                     excess;
+    ngx_http_waha_auth_limit_t    *limit;
+    ngx_http_waha_auth_bucket_t   *bucket;
+    ngx_http_waha_auth_buckets_t  *buckets;
+
+    limit = charge->limit;
+    buckets = limit->zone->data;
+
+    bucket = ngx_http_waha_auth_limit_find(buckets, charge->address);
+
+    if (bucket == NULL) {
+        bucket = ngx_http_waha_auth_limit_add(limit, charge->address);
+
+        if (bucket == NULL) {
+            return NGX_OK;
+        }
+    }
+
+    if (!charge->charged) {
+        excess = ngx_http_waha_auth_limit_excess(limit, bucket)
+                 + NGX_HTTP_WAHA_AUTH_ATTEMPT;
+
+        if (excess > NGX_HTTP_WAHA_AUTH_BURST) {
+            return ngx_http_waha_auth_limit_decline_locked(bucket, running);
+        }
+
+        bucket->excess = excess;
+        bucket->last = ngx_current_msec;
+        charge->charged = 1;
+    }
+
+    if (running && !charge->running) {
+        bucket->running++;
+        charge->running = 1;
+    }
+
+    ngx_queue_remove(&bucket->queue);
+    ngx_queue_insert_head(&buckets->queue, &bucket->queue);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_limit_decline_locked(ngx_http_waha_auth_bucket_t *bucket,
+    ngx_uint_t running)
+{
+    if (running && bucket->running
+        && (ngx_msec_int_t) (ngx_current_msec - bucket->last)
+           < NGX_HTTP_WAHA_AUTH_RUN_TIME)
+    {
+        return NGX_AGAIN;
+    }
+
+    if (bucket->has_logged
+        && (ngx_msec_int_t) (ngx_current_msec - bucket->logged)
+           < NGX_HTTP_WAHA_AUTH_LOG_TIME)
+    {
+        return NGX_DECLINED;
+    }
+
+    bucket->logged = ngx_current_msec;
+    bucket->has_logged = 1;
+
+    return NGX_ABORT;
+}
+
+
+/* without the lock of the zone: writing may take its time */
+
+static ngx_int_t
+ngx_http_waha_auth_limit_log(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc != NGX_ABORT) {
+        return rc;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                  "waha: too many wrong credentials from this address");
+
+    return NGX_DECLINED;
+}
+
+
 static ngx_uint_t
 ngx_http_waha_auth_limit_excess(ngx_http_waha_auth_limit_t *limit,
     ngx_http_waha_auth_bucket_t *bucket)
@@ -342,40 +587,6 @@ ngx_http_waha_auth_limit_excess(ngx_http_waha_auth_limit_t *limit,
     leaked = limit->rate * ngx_max(ms, 0) / 1000;
 
     return (leaked < bucket->excess) ? bucket->excess - leaked : 0;
-}
-
-
-static void
-ngx_http_waha_auth_limit_count_locked(ngx_http_waha_auth_limit_t *limit,
-    uint64_t address)
-{
-    ngx_uint_t                     excess;
-    ngx_http_waha_auth_bucket_t   *bucket;
-    ngx_http_waha_auth_buckets_t  *buckets;
-
-    buckets = limit->zone->data;
-    bucket = ngx_http_waha_auth_limit_find(buckets, address);
-
-    if (bucket == NULL) {
-        bucket = ngx_http_waha_auth_limit_add(limit, address);
-
-        if (bucket == NULL) {
-            return;
-        }
-
-    } else {
-        ngx_queue_remove(&bucket->queue);
-    }
-
-    ngx_queue_insert_head(&buckets->queue, &bucket->queue);
-
-    /* concurrent attempts may exceed the burst */
-
-    excess = ngx_http_waha_auth_limit_excess(limit, bucket)
-             + NGX_HTTP_WAHA_AUTH_ATTEMPT;
-
-    bucket->excess = ngx_min(excess, NGX_HTTP_WAHA_AUTH_BURST);
-    bucket->last = ngx_current_msec;
 }
 
 
@@ -462,6 +673,7 @@ ngx_http_waha_auth_limit_add(ngx_http_waha_auth_limit_t *limit,
     bucket->address = address;
 
     ngx_rbtree_insert(&buckets->rbtree, &bucket->node);
+    ngx_queue_insert_head(&buckets->queue, &bucket->queue);
 
     return bucket;
 }
@@ -499,25 +711,156 @@ ngx_http_waha_auth_limit_expire(ngx_http_waha_auth_limit_t *limit,
 }
 
 
-/* a cleanup marks the request: an internal redirect clears its context */
+/* a look-up ends; the limit of an address may have been forgotten since */
 
-static ngx_uint_t
-ngx_http_waha_auth_limit_is_counted(ngx_http_request_t *r)
+static void
+ngx_http_waha_auth_limit_end_locked(ngx_http_waha_auth_charge_t *charge,
+    ngx_uint_t give_back)
 {
-    ngx_pool_cleanup_t  *cln;
+    ngx_http_waha_auth_bucket_t  *bucket;
 
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_http_waha_auth_limit_cleanup) {
-            return 1;
-        }
+    if (!charge->running) {
+        return;
     }
 
-    return 0;
+    charge->running = 0;
+
+    bucket = ngx_http_waha_auth_limit_find(charge->limit->zone->data,
+                                           charge->address);
+
+    if (bucket && bucket->running) {
+        bucket->running--;
+    }
+
+    if (!give_back) {
+        return;
+    }
+
+    charge->charged = 0;
+
+    if (bucket) {
+        bucket->excess -= ngx_min(bucket->excess, NGX_HTTP_WAHA_AUTH_ATTEMPT);
+    }
+}
+
+
+static ngx_http_waha_auth_known_t *
+ngx_http_waha_auth_limit_find_known(ngx_http_waha_auth_buckets_t *buckets,
+    u_char *digest)
+{
+    uint32_t    hash;
+    ngx_str_t   name;
+
+    name.data = digest;
+    name.len = NGX_HTTP_WAHA_AUTH_KNOWN_LEN;
+
+    ngx_memcpy(&hash, digest, sizeof(uint32_t));
+
+    return (ngx_http_waha_auth_known_t *)
+               ngx_str_rbtree_lookup(&buckets->known, &name, hash);
 }
 
 
 static void
+ngx_http_waha_auth_limit_remember(ngx_http_waha_auth_limit_t *limit,
+    u_char *digest)
+{
+    uint32_t                       hash;
+    ngx_queue_t                   *q;
+    ngx_slab_pool_t               *shpool;
+    ngx_http_waha_auth_known_t    *known;
+    ngx_http_waha_auth_buckets_t  *buckets;
+
+    buckets = limit->zone->data;
+    shpool = (ngx_slab_pool_t *) limit->zone->shm.addr;
+
+    known = ngx_http_waha_auth_limit_find_known(buckets, digest);
+
+    if (known) {
+        ngx_queue_remove(&known->queue);
+        ngx_queue_insert_head(&buckets->known_queue, &known->queue);
+        return;
+    }
+
+    if (buckets->nknown == NGX_HTTP_WAHA_AUTH_KNOWN_MAX) {
+        q = ngx_queue_last(&buckets->known_queue);
+        ngx_http_waha_auth_limit_remove_known(limit,
+                        ngx_queue_data(q, ngx_http_waha_auth_known_t, queue));
+    }
+
+    do {
+        known = ngx_slab_calloc_locked(shpool,
+                                       sizeof(ngx_http_waha_auth_known_t));
+
+    } while (known == NULL && ngx_http_waha_auth_limit_expire(limit, 1));
+
+    if (known == NULL) {
+        return;
+    }
+
+    ngx_memcpy(known->digest, digest, NGX_HTTP_WAHA_AUTH_KNOWN_LEN);
+    ngx_memcpy(&hash, digest, sizeof(uint32_t));
+
+    known->sn.node.key = hash;
+    known->sn.str.data = known->digest;
+    known->sn.str.len = NGX_HTTP_WAHA_AUTH_KNOWN_LEN;
+
+    ngx_rbtree_insert(&buckets->known, &known->sn.node);
+    ngx_queue_insert_head(&buckets->known_queue, &known->queue);
+
+    buckets->nknown++;
+}
+
+
+static void
+ngx_http_waha_auth_limit_forget(ngx_http_waha_auth_limit_t *limit,
+    u_char *digest)
+{
+    ngx_http_waha_auth_known_t  *known;
+
+    known = ngx_http_waha_auth_limit_find_known(limit->zone->data, digest);
+
+    if (known) {
+        ngx_http_waha_auth_limit_remove_known(limit, known);
+    }
+}
+
+
+static void
+ngx_http_waha_auth_limit_remove_known(ngx_http_waha_auth_limit_t *limit,
+    ngx_http_waha_auth_known_t *known)
+{
+    ngx_http_waha_auth_buckets_t  *buckets;
+
+    buckets = limit->zone->data;
+
+    ngx_queue_remove(&known->queue);
+    ngx_rbtree_delete(&buckets->known, &known->sn.node);
+
+    buckets->nknown--;
+
+    ngx_slab_free_locked((ngx_slab_pool_t *) limit->zone->shm.addr, known);
+}
+
+
+/* a client that does not wait for the outcome is not given back its charge */
+
+static void
 ngx_http_waha_auth_limit_cleanup(void *data)
 {
-    /* void */
+    ngx_http_waha_auth_charge_t  *charge = data;
+
+    ngx_slab_pool_t  *shpool;
+
+    if (!charge->running) {
+        return;
+    }
+
+    shpool = (ngx_slab_pool_t *) charge->limit->zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    ngx_http_waha_auth_limit_end_locked(charge, 0);
+
+    ngx_shmtx_unlock(&shpool->mutex);
 }

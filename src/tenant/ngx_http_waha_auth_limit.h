@@ -21,6 +21,13 @@ typedef struct ngx_http_waha_auth_limit_s {
 } ngx_http_waha_auth_limit_t;
 
 
+typedef enum {
+    NGX_HTTP_WAHA_AUTH_UNDECIDED = 0,
+    NGX_HTTP_WAHA_AUTH_RIGHT,
+    NGX_HTTP_WAHA_AUTH_WRONG
+} ngx_http_waha_auth_outcome_e;
+
+
 void ngx_http_waha_auth_limit_create_conf(ngx_http_waha_auth_limit_t *limit);
 
 /*
@@ -38,14 +45,27 @@ ngx_int_t ngx_http_waha_auth_limit_add_zone(ngx_conf_t *cf,
     ngx_http_waha_auth_limit_t *limit);
 
 /*
- * Whether the address of the client has made too many attempts; its
- * credentials must not be verified then.  The attempt of r itself, counted
- * before an internal redirect, does not exceed the limit.
+ * Charges the address of the client for wrong credentials, once for a
+ * request.  NGX_DECLINED: it has made too many attempts, which is logged once
+ * a minute.  NGX_ERROR: no memory.
  */
-ngx_uint_t ngx_http_waha_auth_limit_is_exceeded(ngx_http_request_t *r);
+ngx_int_t ngx_http_waha_auth_limit_charge(ngx_http_request_t *r);
 
-/* Counts an attempt with wrong credentials, once for a request. */
-void ngx_http_waha_auth_limit_count(ngx_http_request_t *r);
+/*
+ * Charges the address for credentials that are to be looked up, unless they
+ * were right before; digest is their SHA-256.  NGX_OK: look them up, then call
+ * settle().  NGX_AGAIN: other look-ups have to be decided first, call this
+ * again soon.  NGX_DECLINED and NGX_ERROR as above.
+ */
+ngx_int_t ngx_http_waha_auth_limit_admit(ngx_http_request_t *r,
+    u_char *digest);
+
+/*
+ * Ends what admit() began: the charge for wrong credentials stays.  Right ones
+ * are remembered: they are looked up in spite of the attempts of others.
+ */
+void ngx_http_waha_auth_limit_settle(ngx_http_request_t *r, u_char *digest,
+    ngx_http_waha_auth_outcome_e outcome);
 
 
 #endif /* _NGX_HTTP_WAHA_AUTH_LIMIT_H_INCLUDED_ */

@@ -9,16 +9,31 @@
 #include <ngx_http.h>
 #include <openssl/evp.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_auth_limit.h>
 #include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_bearer.h>
 #include <ngx_http_waha_request.h>
 
 
-#define NGX_HTTP_WAHA_AUTH_LOOKUP_ARGS  2
+#define NGX_HTTP_WAHA_AUTH_LOOKUP_ARGS   2
+
+/* milliseconds of a wait for other look-ups, and how often one waits */
+
+#define NGX_HTTP_WAHA_AUTH_LOOKUP_WAIT   20
+#define NGX_HTTP_WAHA_AUTH_LOOKUP_WAITS  50
 
 
 static ngx_int_t ngx_http_waha_auth_lookup_make_key(ngx_http_request_t *r,
     ngx_http_waha_statement_e statement, ngx_str_t *text, u_char *key);
+static ngx_int_t ngx_http_waha_auth_lookup_ask(
+    ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text);
+static ngx_int_t ngx_http_waha_auth_lookup_refuse(
+    ngx_http_waha_auth_lookup_t *lookup, ngx_http_waha_error_e error);
+static ngx_int_t ngx_http_waha_auth_lookup_wait(
+    ngx_http_waha_auth_lookup_t *lookup);
+static void ngx_http_waha_auth_lookup_cleanup(void *data);
+static void ngx_http_waha_auth_lookup_timer_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_waha_auth_lookup_on_timer(void *data);
 static ngx_int_t ngx_http_waha_auth_lookup_start_query(
     ngx_http_waha_auth_lookup_t *lookup, ngx_str_t *text);
 static ngx_int_t ngx_http_waha_auth_lookup_set_args(
@@ -27,8 +42,12 @@ static void ngx_http_waha_auth_lookup_done(ngx_http_waha_query_t *query);
 static ngx_int_t ngx_http_waha_auth_lookup_on_reply(void *data);
 static void ngx_http_waha_auth_lookup_set_record(
     ngx_http_waha_auth_lookup_t *lookup);
-static ngx_int_t ngx_http_waha_auth_lookup_parse_reply(
+static void ngx_http_waha_auth_lookup_settle(
+    ngx_http_waha_auth_lookup_t *lookup,
+    ngx_http_waha_auth_outcome_e outcome);
+static ngx_http_waha_error_e ngx_http_waha_auth_lookup_parse_reply(
     ngx_http_waha_auth_lookup_t *lookup);
+static ngx_http_waha_error_e ngx_http_waha_auth_lookup_error(ngx_int_t rc);
 static void ngx_http_waha_auth_lookup_read_rights(cJSON *json,
     ngx_http_waha_auth_record_t *record);
 static ngx_uint_t ngx_http_waha_auth_lookup_has_scope(cJSON *scopes,
@@ -41,8 +60,6 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
     ngx_str_t *text, ngx_http_waha_auth_lookup_t **lookup)
 {
     u_char                        key[NGX_HTTP_WAHA_AUTH_CACHE_KEY];
-    ngx_int_t                     rc;
-    ngx_http_waha_main_conf_t    *wmcf;
     ngx_http_waha_auth_lookup_t  *l;
 
     if (ngx_http_waha_auth_lookup_make_key(r, statement, text, key) != NGX_OK) {
@@ -52,36 +69,154 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
     for (l = *lookups; l; l = l->next) {
 
         if (ngx_memcmp(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY) == 0) {
-            *lookup = l;
-            return l->waiting ? NGX_AGAIN : NGX_OK;
+            break;
         }
     }
 
-    l = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_auth_lookup_t));
     if (l == NULL) {
-        return NGX_ERROR;
+        l = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_auth_lookup_t));
+        if (l == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+
+        l->request = r;
+        l->statement = statement;
+
+        l->next = *lookups;
+        *lookups = l;
     }
 
-    ngx_memcpy(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
-
-    l->request = r;
-    l->statement = statement;
-
-    l->next = *lookups;
-    *lookups = l;
     *lookup = l;
 
+    if (l->waiting) {
+        return NGX_AGAIN;
+    }
+
+    return l->done ? NGX_OK : ngx_http_waha_auth_lookup_ask(l, text);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_ask(ngx_http_waha_auth_lookup_t *lookup,
+    ngx_str_t *text)
+{
+    ngx_int_t                   rc;
+    ngx_http_request_t         *r;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    r = lookup->request;
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
-    rc = ngx_http_waha_auth_cache_get(wmcf->auth_cache, key, r->pool,
-                                      &l->record);
+    rc = ngx_http_waha_auth_cache_get(wmcf->auth_cache, lookup->key, r->pool,
+                                      &lookup->record);
     if (rc != NGX_DECLINED) {
+        lookup->done = 1;
         return rc;
     }
 
-    l->generation = ngx_http_waha_auth_cache_generation(wmcf->auth_cache);
+    if (lookup->statement == NGX_HTTP_WAHA_AUTHENTICATE) {
 
-    return ngx_http_waha_auth_lookup_start_query(l, text);
+        switch (ngx_http_waha_auth_limit_admit(r, lookup->key)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_AGAIN:
+            return ngx_http_waha_auth_lookup_wait(lookup);
+
+        case NGX_DECLINED:
+            return ngx_http_waha_auth_lookup_refuse(lookup,
+                                         NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS);
+
+        default:
+            return NGX_ERROR;
+        }
+    }
+
+    lookup->generation = ngx_http_waha_auth_cache_generation(wmcf->auth_cache);
+
+    return ngx_http_waha_auth_lookup_start_query(lookup, text);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_refuse(ngx_http_waha_auth_lookup_t *lookup,
+    ngx_http_waha_error_e error)
+{
+    lookup->error = error;
+    lookup->done = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_wait(ngx_http_waha_auth_lookup_t *lookup)
+{
+    ngx_http_request_t  *r;
+
+    r = lookup->request;
+
+    if (lookup->waits++ == NGX_HTTP_WAHA_AUTH_LOOKUP_WAITS) {
+        return ngx_http_waha_auth_lookup_refuse(lookup,
+                                         NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS);
+    }
+
+    if (lookup->cleanup == NULL) {
+        lookup->cleanup = ngx_pool_cleanup_add(r->pool, 0);
+        if (lookup->cleanup == NULL) {
+            return NGX_ERROR;
+        }
+
+        lookup->cleanup->handler = ngx_http_waha_auth_lookup_cleanup;
+        lookup->cleanup->data = lookup;
+
+        lookup->timer.handler = ngx_http_waha_auth_lookup_timer_handler;
+        lookup->timer.data = lookup;
+        lookup->timer.log = r->connection->log;
+    }
+
+    lookup->waiting = 1;
+
+    ngx_add_timer(&lookup->timer, NGX_HTTP_WAHA_AUTH_LOOKUP_WAIT);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_waha_auth_lookup_cleanup(void *data)
+{
+    ngx_http_waha_auth_lookup_t *lookup = data;
+
+    if (lookup->timer.timer_set) {
+        ngx_del_timer(&lookup->timer);
+    }
+}
+
+
+static void
+ngx_http_waha_auth_lookup_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_auth_lookup_t *lookup = ev->data;
+
+    ngx_http_waha_request_resume(lookup->request,
+                                 ngx_http_waha_auth_lookup_on_timer, lookup);
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_lookup_on_timer(void *data)
+{
+    ngx_http_waha_auth_lookup_t *lookup = data;
+
+    lookup->waiting = 0;
+
+    ngx_http_core_run_phases(lookup->request);
+
+    return NGX_DONE;
 }
 
 
@@ -138,8 +273,9 @@ ngx_http_waha_auth_lookup_start_query(ngx_http_waha_auth_lookup_t *lookup,
         return NGX_AGAIN;
 
     case NGX_DECLINED:
-        lookup->error = lookup->query.error;
-        return NGX_OK;
+        ngx_http_waha_auth_lookup_settle(lookup, NGX_HTTP_WAHA_AUTH_UNDECIDED);
+
+        return ngx_http_waha_auth_lookup_refuse(lookup, lookup->query.error);
 
     default:
         return NGX_ERROR;
@@ -200,6 +336,7 @@ ngx_http_waha_auth_lookup_on_reply(void *data)
     ngx_http_waha_auth_lookup_t *lookup = data;
 
     lookup->waiting = 0;
+    lookup->done = 1;
 
     ngx_http_waha_auth_lookup_set_record(lookup);
 
@@ -212,27 +349,37 @@ ngx_http_waha_auth_lookup_on_reply(void *data)
 static void
 ngx_http_waha_auth_lookup_set_record(ngx_http_waha_auth_lookup_t *lookup)
 {
-    ngx_http_waha_main_conf_t  *wmcf;
+    ngx_http_waha_main_conf_t     *wmcf;
+    ngx_http_waha_auth_outcome_e   outcome;
+
+    outcome = NGX_HTTP_WAHA_AUTH_UNDECIDED;
 
     switch (lookup->query.error) {
 
     case NGX_HTTP_WAHA_ERR_NONE:
 
-        if (ngx_http_waha_auth_lookup_parse_reply(lookup) != NGX_OK) {
-            lookup->error = NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
-            return;
-        }
+        lookup->error = ngx_http_waha_auth_lookup_parse_reply(lookup);
 
-        lookup->record.found = 1;
+        if (lookup->error == NGX_HTTP_WAHA_ERR_NONE) {
+            lookup->record.found = 1;
+            outcome = NGX_HTTP_WAHA_AUTH_RIGHT;
+        }
 
         break;
 
     case NGX_HTTP_WAHA_ERR_UNKNOWN_KEY:
     case NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION:
+        outcome = NGX_HTTP_WAHA_AUTH_WRONG;
         break;
 
     default:
         lookup->error = lookup->query.error;
+        break;
+    }
+
+    ngx_http_waha_auth_lookup_settle(lookup, outcome);
+
+    if (outcome == NGX_HTTP_WAHA_AUTH_UNDECIDED) {
         return;
     }
 
@@ -244,7 +391,17 @@ ngx_http_waha_auth_lookup_set_record(ngx_http_waha_auth_lookup_t *lookup)
 }
 
 
-static ngx_int_t
+static void
+ngx_http_waha_auth_lookup_settle(ngx_http_waha_auth_lookup_t *lookup,
+    ngx_http_waha_auth_outcome_e outcome)
+{
+    if (lookup->statement == NGX_HTTP_WAHA_AUTHENTICATE) {
+        ngx_http_waha_auth_limit_settle(lookup->request, lookup->key, outcome);
+    }
+}
+
+
+static ngx_http_waha_error_e
 ngx_http_waha_auth_lookup_parse_reply(ngx_http_waha_auth_lookup_t *lookup)
 {
     cJSON                      *json;
@@ -257,7 +414,7 @@ ngx_http_waha_auth_lookup_parse_reply(ngx_http_waha_auth_lookup_t *lookup)
 
     rc = ngx_http_waha_json_parse(pool, &lookup->query.reply, &json);
     if (rc != NGX_OK) {
-        return rc;
+        return ngx_http_waha_auth_lookup_error(rc);
     }
 
     if (lookup->statement == NGX_HTTP_WAHA_AUTHENTICATE) {
@@ -269,11 +426,32 @@ ngx_http_waha_auth_lookup_parse_reply(ngx_http_waha_auth_lookup_t *lookup)
     }
 
     if (principal->operator) {
-        return NGX_OK;
+        return NGX_HTTP_WAHA_ERR_NONE;
     }
 
-    return ngx_http_waha_auth_lookup_parse_organization(pool, json,
+    rc = ngx_http_waha_auth_lookup_parse_organization(pool, json,
                                                   &principal->organization);
+
+    return ngx_http_waha_auth_lookup_error(rc);
+}
+
+
+/* a reply that cannot be read is the database's fault, but no memory is not */
+
+static ngx_http_waha_error_e
+ngx_http_waha_auth_lookup_error(ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_OK:
+        return NGX_HTTP_WAHA_ERR_NONE;
+
+    case NGX_DECLINED:
+        return NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
+
+    default:
+        return NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY;
+    }
 }
 
 

@@ -36,7 +36,13 @@ struct ngx_http_waha_auth_lookup_s {
     /* NGX_HTTP_WAHA_ERR_NONE: the record is set, even if not found */
     ngx_http_waha_error_e           error;
 
+    /* for other look-ups of the same address */
+    ngx_event_t                     timer;
+    ngx_pool_cleanup_t             *cleanup;
+    ngx_uint_t                      waits;
+
     unsigned                        waiting:1;
+    unsigned                        done:1;
 };
 
 
@@ -44,8 +50,8 @@ struct ngx_http_waha_auth_lookup_s {
  * Looks up a well-formed API key (NGX_HTTP_WAHA_AUTHENTICATE), or the slug or
  * id of an organization (NGX_HTTP_WAHA_FIND_ORGANIZATION): in *lookups, the
  * list of the request's lookups, in the cache, and in the database.  NGX_OK:
- * *lookup has a record or an error.  NGX_AGAIN: a query is running; when it
- * is done, the phases of r are run again, and call this again.  NGX_ERROR:
+ * *lookup has a record or an error.  NGX_AGAIN: a query is running, or cannot
+ * run yet; the phases of r are run again, and call this again.  NGX_ERROR:
  * no memory.
  */
 ngx_int_t ngx_http_waha_auth_lookup(ngx_http_request_t *r,
