@@ -428,6 +428,8 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
     conf->pg.check = NGX_HTTP_WAHA_CHECK(NGX_HTTP_WAHA_CONTRACT_MIN);
     conf->pg.hint = "its administrator has to run "
                     "\"psql -f sql/install.sql\" on this database";
+    conf->pg.rights = "connect as waha_gateway, or grant waha_gateway to "
+                      "this role";
 
     conf->db.connections = NGX_CONF_UNSET;
 

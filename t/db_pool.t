@@ -62,6 +62,7 @@ heals('creating the function');
 $pg->psql('revoke usage on schema waha from waha_gateway');
 serve();
 not_taken('a missing grant', qr/42501: permission denied for schema waha/);
+unlike($t->error_log, qr/install\.sql/, 'the log asks for no installation');
 $pg->psql('grant usage on schema waha to waha_gateway');
 heals('the grant');
 
@@ -140,9 +141,42 @@ $pg->psql("alter role waha_gateway set statement_timeout = '1s'");
 heals('statement_timeout set for the role');
 $pg->psql('alter role waha_gateway reset statement_timeout');
 
+
+# settings of the role that are not for the module
+
+$pg->psql("alter role waha_gateway set $_")
+    for q{default_transaction_isolation = 'repeatable read'},
+        q{default_transaction_deferrable = on}, q{row_security = off},
+        q{standard_conforming_strings = off},
+        $pg->version >= 14 ? q{idle_session_timeout = '500ms'} : (),
+        $pg->version >= 17 ? q{transaction_timeout = '1ms'} : ();
+
+serve();
+is(taken(), 200, 'hostile settings of the role: a message is taken');
+my @first = sort { $a <=> $b } $pg->backends;
+select undef, undef, undef, 1;
+is_deeply([ sort { $a <=> $b } $pg->backends ], \@first,
+          'idle connections are not ended by a setting of the role');
+$pg->psql('alter role waha_gateway reset all');
+
+
+# the end of an idle connection is nothing to worry about
+
+serve();
+is(taken(), 200, 'a message is taken');
+$pg->terminate_backends;
+ok(wait_for(sub { $pg->backends == 4 }), 'idle connections are opened again');
+like($t->error_log, qr/\[notice\].*57P01/, 'their end is logged');
+unlike($t->error_log, qr/\[(?:error|crit)\]/, 'their end is no error');
+
 like(configured('dbname=crm'), qr/\[emerg\] no "user" in "waha_database"/,
      'a connection string without a user is refused');
-like(configured('dbname=crm user=waha_gateway'), qr/test is successful/,
+like(configured('dbname=crm user=waha_gateway', 'connections=101'),
+     qr/\[emerg\] "connections=101" in "waha_database" is too much/,
+     'more than a hundred connections of a worker are refused');
+
+like(configured('dbname=crm user=waha_gateway', 'connections=100'),
+     qr/test is successful/,
      'a connection string with a user is accepted');
 
 
@@ -415,12 +449,13 @@ sub taken { return $t->webhook($t->message)->{status} }
 # what "nginx -t" says of a connection string
 
 sub configured {
-    my ($database) = @_;
+    my ($database, $parameters) = @_;
 
     $t->nginx->stop;
 
     return ($t->nginx(conf => $conf, vars => { DATABASE => $database,
-                                               PARAMETERS => '' })->test)[1];
+                                               PARAMETERS => $parameters // ''
+                                             })->test)[1];
 }
 
 

@@ -22,6 +22,16 @@
       nargs, NULL },
 
 
+/* a statement with more arguments than fit is a division by zero */
+
+#define ngx_http_waha_statement_fits(id, name, nargs)                         \
+    NGX_HTTP_WAHA_FITS_##id = 1 / ((nargs) <= NGX_HTTP_WAHA_STATEMENT_ARGS),
+
+enum {
+    NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement_fits)
+};
+
+
 const ngx_http_waha_pg_statement_t  ngx_http_waha_statements[] = {
     NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement)
 };

@@ -65,8 +65,12 @@ typedef struct {
     /* a query for one value: NULL, or why the database cannot serve us */
     const char                          *check;
 
-    /* logged with class SETUP of the check or of preparing; may be NULL */
+    /*
+     * logged when the check or preparing fails because something is missing,
+     * or because the role lacks a right; may be NULL
+     */
     const char                          *hint;
+    const char                          *rights;
 
     const ngx_http_waha_pg_statement_t  *statements;
     ngx_uint_t                           nstatements;

@@ -9,7 +9,11 @@
 #include <ngx_http_waha_pg.h>
 
 
-#define NGX_HTTP_WAHA_PG_PORT  "5432"
+#define NGX_HTTP_WAHA_PG_PORT         "5432"
+
+/* of each worker */
+
+#define NGX_HTTP_WAHA_PG_CONNECTIONS  100
 
 
 typedef struct {
@@ -261,6 +265,15 @@ ngx_http_waha_pg_conf_parse_parameters(ngx_conf_t *cf,
                                &value[i], &value[0]);
             return NGX_CONF_ERROR;
         }
+    }
+
+    if (conf->connections > NGX_HTTP_WAHA_PG_CONNECTIONS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"connections=%ui\" in \"%V\" is too much: each "
+                           "worker opens so many, up to %d, and a few are "
+                           "enough", conf->connections, &value[0],
+                           NGX_HTTP_WAHA_PG_CONNECTIONS);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
@@ -588,7 +601,8 @@ ngx_http_waha_pg_conf_add_setting(ngx_http_waha_pg_parse_t *parse,
  * statement_timeout ends a statement before the pool's own timeout, so that
  * its outcome is known (a commit is never ended by it); lock_timeout leaves a
  * batch the time to run again without the record that waited for the lock.
- * The last of equal options counts: only synchronous_commit can be overridden
+ * The last of equal options counts: of these, only synchronous_commit can be
+ * overridden.
  */
 
 static const char *
@@ -602,7 +616,10 @@ ngx_http_waha_pg_conf_format_options(ngx_http_waha_pg_parse_t *parse)
     static const char  format[] =
         "-c synchronous_commit=on %s"
         " -c statement_timeout=%M -c lock_timeout=%M"
-        " -c idle_in_transaction_session_timeout=%M%Z";
+        " -c idle_in_transaction_session_timeout=%M"
+        " -c default_transaction_isolation=read\\ committed"
+        " -c default_transaction_deferrable=off"
+        " -c row_security=on -c standard_conforming_strings=on%Z";
 
     given = ngx_http_waha_pg_conf_find_option(parse, "options");
 

@@ -44,6 +44,7 @@ ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c)
     ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_CONNECTING);
 
     c->reason.len = 0;
+    c->pooled = 0;
     c->ending = 0;
     c->unconfirmed = 0;
     c->again = 0;
@@ -96,6 +97,9 @@ void
 ngx_http_waha_pg_connection_set_state(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t state)
 {
+    c->counts[c->state]--;
+    c->counts[state]++;
+
     c->state = state;
 
     if (c->connection) {

@@ -23,6 +23,7 @@
 #define NGX_HTTP_WAHA_PG_IDLE        4
 #define NGX_HTTP_WAHA_PG_RUNNING     5
 #define NGX_HTTP_WAHA_PG_DRAINING    6
+#define NGX_HTTP_WAHA_PG_STATES      7
 
 
 typedef struct ngx_http_waha_pg_connection_s  ngx_http_waha_pg_connection_t;
@@ -72,8 +73,12 @@ struct ngx_http_waha_pg_connection_s {
     /* the job that was sent, or waits for its statement to be prepared */
     ngx_http_waha_pg_job_t             *job;
 
-    /* of the pool: its list of idle connections, the present deadline */
+    /*
+     * of the pool: how many connections are in each state, its list of idle
+     * connections, the present deadline
+     */
     ngx_http_waha_pg_pool_t            *pool;
+    ngx_uint_t                         *counts;
     ngx_queue_t                         queue;
     ngx_event_t                         timer;
 
@@ -84,6 +89,12 @@ struct ngx_http_waha_pg_connection_s {
 
     /* when the login was done */
     ngx_msec_t                          since;
+
+    /*
+     * a pooler is in between: the next statement may run in another session,
+     * which knows nothing of what was prepared in this one
+     */
+    unsigned                            pooled:1;
 
     /* one of the hosts that were tried needs an administrator */
     unsigned                            setup:1;

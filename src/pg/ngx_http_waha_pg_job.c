@@ -134,6 +134,7 @@ ngx_http_waha_pg_job_start(ngx_http_waha_pg_connection_t *c,
 void
 ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
 {
+    int                                  rc;
     ngx_http_waha_pg_job_t              *job;
     const ngx_http_waha_pg_statement_t  *statement;
 
@@ -147,11 +148,14 @@ ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
 
     c->receive = ngx_http_waha_pg_job_on_result;
 
-    if (PQsendQueryPrepared(c->conn, statement->name, statement->nparams,
-                            job->values, job->lengths, job->formats, 0)
-        == 0
-        || ngx_http_waha_pg_connection_flush(c) != NGX_OK)
-    {
+    rc = c->pooled
+         ? PQsendQueryParams(c->conn, statement->text, statement->nparams,
+                             statement->types, job->values, job->lengths,
+                             job->formats, 0)
+         : PQsendQueryPrepared(c->conn, statement->name, statement->nparams,
+                               job->values, job->lengths, job->formats, 0);
+
+    if (rc == 0 || ngx_http_waha_pg_connection_flush(c) != NGX_OK) {
         ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
         c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
@@ -206,13 +210,22 @@ ngx_http_waha_pg_job_on_error(ngx_http_waha_pg_connection_t *c)
     ngx_uint_t   class;
     const char  *sqlstate;
 
-    if (!c->again && ngx_http_waha_pg_job_is_stale(c->result)) {
-        c->again = 1;
+    if (!c->pooled && ngx_http_waha_pg_job_is_stale(c->result)) {
 
         PQclear(c->result);
         c->result = NULL;
 
-        return ngx_http_waha_pg_login_prepare(c, 1);
+        if (!c->again) {
+            c->again = 1;
+            return ngx_http_waha_pg_login_prepare(c, 1);
+        }
+
+        /* what was prepared just now is in another session */
+
+        c->pooled = 1;
+        ngx_http_waha_pg_job_send(c);
+
+        return NGX_DONE;
     }
 
     sqlstate = ngx_http_waha_pg_error_sqlstate(c->result);

@@ -18,7 +18,11 @@
 #define NGX_HTTP_WAHA_PG_ROLE       4
 #define NGX_HTTP_WAHA_PG_COMMIT     5
 #define NGX_HTTP_WAHA_PG_TIMEOUT    6
-#define NGX_HTTP_WAHA_PG_COLUMNS    7
+#define NGX_HTTP_WAHA_PG_ISOLATION  7
+#define NGX_HTTP_WAHA_PG_SECURITY   8
+#define NGX_HTTP_WAHA_PG_BACKEND    9
+#define NGX_HTTP_WAHA_PG_SET        10
+#define NGX_HTTP_WAHA_PG_COLUMNS    11
 
 /* bytes: an identifier has up to 63 */
 
@@ -33,6 +37,9 @@ static ngx_int_t ngx_http_waha_pg_login_check_role(
     ngx_http_waha_pg_connection_t *c, const char **value);
 static ngx_int_t ngx_http_waha_pg_login_check_settings(
     ngx_http_waha_pg_connection_t *c, const char **value);
+static ngx_int_t ngx_http_waha_pg_login_check_setting(
+    ngx_http_waha_pg_connection_t *c, const char **value, ngx_uint_t column,
+    const char *name, const char *wanted);
 static ngx_int_t ngx_http_waha_pg_login_contract_done(
     ngx_http_waha_pg_connection_t *c, PGresult *res);
 static ngx_int_t ngx_http_waha_pg_login_prepare_done(
@@ -45,18 +52,36 @@ static ngx_int_t ngx_http_waha_pg_login_fail(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t class, const char *text);
 static ngx_int_t ngx_http_waha_pg_login_fail_result(
     ngx_http_waha_pg_connection_t *c);
+static const char *ngx_http_waha_pg_login_hint(
+    ngx_http_waha_pg_connection_t *c, const char *sqlstate);
 static ngx_int_t ngx_http_waha_pg_login_fail_connection(
     ngx_http_waha_pg_connection_t *c);
 
 
-/* a role that may become superuser is as dangerous as one that is */
+/* a function, table, column, type or schema does not exist */
+
+static const char  *ngx_http_waha_pg_login_missing[] = {
+    "42883", "42P01", "42703", "42704", "3F000", NULL
+};
+
+
+/*
+ * A role that may become superuser is as dangerous as one that is.  The last
+ * column sets what older servers do not know, so that "options" cannot.
+ */
 
 static const char  ngx_http_waha_pg_login_server_query[] =
     "select pg_is_in_recovery(),"
     " current_setting('transaction_read_only')::bool,"
     " bool_or(rolsuper), bool_or(rolbypassrls), current_user,"
     " current_setting('synchronous_commit'),"
-    " current_setting('statement_timeout')"
+    " current_setting('statement_timeout'),"
+    " current_setting('transaction_isolation'),"
+    " current_setting('row_security'),"
+    " pg_backend_pid(),"
+    " (select count(set_config(name, '0', false))"
+    " from pg_catalog.pg_settings"
+    " where name in ('idle_session_timeout', 'transaction_timeout'))"
     " from pg_catalog.pg_roles where pg_has_role(oid, 'member')";
 
 
@@ -153,6 +178,10 @@ ngx_http_waha_pg_login_check_server(ngx_http_waha_pg_connection_t *c)
         return rc;
     }
 
+    c->pooled = (ngx_atoi((u_char *) value[NGX_HTTP_WAHA_PG_BACKEND],
+                          ngx_strlen(value[NGX_HTTP_WAHA_PG_BACKEND]))
+                 != PQbackendPID(c->conn));
+
     PQclear(c->result);
     c->result = NULL;
 
@@ -192,6 +221,7 @@ ngx_http_waha_pg_login_check_settings(ngx_http_waha_pg_connection_t *c,
     const char **value)
 {
     u_char       text[NGX_HTTP_WAHA_PG_REASON];
+    ngx_int_t    rc;
     const char  *commit;
 
     commit = value[NGX_HTTP_WAHA_PG_COMMIT];
@@ -223,7 +253,40 @@ ngx_http_waha_pg_login_check_settings(ngx_http_waha_pg_connection_t *c,
                                            (char *) text);
     }
 
-    return NGX_OK;
+    rc = ngx_http_waha_pg_login_check_setting(c, value,
+                                              NGX_HTTP_WAHA_PG_ISOLATION,
+                                              "default_transaction_isolation",
+                                              "read committed");
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_waha_pg_login_check_setting(c, value,
+                                                NGX_HTTP_WAHA_PG_SECURITY,
+                                                "row_security", "on");
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_login_check_setting(ngx_http_waha_pg_connection_t *c,
+    const char **value, ngx_uint_t column, const char *name,
+    const char *wanted)
+{
+    u_char  text[NGX_HTTP_WAHA_PG_REASON];
+
+    if (ngx_strcmp(value[column], wanted) == 0) {
+        return NGX_OK;
+    }
+
+    (void) ngx_snprintf(text, sizeof(text),
+                        "%s is \"%s\", a pooler drops the \"options\" of "
+                        "the connection: let it pass them, or alter role "
+                        "\"%s\" set %s = '%s'%Z",
+                        name, value[column], value[NGX_HTTP_WAHA_PG_ROLE],
+                        name, wanted);
+
+    return ngx_http_waha_pg_login_fail(c, NGX_HTTP_WAHA_PG_SETUP,
+                                       (char *) text);
 }
 
 
@@ -307,8 +370,11 @@ ngx_http_waha_pg_login_send_statements(ngx_http_waha_pg_connection_t *c,
     for (i = 0; i < conf->nstatements; i++) {
         statement = &conf->statements[i];
 
-        if (PQsendPrepare(c->conn, statement->name, statement->text,
-                          statement->nparams, statement->types)
+        /* an unnamed statement shows that the function can be called */
+
+        if (PQsendPrepare(c->conn, c->pooled ? "" : statement->name,
+                          statement->text, statement->nparams,
+                          statement->types)
             == 0)
         {
             return NGX_ERROR;
@@ -386,12 +452,26 @@ ngx_http_waha_pg_login_prepare_done(ngx_http_waha_pg_connection_t *c,
         return ngx_http_waha_pg_login_fail_connection(c);
     }
 
-    if (c->result) {
-        return ngx_http_waha_pg_login_fail_result(c);
-    }
-
     if (PQexitPipelineMode(c->conn) == 0) {
         return ngx_http_waha_pg_login_fail_connection(c);
+    }
+
+    if (c->result && !c->pooled
+        && ngx_strcmp(ngx_http_waha_pg_error_sqlstate(c->result), "42P05")
+           == 0)
+    {
+        /* another connection has prepared it: the session is not ours alone */
+
+        PQclear(c->result);
+        c->result = NULL;
+
+        c->pooled = 1;
+
+        return ngx_http_waha_pg_login_prepare(c, 0);
+    }
+
+    if (c->result) {
+        return ngx_http_waha_pg_login_fail_result(c);
     }
 
     c->handlers->ready(c);
@@ -414,16 +494,38 @@ ngx_http_waha_pg_login_fail(ngx_http_waha_pg_connection_t *c, ngx_uint_t class,
 static ngx_int_t
 ngx_http_waha_pg_login_fail_result(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_uint_t  class;
+    const char  *sqlstate;
 
-    class = ngx_http_waha_pg_class(ngx_http_waha_pg_error_sqlstate(c->result));
+    sqlstate = ngx_http_waha_pg_error_sqlstate(c->result);
 
     ngx_http_waha_pg_error_set_result(&c->reason, c->result,
-                                      class == NGX_HTTP_WAHA_PG_SETUP ?
-                                          c->conf->hint : NULL);
-    c->handlers->failed(c, class);
+                                   ngx_http_waha_pg_login_hint(c, sqlstate));
+
+    c->handlers->failed(c, ngx_http_waha_pg_class(sqlstate));
 
     return NGX_DONE;
+}
+
+
+/* what helps: only something that is missing can be installed */
+
+static const char *
+ngx_http_waha_pg_login_hint(ngx_http_waha_pg_connection_t *c,
+    const char *sqlstate)
+{
+    const char  **missing;
+
+    if (ngx_strcmp(sqlstate, "42501") == 0) {
+        return c->conf->rights;
+    }
+
+    for (missing = ngx_http_waha_pg_login_missing; *missing; missing++) {
+        if (ngx_strcmp(sqlstate, *missing) == 0) {
+            return c->conf->hint;
+        }
+    }
+
+    return NULL;
 }
 
 

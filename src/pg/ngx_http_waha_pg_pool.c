@@ -24,12 +24,13 @@
 
 
 #define ngx_http_waha_pg_pool_serving(pool)                                  \
-    ngx_http_waha_pg_pool_count(pool, NGX_HTTP_WAHA_PG_IDLE,                 \
-                                NGX_HTTP_WAHA_PG_RUNNING)
+    ((pool)->counts[NGX_HTTP_WAHA_PG_IDLE]                                   \
+     + (pool)->counts[NGX_HTTP_WAHA_PG_RUNNING])
 
 #define ngx_http_waha_pg_pool_connecting(pool)                               \
-    ngx_http_waha_pg_pool_count(pool, NGX_HTTP_WAHA_PG_CONNECTING,           \
-                                NGX_HTTP_WAHA_PG_PREPARING)
+    ((pool)->counts[NGX_HTTP_WAHA_PG_CONNECTING]                             \
+     + (pool)->counts[NGX_HTTP_WAHA_PG_CHECKING]                             \
+     + (pool)->counts[NGX_HTTP_WAHA_PG_PREPARING])
 
 
 static ngx_int_t ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool);
@@ -56,8 +57,6 @@ static void ngx_http_waha_pg_pool_timeout_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_drain(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_on_quit(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_close(ngx_http_waha_pg_connection_t *c);
-static ngx_uint_t ngx_http_waha_pg_pool_count(ngx_http_waha_pg_pool_t *pool,
-    ngx_uint_t first, ngx_uint_t last);
 static ngx_uint_t ngx_http_waha_pg_pool_host_index(
     ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
@@ -120,12 +119,14 @@ ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
 
     pool->connections = c;
     pool->nconnections = n;
+    pool->counts[NGX_HTTP_WAHA_PG_CLOSED] = n;
 
     for (i = 0; i < n; i++) {
         c[i].log = pool->log;
         c[i].conf = pool->conf;
         c[i].handlers = &ngx_http_waha_pg_pool_handlers;
         c[i].pool = pool;
+        c[i].counts = pool->counts;
 
         c[i].timer.handler = ngx_http_waha_pg_pool_timeout_handler;
         c[i].timer.data = &c[i];
@@ -439,7 +440,8 @@ ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c)
     if (!pool->serving) {
         pool->serving = 1;
         ngx_log_error(NGX_LOG_NOTICE, pool->log, 0,
-                      "waha: database %s: connected", c->host->name);
+                      "waha: database %s: connected%s", c->host->name,
+                      c->pooled ? " through a pooler" : "");
     }
 
     if (c->job) {
@@ -544,8 +546,20 @@ static void
 ngx_http_waha_pg_pool_on_failed(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t class)
 {
-    ngx_http_waha_pg_pool_log_reason(c, class == NGX_HTTP_WAHA_PG_SETUP ?
-                                        NGX_LOG_CRIT : NGX_LOG_ERR);
+    ngx_uint_t  level;
+
+    if (class == NGX_HTTP_WAHA_PG_SETUP) {
+        level = NGX_LOG_CRIT;
+
+    } else if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
+        /* servers end idle connections for many reasons: nothing is lost */
+        level = NGX_LOG_NOTICE;
+
+    } else {
+        level = NGX_LOG_ERR;
+    }
+
+    ngx_http_waha_pg_pool_log_reason(c, level);
 
     ngx_http_waha_pg_job_finish(c, class);
 
@@ -681,26 +695,6 @@ ngx_http_waha_pg_pool_close(ngx_http_waha_pg_connection_t *c)
     }
 
     ngx_http_waha_pg_connection_close(c);
-}
-
-
-static ngx_uint_t
-ngx_http_waha_pg_pool_count(ngx_http_waha_pg_pool_t *pool, ngx_uint_t first,
-    ngx_uint_t last)
-{
-    ngx_uint_t                      i, n;
-    ngx_http_waha_pg_connection_t  *c;
-
-    n = 0;
-    c = pool->connections;
-
-    for (i = 0; i < pool->nconnections; i++) {
-        if (c[i].state >= first && c[i].state <= last) {
-            n++;
-        }
-    }
-
-    return n;
 }
 
 

@@ -38,6 +38,9 @@ struct ngx_http_waha_pg_pool_s {
     ngx_http_waha_pg_connection_t    *connections;
     ngx_uint_t                        nconnections;
 
+    /* how many of them are in each state */
+    ngx_uint_t                        counts[NGX_HTTP_WAHA_PG_STATES];
+
     ngx_queue_t                       idle;
     ngx_queue_t                       waiting;
     ngx_queue_t                       ended;

@@ -58,6 +58,7 @@ EOF_CONF
 
 sub port       { return $_[0]{port} }
 sub pid        { return $_[0]{pid} }
+sub version    { return (`$_[0]{bin}/postgres --version` =~ /(\d+)/)[0] }
 sub socket_dir { return $_[0]{dir} }
 
 
