@@ -29,18 +29,15 @@
 
 /* the versions of schema "waha" that this module works with */
 
-#define NGX_HTTP_WAHA_CONTRACT_MIN  1
-#define NGX_HTTP_WAHA_CONTRACT_MAX  2
-
-/* the API needs more than webhooks */
-
-#define NGX_HTTP_WAHA_CONTRACT_API  2
+#define NGX_HTTP_WAHA_CONTRACT_MIN  3
+#define NGX_HTTP_WAHA_CONTRACT_MAX  3
 
 #define NGX_HTTP_WAHA_STRING(n)     #n
 #define NGX_HTTP_WAHA_NUMBER(n)     NGX_HTTP_WAHA_STRING(n)
 
-#define NGX_HTTP_WAHA_CHECK(contract)                                         \
-    "select waha.check(" NGX_HTTP_WAHA_NUMBER(contract) ", "                  \
+#define NGX_HTTP_WAHA_CHECK                                                   \
+    "select waha.check("                                                      \
+    NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MIN) ", "                     \
     NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MAX) ")"
 
 
@@ -425,7 +422,7 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
     conf->shared.db = &conf->db;
     conf->shared.auth_limit = &conf->auth_limit;
 
-    conf->pg.check = NGX_HTTP_WAHA_CHECK(NGX_HTTP_WAHA_CONTRACT_MIN);
+    conf->pg.check = NGX_HTTP_WAHA_CHECK;
     conf->pg.hint = "its administrator has to run "
                     "\"psql -f sql/install.sql\" on this database";
     conf->pg.rights = "connect as waha_gateway, or grant waha_gateway to "
@@ -457,7 +454,6 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
     *pg = global->pg;
 
     pg->connections = global->db.connections;
-    pg->check = NGX_HTTP_WAHA_CHECK(NGX_HTTP_WAHA_CONTRACT_API);
     pg->statements = ngx_http_waha_statements;
     pg->nstatements = NGX_HTTP_WAHA_NSTATEMENTS;
     pg->channel = "waha_tenant";

@@ -81,7 +81,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 3 as tables_needed,
        :migration < 4 as sessions_needed,
        :migration < 5 as erasure_needed,
-       :migration < 6 as renames_needed \gset
+       :migration < 6 as renames_needed,
+       :migration < 7 as changes_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -101,6 +102,10 @@ set local role waha_owner;
 
 \if :sessions_needed
     \ir migrations/004-sessions.sql
+\endif
+
+\if :changes_needed
+    \ir migrations/007-changes.sql
 \endif
 
 \ir views.sql
@@ -173,7 +178,7 @@ reset role;
 set local role waha_owner;
 
 update waha.version
-   set contract = 2, contract_min = 1, migration = 6, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 7, installed_at = now();
 
 reset role;
 

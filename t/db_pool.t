@@ -47,10 +47,10 @@ $pg->install;
 $pg->organization('acme', session => 't1');
 heals('running install.sql');
 
-$pg->psql('update waha.version set contract = 0, contract_min = 0');
+$pg->psql('update waha.version set contract = 2');
 serve();
-not_taken('an old contract', qr/serves contract 0 to 0, the module needs 1/);
-$pg->psql('update waha.version set contract = 1, contract_min = 1');
+not_taken('an old contract', qr/serves contract 1 to 2, the module needs 3/);
+$pg->psql('update waha.version set contract = 3');
 heals('an upgrade of the contract');
 
 $pg->psql('alter function waha.quarantine rename to quarantine_');

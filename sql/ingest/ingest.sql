@@ -52,7 +52,8 @@ create or replace function waha.ingest_batch(provider text[],
     chat text[], message_id text[], target_id text[], phone text[],
     lid text[], name text[], type text[], body text[], sent_at bigint[],
     status text[], metadata text[], organization_slug text[],
-    organization_id text[], tenant text[], claims text[])
+    organization_id text[], tenant text[], claims text[],
+    chat_id text[] default null, empty text[] default null)
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
@@ -355,7 +356,8 @@ create or replace function waha.ingest(provider text, instance text,
     session text, kind text, direction text, chat text, message_id text,
     target_id text, phone text, lid text, name text, type text, body text,
     sent_at bigint, status text, metadata text, organization_slug text,
-    organization_id text, tenant text, claims text)
+    organization_id text, tenant text, claims text,
+    chat_id text default null, empty text default null)
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
@@ -440,7 +442,7 @@ begin
                        array[$8], array[$9], array[$10], array[$11],
                        array[$12], array[$13], array[$14], array[$15],
                        array[$16], array[$17], array[$18], array[$19],
-                       array[$20]);
+                       array[$20], array[$21], array[$22]);
         return;
     end if;
 
@@ -531,7 +533,8 @@ create or replace function waha.ingest_each(provider text[],
     chat text[], message_id text[], target_id text[], phone text[],
     lid text[], name text[], type text[], body text[], sent_at bigint[],
     status text[], metadata text[], organization_slug text[],
-    organization_id text[], tenant text[], claims text[])
+    organization_id text[], tenant text[], claims text[],
+    chat_id text[] default null, empty text[] default null)
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
@@ -560,7 +563,8 @@ begin
                                target_id[n], phone[n], lid[n], name[n],
                                type[n], body[n], sent_at[n], status[n],
                                metadata[n], organization_slug[n],
-                               organization_id[n], tenant[n], claims[n]);
+                               organization_id[n], tenant[n], claims[n],
+                               chat_id[n], empty[n]);
         exception
             when others then
                 r := null;

@@ -5,7 +5,8 @@ create or replace function waha.quarantine(reason text, sqlstate text,
     direction text, chat text, message_id text, target_id text, phone text,
     lid text, name text, type text, body text, sent_at bigint, status text,
     metadata text, organization_slug text, organization_id text, tenant text,
-    claims text) returns bigint
+    claims text, chat_id text default null, empty text default null)
+returns bigint
 language sql security definer
 set search_path = waha, pg_temp
 as $$
@@ -23,7 +24,8 @@ as $$
                     'metadata', metadata,
                     'organization_slug', organization_slug,
                     'organization_id', organization_id,
-                    'tenant', tenant, 'claims', claims) end)
+                    'tenant', tenant, 'claims', claims,
+                    'chat_id', chat_id, 'empty', empty) end)
         on conflict (hash) do update set seen_at = now(),
                                          reason = excluded.reason,
                                          sqlstate = excluded.sqlstate,
@@ -67,7 +69,8 @@ begin
                        e->>'lid', e->>'name', e->>'type', e->>'body',
                        (e->>'sent_at')::bigint, e->>'status',
                        e->>'metadata', e->>'organization_slug',
-                       e->>'organization_id', e->>'tenant', e->>'claims');
+                       e->>'organization_id', e->>'tenant', e->>'claims',
+                       e->>'chat_id', e->>'empty');
 
     if r.action not in ('unknown_organization', 'disabled_organization',
                         'contradiction')

@@ -13,6 +13,7 @@ ngx_str_t  ngx_http_waha_event_kinds[] = {
     [NGX_HTTP_WAHA_MESSAGE] = ngx_string("message"),
     [NGX_HTTP_WAHA_STATUS] = ngx_string("status"),
     [NGX_HTTP_WAHA_REACTION] = ngx_string("reaction"),
+    [NGX_HTTP_WAHA_VOTE] = ngx_string("vote"),
     [NGX_HTTP_WAHA_EDIT] = ngx_string("edit"),
     [NGX_HTTP_WAHA_REVOKE] = ngx_string("revoke"),
     [NGX_HTTP_WAHA_SESSION] = ngx_string("session"),

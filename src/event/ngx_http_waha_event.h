@@ -16,6 +16,7 @@ typedef enum {
     NGX_HTTP_WAHA_MESSAGE = 0,
     NGX_HTTP_WAHA_STATUS,
     NGX_HTTP_WAHA_REACTION,
+    NGX_HTTP_WAHA_VOTE,             /* in a poll */
     NGX_HTTP_WAHA_EDIT,
     NGX_HTTP_WAHA_REVOKE,
     NGX_HTTP_WAHA_SESSION,
@@ -48,6 +49,7 @@ typedef struct {
     ngx_str_t               session;
     ngx_str_t               message_id;     /* the bare WhatsApp id */
     ngx_str_t               target_id;      /* what a change is about */
+    ngx_str_t               chat_id;        /* the bare JID; of no person */
 
     ngx_str_t               phone;          /* digits, no "+" */
     ngx_str_t               lid;            /* digits */
@@ -72,6 +74,7 @@ typedef struct {
 
     unsigned                outbound:1;
     unsigned                sanitised:1;    /* bytes had to be replaced */
+    unsigned                empty:1;        /* a message that says nothing */
 } ngx_http_waha_event_t;
 
 

@@ -33,7 +33,8 @@ typedef enum {
     NGX_HTTP_WAHA_COLUMN_TIME,
     NGX_HTTP_WAHA_COLUMN_KIND,
     NGX_HTTP_WAHA_COLUMN_CHAT,
-    NGX_HTTP_WAHA_COLUMN_DIRECTION
+    NGX_HTTP_WAHA_COLUMN_DIRECTION,
+    NGX_HTTP_WAHA_COLUMN_EMPTY
 } ngx_http_waha_column_e;
 
 
@@ -87,7 +88,9 @@ static const ngx_http_waha_column_t  ngx_http_waha_columns[] = {
     ngx_http_waha_column("organization_slug", STRING, organization_slug),
     ngx_http_waha_column("organization_id", STRING, organization_id),
     ngx_http_waha_column("tenant", STRING, tenant),
-    ngx_http_waha_column("claims", STRING, sources)
+    ngx_http_waha_column("claims", STRING, sources),
+    ngx_http_waha_column("chat_id", STRING, chat_id),
+    ngx_http_waha_column("empty", EMPTY, kind)
 };
 
 #define NGX_HTTP_WAHA_NCOLUMNS                                                \
@@ -112,6 +115,7 @@ static ngx_str_t  ngx_http_waha_ingest_params_inbound =
     ngx_string("inbound");
 static ngx_str_t  ngx_http_waha_ingest_params_outbound =
     ngx_string("outbound");
+static ngx_str_t  ngx_http_waha_ingest_params_true = ngx_string("true");
 static ngx_str_t  ngx_http_waha_ingest_params_null = ngx_null_string;
 
 
@@ -405,6 +409,10 @@ ngx_http_waha_ingest_params_column(const ngx_http_waha_column_t *column,
 
         return event->outbound ? ngx_http_waha_ingest_params_outbound
                                : ngx_http_waha_ingest_params_inbound;
+
+    case NGX_HTTP_WAHA_COLUMN_EMPTY:
+        return event->empty ? ngx_http_waha_ingest_params_true
+                            : ngx_http_waha_ingest_params_null;
 
     case NGX_HTTP_WAHA_COLUMN_TIME:
         ms = (uint64_t) *(int64_t *) ((u_char *) event + column->offset);

@@ -19,7 +19,7 @@ our @EXPORT = qw(message inbound status call_sql outcome outcomes empty_sql
 our @arguments = qw(provider instance session kind direction chat message_id
                     target_id phone lid name type body sent_at status
                     metadata organization_slug organization_id tenant
-                    claims);
+                    claims chat_id empty);
 
 our @columns = qw(position action organization tenant_id contact_id
                   activity_id code);
