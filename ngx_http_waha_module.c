@@ -231,6 +231,13 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       0,
       NULL },
 
+    { ngx_string("waha_cors_credentials"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_local_conf_t, api.cors_credentials),
+      NULL },
+
     { ngx_string("waha_auth"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -472,7 +479,8 @@ ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->shared.hmac_keys = NULL;
-     *     conf->api = { NULL, 0 };
+     *     conf->api.cors_origins = NULL;
+     *     conf->api.enable = 0;
      */
 
     conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_waha_local_conf_t));
@@ -490,6 +498,7 @@ ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
     ngx_http_waha_auth_conf_create(&conf->auth);
     ngx_http_waha_fetch_conf_create(&conf->fetch);
     ngx_http_waha_session_conf_create(&conf->session);
+    ngx_http_waha_api_conf_create(&conf->api);
 
     return conf;
 }
@@ -592,7 +601,17 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (!conf->api.enable || conf->fetch.instances == NULL) {
+    if (!conf->api.enable) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_waha_api_conf_check(cf, &conf->api, &clcf->name)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->fetch.instances == NULL) {
         return NGX_CONF_OK;
     }
 

@@ -2,6 +2,7 @@
 
 use Waha::Test;
 use Waha::Api;
+use Waha::Conf;
 
 my $t = Waha::Test->new;
 $t->postgres->organization('acme', session => 't1');
@@ -11,6 +12,13 @@ my $api = Waha::Api->new($t, server => <<'EOF_CONF');
             rewrite ^/shared(/.*)$ $1 break;
             waha_api;
             waha_cors_origin https://crm.example.com http://localhost:3000;
+        }
+
+        location /cookies/ {
+            rewrite ^/cookies(/.*)$ $1 break;
+            waha_api;
+            waha_cors_origin https://crm.example.com;
+            waha_cors_credentials on;
         }
 EOF_CONF
 
@@ -95,6 +103,32 @@ subtest 'origins that waha_cors_origin does not allow' => sub {
 };
 
 
+subtest 'waha_cors_credentials on' => sub {
+    my $cookies = '/cookies/api/whatsapp/contacts';
+    my %request = ('a request' => 'GET', 'a preflight' => 'OPTIONS');
+
+    for my $name (sort keys %request) {
+        my $r = $api->request('acme', $request{$name}, $cookies, undef,
+                              Origin => 'https://crm.example.com');
+
+        is($r->{headers}{'access-control-allow-credentials'}, 'true',
+           "$name of the named origin may have cookies");
+        is($r->{headers}{'access-control-allow-origin'},
+           'https://crm.example.com', "$name is answered with the origin");
+
+        $r = $api->request('acme', $request{$name}, $cookies, undef,
+                           Origin => 'https://evil.example.com');
+        is_deeply([ cors($r) ], [], "$name of another origin allows nothing");
+    }
+
+    my $r = $api->get(undef, $cookies, undef,
+                      Origin => 'https://crm.example.com');
+    is($r->{status}, 401, 'a request without credentials is refused');
+    is($r->{headers}{'access-control-allow-credentials'}, 'true',
+       'the page may read that refusal, sent with cookies');
+};
+
+
 subtest 'a location without waha_cors_origin' => sub {
     my $r = $api->get('acme', '/api/whatsapp/contacts', undef,
                       Origin => 'https://crm.example.com');
@@ -109,5 +143,34 @@ subtest 'a location without waha_cors_origin' => sub {
     is($r->{status}, 405, 'OPTIONS with credentials is answered 405');
     is($r->{headers}{allow}, 'GET, HEAD', 'the 405 names GET and HEAD');
 };
+
+
+my $conf = Waha::Conf->new($t);
+my $database = 'waha_database "host=127.0.0.1 dbname=crm user=waha_gateway";';
+
+$conf->accepted('origins of all forms, with credentials', $database, '',
+    'waha_api; waha_api_keys on; waha_cors_credentials on; waha_cors_origin '
+    . 'https://crm.example.com http://localhost:3000 http://[::1]:8080;');
+
+$conf->refused('waha_cors_credentials without an origin',
+    qr/"waha_cors_credentials on" but no "waha_cors_origin"/, $database, '',
+    'waha_api; waha_api_keys on; waha_cors_credentials on;');
+
+$conf->refused('waha_cors_credentials with "waha_cors_origin off"',
+    qr/"waha_cors_credentials on" but no "waha_cors_origin"/, $database,
+    'waha_cors_credentials on;',
+    'waha_api; waha_api_keys on; waha_cors_origin off;');
+
+$conf->refused("waha_cors_origin * with credentials: $_",
+    qr/pages of every site.*name the origins/, $database, '',
+    "waha_api; waha_api_keys on; waha_cors_origin *;"
+    . " waha_cors_credentials $_;") for qw(on off);
+
+$conf->refused("the origin $_, which no browser sends",
+    qr/invalid origin.*lower case, without a path/, $database, '',
+    "waha_api; waha_api_keys on; waha_cors_origin $_;")
+    for qw(https://*.example.com https://CRM.example.com null https://
+           https://crm.example.com/ https://crm.example.com/app
+           ftp://crm.example.com);
 
 $t->done;

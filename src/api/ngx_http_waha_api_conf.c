@@ -11,6 +11,16 @@
 #include <ngx_http_waha_api_conf.h>
 
 
+static ngx_uint_t ngx_http_waha_api_conf_is_origin(ngx_str_t *value);
+
+
+void
+ngx_http_waha_api_conf_create(ngx_http_waha_api_conf_t *conf)
+{
+    conf->cors_credentials = NGX_CONF_UNSET;
+}
+
+
 void
 ngx_http_waha_api_conf_merge(ngx_http_waha_api_conf_t *prev,
     ngx_http_waha_api_conf_t *conf)
@@ -18,6 +28,26 @@ ngx_http_waha_api_conf_merge(ngx_http_waha_api_conf_t *prev,
     if (conf->cors_origins == NULL) {
         conf->cors_origins = prev->cors_origins;
     }
+
+    ngx_conf_merge_value(conf->cors_credentials, prev->cors_credentials, 0);
+}
+
+
+char *
+ngx_http_waha_api_conf_check(ngx_conf_t *cf, ngx_http_waha_api_conf_t *conf,
+    ngx_str_t *location)
+{
+    if (conf->cors_credentials
+        && (conf->cors_origins == NULL || conf->cors_origins->nelts == 0))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"waha_cors_credentials on\" but "
+                      "no \"waha_cors_origin\" that names the origins which "
+                      "may send credentials", location);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -51,13 +81,18 @@ ngx_http_waha_api_conf_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if ((ngx_strncmp(value[i].data, "http://", 7) != 0
-             && ngx_strncmp(value[i].data, "https://", 8) != 0)
-            || value[i].data[value[i].len - 1] == '/')
-        {
+        if (ngx_strcmp(value[i].data, "*") == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"waha_cors_origin *\" would let the pages of "
+                               "every site call the API: name the origins");
+            return NGX_CONF_ERROR;
+        }
+
+        if (!ngx_http_waha_api_conf_is_origin(&value[i])) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid origin \"%V\", it is written as "
-                               "\"https://crm.example.com\"", &value[i]);
+                               "\"https://crm.example.com\": in lower case, "
+                               "without a path", &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -70,4 +105,41 @@ ngx_http_waha_api_conf_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* a host in the form in which browsers send it, maybe with a port */
+
+static ngx_uint_t
+ngx_http_waha_api_conf_is_origin(ngx_str_t *value)
+{
+    u_char  *p, *last;
+
+    last = value->data + value->len;
+
+    if (ngx_strncmp(value->data, "https://", 8) == 0) {
+        p = value->data + 8;
+
+    } else if (ngx_strncmp(value->data, "http://", 7) == 0) {
+        p = value->data + 7;
+
+    } else {
+        return 0;
+    }
+
+    if (p == last) {
+        return 0;
+    }
+
+    for ( /* void */ ; p < last; p++) {
+
+        if ((*p < 'a' || *p > 'z')
+            && (*p < '0' || *p > '9')
+            && ngx_strchr("-._:[]", *p) == NULL)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }

@@ -28,12 +28,23 @@ static ngx_str_t  ngx_http_waha_cors_header = ngx_string("origin");
 ngx_int_t
 ngx_http_waha_cors_add_headers(ngx_http_request_t *r)
 {
-    ngx_str_t  *origin;
+    ngx_str_t                 *origin;
+    ngx_http_waha_loc_conf_t  *wlcf;
 
     origin = ngx_http_waha_cors_find_origin(r);
 
     if (origin == NULL) {
         return NGX_OK;
+    }
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (wlcf->api->cors_credentials
+        && ngx_http_waha_answer_header(r, "Access-Control-Allow-Credentials",
+                                       "true")
+           == NULL)
+    {
+        return NGX_ERROR;
     }
 
     /* strings of the configuration end with NUL */
