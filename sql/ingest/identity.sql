@@ -43,6 +43,53 @@ comment on function waha.phone_key(text) is
     'digits out';
 
 
+create or replace function waha.first_number(spelled text) returns text
+language plpgsql immutable parallel safe
+set search_path = waha, pg_temp
+as $$
+declare
+    part    text;
+    number  text;
+begin
+    -- a zero in brackets is dialled within the country only; after these
+    -- calling codes, numbers keep it
+
+    if spelled !~ '^[^0-9+]*([+]|00)(39|225|241|242|378)[^0-9]' then
+        spelled := regexp_replace(spelled, '[(] *0 *[)]', ' ', 'g');
+        spelled := regexp_replace(spelled,
+            '^([^0-9+]*([+]|00)[0-9]{1,3} *[(] *)0', E'\\1');
+    end if;
+
+    -- a slash separates two numbers, unless what is before it is too short
+    -- for one
+
+    foreach part in array coalesce(string_to_array(spelled, '/'), '{}')
+    loop
+        if number is null then
+            number := part;
+            continue;
+        end if;
+
+        exit when part !~ '^[^0-9+]*[1-9]'
+                  or length(ltrim(regexp_replace(number, '[^0-9]', '', 'g'),
+                                  '0'))
+                     >= (case when number ~ '^[^0-9]*([+]|00)' then 9
+                              else 7 end);
+
+        number := number || ' ' || part;
+    end loop;
+
+    -- without the words around it, and without an extension
+
+    return (regexp_match(number, E'^[^0-9+]*([+]?[-0-9 ()._'
+                         '\t\u00a0\u202f\u2010-\u2015]+)'))[1];
+end
+$$;
+
+comment on function waha.first_number(text) is
+    'the first of several numbers in a text, as it is written; null: none';
+
+
 create or replace function waha.phone_digits(spelled text, country text)
 returns text
 language plpgsql immutable parallel safe
@@ -50,19 +97,9 @@ set search_path = waha, pg_temp
 as $$
 declare
     code    text := ltrim(country, '+ 0');
-    first   text;
-    digits  text;
+    first   text := waha.first_number(spelled);
+    digits  text := regexp_replace(first, '[^0-9]', '', 'g');
 begin
-    -- the first of several numbers, without extension and without "(0)";
-    -- a slash separates two numbers, or follows the area code of one
-
-    first := regexp_replace(spelled,
-        '^([^0-9+]*([+][0-9]+ ?)?[(]?[0-9]{2,5}[)]?) ?/ ?([0-9])', '\1 \3');
-    first := (regexp_match(first, '^[^0-9+]*([+]?[-0-9 ()._'
-                                  '\t\u00a0\u202f\u2010-\u2015]+)'))[1];
-    first := replace(first, '(0)', '');
-    digits := regexp_replace(first, '[^0-9]', '', 'g');
-
     if code !~ '^[1-9][0-9]{0,3}$' then
         code := null;
     end if;
