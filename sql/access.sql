@@ -87,6 +87,22 @@ comment on view waha.tenant_contact_activities is
     'messages and calls of the organization that the setting '
     'waha.organization names';
 
+-- by the whole row: not every CRM has these columns, and none is kept from
+-- changing them
+
+create or replace view waha.tenant_activity_notes with (security_barrier) as
+select t.id, t.organization_slug, to_jsonb(t)->>'subject' as subject,
+       to_jsonb(t)->'created_by' as created_by
+  from :"crm_schema".contact_activities t
+ where t.organization_slug
+       = nullif(current_setting('waha.organization', true), '')
+         collate "POSIX";
+
+comment on view waha.tenant_activity_notes is
+    'what only the CRM writes of an activity, for the organization that the '
+    'setting waha.organization names';
+
 grant select on waha.tenant_organizations, waha.tenant_traffic_channels,
-    waha.tenant_contacts, waha.tenant_contact_activities
+    waha.tenant_contacts, waha.tenant_contact_activities,
+    waha.tenant_activity_notes
     to waha_api, waha_reader;

@@ -83,6 +83,7 @@ subtest 'an organization whose slug is empty' => sub {
         [ find_contact => $contact ],
         [ list_contacts => undef, undef, undef ],
         [ list_activities => $contact, (undef) x 5 ],
+        [ list_activity_rows => $contact, (undef) x 5 ],
         [ list_conversations => (undef) x 4 ],
         [ list_messages => "$contact-t0", undef, undef ],
         [ read_conversation => "$contact-t0" ],
@@ -108,8 +109,8 @@ subtest 'an organization whose slug is empty' => sub {
                   select (select count(*) from waha.$_->[0]) || '$_->[1]'",
                  user => 'clerk'), '0', "readers see no $_->[0] of it")
         for map { [ $_, '' ] } qw(tenant_organizations tenant_contacts
-            tenant_contact_activities sessions contact_identities
-            conversations);
+            tenant_contact_activities tenant_activity_notes sessions
+            contact_identities conversations);
 };
 
 

@@ -48,9 +48,9 @@ subtest 'waha_gateway only executes' => sub {
             delete_organization delete_session disconnect_session
             erase_contact export_contact export_organization find_contact
             find_media find_organization find_session ingest ingest_batch
-            ingest_each list_activities list_api_keys list_contacts
-            list_conversations list_messages list_organizations
-            list_sessions put_organization quarantine read_conversation
+            ingest_each list_activities list_activity_rows list_api_keys
+            list_contacts list_conversations list_messages
+            list_organizations list_sessions put_organization quarantine read_conversation
             record_session_check reserve_session show_organization)),
        'waha_gateway may execute the functions of the contract and no other');
 
@@ -117,7 +117,8 @@ subtest 'waha_admin has the rights that it needs' => sub {
 subtest 'waha_reader sees the rows of one organization' => sub {
     my @seen = qw(waha.tenant_organizations waha.tenant_contacts
                   waha.tenant_traffic_channels
-                  waha.tenant_contact_activities waha.sessions
+                  waha.tenant_contact_activities
+                  waha.tenant_activity_notes waha.sessions
                   waha.contact_identities waha.conversations
                   waha.message_states);
     my %count = map { $_ => 2 } @seen;

@@ -430,6 +430,71 @@ comment on function waha.list_activities(
     'leaves out so many; codes: unknown_contact, invalid_argument';
 
 
+create or replace function waha.activity_row(shown json) returns json
+language sql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+as $$
+    select json_build_object(
+               'id', shown->'id',
+               'contact_id', shown->'contact_id',
+               'organization_slug', n.organization_slug,
+               'activity_type', shown->'type',
+               'direction', shown->'direction',
+               'message_content', shown->'text',
+               'subject', n.subject,
+               'metadata', shown->'metadata',
+               'created_at', shown->'created_at',
+               'created_by', n.created_by,
+               'occurred_at', shown->'occurred_at',
+               'session_name', shown->'session',
+               'message_id', shown->'message_id',
+               'message_type', shown->'message_type',
+               'sender_name', shown->'sender_name',
+               'status', shown->'status')
+      from (select) as always
+      left join waha.tenant_activity_notes n
+        on n.id = (shown->>'id')::bigint
+$$;
+
+comment on function waha.activity_row(json) is
+    'an activity of waha.activity_object under the names of its columns in '
+    'the table, with those that only the CRM writes';
+
+
+create or replace function waha.list_activity_rows(organization text,
+    contact bigint, type text, session text, after text, skip int, size int)
+returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    r  waha.reply := waha.list_activities(organization, contact, type,
+                                          session, after, skip, size);
+begin
+    if r.code is not null then
+        return r;
+    end if;
+
+    return row(null, json_build_object(
+               'data', (
+                   select coalesce(json_agg(waha.activity_row(e.shown)
+                                            order by e.pos), '[]')
+                     from json_array_elements(r.data->'activities')
+                          with ordinality as e (shown, pos)),
+               'next', r.data->'next'))::waha.reply;
+end
+$$;
+
+comment on function waha.list_activity_rows(
+    text, bigint, text, text, text, int, int) is
+    'the same as list_activities under the names of the table''s columns; '
+    'data: the activities; codes: unknown_contact, invalid_argument';
+
+
 create or replace function waha.conversation_object(v waha.conversations)
 returns json
 language sql stable
@@ -653,6 +718,7 @@ grant execute on function waha.find_session(text, text),
     waha.list_sessions(text), waha.find_contact(text, bigint),
     waha.list_contacts(text, text, text, int),
     waha.list_activities(text, bigint, text, text, text, int, int),
+    waha.list_activity_rows(text, bigint, text, text, text, int, int),
     waha.list_conversations(text, text, boolean, text, int),
     waha.list_messages(text, text, text, int),
     waha.find_media(text, bigint)

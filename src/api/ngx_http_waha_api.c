@@ -61,8 +61,15 @@ ngx_http_waha_api_statement(ngx_http_waha_api_t *api)
 ngx_int_t
 ngx_http_waha_api_reply(ngx_http_waha_step_t *step)
 {
+    ngx_http_waha_api_t *api = step->data;
+
     if (step->error) {
         return ngx_http_waha_error_send(step->request, step->error);
+    }
+
+    if (api->route->flags & NGX_HTTP_WAHA_ROUTE_MEMBERS) {
+        return ngx_http_waha_answer_members(step->request,
+                                            &step->query.reply);
     }
 
     if (step->query.reply.data == NULL) {

@@ -58,6 +58,10 @@ typedef enum {
 
 #define NGX_HTTP_WAHA_ROUTE_PAIRING   0x20
 
+/* the members of the reply, an object, stand beside "success" */
+
+#define NGX_HTTP_WAHA_ROUTE_MEMBERS   0x40
+
 
 /*
  * an argument that an operation hands to its statement, in this order, after

@@ -318,8 +318,9 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_history, 0 },
 
     { NGX_HTTP_GET, "/api/contacts/{id}/activities",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,
-      NGX_HTTP_WAHA_LIST_ACTIVITIES, ngx_http_waha_args_history_guide, 0 },
+      NGX_HTTP_WAHA_READ|NGX_HTTP_WAHA_ROUTE_MEMBERS,
+      ngx_http_waha_api_statement,
+      NGX_HTTP_WAHA_LIST_ACTIVITY_ROWS, ngx_http_waha_args_history_guide, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/conversations",
       NGX_HTTP_WAHA_READ, ngx_http_waha_api_statement,

@@ -50,6 +50,27 @@ ngx_http_waha_answer_data(ngx_http_request_t *r, ngx_str_t *data)
 
 
 ngx_int_t
+ngx_http_waha_answer_members(ngx_http_request_t *r, ngx_str_t *data)
+{
+    ngx_str_t                 json;
+    ngx_http_waha_json_out_t  out;
+
+    ngx_http_waha_json_start(&out, r->pool,
+                             NGX_HTTP_WAHA_ANSWER_SIZE + data->len);
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_put_bool(&out, "success", 1);
+    ngx_http_waha_json_put_members(&out, data);
+    ngx_http_waha_json_close(&out, '}');
+
+    if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_answer_json(r, NGX_HTTP_OK, &json);
+}
+
+
+ngx_int_t
 ngx_http_waha_answer_bytes(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *bytes)
 {

@@ -23,6 +23,13 @@ ngx_int_t ngx_http_waha_answer_json(ngx_http_request_t *r, ngx_uint_t status,
 /* The same for {"success":true,"data":<data>}; data is JSON. */
 ngx_int_t ngx_http_waha_answer_data(ngx_http_request_t *r, ngx_str_t *data);
 
+/*
+ * The same for the members of data, an object with at least one, beside
+ * "success".
+ */
+ngx_int_t ngx_http_waha_answer_members(ngx_http_request_t *r,
+    ngx_str_t *data);
+
 /* The same for bytes of another type. */
 ngx_int_t ngx_http_waha_answer_bytes(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *bytes);

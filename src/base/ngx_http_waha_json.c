@@ -686,6 +686,19 @@ ngx_http_waha_json_put_raw(ngx_http_waha_json_out_t *out,
 
 
 void
+ngx_http_waha_json_put_members(ngx_http_waha_json_out_t *out,
+    const ngx_str_t *object)
+{
+    ngx_str_t  members;
+
+    members.data = object->data + 1;
+    members.len = object->len - 2;
+
+    ngx_http_waha_json_put_raw(out, NULL, &members);
+}
+
+
+void
 ngx_http_waha_json_put_number(ngx_http_waha_json_out_t *out,
     const char *name, double value)
 {

@@ -89,6 +89,10 @@ void ngx_http_waha_json_put_text(ngx_http_waha_json_out_t *out,
 void ngx_http_waha_json_put_raw(ngx_http_waha_json_out_t *out,
     const char *name, const ngx_str_t *json);
 
+/* Writes the members of an object that is JSON already, with its braces. */
+void ngx_http_waha_json_put_members(ngx_http_waha_json_out_t *out,
+    const ngx_str_t *object);
+
 /* Writes a finite number with at most 15 significant digits. */
 void ngx_http_waha_json_put_number(ngx_http_waha_json_out_t *out,
     const char *name, double value);

@@ -33,6 +33,7 @@
     statement(LIST_CONTACTS, list_contacts, 4)                                \
     statement(FIND_CONTACT, find_contact, 2)                                  \
     statement(LIST_ACTIVITIES, list_activities, 7)                            \
+    statement(LIST_ACTIVITY_ROWS, list_activity_rows, 7)                      \
     statement(LIST_CONVERSATIONS, list_conversations, 5)                      \
     statement(LIST_MESSAGES, list_messages, 4)                                \
     statement(READ_CONVERSATION, read_conversation, 2)                        \
