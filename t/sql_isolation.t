@@ -32,8 +32,8 @@ subtest "a text that is one organization's slug and another's number" => sub {
        "\"$_\" names no organization")
         for '0777', ' 777', '777 ', '+777', '7.77e2', 'ACME', 'acme ',
             "acme\n", "\xd0\xb0cme";
-    is(code($pg, put_organization => '12345', undef, undef, undef),
-       'invalid_argument', 'a new slug cannot be a number');
+    is(code($pg, put_organization => 778, undef, undef, undef),
+       'invalid_argument', 'a new slug cannot be the id of an organization');
     is(reply($pg, put_organization => '777', 'Had', undef, undef)
            ->{data}{name}, 'Had',
        'an organization whose slug is a number can be changed');

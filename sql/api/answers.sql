@@ -76,6 +76,36 @@ comment on function waha.page_size(int) is
     'of bounds';
 
 
+create or replace function waha.refuse_argument(argument text, reason text)
+returns waha.reply
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select row('invalid_argument', json_build_object('argument', argument,
+                                                     'reason', reason)
+              )::waha.reply
+$$;
+
+comment on function waha.refuse_argument(text, text) is
+    'the reply to an argument that is not valid, and why';
+
+
+create or replace function waha.refuse_page(size int) returns waha.reply
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select case when waha.page_size(size) is null
+                then waha.refuse_argument('size',
+                         'a page has 1 to 200 items')
+                else waha.refuse_argument('after',
+                         'it has to be the "next" of a page of this list')
+           end
+$$;
+
+comment on function waha.refuse_page(int) is
+    'the reply to a page that cannot be: its size or its "after" is not valid';
+
+
 create or replace function waha.primary_session(organization text)
 returns text
 language sql stable
@@ -153,7 +183,9 @@ comment on function waha.public_metadata(jsonb, bigint, text) is
 
 grant execute on function waha.to_cursor(text), waha.from_cursor(text),
     waha.to_base64url(bytea), waha.microseconds(timestamptz),
-    waha.time_of(text), waha.page_size(int), waha.primary_session(text),
+    waha.time_of(text), waha.page_size(int),
+    waha.refuse_argument(text, text), waha.refuse_page(int),
+    waha.primary_session(text),
     waha.session_object(waha.sessions, text),
     waha.public_metadata(jsonb, bigint, text), waha.rfc3339(timestamptz),
     waha.id_of(text)

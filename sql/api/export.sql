@@ -143,7 +143,7 @@ begin
     select * into page from waha.export_page(ids, after, size);
 
     if page.code is not null then
-        return row(page.code, null)::waha.reply;
+        return waha.refuse_page(size);
     end if;
 
     return row(null, json_build_object(
@@ -186,7 +186,7 @@ begin
     select * into page from waha.export_page(null, after, size);
 
     if page.code is not null then
-        return row(page.code, null)::waha.reply;
+        return waha.refuse_page(size);
     end if;
 
     return row(null, json_build_object(

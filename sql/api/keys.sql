@@ -169,8 +169,19 @@ begin
              when 'read,write' then '{read,write}'
              when 'read' then '{read}' end;
 
-    if given is null or expires_in <= 0 or length(label) > 100 then
-        return row('invalid_argument', null)::waha.reply;
+    if given is null then
+        return waha.refuse_argument('scopes',
+                   'the scopes are "read" or "read,write"');
+    end if;
+
+    if expires_in <= 0 then
+        return waha.refuse_argument('expires_in',
+                   'a key lives for one second at least');
+    end if;
+
+    if length(label) > 100 then
+        return waha.refuse_argument('label',
+                   'a label has up to 100 characters');
     end if;
 
     if not exists (select from waha.organizations o where o.slug = org) then

@@ -39,7 +39,7 @@ declare
     data   json;
 begin
     if n is null or after is not null and place is null then
-        return row('invalid_argument', null)::waha.reply;
+        return waha.refuse_page(size);
     end if;
 
     select json_build_object(
@@ -93,6 +93,73 @@ comment on function waha.show_organization(text) is
     'an organization; codes: unknown_organization';
 
 
+create or replace function waha.slug_fault(slug text) returns text
+language sql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+as $$
+    -- a text that is the slug of one organization and the id of another names
+    -- neither, see waha.find_organization
+
+    select case
+           when slug ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$' is not true
+           then 'a new slug has up to 100 letters, digits, "_", "." and "-", '
+                'and begins with a letter or a digit'
+           when exists (select
+                          from waha.organizations o
+                         where o.id = waha.id_of(slug_fault.slug))
+           then 'another organization has this id'
+           end
+$$;
+
+comment on function waha.slug_fault(text) is
+    'why a text cannot be the slug of a new organization; null: it can';
+
+
+create or replace function waha.make_organization(slug text, name text,
+    country_code text, enabled boolean) returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    own   alias for $1;
+    made  bigint;
+begin
+    for attempt in 1 .. 100 loop
+        begin
+            insert into waha.organizations as o (slug, name, country_code,
+                                                 whatsapp_enabled)
+                values ($1, coalesce($2, $1), $3, coalesce($4, true))
+                on conflict do nothing
+                returning o.id into made;
+
+            if not exists (select
+                             from waha.organizations o
+                            where o.slug = made::text
+                              and o.slug <> own)
+            then
+                return made is not null;
+            end if;
+
+            -- takes the row back, not the number: the next one gets another
+
+            raise exception using errcode = 'WH001';
+
+        exception
+            when sqlstate 'WH001' then null;
+        end;
+    end loop;
+
+    raise exception 'no id is free for organization "%": all are slugs', own;
+end
+$$;
+
+comment on function waha.make_organization(text, text, text, boolean) is
+    'creates an organization whose id is no other one''s slug; false: its '
+    'slug is there already';
+
+
 create or replace function waha.put_organization(slug text, name text,
     country_code text, enabled boolean) returns waha.reply
 language plpgsql security definer
@@ -106,33 +173,30 @@ declare
     title    alias for $2;
     country  text := nullif(ltrim($3, '+'), '');
     created  boolean := false;
+    fault    text;
     r        waha.reply;
 begin
     if not exists (select from waha.organizations o where o.slug = own) then
-        -- a slug of digits could be mistaken for the number of another
-        -- organization, see waha.find_organization
-
-        if own !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$' or own !~ '[^0-9]'
-           or own is null
-        then
-            return row('invalid_argument', null)::waha.reply;
-        end if;
-
         created := true;
+        fault := waha.slug_fault(own);
     end if;
 
-    if country !~ '^[1-9][0-9]{0,3}$' or length(title) > 200 then
-        return row('invalid_argument', null)::waha.reply;
+    if fault is not null then
+        return waha.refuse_argument('slug', fault);
+    end if;
+
+    if country !~ '^[1-9][0-9]{0,3}$' then
+        return waha.refuse_argument('country_code',
+                   'a country code has 1 to 4 digits');
+    end if;
+
+    if length(title) > 200 then
+        return waha.refuse_argument('name',
+                   'a name has up to 200 characters');
     end if;
 
     if created then
-        insert into waha.organizations (slug, name, country_code,
-                                        whatsapp_enabled)
-            values (own, coalesce(title, own), country,
-                    coalesce(enabled, true))
-            on conflict do nothing;
-
-        created := found;
+        created := waha.make_organization(own, title, country, enabled);
     end if;
 
     if not created then

@@ -203,7 +203,7 @@ begin
     end if;
 
     if place is null or n is null then
-        return row('invalid_argument', null)::waha.reply;
+        return waha.refuse_page(size);
     end if;
 
     if waha.enter_organization(organization) is null then
@@ -367,11 +367,15 @@ declare
     data   json;
 begin
     if n is null
-       or coalesce(skip, 0) not between 0 and 100000
        or after is not null
           and (place ~ '^(-?[0-9]{1,17}|),[0-9]{1,18}$') is not true
     then
-        return row('invalid_argument', null)::waha.reply;
+        return waha.refuse_page(size);
+    end if;
+
+    if coalesce(skip, 0) not between 0 and 100000 then
+        return waha.refuse_argument('skip',
+                   'up to 100000 activities are skipped: use "after"');
     end if;
 
     select json_build_object(
@@ -475,6 +479,10 @@ declare
     r  waha.reply := waha.list_activities(organization, contact, type,
                                           session, after, skip, size);
 begin
+    if r.data->>'argument' = 'skip' then
+        return waha.refuse_argument('offset', r.data->>'reason');
+    end if;
+
     if r.code is not null then
         return r;
     end if;
@@ -542,7 +550,7 @@ declare
     data   json;
 begin
     if n is null or after is not null and parts is null then
-        return row('invalid_argument', null)::waha.reply;
+        return waha.refuse_page(size);
     end if;
 
     if after is not null then

@@ -150,8 +150,13 @@ begin
         return row('disabled_organization', null)::waha.reply;
     end if;
 
-    if length(id) not between 1 and 100 or length(label) > 100 then
-        return row('invalid_argument', null)::waha.reply;
+    if length(id) not between 1 and 100 then
+        return waha.refuse_argument('id', 'an id has 1 to 100 characters');
+    end if;
+
+    if length(label) > 100 then
+        return waha.refuse_argument('label',
+                   'a label has up to 100 characters');
     end if;
 
     had := waha.own_session(organization, id);

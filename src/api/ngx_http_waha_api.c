@@ -59,12 +59,26 @@ ngx_http_waha_api_statement(ngx_http_waha_api_t *api)
 
 
 ngx_int_t
+ngx_http_waha_api_error(ngx_http_waha_step_t *step)
+{
+    ngx_str_t  *data;
+
+    /* the error may be another one than that of the last query */
+
+    data = (step->error == step->query.error && step->query.reply.data)
+           ? &step->query.reply : NULL;
+
+    return ngx_http_waha_error_send_data(step->request, step->error, data);
+}
+
+
+ngx_int_t
 ngx_http_waha_api_reply(ngx_http_waha_step_t *step)
 {
     ngx_http_waha_api_t *api = step->data;
 
     if (step->error) {
-        return ngx_http_waha_error_send(step->request, step->error);
+        return ngx_http_waha_api_error(step);
     }
 
     if (api->route->flags & NGX_HTTP_WAHA_ROUTE_MEMBERS) {

@@ -117,6 +117,12 @@ struct ngx_http_waha_api_s {
 /* The operation that is nothing but the statement of the route. */
 ngx_int_t ngx_http_waha_api_statement(ngx_http_waha_api_t *api);
 
+/*
+ * Sends the error that ended a plan, with what the database said about it,
+ * such as the argument that is not valid.
+ */
+ngx_int_t ngx_http_waha_api_error(ngx_http_waha_step_t *step);
+
 /* Ends a plan: answers with the reply of the last query, or the error. */
 ngx_int_t ngx_http_waha_api_reply(ngx_http_waha_step_t *step);
 

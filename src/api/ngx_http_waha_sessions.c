@@ -333,7 +333,7 @@ ngx_http_waha_sessions_answer(ngx_http_waha_step_t *step)
     ngx_http_waha_session_t  *s;
 
     if (step->error) {
-        return ngx_http_waha_error_send(step->request, step->error);
+        return ngx_http_waha_api_error(step);
     }
 
     s = step->session;

@@ -36,7 +36,7 @@ struct ngx_http_waha_query_s {
     /* NGX_HTTP_WAHA_ERR_NONE: the function has succeeded */
     ngx_http_waha_error_e       error;
 
-    /* JSON; data is NULL for null */
+    /* JSON; data is NULL for null; with an error: about it */
     ngx_str_t                   reply;
 };
 
