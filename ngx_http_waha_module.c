@@ -204,10 +204,10 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       NULL },
 
     { ngx_string("waha_call_timeout"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_waha_fetch_conf_call_timeout,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_waha_local_conf_t, fetch.timeout),
+      0,
       NULL },
 
     { ngx_string("waha_max_sessions"),

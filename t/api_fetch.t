@@ -70,6 +70,7 @@ my %proxy = (
                    error_page 404 500 502 504 =200 /fooled;',
     small      => '',
     hurried    => '',
+    patient    => '',
     raw        => $raw,
     flowing    => "proxy_buffering off; $raw",
     modern     => "proxy_http_version 1.1; $raw",
@@ -82,9 +83,12 @@ my $locations = '';
 for my $way (sort keys %proxy) {
     my $pass = $proxy{$way} =~ /proxy_pass/ ? ''
                : "proxy_pass http://127.0.0.1:$port/;";
-    my $bound = $way eq 'small' ? 'waha_call_size 64;'
+    my $size = $way eq 'small' ? 'waha_call_size 64;' : '';
+    my $bound = $way eq 'patient' ? ''
                 : $way =~ /^(hurried|raw|flowing|modern)$/
-                ? 'waha_call_timeout 3s;' : '';
+                ? 'waha_call_timeout 3s look=30s;'
+                : 'waha_call_timeout 60s look=30s;';
+    my $wait = $way eq 'patient' ? '100s' : '3s';
 
     $locations .= <<"EOF_CONF";
         location /$way/ {
@@ -92,6 +96,7 @@ for my $way (sort keys %proxy) {
             rewrite ^/$way(/.*)\$ \$1 break;
             waha_api;
             waha_instance main /waha-$way;
+            $size
             $bound
             add_header X-Who \$who always;
         }
@@ -102,7 +107,7 @@ for my $way (sort keys %proxy) {
             proxy_set_header X-Api-Key adminkey-of-waha;
             proxy_set_header X-Who \$who;
             proxy_connect_timeout 3s;
-            proxy_read_timeout 3s;
+            proxy_read_timeout $wait;
             $pass
             $proxy{$way}
         }
@@ -337,6 +342,35 @@ subtest 'answers of WAHA that do not end' => sub {
          'waha_call_timeout is logged');
     like($t->error_log, qr/bigger than "waha_call_size"/,
          'waha_call_size is logged');
+};
+
+
+subtest 'a look at a session while WAHA hangs' => sub {
+    is(call('patient')->{status}, 200, 'a good answer is taken');
+
+    for my $with (qw(stall hang)) {
+        $waha->fail(with => $with, match => '^GET /api/sessions');
+        $pg->psql("update waha.sessions
+                      set status_at = status_at - interval '1 day',
+                          checked_at = checked_at - interval '1 day'");
+
+        my $r = $api->get('acme', '/patient/api/whatsapp/sessions/t1');
+        is($r->{status}, 200, "$with: the session is shown");
+        is($r->{json}{data}{stale}, JSON::PP::true,
+           "$with: it is shown as stale");
+        cmp_ok($r->{seconds}, '<', 30, "$with: soon");
+
+        $r = call('patient');
+        refused($r, 504, 'waha_timeout', "$with: its refreshed state");
+        cmp_ok($r->{seconds}, '<', 30, "$with: soon");
+        $waha->heal;
+    }
+
+    $waha->fail(slow => 4, match => '^POST');
+    my $r = $api->post('acme', '/patient/api/whatsapp/sessions/t1/stop');
+    is($r->{status}, 200, 'what changes a session has its time');
+    $waha->heal;
+    $waha->status('t1', 'WORKING');
 };
 
 

@@ -119,7 +119,10 @@ ngx_http_waha_fetch_start(ngx_http_request_t *r,
 
     fetch->subrequest = sr;
 
-    ngx_add_timer(&fetch->event, wlcf->fetch->timeout);
+    ngx_add_timer(&fetch->event,
+                  request->look ? ngx_min(wlcf->fetch->look_timeout,
+                                          wlcf->fetch->timeout)
+                                : wlcf->fetch->timeout);
 
     cln->handler = ngx_http_waha_fetch_cleanup;
     cln->data = fetch;

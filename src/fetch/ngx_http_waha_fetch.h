@@ -27,6 +27,12 @@ typedef struct {
     ngx_str_t              args;
     ngx_str_t              accept;      /* empty: application/json */
     ngx_str_t              body;        /* JSON; empty: none */
+
+    /*
+     * set for a GET of a session, whose last known state would do: it has the
+     * short time limit of "waha_call_timeout ... look="
+     */
+    unsigned               look:1;
 } ngx_http_waha_fetch_request_t;
 
 
@@ -77,7 +83,7 @@ struct ngx_http_waha_fetch_s {
  * of r, the main request, which may have one call at a time.  The fetch must
  * live as long as r; what request points at must stay until the handler is
  * called.  "waha_call_size" and "waha_call_timeout" of the location of r
- * bound the answer.  NGX_OK: the handler will be called, unless the client
+ * bound the answer; request->look chooses the shorter time.  NGX_OK: the handler will be called, unless the client
  * closes the connection before; NGX_ERROR: no memory.  The content handler
  * must hold a count of r->main.
  */

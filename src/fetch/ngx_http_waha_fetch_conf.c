@@ -23,6 +23,7 @@ ngx_http_waha_fetch_conf_create(ngx_http_waha_fetch_conf_t *conf)
 {
     conf->size = NGX_CONF_UNSET_SIZE;
     conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->look_timeout = NGX_CONF_UNSET_MSEC;
 }
 
 
@@ -36,6 +37,7 @@ ngx_http_waha_fetch_conf_merge(ngx_http_waha_fetch_conf_t *prev,
 
     ngx_conf_merge_size_value(conf->size, prev->size, 1048576);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
+    ngx_conf_merge_msec_value(conf->look_timeout, prev->look_timeout, 2000);
 }
 
 
@@ -79,6 +81,54 @@ ngx_http_waha_fetch_conf_instance(ngx_conf_t *cf, ngx_command_t *cmd,
 
     return ngx_http_waha_fetch_conf_add_instance(cf, wlcf->fetch, &value[1],
                                                  &uri);
+}
+
+
+char *
+ngx_http_waha_fetch_conf_call_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                   *value, look;
+    ngx_http_waha_fetch_conf_t  *fcf;
+
+    fcf = wlcf->fetch;
+    value = cf->args->elts;
+
+    if (fcf->timeout != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    fcf->timeout = ngx_parse_time(&value[1], 0);
+
+    if (fcf->timeout == (ngx_msec_t) NGX_ERROR) {
+        return "invalid value";
+    }
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value[2].data, "look=", 5) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", \"look=\" and a time "
+                           "is allowed", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    look.data = value[2].data + 5;
+    look.len = value[2].len - 5;
+
+    fcf->look_timeout = ngx_parse_time(&look, 0);
+
+    if (fcf->look_timeout == (ngx_msec_t) NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time in \"%V\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -34,12 +34,15 @@ typedef struct ngx_http_waha_fetch_conf_s {
     ngx_array_t   *instances;       /* ngx_http_waha_instance_t; or NULL */
     size_t         size;            /* bytes of an answer */
     ngx_msec_t     timeout;         /* of a whole call */
+    ngx_msec_t     look_timeout;    /* of one that only looks at a session */
 } ngx_http_waha_fetch_conf_t;
 
 
-/* Handler of "waha_instance". */
+/* Handlers of "waha_instance" and "waha_call_timeout". */
 char *ngx_http_waha_fetch_conf_instance(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_waha_fetch_conf_call_timeout(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 void ngx_http_waha_fetch_conf_create(ngx_http_waha_fetch_conf_t *conf);
 void ngx_http_waha_fetch_conf_merge(ngx_http_waha_fetch_conf_t *prev,

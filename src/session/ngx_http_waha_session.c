@@ -416,6 +416,7 @@ ngx_http_waha_session_start_look(ngx_http_waha_step_t *step,
     ngx_memzero(&request, sizeof(ngx_http_waha_fetch_request_t));
 
     request.method = NGX_HTTP_GET;
+    request.look = 1;
 
     if (ngx_http_waha_session_make_path(step, "/api/sessions/%V",
                                         &request.path)
