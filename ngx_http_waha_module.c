@@ -460,6 +460,20 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
 
     *pg = global->pg;
 
+    if (!global->shared.database) {
+        return NGX_CONF_OK;
+    }
+
+    /* an event that ran out of time in a batch can run alone once more */
+
+    if (ngx_http_waha_pg_conf_limit(cf, &global->pg,
+                                    global->pg.timeout * 9 / 20)
+        != NGX_OK
+        || ngx_http_waha_pg_conf_limit(cf, pg, pg->timeout * 9 / 10) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     pg->connections = global->db.connections;
     pg->statements = ngx_http_waha_statements;
     pg->nstatements = NGX_HTTP_WAHA_NSTATEMENTS;

@@ -82,7 +82,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 4 as sessions_needed,
        :migration < 5 as erasure_needed,
        :migration < 6 as renames_needed,
-       :migration < 7 as changes_needed \gset
+       :migration < 7 as changes_needed,
+       :migration < 9 as timeouts_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -108,6 +109,10 @@ set local role waha_owner;
     \ir migrations/007-changes.sql
 \endif
 
+\if :timeouts_needed
+    \ir migrations/009-timeouts.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/identity.sql
@@ -119,6 +124,7 @@ set local role waha_owner;
 \ir ingest/batch.sql
 \ir ingest/ingest.sql
 \ir ingest/quarantine.sql
+\ir ingest/timeouts.sql
 
 \ir ops/check.sql
 \ir ops/maintenance.sql
@@ -178,7 +184,7 @@ reset role;
 set local role waha_owner;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 7, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 9, installed_at = now();
 
 reset role;
 

@@ -44,8 +44,8 @@ subtest 'waha_gateway only executes' => sub {
           from pg_proc p
          where pronamespace = 'waha'::regnamespace
            and has_function_privilege('waha_gateway', p.oid, 'execute')}),
-       join(' ', sort qw(authenticate check create_api_key delete_api_key
-            delete_organization delete_session disconnect_session
+       join(' ', sort qw(authenticate check count_timeout create_api_key
+            delete_api_key delete_organization delete_session disconnect_session
             erase_contact export_contact export_organization find_contact
             find_media find_organization find_session ingest ingest_batch
             ingest_each list_activities list_activity_rows list_api_keys

@@ -11,6 +11,7 @@ declare
     looked   bigint;
     removed  bigint;
     ended    bigint;
+    forgot   bigint;
 begin
     -- States of messages that never came.  Each row is examined once, when
     -- it is 30 days old; states_until is created_at of the last one.  Rows
@@ -82,6 +83,21 @@ begin
     )
     select count(*) into removed from gone;
 
+    with old as materialized (
+        select t.hash
+          from waha.timeouts t
+         where t.timed_out_at < now() - interval '7 days'
+         order by t.timed_out_at
+         limit portion
+           for update skip locked
+    ), gone as (
+        delete from waha.timeouts t
+         using old
+         where t.hash = old.hash
+        returning 1
+    )
+    select count(*) into forgot from gone;
+
     -- without its row, a session that WAHA still runs would have no
     -- organization, and its messages would be lost
 
@@ -101,14 +117,14 @@ begin
     )
     select count(*) into ended from gone;
 
-    return looked + removed + ended;
+    return looked + removed + ended + forgot;
 end
 $$;
 
 comment on function waha.maintain(int) is
     'deletes states of messages that never came, quarantine that was '
     'resolved, and deleted sessions that WAHA does not run, all after 30 '
-    'days, and quarantine that was last seen 90 days ago; at most portion of '
-    'each; to be called daily until the result is 0';
+    'days, quarantine that was last seen 90 days ago, and timeouts after 7 '
+    'days; at most portion of each; to be called daily until the result is 0';
 
 grant execute on function waha.maintain to waha_admin;

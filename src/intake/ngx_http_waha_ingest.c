@@ -24,6 +24,10 @@
 #define NGX_HTTP_WAHA_INGEST_ENOUGH  16
 #define NGX_HTTP_WAHA_INGEST_LINGER  10
 
+/* SQLSTATE of a statement that was ended, mostly by its time limit */
+
+#define NGX_HTTP_WAHA_INGEST_ENDED   "57014"
+
 /* how a batch is sent */
 
 typedef enum {
@@ -31,6 +35,7 @@ typedef enum {
     NGX_HTTP_WAHA_INGEST_TOGETHER,
     NGX_HTTP_WAHA_INGEST_EACH,
     NGX_HTTP_WAHA_INGEST_QUARANTINE,
+    NGX_HTTP_WAHA_INGEST_TIMEOUT,
     NGX_HTTP_WAHA_INGEST_VARIANTS
 } ngx_http_waha_ingest_variant_e;
 
@@ -70,6 +75,7 @@ struct ngx_http_waha_ingest_s {
     ngx_http_waha_pg_pool_t         *pool;
     ngx_log_t                       *log;
     ngx_msec_t                       timeout;
+    ngx_msec_t                       statement_timeout;
     ngx_uint_t                       max_waiting;
 
     /* the batch that new entries join, and when it is sent at the latest */
@@ -77,6 +83,8 @@ struct ngx_http_waha_ingest_s {
     ngx_event_t                      linger;
     ngx_uint_t                       waiting;
     ngx_uint_t                       inflight;
+
+    ngx_http_waha_ingest_shares_t    shares;
 };
 
 
@@ -86,6 +94,11 @@ static void ngx_http_waha_ingest_destroy_batch(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry);
 static void ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry);
+static ngx_str_t *ngx_http_waha_ingest_session(ngx_http_waha_entry_t *entry);
+static void ngx_http_waha_ingest_set_waiting(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_set_left(ngx_http_waha_batch_t *batch);
+static ngx_uint_t ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
+    ngx_queue_t *entries);
 static ngx_int_t ngx_http_waha_ingest_submit(ngx_http_waha_batch_t *batch);
 static ngx_uint_t ngx_http_waha_ingest_is_enough(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_ingest_linger_handler(ngx_event_t *ev);
@@ -96,8 +109,13 @@ static ngx_int_t ngx_http_waha_ingest_retry(ngx_http_waha_batch_t *batch);
 static ngx_int_t ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch);
 static ngx_uint_t ngx_http_waha_ingest_is_worth_retry(
     ngx_http_waha_batch_t *batch);
+static ngx_uint_t ngx_http_waha_ingest_has_timed_out(
+    ngx_http_waha_batch_t *batch);
 static ngx_uint_t ngx_http_waha_ingest_is_divisible(
     ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_divide(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_count_timeout(ngx_http_waha_batch_t *batch);
+static void ngx_http_waha_ingest_read_timeout(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_ingest_read_results(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_ingest_read_result(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry, int row);
@@ -123,7 +141,9 @@ static const ngx_http_waha_ingest_function_t
     [NGX_HTTP_WAHA_INGEST_EACH] =
         { "ingest_each", NGX_HTTP_WAHA_INGEST_ARRAYS },
     [NGX_HTTP_WAHA_INGEST_QUARANTINE] =
-        { "quarantine", NGX_HTTP_WAHA_INGEST_ASIDE }
+        { "quarantine", NGX_HTTP_WAHA_INGEST_ASIDE },
+    [NGX_HTTP_WAHA_INGEST_TIMEOUT] =
+        { "count_timeout", NGX_HTTP_WAHA_INGEST_HASH }
 };
 
 
@@ -187,7 +207,12 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
     ingest->pool = pool;
     ingest->log = cycle->log;
     ingest->timeout = conf->timeout;
+    ingest->statement_timeout = conf->statement_timeout;
     ingest->max_waiting = conf->queue;
+
+    /* half of the queue, so that one session does not keep out all others */
+
+    ngx_http_waha_ingest_share_init(&ingest->shares, (conf->queue + 1) / 2);
 
     ingest->linger.handler = ngx_http_waha_ingest_linger_handler;
     ingest->linger.data = ingest;
@@ -205,7 +230,7 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
     ngx_queue_t            *q;
     ngx_http_waha_batch_t  *batch;
 
-    if (ingest->waiting >= ingest->max_waiting) {
+    if (ngx_http_waha_ingest_is_full(ingest, entries)) {
         return NGX_DECLINED;
     }
 
@@ -267,7 +292,10 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_int_t               rc;
     ngx_http_waha_batch_t  *batch;
 
-    if (ingest->waiting >= ingest->max_waiting) {
+    if (ingest->waiting >= ingest->max_waiting
+        || ngx_http_waha_ingest_share_is_spent(&ingest->shares,
+                                       ngx_http_waha_ingest_session(entry)))
+    {
         return NGX_DECLINED;
     }
 
@@ -298,6 +326,34 @@ ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry)
     if (entry->batch) {
         ngx_http_waha_ingest_leave(entry);
     }
+}
+
+
+static ngx_uint_t
+ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
+    ngx_queue_t *entries)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_entry_t  *entry;
+
+    if (ingest->waiting >= ingest->max_waiting) {
+        return 1;
+    }
+
+    for (q = ngx_queue_head(entries);
+         q != ngx_queue_sentinel(entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        if (ngx_http_waha_ingest_share_is_spent(&ingest->shares,
+                                       ngx_http_waha_ingest_session(entry)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -367,6 +423,61 @@ ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
     batch->ingest->waiting++;
 
     entry->batch = batch;
+    entry->share = ngx_http_waha_ingest_share_take(&batch->ingest->shares,
+                                        ngx_http_waha_ingest_session(entry));
+}
+
+
+/* what could not be read is of no session */
+
+static ngx_str_t *
+ngx_http_waha_ingest_session(ngx_http_waha_entry_t *entry)
+{
+    static ngx_str_t  none = ngx_string("");
+
+    return entry->event ? &entry->event->session : &none;
+}
+
+
+static void
+ngx_http_waha_ingest_set_waiting(ngx_http_waha_batch_t *batch)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_entry_t  *entry;
+
+    batch->left = 0;
+    batch->ingest->waiting += batch->nentries;
+
+    for (q = ngx_queue_head(&batch->entries);
+         q != ngx_queue_sentinel(&batch->entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        entry->share = ngx_http_waha_ingest_share_take(&batch->ingest->shares,
+                                        ngx_http_waha_ingest_session(entry));
+    }
+}
+
+
+static void
+ngx_http_waha_ingest_set_left(ngx_http_waha_batch_t *batch)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_entry_t  *entry;
+
+    batch->left = 1;
+    batch->ingest->waiting -= batch->nentries;
+
+    for (q = ngx_queue_head(&batch->entries);
+         q != ngx_queue_sentinel(&batch->entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        ngx_http_waha_ingest_share_give(&batch->ingest->shares, entry->share);
+        entry->share = NULL;
+    }
 }
 
 
@@ -391,6 +502,9 @@ ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry)
     }
 
     batch->ingest->waiting--;
+
+    ngx_http_waha_ingest_share_give(&batch->ingest->shares, entry->share);
+    entry->share = NULL;
 
     if (batch->nentries == 0) {
 
@@ -444,8 +558,7 @@ ngx_http_waha_ingest_submit_open(ngx_http_waha_ingest_t *ingest)
         return;
     }
 
-    batch->left = 1;
-    ingest->waiting -= batch->nentries;
+    ngx_http_waha_ingest_set_left(batch);
     ingest->open = NULL;
 
     ngx_http_waha_ingest_finish_all(batch, NGX_HTTP_WAHA_PG_DOWN);
@@ -470,9 +583,8 @@ ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
         ingest->open = NULL;
     }
 
-    batch->left = 1;
+    ngx_http_waha_ingest_set_left(batch);
     ingest->inflight++;
-    ingest->waiting -= batch->nentries;
 
     batch->sent = ngx_palloc(batch->pool,
                              batch->nentries * sizeof(ngx_http_waha_entry_t *));
@@ -514,6 +626,10 @@ ngx_http_waha_ingest_prepare(ngx_http_waha_pg_job_t *job)
         return ngx_http_waha_ingest_params_aside(job, batch->pool, events[0],
                                                  &batch->aside);
 
+    case NGX_HTTP_WAHA_INGEST_HASH:
+        return ngx_http_waha_ingest_params_hash(job, batch->pool, events[0],
+                                                &batch->sent[0]->raw);
+
     default: /* NGX_HTTP_WAHA_INGEST_ARRAYS */
         return ngx_http_waha_ingest_params_arrays(job, batch->pool, events, i);
     }
@@ -539,8 +655,7 @@ ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job)
     } else {
         /* the deadline passed before a connection was free */
 
-        batch->left = 1;
-        ingest->waiting -= batch->nentries;
+        ngx_http_waha_ingest_set_left(batch);
 
         if (ingest->open == batch) {
             ingest->open = NULL;
@@ -581,6 +696,18 @@ ngx_http_waha_ingest_retry(ngx_http_waha_batch_t *batch)
         return ngx_http_waha_ingest_resubmit(batch);
     }
 
+    if (ngx_http_waha_ingest_has_timed_out(batch)) {
+
+        if (batch->variant == NGX_HTTP_WAHA_INGEST_ONE) {
+            ngx_http_waha_ingest_count_timeout(batch);
+
+        } else if (batch->variant <= NGX_HTTP_WAHA_INGEST_EACH) {
+            ngx_http_waha_ingest_divide(batch);
+        }
+
+        return NGX_DECLINED;
+    }
+
     if (ngx_http_waha_ingest_is_divisible(batch)) {
         batch->variant = NGX_HTTP_WAHA_INGEST_EACH;
         return ngx_http_waha_ingest_resubmit(batch);
@@ -608,15 +735,13 @@ ngx_http_waha_ingest_resubmit(ngx_http_waha_batch_t *batch)
     /* reset first: submit() may call prepare() at once */
 
     batch->sent = NULL;
-    batch->left = 0;
-    batch->ingest->waiting += batch->nentries;
+    ngx_http_waha_ingest_set_waiting(batch);
 
     if (ngx_http_waha_ingest_submit(batch) == NGX_OK) {
         return NGX_OK;
     }
 
-    batch->left = 1;
-    batch->ingest->waiting -= batch->nentries;
+    ngx_http_waha_ingest_set_left(batch);
 
     return NGX_DECLINED;
 }
@@ -634,7 +759,21 @@ ngx_http_waha_ingest_is_worth_retry(ngx_http_waha_batch_t *batch)
     return batch->job.status == NGX_HTTP_WAHA_PG_BUSY
            && !batch->retried
            && ngx_strcmp(sqlstate, "55P03") != 0
-           && ngx_strcmp(sqlstate, "57014") != 0;
+           && ngx_strcmp(sqlstate, NGX_HTTP_WAHA_INGEST_ENDED) != 0;
+}
+
+
+/*
+ * whether the server has ended the batch by its time limit; an administrator
+ * who cancels it mostly does so before
+ */
+
+static ngx_uint_t
+ngx_http_waha_ingest_has_timed_out(ngx_http_waha_batch_t *batch)
+{
+    return batch->job.status == NGX_HTTP_WAHA_PG_BUSY
+           && ngx_strcmp(batch->job.sqlstate, NGX_HTTP_WAHA_INGEST_ENDED) == 0
+           && batch->job.elapsed >= batch->ingest->statement_timeout / 2;
 }
 
 
@@ -674,6 +813,102 @@ ngx_http_waha_ingest_is_divisible(ngx_http_waha_batch_t *batch)
 }
 
 
+/*
+ * one record may have taken all the time: each runs in a transaction of its
+ * own, side by side with the others as far as there are connections
+ */
+
+static void
+ngx_http_waha_ingest_divide(ngx_http_waha_batch_t *batch)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_batch_t  *one;
+    ngx_http_waha_entry_t  *entry;
+
+    while (!ngx_queue_empty(&batch->entries)) {
+        q = ngx_queue_head(&batch->entries);
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        ngx_http_waha_ingest_leave(entry);
+
+        one = ngx_http_waha_ingest_create_batch(batch->ingest,
+                                                NGX_HTTP_WAHA_INGEST_ONE);
+        if (one == NULL) {
+            ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
+            continue;
+        }
+
+        one->job.deadline = batch->job.deadline;
+
+        ngx_http_waha_ingest_join(one, entry);
+
+        if (ngx_http_waha_ingest_submit(one) != NGX_OK) {
+            ngx_http_waha_ingest_leave(entry);
+            ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
+        }
+    }
+}
+
+
+/* the database remembers whether the record had run out of time before */
+
+static void
+ngx_http_waha_ingest_count_timeout(ngx_http_waha_batch_t *batch)
+{
+    ngx_http_waha_batch_t  *count;
+    ngx_http_waha_entry_t  *entry;
+
+    entry = batch->sent[0];
+
+    ngx_http_waha_ingest_leave(entry);
+
+    count = ngx_http_waha_ingest_create_batch(batch->ingest,
+                                              NGX_HTTP_WAHA_INGEST_TIMEOUT);
+    if (count == NULL) {
+        ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_BUSY);
+        return;
+    }
+
+    count->job.deadline = batch->job.deadline;
+
+    ngx_http_waha_ingest_join(count, entry);
+
+    if (ngx_http_waha_ingest_submit(count) != NGX_OK) {
+        ngx_http_waha_ingest_leave(entry);
+        ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_BUSY);
+    }
+}
+
+
+static void
+ngx_http_waha_ingest_read_timeout(ngx_http_waha_batch_t *batch)
+{
+    ngx_str_t               reason, sqlstate;
+    ngx_http_waha_entry_t  *entry;
+
+    entry = batch->sent[0];
+
+    if (entry == NULL) {
+        return;
+    }
+
+    ngx_http_waha_ingest_leave(entry);
+
+    if (PQntuples(batch->job.result) != 1
+        || *PQgetvalue(batch->job.result, 0, 0) != 't')
+    {
+        ngx_http_waha_ingest_finish(entry, NGX_HTTP_WAHA_PG_BUSY);
+        return;
+    }
+
+    ngx_str_set(&entry->action, "quarantined");
+    ngx_str_set(&reason, "timeout");
+    ngx_str_set(&sqlstate, NGX_HTTP_WAHA_INGEST_ENDED);
+
+    ngx_http_waha_ingest_set_aside(batch, entry, &reason, &sqlstate);
+}
+
+
 static void
 ngx_http_waha_ingest_read_results(ngx_http_waha_batch_t *batch)
 {
@@ -684,6 +919,11 @@ ngx_http_waha_ingest_read_results(ngx_http_waha_batch_t *batch)
 
     if (batch->variant == NGX_HTTP_WAHA_INGEST_QUARANTINE) {
         ngx_http_waha_ingest_finish_all(batch, NGX_HTTP_WAHA_PG_OK);
+        return;
+    }
+
+    if (batch->variant == NGX_HTTP_WAHA_INGEST_TIMEOUT) {
+        ngx_http_waha_ingest_read_timeout(batch);
         return;
     }
 

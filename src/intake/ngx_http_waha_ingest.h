@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_pg.h>
 #include <ngx_http_waha_event.h>
+#include <ngx_http_waha_ingest_share.h>
 
 
 typedef struct ngx_http_waha_ingest_s  ngx_http_waha_ingest_t;
@@ -22,32 +23,33 @@ typedef struct ngx_http_waha_entry_s   ngx_http_waha_entry_t;
 /* one event on its way into the database, and the outcome */
 
 struct ngx_http_waha_entry_s {
-    ngx_queue_t                 queue;
-    ngx_http_waha_batch_t      *batch;
-    ngx_uint_t                  position;
+    ngx_queue_t                      queue;
+    ngx_http_waha_batch_t           *batch;
+    ngx_http_waha_ingest_share_t    *share;
+    ngx_uint_t                       position;
 
     /*
      * filled in by the caller; event is NULL when the delivery could not be
      * read; raw are the bytes of the delivery, size those of this event
      */
-    ngx_http_waha_event_t      *event;
-    ngx_str_t                   raw;
-    size_t                      size;
-    ngx_pool_t                 *pool;
-    void                      (*handler)(ngx_http_waha_entry_t *entry);
-    void                       *data;
+    ngx_http_waha_event_t           *event;
+    ngx_str_t                        raw;
+    size_t                           size;
+    ngx_pool_t                      *pool;
+    void                           (*handler)(ngx_http_waha_entry_t *entry);
+    void                            *data;
 
     /* NGX_HTTP_WAHA_PG_OK: all below is committed; strings are of pool */
-    ngx_uint_t                  status;
-    ngx_str_t                   action;
-    ngx_str_t                   organization;
-    ngx_str_t                   tenant_id;
-    ngx_str_t                   contact_id;
-    ngx_str_t                   activity_id;
-    ngx_str_t                   code;
+    ngx_uint_t                       status;
+    ngx_str_t                        action;
+    ngx_str_t                        organization;
+    ngx_str_t                        tenant_id;
+    ngx_str_t                        contact_id;
+    ngx_str_t                        activity_id;
+    ngx_str_t                        code;
 
-    ngx_uint_t                  records;        /* in the same batch */
-    ngx_msec_t                  db_time;
+    ngx_uint_t                       records;   /* in the same batch */
+    ngx_msec_t                       db_time;
 };
 
 
@@ -60,8 +62,9 @@ ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
  * in by the caller; they leave the queue, in its order, for one transaction.
  * NGX_OK: the handler of each will be called once, later, within the timeout
  * of the database.  Otherwise none is stored.  NGX_DECLINED: too many entries
- * or jobs wait for a connection; the limit is for deliveries, since one that
- * has more entries than there is room for would be refused for ever.
+ * or jobs wait for a connection, or a session takes half of the queue; the
+ * limits are for deliveries, since one that has more entries than there is
+ * room for would be refused for ever.
  * NGX_ABORT: the database needs its administrator; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <openssl/evp.h>
 #include <ngx_http_waha_ingest_params.h>
 
 
@@ -45,6 +46,8 @@ typedef struct {
 } ngx_http_waha_column_t;
 
 
+static ngx_int_t ngx_http_waha_ingest_params_hash_statement(ngx_pool_t *pool,
+    const char *function, ngx_http_waha_pg_statement_t *statement);
 static Oid ngx_http_waha_ingest_params_type(
     const ngx_http_waha_column_t *column, ngx_http_waha_ingest_form_e form);
 static ngx_int_t ngx_http_waha_ingest_params_alloc(
@@ -111,12 +114,51 @@ static const Oid  ngx_http_waha_aside_types[] = {
     (sizeof(ngx_http_waha_aside_types) / sizeof(Oid))
 
 
+static const Oid  ngx_http_waha_ingest_params_hash_type = NGX_HTTP_WAHA_BYTEA;
+
+/* with the delivery's bytes, what tells its events apart */
+
+static const size_t  ngx_http_waha_ingest_params_hashed[] = {
+    offsetof(ngx_http_waha_event_t, session),
+    offsetof(ngx_http_waha_event_t, event),
+    offsetof(ngx_http_waha_event_t, message_id),
+    offsetof(ngx_http_waha_event_t, target_id),
+    offsetof(ngx_http_waha_event_t, status)
+};
+
+#define NGX_HTTP_WAHA_NHASHED                                                 \
+    (sizeof(ngx_http_waha_ingest_params_hashed) / sizeof(size_t))
+
+
 static ngx_str_t  ngx_http_waha_ingest_params_inbound =
     ngx_string("inbound");
 static ngx_str_t  ngx_http_waha_ingest_params_outbound =
     ngx_string("outbound");
 static ngx_str_t  ngx_http_waha_ingest_params_true = ngx_string("true");
 static ngx_str_t  ngx_http_waha_ingest_params_null = ngx_null_string;
+
+
+static ngx_int_t
+ngx_http_waha_ingest_params_hash_statement(ngx_pool_t *pool,
+    const char *function, ngx_http_waha_pg_statement_t *statement)
+{
+    u_char  *text;
+
+    text = ngx_pnalloc(pool, sizeof("select waha.($1)")
+                             + ngx_strlen(function));
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(text, "select waha.%s($1)%Z", function);
+
+    statement->name = function;
+    statement->text = (char *) text;
+    statement->nparams = 1;
+    statement->types = &ngx_http_waha_ingest_params_hash_type;
+
+    return NGX_OK;
+}
 
 
 /* arguments go by name, so the order of columns is no part of the contract */
@@ -130,6 +172,11 @@ ngx_http_waha_ingest_params_statement(ngx_pool_t *pool, const char *function,
     u_char      *p, *text;
     ngx_uint_t   i, n;
     const char  *name;
+
+    if (form == NGX_HTTP_WAHA_INGEST_HASH) {
+        return ngx_http_waha_ingest_params_hash_statement(pool, function,
+                                                          statement);
+    }
 
     n = (form == NGX_HTTP_WAHA_INGEST_ASIDE) ? NGX_HTTP_WAHA_NASIDE : 0;
 
@@ -226,6 +273,57 @@ ngx_http_waha_ingest_params_aside(ngx_http_waha_pg_job_t *job,
 
     return ngx_http_waha_ingest_params_copy(job, pool, args,
                                 NGX_HTTP_WAHA_NASIDE + NGX_HTTP_WAHA_NCOLUMNS);
+}
+
+
+ngx_int_t
+ngx_http_waha_ingest_params_hash(ngx_http_waha_pg_job_t *job,
+    ngx_pool_t *pool, ngx_http_waha_event_t *event, ngx_str_t *raw)
+{
+    u_char       hash[EVP_MAX_MD_SIZE];
+    ngx_int_t    rc;
+    ngx_str_t    arg, *part;
+    ngx_uint_t   i;
+    EVP_MD_CTX  *md;
+
+    md = EVP_MD_CTX_new();
+    if (md == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
+        || EVP_DigestUpdate(md, raw->data, raw->len) != 1)
+    {
+        goto done;
+    }
+
+    for (i = 0; i < NGX_HTTP_WAHA_NHASHED; i++) {
+        part = (ngx_str_t *) ((u_char *) event
+                              + ngx_http_waha_ingest_params_hashed[i]);
+
+        if (EVP_DigestUpdate(md, &part->len, sizeof(size_t)) != 1
+            || EVP_DigestUpdate(md, part->data, part->len) != 1)
+        {
+            goto done;
+        }
+    }
+
+    if (EVP_DigestFinal_ex(md, hash, NULL) != 1) {
+        goto done;
+    }
+
+    arg.data = hash;
+    arg.len = EVP_MD_size(EVP_sha256());
+
+    rc = ngx_http_waha_ingest_params_copy(job, pool, &arg, 1);
+
+done:
+
+    EVP_MD_CTX_free(md);
+
+    return rc;
 }
 
 

@@ -19,7 +19,8 @@
 typedef enum {
     NGX_HTTP_WAHA_INGEST_VALUES = 0,    /* of one event */
     NGX_HTTP_WAHA_INGEST_ARRAYS,        /* an element for each event */
-    NGX_HTTP_WAHA_INGEST_ASIDE          /* of one event, with a reason */
+    NGX_HTTP_WAHA_INGEST_ASIDE,         /* of one event, with a reason */
+    NGX_HTTP_WAHA_INGEST_HASH           /* what tells one event from others */
 } ngx_http_waha_ingest_form_e;
 
 
@@ -52,6 +53,10 @@ ngx_int_t ngx_http_waha_ingest_params_arrays(ngx_http_waha_pg_job_t *job,
 ngx_int_t ngx_http_waha_ingest_params_aside(ngx_http_waha_pg_job_t *job,
     ngx_pool_t *pool, ngx_http_waha_event_t *event,
     ngx_http_waha_ingest_aside_t *aside);
+
+/* Sets the hash of an event and of the delivery that it came in. */
+ngx_int_t ngx_http_waha_ingest_params_hash(ngx_http_waha_pg_job_t *job,
+    ngx_pool_t *pool, ngx_http_waha_event_t *event, ngx_str_t *raw);
 
 
 #endif /* _NGX_HTTP_WAHA_INGEST_PARAMS_H_INCLUDED_ */

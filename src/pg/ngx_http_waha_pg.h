@@ -62,6 +62,12 @@ typedef struct {
     ngx_msec_t                           timeout;
     ngx_msec_t                           connect_timeout;
 
+    /* the server ends a statement after it */
+    ngx_msec_t                           statement_timeout;
+
+    /* given by the user */
+    const char                          *options;
+
     /* a query for one value: NULL, or why the database cannot serve us */
     const char                          *check;
 
@@ -132,6 +138,14 @@ struct ngx_http_waha_pg_job_s {
  * error was logged, together with the values that are allowed.
  */
 char *ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf);
+
+/*
+ * Sets the time in milliseconds after which the server ends a statement of
+ * the pool, which has to be called once for each conf, and for a copy of one.
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_pg_conf_limit(ngx_conf_t *cf,
+    ngx_http_waha_pg_conf_t *conf, ngx_msec_t timeout);
 
 /*
  * Creates a pool of this worker and starts to connect.  The pool lives until

@@ -69,8 +69,8 @@ static ngx_int_t ngx_http_waha_pg_conf_add_settings(
     ngx_http_waha_pg_parse_t *parse);
 static ngx_int_t ngx_http_waha_pg_conf_add_setting(
     ngx_http_waha_pg_parse_t *parse, const char *keyword, const char *value);
-static const char *ngx_http_waha_pg_conf_format_options(
-    ngx_http_waha_pg_parse_t *parse);
+static const char *ngx_http_waha_pg_conf_format_options(ngx_pool_t *pool,
+    ngx_http_waha_pg_conf_t *conf);
 static char *ngx_http_waha_pg_conf_parse_hosts(ngx_http_waha_pg_parse_t *parse);
 static ngx_int_t ngx_http_waha_pg_conf_split(ngx_http_waha_pg_parse_t *parse,
     const char *keyword, ngx_array_t *parts);
@@ -167,7 +167,7 @@ static const char  *ngx_http_waha_pg_conf_paths[] = {
 /* keywords whose values differ from host to host; always the last */
 
 static const char  *ngx_http_waha_pg_conf_host_keywords[] = {
-    "host", "hostaddr", "port", "sslmode", NULL
+    "host", "hostaddr", "port", "sslmode", "options", NULL
 };
 
 
@@ -335,7 +335,7 @@ ngx_http_waha_pg_conf_parse_time(ngx_str_t *value, const char *name,
 static char *
 ngx_http_waha_pg_conf_parse_conninfo(ngx_http_waha_pg_parse_t *parse)
 {
-    const char       **keyword;
+    const char       **keyword, *options;
     ngx_pool_t        *pool;
     PQconninfoOption  *option;
 
@@ -388,7 +388,12 @@ ngx_http_waha_pg_conf_parse_conninfo(ngx_http_waha_pg_parse_t *parse)
 
     parse->conf->keywords = parse->keywords.elts;
 
-    return NGX_CONF_OK;
+    options = ngx_http_waha_pg_conf_find_option(parse, "options");
+
+    parse->conf->options = ngx_http_waha_pg_conf_copy(pool,
+                                                      options ? options : "");
+
+    return parse->conf->options ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -541,7 +546,6 @@ static ngx_int_t
 ngx_http_waha_pg_conf_add_settings(ngx_http_waha_pg_parse_t *parse)
 {
     u_char                             user_timeout[NGX_INT_T_LEN + 1];
-    const char                        *options;
     const ngx_http_waha_pg_setting_t  *setting;
 
     for (setting = ngx_http_waha_pg_conf_settings;
@@ -558,20 +562,8 @@ ngx_http_waha_pg_conf_add_settings(ngx_http_waha_pg_parse_t *parse)
 
     (void) ngx_sprintf(user_timeout, "%M%Z", parse->conf->timeout);
 
-    if (ngx_http_waha_pg_conf_add_setting(parse, "tcp_user_timeout",
-                                          (char *) user_timeout)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    options = ngx_http_waha_pg_conf_format_options(parse);
-
-    if (options == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_waha_pg_conf_add_keyword(parse, "options", options);
+    return ngx_http_waha_pg_conf_add_setting(parse, "tcp_user_timeout",
+                                             (char *) user_timeout);
 }
 
 
@@ -597,6 +589,56 @@ ngx_http_waha_pg_conf_add_setting(ngx_http_waha_pg_parse_t *parse,
 }
 
 
+ngx_int_t
+ngx_http_waha_pg_conf_limit(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf,
+    ngx_msec_t timeout)
+{
+    size_t                     n;
+    ngx_uint_t                 i;
+    const char               **values, *options;
+    ngx_array_t                hosts;
+    ngx_http_waha_pg_host_t   *host, *copy;
+
+    conf->statement_timeout = ngx_max(timeout, 1);
+
+    options = ngx_http_waha_pg_conf_format_options(cf->pool, conf);
+
+    if (options == NULL
+        || ngx_array_init(&hosts, cf->pool, conf->hosts.nelts,
+                          sizeof(ngx_http_waha_pg_host_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (n = 0; conf->keywords[n]; n++) { /* void */ }
+
+    host = conf->hosts.elts;
+
+    for (i = 0; i < conf->hosts.nelts; i++) {
+
+        copy = ngx_array_push(&hosts);
+        values = ngx_palloc(cf->pool, (n + 1) * sizeof(char *));
+
+        if (copy == NULL || values == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(values, host[i].values, (n + 1) * sizeof(char *));
+
+        /* the last keyword */
+        values[n - 1] = options;
+
+        *copy = host[i];
+        copy->values = values;
+    }
+
+    conf->hosts = hosts;
+
+    return NGX_OK;
+}
+
+
 /*
  * statement_timeout ends a statement before the pool's own timeout, so that
  * its outcome is known (a commit is never ended by it); lock_timeout leaves a
@@ -606,12 +648,11 @@ ngx_http_waha_pg_conf_add_setting(ngx_http_waha_pg_parse_t *parse,
  */
 
 static const char *
-ngx_http_waha_pg_conf_format_options(ngx_http_waha_pg_parse_t *parse)
+ngx_http_waha_pg_conf_format_options(ngx_pool_t *pool,
+    ngx_http_waha_pg_conf_t *conf)
 {
-    size_t       len;
-    u_char      *p;
-    ngx_msec_t   timeout;
-    const char  *given;
+    size_t   len;
+    u_char  *p;
 
     static const char  format[] =
         "-c synchronous_commit=on %s"
@@ -621,24 +662,16 @@ ngx_http_waha_pg_conf_format_options(ngx_http_waha_pg_parse_t *parse)
         " -c default_transaction_deferrable=off"
         " -c row_security=on -c standard_conforming_strings=on%Z";
 
-    given = ngx_http_waha_pg_conf_find_option(parse, "options");
+    len = ngx_strlen(conf->options) + sizeof(format) + 3 * NGX_INT_T_LEN;
 
-    if (given == NULL) {
-        given = "";
-    }
-
-    len = ngx_strlen(given) + sizeof(format) + 3 * NGX_INT_T_LEN;
-
-    p = ngx_pnalloc(parse->cf->pool, len);
+    p = ngx_pnalloc(pool, len);
     if (p == NULL) {
         return NULL;
     }
 
-    timeout = parse->conf->timeout;
-
-    (void) ngx_snprintf(p, len, format, given,
-                        ngx_max(timeout * 9 / 10, 1),
-                        ngx_max(timeout / 5, 1), timeout);
+    (void) ngx_snprintf(p, len, format, conf->options,
+                        conf->statement_timeout,
+                        ngx_max(conf->timeout / 5, 1), conf->timeout);
 
     return (const char *) p;
 }
