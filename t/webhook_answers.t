@@ -205,4 +205,31 @@ like($log, qr/^-\|-\|-\|invalid_signature\|-\|-\|401$/m,
 like($log, qr/^-\|-\|-\|-\|-\|-\|204$/m,
      'the log of another location has no variable');
 
+
+
+# refusals in the error log: one line each, with the reason and the session
+
+my $error_log = $t->error_log;
+my @lines = grep { /waha: webhook answered/ } split /\n/, $error_log;
+
+for (['401 invalid_signature: it has no signature', '-', 1],
+     ['401 invalid_signature: no "waha_hmac_key" has made', '-', 1],
+     ['400 invalid_event: ', '-', 3],
+     ['404 unknown_organization: ', 'none', 1],
+     ['404 disabled_organization: ', 't2', 1],
+     ['403 contradiction: ', 't1', 1],
+     ['405 method_not_allowed: ', '-', 1],
+     ['503 database_unavailable: ', 't1'])
+{
+    my ($reason, $session, $count) = @$_;
+    my @found = grep { /\[info\].* answered \Q$reason\E/
+                       && /session "\Q$session\E"/ } @lines;
+
+    cmp_ok(@found, '>=', $count // 1,
+           "the error log tells \"$reason\" and the session $session");
+    is(@found, $count, 'one line for each webhook') if $count;
+}
+
+unlike(join("\n", @lines), qr/\?org=closed/, 'the lines do not show the query');
+
 $t->done;

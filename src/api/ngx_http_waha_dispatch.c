@@ -100,7 +100,8 @@ ngx_http_waha_dispatch_access(ngx_http_request_t *r)
         break;
 
     default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        error = NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY;
+        break;
     }
 
     rc = ngx_http_discard_request_body(r);
@@ -410,7 +411,7 @@ ngx_http_waha_dispatch_body_handler(ngx_http_request_t *r)
     rc = ngx_http_waha_dispatch_process(ctx->api);
 
     if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
+        ngx_http_finalize_request(r, ngx_http_waha_error_result(r, rc));
     }
 }
 
@@ -552,17 +553,24 @@ static ngx_int_t
 ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step)
 {
     cJSON                *json;
+    ngx_int_t             rc;
     ngx_pool_t           *pool;
     ngx_http_waha_ctx_t  *ctx;
 
     pool = step->request->pool;
 
-    if (ngx_http_waha_json_parse(pool, &step->query.reply, &json) != NGX_OK
-        || ngx_http_waha_auth_lookup_parse_organization(pool, json,
-                                                        &step->organization)
-           != NGX_OK)
-    {
-        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_DATABASE_SETUP);
+    rc = ngx_http_waha_json_parse(pool, &step->query.reply, &json);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_waha_auth_lookup_parse_organization(pool, json,
+                                                        &step->organization);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_http_waha_step_end(step,
+                                      (rc == NGX_DECLINED)
+                                      ? NGX_HTTP_WAHA_ERR_DATABASE_SETUP
+                                      : NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY);
     }
 
     ctx = ngx_http_get_module_ctx(step->request, ngx_http_waha_module);

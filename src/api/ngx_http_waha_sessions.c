@@ -27,10 +27,11 @@ static ngx_int_t ngx_http_waha_sessions_logout_found(
 static ngx_int_t ngx_http_waha_sessions_delete_found(
     ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_sessions_on_found(ngx_http_waha_step_t *step);
-static const char *ngx_http_waha_sessions_read_names(
-    ngx_http_waha_api_t *api, ngx_str_t *id, ngx_str_t *label);
-static const char *ngx_http_waha_sessions_read_phone(
-    ngx_http_waha_api_t *api);
+static ngx_int_t ngx_http_waha_sessions_read_names(
+    ngx_http_waha_api_t *api, ngx_str_t *id, ngx_str_t *label,
+    const char **invalid);
+static ngx_int_t ngx_http_waha_sessions_read_phone(ngx_http_waha_api_t *api,
+    const char **invalid);
 
 
 ngx_int_t
@@ -218,6 +219,7 @@ ngx_http_waha_sessions_reconnect(ngx_http_waha_api_t *api)
 ngx_int_t
 ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api)
 {
+    ngx_int_t    rc;
     ngx_str_t    id, label;
     const char  *invalid;
 
@@ -225,16 +227,18 @@ ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    invalid = ngx_http_waha_sessions_read_names(api, &id, &label);
+    rc = ngx_http_waha_sessions_read_names(api, &id, &label, &invalid);
 
-    if (invalid == NULL
-        && (api->route->flags & NGX_HTTP_WAHA_ROUTE_PAIRING))
-    {
-        invalid = ngx_http_waha_sessions_read_phone(api);
+    if (rc == NGX_OK && (api->route->flags & NGX_HTTP_WAHA_ROUTE_PAIRING)) {
+        rc = ngx_http_waha_sessions_read_phone(api, &invalid);
     }
 
-    if (invalid) {
+    if (rc == NGX_DECLINED) {
         return ngx_http_waha_argument_refuse(api, invalid);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     api->step.done = ngx_http_waha_sessions_answer;
@@ -261,12 +265,13 @@ ngx_http_waha_sessions_on_found(ngx_http_waha_step_t *step)
 }
 
 
-/* NULL, or the name of an argument that is not valid */
+/* NGX_DECLINED: *invalid is the name of an argument that is not valid */
 
-static const char *
+static ngx_int_t
 ngx_http_waha_sessions_read_names(ngx_http_waha_api_t *api, ngx_str_t *id,
-    ngx_str_t *label)
+    ngx_str_t *label, const char **invalid)
 {
+    ngx_int_t                        rc;
     ngx_str_t                        value;
     const ngx_http_waha_argument_t  *arg;
 
@@ -275,11 +280,16 @@ ngx_http_waha_sessions_read_names(ngx_http_waha_api_t *api, ngx_str_t *id,
 
     for (arg = api->route->args; arg && arg->name; arg++) {
 
-        if (ngx_http_waha_argument_get(api, arg->name, arg->kind, &value)
-            != NGX_OK
-            || (value.data == NULL && arg->required))
-        {
-            return arg->name;
+        *invalid = arg->name;
+
+        rc = ngx_http_waha_argument_get(api, arg->name, arg->kind, &value);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (value.data == NULL && arg->required) {
+            return NGX_DECLINED;
         }
 
         if (arg == api->route->args) {
@@ -290,37 +300,44 @@ ngx_http_waha_sessions_read_names(ngx_http_waha_api_t *api, ngx_str_t *id,
         }
     }
 
-    return NULL;
+    return NGX_OK;
 }
 
 
-static const char *
-ngx_http_waha_sessions_read_phone(ngx_http_waha_api_t *api)
+static ngx_int_t
+ngx_http_waha_sessions_read_phone(ngx_http_waha_api_t *api,
+    const char **invalid)
 {
+    ngx_int_t  rc;
     ngx_str_t  wanted, phone;
 
-    if (ngx_http_waha_argument_get(api, "usePairingCode",
-                                   NGX_HTTP_WAHA_ARG_FLAG, &wanted)
-        != NGX_OK)
-    {
-        return "usePairingCode";
+    *invalid = "usePairingCode";
+
+    rc = ngx_http_waha_argument_get(api, "usePairingCode",
+                                    NGX_HTTP_WAHA_ARG_FLAG, &wanted);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (wanted.data == NULL || wanted.data[0] != 't') {
-        return NULL;
+        return NGX_OK;
     }
 
-    if (ngx_http_waha_argument_get(api, "phoneNumber",
-                                   NGX_HTTP_WAHA_ARG_PHONE, &phone)
-        != NGX_OK
-        || phone.data == NULL)
-    {
-        return "phoneNumber";
+    *invalid = "phoneNumber";
+
+    rc = ngx_http_waha_argument_get(api, "phoneNumber",
+                                    NGX_HTTP_WAHA_ARG_PHONE, &phone);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (phone.data == NULL) {
+        return NGX_DECLINED;
     }
 
     api->step.session->phone = phone;
 
-    return NULL;
+    return NGX_OK;
 }
 
 

@@ -212,6 +212,20 @@ ngx_http_waha_error_status(ngx_http_waha_error_e error)
 }
 
 
+const ngx_str_t *
+ngx_http_waha_error_code(ngx_http_waha_error_e error)
+{
+    return &ngx_http_waha_errors[error].code;
+}
+
+
+const char *
+ngx_http_waha_error_message(ngx_http_waha_error_e error)
+{
+    return ngx_http_waha_errors[error].message;
+}
+
+
 ngx_int_t
 ngx_http_waha_error_note(ngx_http_request_t *r, ngx_http_waha_error_e error)
 {
@@ -275,4 +289,15 @@ ngx_http_waha_error_send_data(ngx_http_request_t *r,
     }
 
     return ngx_http_waha_answer_json(r, e->status, &json);
+}
+
+
+ngx_int_t
+ngx_http_waha_error_result(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc != NGX_HTTP_INTERNAL_SERVER_ERROR || r->header_sent) {
+        return rc;
+    }
+
+    return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY);
 }

@@ -73,8 +73,10 @@ typedef enum {
  */
 ngx_http_waha_error_e ngx_http_waha_error_find(ngx_str_t *code);
 
-/* The HTTP status of an error. */
+/* The HTTP status, the code, and the sentence of an error. */
 ngx_uint_t ngx_http_waha_error_status(ngx_http_waha_error_e error);
+const ngx_str_t *ngx_http_waha_error_code(ngx_http_waha_error_e error);
+const char *ngx_http_waha_error_message(ngx_http_waha_error_e error);
 
 /* Shows an error as $waha_action.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_waha_error_note(ngx_http_request_t *r,
@@ -91,6 +93,13 @@ ngx_int_t ngx_http_waha_error_send(ngx_http_request_t *r,
 /* The same with "data" for programs; data is JSON, or NULL for none. */
 ngx_int_t ngx_http_waha_error_send_data(ngx_http_request_t *r,
     ngx_http_waha_error_e error, ngx_str_t *data);
+
+/*
+ * The result of a handler for ngx_http_finalize_request(): a want of memory,
+ * NGX_HTTP_INTERNAL_SERVER_ERROR before the response has begun, is sent as
+ * NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY.
+ */
+ngx_int_t ngx_http_waha_error_result(ngx_http_request_t *r, ngx_int_t rc);
 
 
 #endif /* _NGX_HTTP_WAHA_ERROR_H_INCLUDED_ */

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_waha_error.h>
 #include <ngx_http_waha_request.h>
 
 
@@ -174,7 +175,7 @@ ngx_http_waha_request_resume(ngx_http_request_t *r,
     rc = handler(data);
 
     if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
+        ngx_http_finalize_request(r, ngx_http_waha_error_result(r, rc));
     }
 
     ngx_http_run_posted_requests(c);

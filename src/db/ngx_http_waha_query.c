@@ -229,7 +229,7 @@ ngx_http_waha_query_read(ngx_http_waha_query_job_t *qj)
         || ngx_http_waha_query_copy(query->pool, result, 1, &query->reply)
            != NGX_OK)
     {
-        query->error = NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE;
+        query->error = NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY;
         return;
     }
 

@@ -12,8 +12,21 @@
 #include <ngx_http_waha_signature.h>
 
 
+static const EVP_MD *ngx_http_waha_signature_md(
+    ngx_http_waha_hmac_e algorithm);
 static ngx_int_t ngx_http_waha_signature_parse_hex(ngx_str_t *hex,
     u_char *dst, size_t len);
+
+
+ngx_uint_t
+ngx_http_waha_signature_is_hex(ngx_http_waha_hmac_e algorithm, ngx_str_t *hex)
+{
+    u_char  given[EVP_MAX_MD_SIZE];
+
+    return ngx_http_waha_signature_parse_hex(hex, given,
+                         EVP_MD_size(ngx_http_waha_signature_md(algorithm)))
+           == NGX_OK;
+}
 
 
 ngx_http_waha_hmac_key_t *
@@ -26,8 +39,7 @@ ngx_http_waha_signature_verify(ngx_array_t *keys,
     const EVP_MD              *md;
     ngx_http_waha_hmac_key_t  *key, *found;
 
-    md = (algorithm == NGX_HTTP_WAHA_HMAC_SHA512) ? EVP_sha512()
-                                                  : EVP_sha256();
+    md = ngx_http_waha_signature_md(algorithm);
 
     if (ngx_http_waha_signature_parse_hex(hex, given, EVP_MD_size(md))
         != NGX_OK)
@@ -55,6 +67,14 @@ ngx_http_waha_signature_verify(ngx_array_t *keys,
     }
 
     return found;
+}
+
+
+static const EVP_MD *
+ngx_http_waha_signature_md(ngx_http_waha_hmac_e algorithm)
+{
+    return (algorithm == NGX_HTTP_WAHA_HMAC_SHA512) ? EVP_sha512()
+                                                    : EVP_sha256();
 }
 
 

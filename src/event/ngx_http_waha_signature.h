@@ -25,6 +25,13 @@ typedef struct {
 
 
 /*
+ * Whether a signature has as many hex digits as the HMAC, in either case: what
+ * can be said without the bytes.
+ */
+ngx_uint_t ngx_http_waha_signature_is_hex(ngx_http_waha_hmac_e algorithm,
+    ngx_str_t *hex);
+
+/*
  * Returns the first of the keys, an array of ngx_http_waha_hmac_key_t, whose
  * HMAC of the bytes is the given one (hex digits in either case); NULL: there
  * is none.  The time taken does not depend on which key matches.

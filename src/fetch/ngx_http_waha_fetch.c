@@ -483,6 +483,7 @@ static ngx_http_waha_error_e
 ngx_http_waha_fetch_parse(ngx_http_waha_fetch_t *fetch)
 {
     u_char      *p, *last;
+    ngx_int_t    rc;
     ngx_str_t    text;
     ngx_uint_t   replaced;
     ngx_pool_t  *pool;
@@ -506,11 +507,19 @@ ngx_http_waha_fetch_parse(ngx_http_waha_fetch_t *fetch)
 
     text = fetch->answer;
 
-    if (ngx_http_waha_json_clean(pool, &text, &replaced) == NGX_OK
-        && ngx_http_waha_json_parse(pool, &text, &fetch->json) == NGX_OK)
-    {
+    rc = ngx_http_waha_json_clean(pool, &text, &replaced);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_waha_json_parse(pool, &text, &fetch->json);
+    }
+
+    if (rc == NGX_OK) {
         fetch->answer = text;
         return NGX_HTTP_WAHA_ERR_NONE;
+    }
+
+    if (rc != NGX_DECLINED) {
+        return NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY;
     }
 
     /* an error page need not be JSON: its status says enough */

@@ -76,17 +76,14 @@ ngx_http_waha_provider_has_signed(ngx_http_request_t *r,
 
 
 ngx_int_t
-ngx_http_waha_provider_verify(ngx_http_request_t *r,
-    const ngx_http_waha_provider_t *provider, ngx_str_t *body,
-    ngx_str_t *instance)
+ngx_http_waha_provider_check(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider, const char **reason)
 {
     ngx_int_t                                  rc;
     ngx_str_t                                  hex;
-    ngx_http_waha_hmac_key_t                  *key, *signer;
+    ngx_uint_t                                 found;
     ngx_http_waha_loc_conf_t                  *wlcf;
     const ngx_http_waha_provider_signature_t  *signature;
-
-    ngx_str_null(instance);
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
 
@@ -94,7 +91,7 @@ ngx_http_waha_provider_verify(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    signer = NULL;
+    found = 0;
 
     for (signature = provider->signatures;
          signature->header.len;
@@ -111,7 +108,62 @@ ngx_http_waha_provider_verify(ngx_http_request_t *r,
         }
 
         if (rc != NGX_OK) {
+            *reason = "its signature is given twice";
             return NGX_DECLINED;
+        }
+
+        if (!ngx_http_waha_signature_is_hex(signature->algorithm, &hex)) {
+            *reason = "its signature is not a hexadecimal HMAC";
+            return NGX_DECLINED;
+        }
+
+        found = 1;
+    }
+
+    if (!found) {
+        *reason = "it has no signature: no \"hmac.key\" in the webhook's "
+                  "configuration at WAHA";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_provider_verify(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider, ngx_str_t *body,
+    ngx_str_t *instance, const char **reason)
+{
+    ngx_str_t                                  hex;
+    ngx_http_waha_hmac_key_t                  *key, *signer;
+    ngx_http_waha_loc_conf_t                  *wlcf;
+    const ngx_http_waha_provider_signature_t  *signature;
+
+    ngx_str_null(instance);
+
+    if (ngx_http_waha_provider_check(r, provider, reason) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (wlcf->hmac_keys->nelts == 0) {
+        return NGX_OK;
+    }
+
+    *reason = "no \"waha_hmac_key\" has made its signature";
+    signer = NULL;
+
+    for (signature = provider->signatures;
+         signature->header.len;
+         signature++)
+    {
+        if ((signature->legacy && !wlcf->intake->hmac_legacy)
+            || ngx_http_waha_request_header(r, &signature->header, &hex)
+               != NGX_OK)
+        {
+            continue;
         }
 
         key = ngx_http_waha_signature_verify(wlcf->hmac_keys,

@@ -49,15 +49,23 @@ const ngx_http_waha_provider_t *ngx_http_waha_provider_find(
     ngx_http_request_t *r);
 
 /*
- * Verifies all signatures of a body with the keys of the location; legacy
- * ones count where "waha_hmac_legacy" allows them, none is needed with
- * "waha_hmac_key off".  NGX_OK: *instance is the
- * one that the key is bound to, empty for none.  NGX_DECLINED: a signature
- * is missing, wrong, given twice, or another key made it.
+ * Checks before the body is read that a request has a signature, once, and in
+ * the form that its provider sends; legacy ones count where
+ * "waha_hmac_legacy" allows them, none is needed with "waha_hmac_key off".
+ * NGX_DECLINED: *reason is a constant for the log.
+ */
+ngx_int_t ngx_http_waha_provider_check(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider, const char **reason);
+
+/*
+ * Verifies all signatures of a body with the keys of the location.  NGX_OK:
+ * *instance is the one that the key is bound to, empty for none.
+ * NGX_DECLINED: a signature is missing, wrong, given twice, or another key
+ * made it; *reason is a constant for the log.
  */
 ngx_int_t ngx_http_waha_provider_verify(ngx_http_request_t *r,
     const ngx_http_waha_provider_t *provider, ngx_str_t *body,
-    ngx_str_t *instance);
+    ngx_str_t *instance, const char **reason);
 
 
 #endif /* _NGX_HTTP_WAHA_PROVIDER_H_INCLUDED_ */

@@ -17,6 +17,7 @@
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_sources.h>
 #include <ngx_http_waha_string.h>
+#include <ngx_http_waha_value.h>
 #include <ngx_http_waha_webhook.h>
 
 
@@ -26,25 +27,31 @@
 
 
 typedef struct ngx_http_waha_delivery_s {
-    ngx_http_waha_ctx_t     *ctx;
-    ngx_str_t                provider;
-    ngx_str_t                instance;
-    ngx_str_t                body;
+    ngx_http_waha_ctx_t             *ctx;
+    const ngx_http_waha_provider_t  *provider;
+    ngx_str_t                        instance;
+    ngx_str_t                        body;
 
-    ngx_array_t              events;        /* ngx_http_waha_event_t */
-    ngx_http_waha_entry_t   *entries;       /* of each event */
-    ngx_uint_t               nentries;
+    ngx_array_t                      events;    /* ngx_http_waha_event_t */
+    ngx_http_waha_entry_t           *entries;   /* of each event */
+    ngx_uint_t                       nentries;
 
     /* entries whose handler was not called yet */
-    ngx_uint_t               waiting;
+    ngx_uint_t                       waiting;
 } ngx_http_waha_delivery_t;
 
 
+static ngx_int_t ngx_http_waha_webhook_refuse_unread(ngx_http_request_t *r,
+    ngx_http_waha_error_e error, const char *reason);
+static ngx_int_t ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
+    ngx_http_waha_error_e error, const char *reason);
+static void ngx_http_waha_webhook_log(ngx_http_request_t *r,
+    ngx_http_waha_error_e error, const char *reason);
+static ngx_int_t ngx_http_waha_webhook_no_memory(ngx_http_request_t *r);
 static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_read(ngx_http_request_t *r,
-    const ngx_http_waha_provider_t *provider,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_add_entries(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_uint_t n);
@@ -82,6 +89,7 @@ ngx_int_t
 ngx_http_waha_webhook_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
+    const char                *reason;
     ngx_http_waha_ctx_t       *ctx;
     ngx_http_waha_delivery_t  *delivery;
 
@@ -89,24 +97,33 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
     delivery = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_delivery_t));
 
     if (ctx == NULL || delivery == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_waha_webhook_refuse_unread(r,
+                                       NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY, NULL);
     }
 
     ctx->delivery = delivery;
     delivery->ctx = ctx;
 
     if (r->method != NGX_HTTP_POST) {
-        rc = ngx_http_discard_request_body(r);
-        if (rc != NGX_OK) {
-            return rc;
-        }
 
         if (ngx_http_waha_answer_header(r, "Allow", "POST") == NULL) {
-            return NGX_HTTP_SERVICE_UNAVAILABLE;
+            return ngx_http_waha_webhook_refuse_unread(r,
+                                       NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY, NULL);
         }
 
-        return ngx_http_waha_error_send(r,
-                                        NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED);
+        return ngx_http_waha_webhook_refuse_unread(r,
+                                  NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED, NULL);
+    }
+
+    /* nobody's bytes are stored before there is a signature to verify */
+
+    delivery->provider = ngx_http_waha_provider_find(r);
+
+    if (ngx_http_waha_provider_check(r, delivery->provider, &reason)
+        != NGX_OK)
+    {
+        return ngx_http_waha_webhook_refuse_unread(r,
+                                 NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE, reason);
     }
 
     r->request_body_in_single_buf = 1;
@@ -119,6 +136,77 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_refuse_unread(ngx_http_request_t *r,
+    ngx_http_waha_error_e error, const char *reason)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_waha_webhook_refuse(r, error, reason);
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
+    ngx_http_waha_error_e error, const char *reason)
+{
+    if (reason == NULL) {
+        reason = ngx_http_waha_error_message(error);
+    }
+
+    ngx_http_waha_webhook_log(r, error, reason);
+
+    return ngx_http_waha_error_send(r, error);
+}
+
+
+/* without the request line, whose query may hold a key or a signature */
+
+static void
+ngx_http_waha_webhook_log(ngx_http_request_t *r, ngx_http_waha_error_e error,
+    const char *reason)
+{
+    ngx_str_t             session;
+    ngx_http_log_ctx_t   *lctx;
+    ngx_http_request_t   *logged;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    ngx_str_set(&session, "-");
+
+    if (ctx && ngx_http_waha_value_is_session(&ctx->session)) {
+        session = ctx->session;
+    }
+
+    lctx = r->connection->log->data;
+
+    logged = lctx->request;
+    lctx->request = NULL;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "waha: webhook answered %ui %V: %s, session \"%V\"",
+                  ngx_http_waha_error_status(error),
+                  ngx_http_waha_error_code(error), reason, &session);
+
+    lctx->request = logged;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_no_memory(ngx_http_request_t *r)
+{
+    return ngx_http_waha_webhook_refuse(r, NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY,
+                                        NULL);
 }
 
 
@@ -144,8 +232,8 @@ static ngx_int_t
 ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    ngx_pool_cleanup_t              *cln;
-    const ngx_http_waha_provider_t  *provider;
+    const char          *reason;
+    ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
@@ -155,25 +243,21 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
            != NGX_OK
         || ngx_http_waha_request_body(r, &delivery->body) != NGX_OK)
     {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_waha_webhook_no_memory(r);
     }
 
     cln->handler = ngx_http_waha_webhook_cleanup;
     cln->data = delivery;
 
-    provider = ngx_http_waha_provider_find(r);
-
-    delivery->provider = provider->name;
-
-    if (ngx_http_waha_provider_verify(r, provider, &delivery->body,
-                                      &delivery->instance)
+    if (ngx_http_waha_provider_verify(r, delivery->provider, &delivery->body,
+                                      &delivery->instance, &reason)
         != NGX_OK)
     {
-        return ngx_http_waha_error_send(r,
-                                        NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE);
+        return ngx_http_waha_webhook_refuse(r,
+                                 NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE, reason);
     }
 
-    switch (ngx_http_waha_webhook_read(r, provider, delivery)) {
+    switch (ngx_http_waha_webhook_read(r, delivery)) {
 
     case NGX_OK:
         return ngx_http_waha_webhook_store(r, delivery);
@@ -182,10 +266,11 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
         return ngx_http_waha_webhook_quarantine(r, delivery);
 
     case NGX_DECLINED:
-        return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_INVALID_EVENT);
+        return ngx_http_waha_webhook_refuse(r, NGX_HTTP_WAHA_ERR_INVALID_EVENT,
+                                            NULL);
 
     default:
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_waha_webhook_no_memory(r);
     }
 }
 
@@ -194,13 +279,13 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_waha_webhook_read(ngx_http_request_t *r,
-    const ngx_http_waha_provider_t *provider,
     ngx_http_waha_delivery_t *delivery)
 {
     ngx_int_t               rc;
     ngx_http_waha_event_t  *event;
 
-    rc = provider->parse(r->pool, &delivery->body, &delivery->events);
+    rc = delivery->provider->parse(r->pool, &delivery->body,
+                                   &delivery->events);
 
     if (delivery->events.nelts) {
         event = delivery->events.elts;
@@ -253,7 +338,7 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
     if (ngx_http_waha_webhook_add_entries(r, delivery, delivery->events.nelts)
         != NGX_OK)
     {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_waha_webhook_no_memory(r);
     }
 
     ngx_queue_init(&entries);
@@ -265,7 +350,7 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
                                             &delivery->entries[i], &entries)
             != NGX_OK)
         {
-            return ngx_http_waha_webhook_error(r, NGX_ERROR);
+            return ngx_http_waha_webhook_no_memory(r);
         }
     }
 
@@ -306,7 +391,7 @@ ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    event->provider = delivery->provider;
+    event->provider = delivery->provider->name;
     event->instance = delivery->instance;
 
     if (ngx_http_waha_sources_collect(r, event) != NGX_OK) {
@@ -333,7 +418,7 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
     if (ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_waha_webhook_no_memory(r);
     }
 
     ngx_str_set(&reason, "too_complex");
@@ -357,9 +442,19 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_waha_webhook_error(ngx_http_request_t *r, ngx_int_t rc)
 {
-    return ngx_http_waha_error_send(r,
-                           (rc == NGX_ABORT) ? NGX_HTTP_WAHA_ERR_DATABASE_SETUP
-                                             : NGX_HTTP_WAHA_ERR_OVERLOADED);
+    switch (rc) {
+
+    case NGX_ABORT:
+        return ngx_http_waha_webhook_refuse(r,
+                                      NGX_HTTP_WAHA_ERR_DATABASE_SETUP, NULL);
+
+    case NGX_ERROR:
+        return ngx_http_waha_webhook_no_memory(r);
+
+    default:
+        return ngx_http_waha_webhook_refuse(r, NGX_HTTP_WAHA_ERR_OVERLOADED,
+                                            NULL);
+    }
 }
 
 
@@ -524,7 +619,7 @@ ngx_http_waha_webhook_answer(void *data)
     error = ngx_http_waha_webhook_entry_error(entry);
 
     if (error != NGX_HTTP_WAHA_ERR_NONE) {
-        return ngx_http_waha_error_send(r, error);
+        return ngx_http_waha_webhook_refuse(r, error, NULL);
     }
 
     ctx->action = entry->action;
@@ -616,7 +711,7 @@ ngx_http_waha_webhook_success(ngx_http_request_t *r,
     ngx_http_waha_json_close(&out, '}');
 
     if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_waha_webhook_no_memory(r);
     }
 
     return ngx_http_waha_answer_json(r, NGX_HTTP_OK, &json);
