@@ -27,6 +27,11 @@ begin;
 
 set local search_path = pg_catalog, pg_temp;
 
+-- literals mean the same whatever the settings of the database are
+
+set local standard_conforming_strings = on;
+set local row_security = on;
+
 do $$
 begin
     if current_setting('server_version_num')::int < 130000 then
@@ -157,8 +162,11 @@ set local role waha_api;
 
 \ir api/reading.sql
 \ir api/export.sql
+\ir settings.sql
 
 set local role waha_owner;
+
+\ir settings.sql
 
 revoke create on schema waha from waha_api;
 

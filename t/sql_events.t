@@ -401,7 +401,7 @@ subtest 'quarantine' => sub {
                         phone => $phone);
     my $keep = sub {
         return $pg->value("select waha.quarantine('unknown_organization', "
-            . "null, '\\x" . unpack('H*', $_[0]) . "', "
+            . "null, E'\\\\x" . unpack('H*', $_[0]) . "', "
             . join(', ', map { quote($event->{$_}) } @arguments) . ')',
             user => 'waha_gateway');
     };
@@ -421,7 +421,7 @@ subtest 'quarantine' => sub {
     is($pg->value("select resolved_at is not null from waha.quarantine "
                   . "where id = $id"), 't', 'replay resolves the event');
 
-    my $torn = $pg->value("select waha.quarantine('not JSON', null, '\\xff', "
+    my $torn = $pg->value("select waha.quarantine('not JSON', null, E'\\\\xff', "
                           . join(', ', ('null') x 20) . ')');
     like($pg->error("select * from waha.replay($torn)"),
          qr/body could not be read/,

@@ -23,8 +23,15 @@ $pg->organization($_) for @slugs;
 my @sessions = map { $pg->session(user => 'waha_gateway') } 1 .. $connections;
 my $cleaner = $pg->session;
 my %done;
+my @seen = ('an organization is gone',
+            qw(contact_created erased session_updated complete created deleted
+               activity_logged removed status_updated));
 
-for my $round (1 .. $rounds) {
+# which statements meet depends on the machine: more rounds until all were seen
+
+for my $round (1 .. 10 * $rounds) {
+    last if $round > $rounds && !grep { !$done{$_} } @seen;
+
     my $people = $pg->rows('select organization_slug, id from contacts
                              order by random() limit 40');
 
@@ -62,10 +69,7 @@ for my $round (1 .. $rounds) {
 
 is($pg->deadlocks, 0, 'PostgreSQL saw no deadlock');
 ok($pg->log !~ m{deadlock detected}, 'PostgreSQL logged no deadlock');
-cmp_ok($done{$_} // 0, '>', 0, "the test saw \"$_\"")
-    for 'an organization is gone',
-        qw(contact_created erased session_updated complete created deleted
-           activity_logged removed status_updated);
+cmp_ok($done{$_} // 0, '>', 0, "the test saw \"$_\"") for @seen;
 
 is($pg->value("select count(*) from waha.$_->[0] k where not exists (
                    select from $_->[1])"), 0, "no $_->[0] without a contact")

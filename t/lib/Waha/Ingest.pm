@@ -93,8 +93,10 @@ sub quote {
 
     return 'null' if !defined $value;
 
-    $value =~ s/'/''/g;
-    return "'$value'";
+    # an escape string, whatever standard_conforming_strings is
+
+    $value =~ s/(['\\])/$1$1/g;
+    return "E'$value'";
 }
 
 

@@ -34,6 +34,8 @@ sub new {
 
     _run('cp', '-a', $self->_template, $self->{data});
 
+    my $settings = $ENV{TEST_POSTGRES_SETTINGS} // '';
+
     open my $fh, '>>', "$self->{data}/postgresql.conf" or die $!;
     print $fh <<EOF_CONF . ($o{conf} // '') . "\n";
 
@@ -46,6 +48,7 @@ dynamic_shared_memory_type = mmap
 max_connections = 60
 shared_buffers = 64MB
 log_line_prefix = '%m [%p] %a %e '
+$settings
 EOF_CONF
     close $fh;
 
