@@ -88,6 +88,7 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 5 as erasure_needed,
        :migration < 6 as renames_needed,
        :migration < 7 as changes_needed,
+       :migration < 8 as safety_needed,
        :migration < 9 as timeouts_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
@@ -112,6 +113,10 @@ set local role waha_owner;
 
 \if :changes_needed
     \ir migrations/007-changes.sql
+\endif
+
+\if :safety_needed
+    \ir migrations/008-safety.sql
 \endif
 
 \if :timeouts_needed

@@ -232,6 +232,78 @@ subtest 'what WAHA answered about a session' => sub {
 };
 
 
+subtest 'what the statuses say' => sub {
+    $pg->organization('says', session => 's1');
+
+    my $n = 0;
+    my $see = sub {
+        my $s = reply($pg, find_session => 'says', 's1')->{data}{session};
+        return join ' ', map { $_ // '-' } @$s{qw(status phone)},
+               $s->{connected_at} ? substr $s->{connected_at}, 17, 2 : '-';
+    };
+    my $tell = sub {
+        my ($second, $status, $phone) = @_;
+        session_event('s1', status => $status, phone => $phone,
+                      name => $phone && '~',
+                      sent_at => 1795226520000 + 1000 * $second);
+        return $see->();
+    };
+
+    is($tell->(1, 'SCAN_QR_CODE', '4915'), 'SCAN_QR_CODE - -',
+       'a number typed for a pairing code is none of the session');
+    is($tell->(2, $_, '4915'), "$_ - -", "$_ tells no number")
+        for 'STARTING', 'STOPPED';
+    is($tell->(10, 'WORKING', '4916'), 'WORKING +4916 10', 'WORKING does');
+    is($tell->(12, 'WORKING', '4916'), 'WORKING +4916 10',
+       'WORKING that is told again does not move the time of connection');
+    is($tell->(13, 'STARTING', undef), 'STARTING +4916 10',
+       'STARTING says nothing about the number');
+    is($tell->(14, 'WORKING', '4916'), 'WORKING +4916 14',
+       'another status before WORKING moves the time of connection');
+    is($tell->($_->[1], $_->[0], undef), "$_->[0] +4916 14",
+       "$_->[0] without a number says nothing about it")
+        for [ STOPPED => 15 ], [ FAILED => 16 ];
+    is($tell->(17, 'SCAN_QR_CODE', undef), 'SCAN_QR_CODE - -',
+       'SCAN_QR_CODE says that there is no number');
+    is($tell->(18, 'DREAMING' x 10, undef), 'UNKNOWN - -',
+       'a status that nobody knows');
+    like($pg->log, qr/session "s1" has an unknown status: "DREAMING/,
+         "PostgreSQL's log has the unknown status");
+
+    my $check = sub {
+        reply($pg, record_session_check => 'says', 's1', @_);
+        return $see->() =~ s/ \S+\z//r;
+    };
+
+    is($check->('SCAN_QR_CODE', '4915', '~'), 'SCAN_QR_CODE -',
+       'a check takes no number from SCAN_QR_CODE either');
+    is($check->('DREAMING', '4915', '~'), 'UNKNOWN -',
+       'a check with a status that nobody knows');
+    is($check->('WORKING', '4917', 'x'), 'WORKING +4917', 'a check, WORKING');
+    is($check->($_, undef, undef), "$_ +4917", "a check, $_")
+        for 'STOPPED', 'FAILED', 'STARTING';
+    is($check->('SCAN_QR_CODE', undef, undef), 'SCAN_QR_CODE -',
+       'a check, SCAN_QR_CODE');
+};
+
+
+subtest 'the time of connection, in every order' => sub {
+    my %told = (10 => 'WORKING', 15 => 'STOPPED', 20 => 'WORKING',
+                30 => 'WORKING');
+
+    for my $order (permutations(sort keys %told)) {
+        $pg->psql("delete from waha.sessions where name = 's2';
+                   select waha.add_session('says', 's2')");
+        session_event('s2', status => $told{$_}, phone => '4916',
+                      sent_at => 1000 * $_)
+            for @$order;
+        is($pg->value("select extract(epoch from connected_at)::int
+                         from waha.sessions where name = 's2'"), 20,
+           "@$order");
+    }
+};
+
+
 subtest 'a session that is disconnected' => sub {
     reply($pg, record_session_check => 'acme', undef, 'WORKING',
           '4915112345678', 'Acme');
@@ -463,6 +535,15 @@ sub session_event {
 
     return outcome($pg, { provider => 'waha', kind => 'session',
                           session => $session, %event })->{action};
+}
+
+
+sub permutations {
+    return [] if !@_;
+    return map {
+        my $n = $_;
+        map { [ $_[$n], @$_ ] } permutations(@_[grep { $_ != $n } 0 .. $#_])
+    } 0 .. $#_;
 }
 
 

@@ -150,18 +150,58 @@ EOF_CONF
 ok($t->reload, 'nginx is reloaded with a bound key');
 
 sub signed {
-    my ($key, $session) = @_;
+    my ($key, $session, %more) = @_;
 
-    my $r = $t->webhook($t->message(id => 'T' . ++$n, session => $session),
-                        path => '/usual', key => $key);
-    return $r->{json}{data}{organization} // $r->{json}{code};
+    my $r = $t->webhook($t->message(id => 'T' . ++$n, session => $session,
+                                    %more), path => '/usual', key => $key);
+    my $d = $r->{json}{data};
+    return join ' ', grep { defined } $d->{organization}, $d->{reason},
+                                      $r->{json}{code};
 }
 
 is(signed('key-of-one', 't1'), 'acme',
    'a bound key for a session of its instance');
-is(signed('key-of-one', 't2'), 'contradiction',
+is(signed('key-of-one', 't2'), 'foreign_instance',
    'a bound key for a session of another instance');
+is(signed('key-of-one', 'fresh'), 'foreign_instance',
+   'a bound key for a session without an instance');
+is(signed('key-of-one', 'new', metadata => { organization_slug => 'bolt' }),
+   'foreign_instance', 'a bound key for a session that nobody knows');
 is(signed('hmackey', 't2'), 'bolt',
    'a key that is not bound, for any session');
+
+
+# where the API makes the sessions, events add none
+
+$t->nginx->conf(<<"EOF_CONF");
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP_GLOBALS%%
+    waha_database "%%DSN%%";
+    waha_instance waha-1 /waha-1;
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location = /usual {
+            waha_webhook;
+            waha_hmac_key %%KEY%%;
+        }
+    }
+}
+EOF_CONF
+ok($t->reload, 'nginx is reloaded with a WAHA server');
+
+my %of_bolt = (metadata => { organization_slug => 'bolt' });
+
+$r = $t->webhook($t->session_status('made-up', 'WORKING', %of_bolt),
+                 path => '/usual');
+is("$r->{json}{data}{action} $r->{json}{data}{reason}",
+   'ignored unknown_session', 'the status of a session that the API does '
+   . 'not know is ignored');
+is($pg->value("select count(*) from waha.sessions where name = 'made-up'"),
+   0, 'the session is not added');
+is($t->webhook($t->session_status('fresh', 'FAILED', %of_bolt),
+               path => '/usual')->{json}{data}{action}, 'session_updated',
+   'the status of a known session is stored');
 
 $t->done;

@@ -155,7 +155,9 @@ begin
                                         'reason', q.reason,
                                         'event', q.event)
                                         order by q.id), '[]')
-                               from waha.quarantined(organization, ids) q)
+                               from waha.quarantined(organization, ids) q
+                              -- what it says is not known to be true
+                              where q.reason <> 'foreign_instance')
                              end,
                          'next', page.next))::waha.reply;
 end

@@ -249,11 +249,17 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    state   alias for $3;
+    state   text := waha.known_status($3);
     digits  text := nullif(regexp_replace(phone, '[^0-9]', '', 'g'), '');
     was     waha.sessions;
     new     waha.sessions;
+    ended   timestamptz;    -- the last connection
 begin
+    if state = 'UNKNOWN' then
+        raise log 'waha: session "%" has an unknown status: %', session,
+            to_json(left($3, 50));
+    end if;
+
     was := waha.own_session(organization, session);
 
     select s.* into was
@@ -274,38 +280,40 @@ begin
     -- The times in waha.sessions are WAHA's.  None is set later than it has
     -- to be, so that a webhook that comes after this check wins.
 
-    if state in ('NOT_CREATED', 'SCAN_QR_CODE') and digits is null then
-        if new.named_at > coalesce(new.disconnected_at, '-infinity')
-           or new.connected_at > coalesce(new.disconnected_at, '-infinity')
+    if state = 'WORKING' then
+        if digits is not null then
+            new.phone := digits;
+            new.push_name := coalesce(push_name, new.push_name);
+            new.named_at := greatest(new.named_at, new.created_at,
+                new.disconnected_at + interval '1 microsecond');
+        end if;
+
+        ended := greatest(new.disconnected_at, new.other_times[
+                              cardinality(new.other_times)]);
+
+        if (new.connected_at > coalesce(ended, '-infinity')) is not true then
+            new.connected_at := greatest(now(),
+                                         ended + interval '1 microsecond');
+        end if;
+    else
+        if was.status = 'WORKING' then
+            new.other_times := waha.add_time(new.other_times,
+                greatest(new.connected_at, new.working_times[
+                             cardinality(new.working_times)])
+                + interval '1 microsecond');
+        end if;
+
+        if waha.says_no_number(state)
+           and (new.named_at > coalesce(new.disconnected_at, '-infinity')
+                or new.connected_at > coalesce(new.disconnected_at,
+                                               '-infinity'))
         then
             new.disconnected_at := greatest(now(), new.named_at,
                                             new.connected_at);
         end if;
-
-    elsif digits is not null then
-        new.phone := digits;
-        new.push_name := coalesce(push_name, new.push_name);
-        new.named_at := greatest(new.named_at, new.created_at,
-            new.disconnected_at + interval '1 microsecond');
     end if;
 
-    if state = 'WORKING'
-       and (new.connected_at > coalesce(new.disconnected_at, '-infinity'))
-           is not true
-    then
-        new.connected_at := greatest(now(), new.disconnected_at
-                                            + interval '1 microsecond');
-    end if;
-
-    update waha.sessions s
-       set status = new.status,
-           checked_at = new.checked_at,
-           phone = new.phone,
-           push_name = new.push_name,
-           named_at = new.named_at,
-           connected_at = new.connected_at,
-           disconnected_at = new.disconnected_at
-     where s.name = new.name;
+    perform waha.store_session(new);
 
     if waha.shows_otherwise(was, new) then
         perform waha.show_sessions(array[new.name]);

@@ -94,6 +94,7 @@ declare
     resolved    record;
     actions     text[];
     codes       text[];
+    recorded    boolean;
     shown       text[];
     contacts    bigint[];
     subjects    bigint[];   -- contacts of the messages that change
@@ -136,7 +137,8 @@ begin
                    and coalesce(u.slug = o.slug, true)
                    and coalesce(u.org_id = o.id::text, true)
                    and coalesce(u.tenant in (o.slug, o.id::text), true)
-                   and coalesce(u.instance = s.instance, true) as sure
+                   and (u.instance is null
+                        or coalesce(u.instance = s.instance, false)) as sure
               from unnest(instances, sessions, kinds, ids, targets, phones,
                           lids, sent, slugs, org_ids, tenants, claimed)
                    with ordinality as u (instance, session, kind, id, target,
@@ -181,12 +183,17 @@ begin
         end if;
 
         if kinds[p] = 'session' and live[p] is not null then
-            if waha.record_session(live[p], sessions[p], statuses[p],
-                                   times[p], phones[p], names[p],
-                                   instances[p])
-            then
+            recorded := waha.record_session(live[p], sessions[p],
+                            statuses[p], times[p], phones[p], names[p],
+                            coalesce(claimed[p]::jsonb->'closed' <> 'true',
+                                     true));
+
+            if recorded then
                 actions[p] := 'session_updated';
                 shown := shown || sessions[p];
+            elsif recorded is null then
+                actions[p] := 'ignored';
+                codes[p] := 'unknown_session';
             else
                 actions[p] := 'duplicate';
             end if;
@@ -424,7 +431,7 @@ begin
                    and k.id = coalesce(l.contact_id, p.contact_id)
                    and ($9 is null or k.id = p.contact_id)
                    and ($10 is null or k.id = l.contact_id)
-                   and coalesce($2 = s.instance, true)
+                   and ($2 is null or $2 = s.instance)
                    and coalesce($17 = o.slug, true)
                    and coalesce($18 = o.id::text, true)
                    and coalesce($19 in (o.slug, o.id::text), true)

@@ -30,8 +30,10 @@ begin
       from waha.sessions s
      where s.name = session;
 
-    if known.instance <> instance then
-        code := 'contradiction';
+    -- instance: that of the key; it speaks for no other session
+
+    if instance is not null and known.instance is distinct from instance then
+        code := 'foreign_instance';
         return;
     end if;
 
@@ -90,7 +92,8 @@ $$;
 
 comment on function waha.resolve(text, text, text, text, text, jsonb, text) is
     'the organization of a delivery, by all sources that name one; code: '
-    'null, contradiction, unknown_organization or disabled_organization';
+    'null, foreign_instance, contradiction, unknown_organization or '
+    'disabled_organization';
 
 
 create or replace function waha.slug_changes() returns trigger

@@ -73,7 +73,7 @@ begin
                        e->>'chat_id', e->>'empty');
 
     if r.action not in ('unknown_organization', 'disabled_organization',
-                        'contradiction')
+                        'contradiction', 'foreign_instance')
     then
         update waha.quarantine q
            set resolved_at = now()
@@ -86,6 +86,7 @@ $$;
 
 comment on function waha.replay(bigint) is
     'runs an event of waha.quarantine again; it is resolved unless its '
-    'organization is still unknown, disabled or contradictory';
+    'organization is still unknown, disabled or contradictory, or its session '
+    'still not bound to the instance of the key';
 
 grant execute on function waha.replay to waha_admin;

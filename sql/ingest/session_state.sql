@@ -1,84 +1,189 @@
 -- The state of sessions as WAHA reports it, and where the CRM sees it.
 
+create or replace function waha.known_status(status text) returns text
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select case when status in ('NOT_CREATED', 'STOPPED', 'STARTING',
+                                'SCAN_QR_CODE', 'PASSKEY_REQUIRED',
+                                'PASSKEY_CONFIRMATION_REQUIRED', 'WORKING',
+                                'FAILED')
+                then status
+                when status is not null
+                then 'UNKNOWN' end
+$$;
+
+comment on function waha.known_status(text) is
+    'a status of WAHA as it is stored: UNKNOWN for one that this schema does '
+    'not know';
+
+
+create or replace function waha.says_no_number(status text) returns boolean
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    -- the others say nothing about the number, whatever stands in "me"
+
+    select status in ('NOT_CREATED', 'SCAN_QR_CODE')
+$$;
+
+comment on function waha.says_no_number(text) is
+    'whether a session with this status has no number; WORKING alone has one';
+
+
+create or replace function waha.add_time(times timestamptz[], at timestamptz)
+returns timestamptz[]
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select array_agg(t.at order by t.at)
+      from (select distinct u.at
+              from unnest(times || add_time.at) as u (at)
+             order by u.at desc
+             limit 16) t
+$$;
+
+comment on function waha.add_time(timestamptz[], timestamptz) is
+    'times with another one, sorted; only the newest are kept';
+
+
+create or replace function waha.connection_start(session waha.sessions)
+returns timestamptz
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    -- the first WORKING after the newest other status that has a WORKING
+    -- after it; connected_at may be older than the times that are kept
+
+    select min(w.at)
+      from unnest(session.working_times || session.connected_at) as w (at)
+     where w.at > coalesce((
+           select max(o.at)
+             from unnest(session.other_times || session.disconnected_at)
+                  as o (at)
+            where o.at < (
+                  select max(l.at)
+                    from unnest(session.working_times
+                                || session.connected_at) as l (at))),
+           '-infinity')
+$$;
+
+comment on function waha.connection_start(waha.sessions) is
+    'since when a session has been working, or was when it last did';
+
+
 create or replace function waha.record_session(organization text,
     session text, state text, at timestamptz, number text, own_name text,
-    server text) returns boolean
+    addable boolean) returns boolean
 language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_variable
 declare
-    connected     timestamptz;
-    disconnected  timestamptz;
+    was  waha.sessions;
+    new  waha.sessions;
 begin
-    -- a deleted session only gets the status: waha.maintain keeps the row
-    -- while WAHA runs the session
-
-    update waha.sessions s
-       set status = state,
-           status_at = at
-     where s.name = session
-       and s.deleted_at < at
-       and (s.status_at is null
-            or (at, state collate "C") > (s.status_at, s.status));
-
-    if found then
-        return false;
+    if waha.known_status(state) is distinct from state then
+        raise log 'waha: session "%" has an unknown status: %', session,
+            to_json(left(state, 50));
+        state := waha.known_status(state);
     end if;
+
+    if addable then
+        insert into waha.sessions (name, organization_slug)
+            values (session, organization)
+            on conflict (name) do nothing;
+    end if;
+
+    select s.* into was
+      from waha.sessions s
+     where s.name = session
+       for no key update;
+
+    if not found then
+        return null;
+    end if;
+
+    new := was;
 
     -- events arrive in any order: each column keeps its newest value
 
-    if state = 'WORKING' then
-        connected := at;
-    elsif state in ('STOPPED', 'FAILED') and number is null then
-        disconnected := at;
+    if was.status_at is null
+       or (at, state collate "C") > (was.status_at, was.status)
+    then
+        new.status := state;
+        new.status_at := at;
     end if;
 
-    insert into waha.sessions as s (name, organization_slug, status,
-                                    status_at, phone, push_name, named_at,
-                                    instance, connected_at, disconnected_at)
-        values (session, organization, state, at, number, own_name,
-                case when number is not null then at end, server, connected,
-                disconnected)
-        on conflict (name) do update
-           set status = case
-                   when (excluded.status_at, excluded.status collate "C")
-                        >= (s.status_at, s.status) is not false
-                   then excluded.status else s.status end,
-               status_at = greatest(s.status_at, excluded.status_at),
-               phone = case
-                   when excluded.named_at >= coalesce(s.named_at,
-                                                      '-infinity')
-                   then excluded.phone else s.phone end,
-               push_name = case
-                   when excluded.named_at >= coalesce(s.named_at,
-                                                      '-infinity')
-                   then coalesce(excluded.push_name, s.push_name)
-                   else s.push_name end,
-               named_at = greatest(s.named_at, excluded.named_at),
-               instance = coalesce(s.instance, excluded.instance),
-               connected_at = greatest(s.connected_at,
-                                       excluded.connected_at),
-               disconnected_at = greatest(s.disconnected_at,
-                                          excluded.disconnected_at)
-         where s.deleted_at is null
-           and (s.status_at is null
-                or (excluded.status_at, excluded.status collate "C")
-                   > (s.status_at, s.status)
-                or excluded.named_at > s.named_at
-                or excluded.named_at is not null and s.named_at is null
-                or excluded.connected_at > coalesce(s.connected_at,
-                                                    '-infinity')
-                or excluded.disconnected_at > coalesce(s.disconnected_at,
-                                                       '-infinity')
-                or s.instance is null and excluded.instance is not null);
+    -- a deleted session only gets the status: waha.maintain keeps the row
+    -- while WAHA runs the session
 
-    return found;
+    if was.deleted_at is not null then
+        update waha.sessions s
+           set status = new.status,
+               status_at = new.status_at
+         where s.name = session
+           and s.deleted_at < at
+           and s.status_at is distinct from new.status_at;
+
+        return false;
+    end if;
+
+    if state = 'WORKING' then
+        new.working_times := waha.add_time(was.working_times, at);
+
+        if number is not null and (at < was.named_at) is not true then
+            new.phone := number;
+            new.push_name := coalesce(own_name, was.push_name);
+            new.named_at := at;
+        end if;
+    else
+        new.other_times := waha.add_time(was.other_times, at);
+
+        if waha.says_no_number(state) then
+            new.disconnected_at := greatest(was.disconnected_at, at);
+        end if;
+    end if;
+
+    new.connected_at := waha.connection_start(new);
+
+    if new is not distinct from was then
+        return false;
+    end if;
+
+    perform waha.store_session(new);
+
+    return true;
 end
 $$;
 
 comment on function waha.record_session is
-    'updates waha.sessions with a status that WAHA reported; result: whether '
-    'organizations.whatsapp_* may have to change';
+    'updates waha.sessions with a status that WAHA reported; addable: adds a '
+    'session that is not there; result: whether organizations.whatsapp_* may '
+    'have to change, null: there is no such session';
+
+
+create or replace function waha.store_session(session waha.sessions)
+returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    update waha.sessions s
+       set status = session.status,
+           status_at = session.status_at,
+           checked_at = session.checked_at,
+           phone = session.phone,
+           push_name = session.push_name,
+           named_at = session.named_at,
+           connected_at = session.connected_at,
+           disconnected_at = session.disconnected_at,
+           working_times = session.working_times,
+           other_times = session.other_times
+     where s.name = session.name
+$$;
+
+comment on function waha.store_session(waha.sessions) is
+    'writes what is known of the state of a session';
 
 
 create or replace function waha.show_sessions(sessions text[]) returns void

@@ -123,6 +123,8 @@ static ngx_int_t ngx_http_waha_ingest_copy_result(ngx_http_waha_entry_t *entry,
     PGresult *result, int row);
 static void ngx_http_waha_ingest_fail(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry, ngx_str_t *sqlstate);
+static void ngx_http_waha_ingest_refuse(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry);
 static void ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason, ngx_str_t *sqlstate);
 static void ngx_http_waha_ingest_finish(ngx_http_waha_entry_t *entry,
@@ -308,6 +310,8 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     batch->aside.reason = *reason;
 
     ngx_str_set(&entry->action, "quarantined");
+    entry->code = *reason;
+
     ngx_http_waha_ingest_join(batch, entry);
 
     rc = ngx_http_waha_ingest_submit(batch);
@@ -978,6 +982,11 @@ ngx_http_waha_ingest_read_result(ngx_http_waha_batch_t *batch,
         return;
     }
 
+    if (ngx_http_waha_string_is(&entry->action, "foreign_instance")) {
+        ngx_http_waha_ingest_refuse(batch, entry);
+        return;
+    }
+
     if (ngx_http_waha_string_is(&entry->action, "failed")) {
         ngx_http_waha_ingest_fail(batch, entry, &entry->code);
         return;
@@ -1049,6 +1058,27 @@ ngx_http_waha_ingest_fail(ngx_http_waha_batch_t *batch,
 }
 
 
+/* a key spoke for a session that is not bound to the key's instance */
+
+static void
+ngx_http_waha_ingest_refuse(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry)
+{
+    ngx_str_t  reason, sqlstate;
+
+    ngx_log_error(NGX_LOG_WARN, batch->job.log, 0,
+                  "waha: the key of instance \"%V\" signed an event of "
+                  "session \"%V\", which waha.sessions does not bind to it",
+                  &entry->event->instance, &entry->event->session);
+
+    ngx_str_null(&sqlstate);
+    ngx_str_set(&reason, "foreign_instance");
+    ngx_str_set(&entry->action, "quarantined");
+
+    ngx_http_waha_ingest_set_aside(batch, entry, &reason, &sqlstate);
+}
+
+
 static void
 ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason, ngx_str_t *sqlstate)
@@ -1078,8 +1108,8 @@ ngx_http_waha_ingest_set_aside(ngx_http_waha_batch_t *failed,
         }
     }
 
-    /* the answer does not show the SQLSTATE */
-    ngx_str_null(&entry->code);
+    /* the answer shows the reason and not the SQLSTATE */
+    entry->code = *reason;
 
     if (ngx_http_waha_ingest_submit(batch) == NGX_OK) {
         return;

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_fetch_conf.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_sources.h>
@@ -23,6 +24,9 @@ typedef struct {
     ngx_str_t    query;
     ngx_str_t    organization;
     ngx_uint_t   from;
+
+    /* the API makes the sessions, so no event adds one */
+    ngx_uint_t   closed;
 } ngx_http_waha_sources_t;
 
 
@@ -51,6 +55,8 @@ ngx_http_waha_sources_collect(ngx_http_request_t *r,
 
     sources.from = wlcf->intake->tenant_from;
     sources.organization = wlcf->intake->default_organization;
+    sources.closed = (event->kind == NGX_HTTP_WAHA_SESSION
+                      && wlcf->fetch->instances != NULL);
 
     if (!(sources.from & NGX_HTTP_WAHA_FROM_METADATA)) {
         ngx_str_null(&event->organization_slug);
@@ -74,6 +80,7 @@ ngx_http_waha_sources_collect(ngx_http_request_t *r,
         && sources.pattern_id.len == 0
         && sources.query.len == 0
         && sources.organization.len == 0
+        && !sources.closed
         && !(sources.from & NGX_HTTP_WAHA_FROM_SENDER))
     {
         return NGX_OK;
@@ -192,6 +199,10 @@ ngx_http_waha_sources_print(ngx_http_request_t *r,
 
     if (sources->from & NGX_HTTP_WAHA_FROM_SENDER) {
         ngx_http_waha_json_put_bool(&out, "sender", 1);
+    }
+
+    if (sources->closed) {
+        ngx_http_waha_json_put_bool(&out, "closed", 1);
     }
 
     ngx_http_waha_json_close(&out, '}');

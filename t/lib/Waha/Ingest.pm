@@ -108,7 +108,7 @@ truncate waha.message_states, waha.conversations, waha.contact_identities,
          waha.shared_phones, contact_activities, contacts;
 update waha.sessions set status = null, status_at = null, phone = null,
        push_name = null, named_at = null, connected_at = null,
-       disconnected_at = null;
+       disconnected_at = null, working_times = null, other_times = null;
 update organizations set whatsapp_session_name = null,
        whatsapp_status = null, whatsapp_phone_number = null,
        whatsapp_connected_at = null;
