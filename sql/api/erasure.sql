@@ -578,7 +578,14 @@ begin
                 union
                 select s.name
                   from waha.sessions s
-                 where s.organization_slug = organization) as n (name)
+                 where s.organization_slug = organization
+                   and s.client_id is not null
+                union
+                select s.name
+                  from waha.sessions s
+                 where s.organization_slug = organization
+                   and s.client_id is null
+                   and s.deleted_at is not null) as n (name)
          where o.slug = organization);
 
     delete from waha.quarantine q

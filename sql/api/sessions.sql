@@ -7,7 +7,8 @@ returns waha.sessions
 language sql stable
 set search_path = waha, pg_temp
 as $$
-    -- each part by its own index: deleted sessions may be many
+    -- Each part by the one index that fits it, whatever the planner knows
+    -- of the table: deleted sessions may be many.
 
     select k.*
       from (
@@ -92,7 +93,15 @@ declare
 begin
     if organization ~ '^[A-Za-z0-9_-]{1,47}$'
        and not exists (select from waha.sessions s
-                        where s.organization_slug = organization)
+                        where s.organization_slug = organization
+                          and s.deleted_at is null)
+       and not exists (select from waha.sessions s
+                        where s.organization_slug = organization
+                          and s.client_id is not null)
+       and not exists (select from waha.sessions s
+                        where s.organization_slug = organization
+                          and s.client_id is null
+                          and s.deleted_at is not null)
     then
         name := 'tenant-' || organization;
     end if;

@@ -17,6 +17,24 @@ comment on column waha.sessions.instance is
     'WAHA server that runs it; a signing key that is bound to a server speaks '
     'only for sessions with that server here';
 
+-- No index but the primary key has all sessions of an organization: with one,
+-- the planner could take it for any look-up while the table is small, and read
+-- all sessions that were deleted.
+
+drop index if exists waha.sessions_organization;
+
+create index sessions_organization
+    on waha.sessions (organization_slug) where deleted_at is null;
+
+-- with the condition of waha.maintain, and so for it alone
+
+drop index if exists waha.sessions_deleted;
+
+create index sessions_deleted
+    on waha.sessions (deleted_at)
+    where deleted_at is not null
+      and status in ('NOT_CREATED', 'STOPPED', 'FAILED');
+
 drop function if exists
     waha.record_session(text, text, text, timestamptz, text, text, text);
 
