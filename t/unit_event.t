@@ -582,6 +582,9 @@ my $named = record(event('x', {}, { organization_slug => 'acme',
     organization_id => 42, 'tenant.id' => '7' }));
 is_deeply([ @$named{qw(organization_slug organization_id tenant)} ],
           [ 'acme', '42', '7' ], 'slug, number and tenant');
+is(record(event('x', { n => [ 1, '2', -3 ] }, { 'tenant.id' => 'ID' })
+          =~ s/"ID"/9007199254740993/r)->{tenant}, '9007199254740993',
+   'a number that no double holds');
 is(record(event('x', {}, { tenant_id => 'u-1' }))->{tenant}, 'u-1',
    'tenant_id');
 is(record(event('x', {}, { 'tenant.id' => 'a', tenant_id => 'b' }))->{tenant},

@@ -3,7 +3,10 @@
 create or replace function waha.id_of(value text) returns bigint
 language sql immutable parallel safe
 as $$
-    select case when value ~ '^[1-9][0-9]{0,17}$' then value::bigint end
+    select case when value ~ '^[1-9][0-9]{0,17}$'
+                  or value ~ '^[1-9][0-9]{18}$'
+                     and value collate "C" <= '9223372036854775807'
+                then value::bigint end
 $$;
 
 comment on function waha.id_of(text) is

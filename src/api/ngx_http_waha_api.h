@@ -104,7 +104,8 @@ struct ngx_http_waha_api_s {
     /* of the path, the query (ngx_keyval_t) and a JSON body, if any */
     ngx_str_t                       params[NGX_HTTP_WAHA_ROUTE_PARAMS];
     ngx_array_t                    *query_args;
-    cJSON                          *body;
+    ngx_str_t                       text;
+    cJSON                          *body;       /* parsed from text */
 
     /* of the operation */
     const void                     *data;

@@ -18,9 +18,6 @@
 #define NGX_HTTP_WAHA_SIZE_MAX   200
 #define NGX_HTTP_WAHA_COUNT_MAX  2147483647
 
-/* integers up to here are exact in JSON */
-#define NGX_HTTP_WAHA_EXACT      9007199254740991.0
-
 
 static ngx_int_t ngx_http_waha_argument_find(ngx_http_waha_api_t *api,
     const char *name, ngx_http_waha_argument_e kind, ngx_str_t *value);
@@ -144,7 +141,7 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
 
         rc = (kind == NGX_HTTP_WAHA_ARG_WORDS && cJSON_IsArray(item))
              ? ngx_http_waha_argument_words(pool, item, &member)
-             : ngx_http_waha_argument_member(pool, item, &member);
+             : ngx_http_waha_argument_member(api, item, &member);
 
         if (rc != NGX_OK) {
             return rc;
@@ -173,7 +170,7 @@ ngx_http_waha_argument_set(ngx_str_t *value, ngx_str_t *another)
 
 
 ngx_int_t
-ngx_http_waha_argument_member(ngx_pool_t *pool, cJSON *item,
+ngx_http_waha_argument_member(ngx_http_waha_api_t *api, cJSON *item,
     ngx_str_t *value)
 {
     if (cJSON_IsBool(item)) {
@@ -194,23 +191,8 @@ ngx_http_waha_argument_member(ngx_pool_t *pool, cJSON *item,
         return NGX_OK;
     }
 
-    if (!cJSON_IsNumber(item)
-        || item->valuedouble < -NGX_HTTP_WAHA_EXACT
-        || item->valuedouble > NGX_HTTP_WAHA_EXACT
-        || item->valuedouble != (double) (int64_t) item->valuedouble)
-    {
-        return NGX_DECLINED;
-    }
-
-    value->data = ngx_pnalloc(pool, NGX_INT64_LEN);
-    if (value->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    value->len = ngx_sprintf(value->data, "%L", (int64_t) item->valuedouble)
-                 - value->data;
-
-    return NGX_OK;
+    return ngx_http_waha_json_integer(api->step.request->pool, &api->text,
+                                      api->body, item, value);
 }
 
 

@@ -37,8 +37,8 @@ ngx_int_t ngx_http_waha_argument_refuse(ngx_http_waha_api_t *api,
  * The text of a member of the body, which is a string, an integer, true or
  * false.  NGX_DECLINED: another value; NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_argument_member(ngx_pool_t *pool, cJSON *item,
-    ngx_str_t *value);
+ngx_int_t ngx_http_waha_argument_member(ngx_http_waha_api_t *api,
+    cJSON *item, ngx_str_t *value);
 
 /*
  * Brings a value into the form that its kind has.  NGX_DECLINED: it is not

@@ -440,7 +440,6 @@ static ngx_int_t
 ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
 {
     ngx_int_t            rc;
-    ngx_str_t            body;
     ngx_uint_t           replaced;
     ngx_http_request_t  *r;
 
@@ -450,17 +449,17 @@ ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
         return NGX_OK;
     }
 
-    if (ngx_http_waha_request_body(r, &body) != NGX_OK) {
+    if (ngx_http_waha_request_body(r, &api->text) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (body.len == 0) {
+    if (api->text.len == 0) {
         return NGX_OK;
     }
 
     replaced = 0;
 
-    rc = ngx_http_waha_json_clean(r->pool, &body, &replaced);
+    rc = ngx_http_waha_json_clean(r->pool, &api->text, &replaced);
 
     if (rc != NGX_OK) {
         return rc;
@@ -470,7 +469,7 @@ ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api)
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_waha_json_parse(r->pool, &body, &api->body);
+    rc = ngx_http_waha_json_parse(r->pool, &api->text, &api->body);
 
     if (rc != NGX_OK) {
         return rc;
@@ -506,7 +505,7 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
             continue;
         }
 
-        rc = ngx_http_waha_argument_member(pool, item, &name);
+        rc = ngx_http_waha_argument_member(api, item, &name);
 
         if (rc == NGX_OK && api->step.organization.slug.data == NULL) {
             rc = ngx_http_waha_argument_check(pool, NGX_HTTP_WAHA_ARG_SLUG,
@@ -562,8 +561,10 @@ ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step)
     rc = ngx_http_waha_json_parse(pool, &step->query.reply, &json);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_waha_auth_lookup_parse_organization(pool, json,
-                                                        &step->organization);
+        rc = ngx_http_waha_auth_lookup_parse_organization(pool,
+                                                          &step->query.reply,
+                                                          json,
+                                                          &step->organization);
     }
 
     if (rc != NGX_OK) {

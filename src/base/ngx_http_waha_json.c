@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <inttypes.h>
 #include <math.h>
 #include <ngx_http_waha_json.h>
 
@@ -29,6 +30,9 @@ typedef struct {
 
 /* "-1.23456789012345e-308" and its terminating NUL fit */
 #define NGX_HTTP_WAHA_JSON_NUMBER_LEN  32
+
+/* 2^53: a double represents each integer below it, and no other as it */
+#define NGX_HTTP_WAHA_JSON_EXACT  9007199254740992.0
 
 #define NGX_HTTP_WAHA_JSON_REPLACEMENT  "\xef\xbf\xbd"      /* U+FFFD */
 
@@ -61,6 +65,11 @@ static ngx_uint_t ngx_http_waha_json_is_escape(u_char *p, u_char *last,
 static ngx_int_t ngx_http_waha_json_code_unit(u_char *p, u_char *last);
 static void *ngx_http_waha_json_malloc(size_t size);
 static void ngx_http_waha_json_free(void *p);
+static ngx_uint_t ngx_http_waha_json_count_numbers(const cJSON *json,
+    const cJSON *item, ngx_uint_t *n);
+static ngx_int_t ngx_http_waha_json_find_number(const ngx_str_t *text,
+    ngx_uint_t n, ngx_str_t *digits);
+static ngx_uint_t ngx_http_waha_json_is_integer(const ngx_str_t *number);
 static u_char *ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out,
     size_t size);
 static void ngx_http_waha_json_name(ngx_http_waha_json_out_t *out,
@@ -503,6 +512,136 @@ ngx_http_waha_json_get_string(const cJSON *object, const char *name)
     value.len = ngx_strlen(value.data);
 
     return value;
+}
+
+
+ngx_int_t
+ngx_http_waha_json_integer(ngx_pool_t *pool, const ngx_str_t *text,
+    const cJSON *json, const cJSON *item, ngx_str_t *digits)
+{
+    ngx_uint_t  n;
+
+    if (!cJSON_IsNumber(item)) {
+        return NGX_DECLINED;
+    }
+
+    /* the comparisons are false for NaN, too */
+
+    if (!(item->valuedouble > -NGX_HTTP_WAHA_JSON_EXACT
+          && item->valuedouble < NGX_HTTP_WAHA_JSON_EXACT))
+    {
+        n = 0;
+
+        return ngx_http_waha_json_count_numbers(json, item, &n)
+               ? ngx_http_waha_json_find_number(text, n, digits)
+               : NGX_DECLINED;
+    }
+
+    if (item->valuedouble != (double) (int64_t) item->valuedouble) {
+        return NGX_DECLINED;
+    }
+
+    digits->data = ngx_pnalloc(pool, NGX_HTTP_WAHA_JSON_NUMBER_LEN);
+    if (digits->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    digits->len = snprintf((char *) digits->data,
+                           NGX_HTTP_WAHA_JSON_NUMBER_LEN, "%" PRId64,
+                           (int64_t) item->valuedouble);
+
+    return NGX_OK;
+}
+
+
+/* counts the numbers before item, in the order of the text */
+
+static ngx_uint_t
+ngx_http_waha_json_count_numbers(const cJSON *json, const cJSON *item,
+    ngx_uint_t *n)
+{
+    const cJSON  *child;
+
+    if (json == item) {
+        return 1;
+    }
+
+    if (cJSON_IsNumber(json)) {
+        (*n)++;
+    }
+
+    for (child = json->child; child; child = child->next) {
+        if (ngx_http_waha_json_count_numbers(child, item, n)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* in JSON, digits and "-" outside of strings are parts of numbers only */
+
+static ngx_int_t
+ngx_http_waha_json_find_number(const ngx_str_t *text, ngx_uint_t n,
+    ngx_str_t *digits)
+{
+    u_char  *p, *start, *last;
+
+    p = text->data;
+    last = text->data + text->len;
+
+    while (p < last) {
+
+        if (*p == '"') {
+            for (p++; p < last && *p != '"'; p++) {
+                if (*p == '\\') {
+                    p++;
+                }
+            }
+
+            p++;
+            continue;
+        }
+
+        if (*p != '-' && (*p < '0' || *p > '9')) {
+            p++;
+            continue;
+        }
+
+        for (start = p++; p < last; p++) {
+            if (!((*p >= '0' && *p <= '9') || *p == '.' || *p == 'e'
+                  || *p == 'E' || *p == '+' || *p == '-'))
+            {
+                break;
+            }
+        }
+
+        if (n-- == 0) {
+            digits->data = start;
+            digits->len = p - start;
+
+            return ngx_http_waha_json_is_integer(digits) ? NGX_OK
+                                                         : NGX_DECLINED;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_json_is_integer(const ngx_str_t *number)
+{
+    size_t  i;
+
+    for (i = (number->data[0] == '-') ? 1 : 0; i < number->len; i++) {
+        if (number->data[i] < '0' || number->data[i] > '9') {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -62,6 +62,14 @@ cJSON *ngx_http_waha_json_get(const cJSON *object, const char *name);
 ngx_str_t ngx_http_waha_json_get_string(const cJSON *object,
     const char *name);
 
+/*
+ * The digits of an item that is an integer, of the tree json that was parsed
+ * from text; those that a double would round are as text has them, without an
+ * exponent or a fraction.  NGX_DECLINED: another item; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_json_integer(ngx_pool_t *pool, const ngx_str_t *text,
+    const cJSON *json, const cJSON *item, ngx_str_t *digits);
+
 
 /*
  * The writer.  open() takes "{" or "[", close() their counterpart.  name is

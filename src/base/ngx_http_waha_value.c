@@ -12,7 +12,6 @@
 
 #define NGX_HTTP_WAHA_VALUE_SLUG     255
 #define NGX_HTTP_WAHA_VALUE_SESSION  64
-#define NGX_HTTP_WAHA_VALUE_ID       18
 
 
 static ngx_int_t ngx_http_waha_value_decode(ngx_pool_t *pool, u_char *p,
@@ -198,7 +197,11 @@ ngx_http_waha_value_is_digits(ngx_str_t *value, size_t min, size_t max)
 ngx_uint_t
 ngx_http_waha_value_is_id(ngx_str_t *value)
 {
-    return ngx_http_waha_value_is_digits(value, 1, NGX_HTTP_WAHA_VALUE_ID);
+    static ngx_str_t  max = ngx_string("9223372036854775807");
+
+    return ngx_http_waha_value_is_digits(value, 1, max.len)
+           && (value->len < max.len
+               || ngx_memcmp(value->data, max.data, max.len) <= 0);
 }
 
 

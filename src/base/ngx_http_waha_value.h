@@ -31,7 +31,7 @@ ngx_uint_t ngx_http_waha_value_is_session(ngx_str_t *value);
 ngx_uint_t ngx_http_waha_value_is_digits(ngx_str_t *value, size_t min,
     size_t max);
 
-/* A positive number of at most 18 digits: bigint holds all of them. */
+/* A positive number that bigint holds. */
 ngx_uint_t ngx_http_waha_value_is_id(ngx_str_t *value);
 
 /* A decimal number from min to max; min is at least 0. */

@@ -209,6 +209,7 @@ ngx_int_t
 ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
 {
     cJSON                     *json, *item;
+    ngx_int_t                  rc;
     ngx_str_t                  instance;
     ngx_pool_t                *pool;
     ngx_http_waha_ctx_t       *ctx;
@@ -233,20 +234,19 @@ ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
 
     item = ngx_http_waha_json_get(json, "organization_id");
 
-    s->organization_id.data = ngx_pnalloc(pool, NGX_INT64_LEN);
-    ctx = ngx_http_waha_request_ctx(step->request);
+    rc = ngx_http_waha_json_integer(pool, &step->query.reply, json, item,
+                                    &s->organization_id);
 
-    if (s->name.data == NULL
-        || s->organization_id.data == NULL
-        || ctx == NULL)
-    {
-        return NGX_ERROR;
+    if (rc == NGX_DECLINED) {
+        ngx_str_set(&s->organization_id, "0");
+        rc = NGX_OK;
     }
 
-    s->organization_id.len = ngx_sprintf(s->organization_id.data, "%L",
-                                         cJSON_IsNumber(item)
-                                         ? (int64_t) item->valuedouble : 0)
-                             - s->organization_id.data;
+    ctx = ngx_http_waha_request_ctx(step->request);
+
+    if (rc != NGX_OK || s->name.data == NULL || ctx == NULL) {
+        return NGX_ERROR;
+    }
 
     ctx->session = s->name;
 

@@ -429,7 +429,8 @@ ngx_http_waha_auth_lookup_parse_reply(ngx_http_waha_auth_lookup_t *lookup)
         return NGX_HTTP_WAHA_ERR_NONE;
     }
 
-    rc = ngx_http_waha_auth_lookup_parse_organization(pool, json,
+    rc = ngx_http_waha_auth_lookup_parse_organization(pool,
+                                                  &lookup->query.reply, json,
                                                   &principal->organization);
 
     return ngx_http_waha_auth_lookup_error(rc);
@@ -456,28 +457,22 @@ ngx_http_waha_auth_lookup_error(ngx_int_t rc)
 
 
 ngx_int_t
-ngx_http_waha_auth_lookup_parse_organization(ngx_pool_t *pool, cJSON *json,
+ngx_http_waha_auth_lookup_parse_organization(ngx_pool_t *pool,
+    const ngx_str_t *reply, const cJSON *json,
     ngx_http_waha_organization_t *organization)
 {
     cJSON  *id;
 
-    id = ngx_http_waha_json_get(json, "id");
     organization->slug = ngx_http_waha_json_get_string(json, "organization");
 
-    if (organization->slug.len == 0 || !cJSON_IsNumber(id)) {
+    if (organization->slug.len == 0) {
         return NGX_DECLINED;
     }
 
-    organization->id.data = ngx_pnalloc(pool, NGX_INT64_LEN);
-    if (organization->id.data == NULL) {
-        return NGX_ERROR;
-    }
+    id = ngx_http_waha_json_get(json, "id");
 
-    organization->id.len = ngx_sprintf(organization->id.data, "%L",
-                                       (int64_t) id->valuedouble)
-                           - organization->id.data;
-
-    return NGX_OK;
+    return ngx_http_waha_json_integer(pool, reply, json, id,
+                                      &organization->id);
 }
 
 

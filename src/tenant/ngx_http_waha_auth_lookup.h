@@ -60,10 +60,12 @@ ngx_int_t ngx_http_waha_auth_lookup(ngx_http_request_t *r,
 
 /*
  * Parses an organization in a reply of the database; its strings are of
- * pool, or point into json.  NGX_DECLINED: malformed; NGX_ERROR: no memory.
+ * pool, or point into the reply.  NGX_DECLINED: malformed; NGX_ERROR: no
+ * memory.
  */
 ngx_int_t ngx_http_waha_auth_lookup_parse_organization(ngx_pool_t *pool,
-    cJSON *json, ngx_http_waha_organization_t *organization);
+    const ngx_str_t *reply, const cJSON *json,
+    ngx_http_waha_organization_t *organization);
 
 
 #endif /* _NGX_HTTP_WAHA_AUTH_LOOKUP_H_INCLUDED_ */

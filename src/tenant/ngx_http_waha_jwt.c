@@ -27,7 +27,6 @@
 /* 2^53: a double represents each integer up to here */
 
 #define NGX_HTTP_WAHA_JWT_NUMBER_MAX     9007199254740992.0
-#define NGX_HTTP_WAHA_JWT_NUMBER_LEN     (sizeof("9007199254740992") - 1)
 
 /* bytes of signatures; that of ES256 is two integers */
 
@@ -46,8 +45,9 @@ typedef struct {
     ngx_str_t         payload;
     ngx_str_t         input;        /* of the signature: header "." payload */
 
-    /* decoded */
+    /* decoded; text is that of the object parsed last */
     ngx_str_t         signature;
+    ngx_str_t         text;
 
     /* of the header; data of kid is NULL where there is none */
     ngx_str_t         alg;
@@ -77,7 +77,7 @@ static ngx_int_t ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt,
 static ngx_int_t ngx_http_waha_jwt_read_date(const cJSON *json,
     const char *name, double *date);
 static ngx_int_t ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
-    const cJSON *claim, ngx_str_t *organization);
+    const cJSON *json, const cJSON *claim, ngx_str_t *organization);
 static ngx_uint_t ngx_http_waha_jwt_has_value(const cJSON *claim,
     ngx_str_t *value);
 static ngx_uint_t ngx_http_waha_jwt_is_value(const cJSON *item,
@@ -476,7 +476,7 @@ ngx_http_waha_jwt_check_claims(ngx_http_waha_jwt_t *jwt,
 
     claim = ngx_http_waha_jwt_get_member(json, &conf->claim);
 
-    rc = ngx_http_waha_jwt_read_organization(jwt, claim,
+    rc = ngx_http_waha_jwt_read_organization(jwt, json, claim,
                                              &claims->organization);
     if (rc != NGX_OK) {
         return rc;
@@ -559,10 +559,10 @@ ngx_http_waha_jwt_read_date(const cJSON *json, const char *name, double *date)
 
 static ngx_int_t
 ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
-    const cJSON *claim, ngx_str_t *organization)
+    const cJSON *json, const cJSON *claim, ngx_str_t *organization)
 {
-    u_char  *p;
-    double   number;
+    u_char     *p;
+    ngx_int_t   rc;
 
     ngx_str_null(organization);
 
@@ -592,30 +592,19 @@ ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
         return NGX_OK;
     }
 
-    if (!cJSON_IsNumber(claim)) {
-        goto malformed;
-    }
+    rc = ngx_http_waha_json_integer(jwt->pool, &jwt->text, json, claim,
+                                    organization);
 
-    number = claim->valuedouble;
-
-    /* 2^53 + 1 is parsed as 2^53, which is therefore ambiguous */
-
-    if (!(number >= 0 && number < NGX_HTTP_WAHA_JWT_NUMBER_MAX)
-        || number != (double) (uint64_t) number)
-    {
-        goto malformed;
-    }
-
-    p = ngx_pnalloc(jwt->pool, NGX_HTTP_WAHA_JWT_NUMBER_LEN + 1);
-    if (p == NULL) {
+    if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    organization->data = p;
-    organization->len = snprintf((char *) p, NGX_HTTP_WAHA_JWT_NUMBER_LEN + 1,
-                                 "%" PRIu64, (uint64_t) number);
-
-    return NGX_OK;
+    if (rc == NGX_OK
+        && organization->data[0] != '-'
+        && organization->len <= NGX_HTTP_WAHA_JWT_ORGANIZATION)
+    {
+        return NGX_OK;
+    }
 
 malformed:
 
@@ -686,15 +675,14 @@ ngx_http_waha_jwt_parse_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
     cJSON **json)
 {
     ngx_int_t   rc;
-    ngx_str_t   text;
     ngx_uint_t  replaced;
 
-    rc = ngx_http_waha_jwt_decode(jwt->pool, segment, &text);
+    rc = ngx_http_waha_jwt_decode(jwt->pool, segment, &jwt->text);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_waha_json_clean(jwt->pool, &text, &replaced);
+    rc = ngx_http_waha_json_clean(jwt->pool, &jwt->text, &replaced);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -703,7 +691,7 @@ ngx_http_waha_jwt_parse_object(ngx_http_waha_jwt_t *jwt, ngx_str_t *segment,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_waha_json_parse(jwt->pool, &text, json);
+    rc = ngx_http_waha_json_parse(jwt->pool, &jwt->text, json);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -25,8 +25,9 @@ typedef struct {
 
 static ngx_int_t ngx_http_waha_envelope_read_organization(
     ngx_http_waha_reader_t *reader);
-static ngx_int_t ngx_http_waha_envelope_read_label(ngx_pool_t *pool,
-    const cJSON *metadata, const char *name, ngx_str_t *label);
+static ngx_int_t ngx_http_waha_envelope_read_label(
+    ngx_http_waha_reader_t *reader, const cJSON *metadata, const char *name,
+    ngx_str_t *label);
 static ngx_int_t ngx_http_waha_envelope_read_event(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_read_session(
@@ -119,6 +120,7 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     ngx_memzero(&reader, sizeof(ngx_http_waha_reader_t));
 
     reader.pool = pool;
+    reader.text = &text;
     reader.envelope = json;
     reader.event = event;
 
@@ -134,22 +136,20 @@ static ngx_int_t
 ngx_http_waha_envelope_read_organization(ngx_http_waha_reader_t *reader)
 {
     cJSON                  *metadata;
-    ngx_pool_t             *pool;
     ngx_http_waha_event_t  *event;
 
-    pool = reader->pool;
     event = reader->event;
 
     metadata = ngx_http_waha_json_get(reader->envelope, "metadata");
 
-    if (ngx_http_waha_envelope_read_label(pool, metadata, "organization_slug",
+    if (ngx_http_waha_envelope_read_label(reader, metadata, "organization_slug",
                                           &event->organization_slug)
             != NGX_OK
-        || ngx_http_waha_envelope_read_label(pool, metadata,
+        || ngx_http_waha_envelope_read_label(reader, metadata,
                                              "organization_id",
                                              &event->organization_id)
             != NGX_OK
-        || ngx_http_waha_envelope_read_label(pool, metadata, "tenant.id",
+        || ngx_http_waha_envelope_read_label(reader, metadata, "tenant.id",
                                              &event->tenant)
             != NGX_OK)
     {
@@ -160,7 +160,7 @@ ngx_http_waha_envelope_read_organization(ngx_http_waha_reader_t *reader)
         return NGX_OK;
     }
 
-    return ngx_http_waha_envelope_read_label(pool, metadata, "tenant_id",
+    return ngx_http_waha_envelope_read_label(reader, metadata, "tenant_id",
                                              &event->tenant);
 }
 
@@ -168,10 +168,11 @@ ngx_http_waha_envelope_read_organization(ngx_http_waha_reader_t *reader)
 /* a string, or an integer as text; data is NULL for anything else */
 
 static ngx_int_t
-ngx_http_waha_envelope_read_label(ngx_pool_t *pool, const cJSON *metadata,
-    const char *name, ngx_str_t *label)
+ngx_http_waha_envelope_read_label(ngx_http_waha_reader_t *reader,
+    const cJSON *metadata, const char *name, ngx_str_t *label)
 {
-    cJSON  *item;
+    cJSON      *item;
+    ngx_int_t   rc;
 
     *label = ngx_http_waha_json_get_string(metadata, name);
 
@@ -179,26 +180,21 @@ ngx_http_waha_envelope_read_label(ngx_pool_t *pool, const cJSON *metadata,
         return NGX_OK;
     }
 
-    ngx_str_null(label);
-
     item = ngx_http_waha_json_get(metadata, name);
 
-    /* doubles hold all integers up to this one exactly */
+    rc = ngx_http_waha_json_integer(reader->pool, reader->text,
+                                    reader->envelope, item, label);
 
-    if (!cJSON_IsNumber(item)
-        || !(item->valuedouble >= 0 && item->valuedouble < 1e15)
-        || item->valuedouble != (double) (int64_t) item->valuedouble)
-    {
-        return NGX_OK;
-    }
-
-    label->data = ngx_pnalloc(pool, NGX_INT64_LEN + 1);
-    if (label->data == NULL) {
+    if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    label->len = snprintf((char *) label->data, NGX_INT64_LEN + 1, "%.0f",
-                          item->valuedouble);
+    if (rc != NGX_OK
+        || label->data[0] == '-'
+        || !ngx_http_waha_reader_is_id(label))
+    {
+        ngx_str_null(label);
+    }
 
     return NGX_OK;
 }

@@ -19,6 +19,7 @@
 
 typedef struct {
     ngx_pool_t                  *pool;
+    ngx_str_t                   *text;          /* of the envelope */
     cJSON                       *envelope;
     cJSON                       *payload;
     ngx_http_waha_event_t       *event;
