@@ -217,6 +217,13 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       offsetof(ngx_http_waha_local_conf_t, session.max_sessions),
       &ngx_http_waha_max_sessions },
 
+    { ngx_string("waha_connect_enables"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_local_conf_t, session.connect_enables),
+      NULL },
+
     { ngx_string("waha_status_ttl"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,

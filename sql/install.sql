@@ -89,7 +89,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 6 as renames_needed,
        :migration < 7 as changes_needed,
        :migration < 8 as safety_needed,
-       :migration < 9 as timeouts_needed \gset
+       :migration < 9 as timeouts_needed,
+       :migration < 12 as numbers_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -121,6 +122,10 @@ set local role waha_owner;
 
 \if :timeouts_needed
     \ir migrations/009-timeouts.sql
+\endif
+
+\if :numbers_needed
+    \ir migrations/012-numbers.sql
 \endif
 
 \ir views.sql
@@ -217,7 +222,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 9, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 12, installed_at = now();
 
 reset role;
 

@@ -38,8 +38,9 @@ subtest 'guide of the session proxy: /api/whatsapp/session' => sub {
     my $path = '/api/whatsapp/session?organizationSlug=proxy';
 
     is_deeply(got(proxy => GET => $path), { success => $true, data => {
-        success => $true, exists => $false, status => 'NOT_CREATED',
-        me => undef } }, 'without a session the status is NOT_CREATED');
+        success => $true, exists => $false, status => 'STOPPED',
+        waha_status => 'NOT_CREATED', me => undef } },
+        'without a session the status is STOPPED, which has a button');
 
     is_deeply(got(proxy => DELETE => $path)->{data}{success}, $true,
               'DELETE without a session succeeds');
@@ -104,16 +105,15 @@ subtest 'guide of the tenants: /api/tenants/{organization}/whatsapp' => sub {
     $r = got(tenant => POST => "$path/connect");
     is($r->{success}, $true, 'connect succeeds');
     is($r->{session}, 'tenant-tenant', 'connect names the session');
-    is($r->{qr_url}, '/api/whatsapp/sessions/tenant-tenant/qr',
-       'connect gives the path of the QR code, without a key');
+    like($r->{qr_url}, qr{^/api/whatsapp/qr/[\w.-]+$},
+         'connect gives a path of the QR code, without a key');
     ok(length $r->{message}, 'connect has a message');
 
     ok($waha->reaches('tenant-tenant', 'SCAN_QR_CODE'),
        'the session waits for a scan');
     $waha->delivered;
 
-    $r = $api->request('tenant', 'GET', $r->{qr_url}, undef,
-                       Accept => 'image/*');
+    $r = $api->get(undef, $r->{qr_url});
     is($r->{headers}{'content-type'}, 'image/png',
        'the QR code is a picture for an img element');
 
@@ -170,8 +170,8 @@ subtest 'guide of the companies: .../{organization}/initialize' => sub {
     is($r->{session}, 'tenant-first', 'initialize has the session');
     is($r->{sessionId}, 'tenant-first', 'initialize has the session id');
     is($r->{status}, 'STARTING', 'initialize has the status');
-    is($r->{qr_url}, '/api/whatsapp/sessions/tenant-first/qr',
-       'initialize has the path of the QR code');
+    like($r->{qr_url}, qr{^/api/whatsapp/qr/},
+         'initialize has the path of the QR code');
     ok(!exists $r->{pairingCode},
        'initialize without usePairingCode has no pairing code');
 
@@ -214,7 +214,8 @@ subtest 'guide of the bridge: /connect, /reconnect, /sessions' => sub {
                '1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed');
 
     is_deeply(got(bridge => GET => '/sessions'),
-              { success => $true, sessions => [] }, 'no sessions at first');
+              { success => $true, sessions => [], total => 0 },
+              'no sessions at first');
 
     my $r = got(bridge => POST => '/connect',
                 { sessionId => $ids[0], sessionName => 'Sales',
@@ -222,17 +223,18 @@ subtest 'guide of the bridge: /connect, /reconnect, /sessions' => sub {
     is($r->{success}, $true, 'connect succeeds');
     is($r->{sessionId}, $ids[0], "connect has the caller's id");
     is($r->{sessionName}, 'Sales', "connect has the caller's name");
-    is($r->{status}, 'STARTING', 'connect has the status');
-    is($r->{qr_url}, "/api/whatsapp/sessions/$r->{session}/qr",
-       'connect has the path of the QR code');
+    is($r->{status}, 'connecting', 'connect has the status');
+    like($r->{qrCode}, qr{^data:image/png;base64,},
+         'connect has the QR code, for which it waits');
+    is($r->{phoneNumber}, '+4915112345678', "connect has the caller's number");
 
     my $name = $r->{session};
     scanned($name);
 
     $r = got(bridge => GET => "/session-status/$ids[0]");
-    is($r->{status}, 'WORKING', 'session-status after the scan: WORKING');
+    is($r->{status}, 'connected', 'session-status after the scan: connected');
     is($r->{connected}, $true, 'session-status after the scan: connected');
-    is($r->{phoneNumber}, '4915112345678',
+    is($r->{phoneNumber}, '+4915112345678',
        'session-status after the scan: the number');
 
     got(bridge => POST => '/connect', { sessionId => $ids[1] });
@@ -285,12 +287,10 @@ subtest "an operator calls the guides' routes" => sub {
         or diag explain $r;
 
     $r = got(operator => POST => '/api/tenants/a%20b/whatsapp/connect');
-    like($r->{qr_url}, qr{/qr\?organization=a%20b$},
-         'the path of the QR code names the organization');
     ok(wait_for(sub { $waha->session($r->{session})->{status}
                       eq 'SCAN_QR_CODE' }, 5), 'the session waits for a scan');
-    like(got(operator => GET => $r->{qr_url})->{data}{qr}, qr/^data:/,
-         'the operator gets the QR code by that path');
+    is($api->get('operator', $r->{qr_url})->{headers}{'content-type'},
+       'image/png', 'the operator gets the QR code by that path');
 
     refused($api->get('operator', '/api/whatsapp/session'), 400,
             'invalid_argument', 'an operator who names no organization');

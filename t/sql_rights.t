@@ -45,12 +45,14 @@ subtest 'waha_gateway only executes' => sub {
          where pronamespace = 'waha'::regnamespace
            and has_function_privilege('waha_gateway', p.oid, 'execute')}),
        join(' ', sort qw(authenticate check count_timeout create_api_key
-            delete_api_key delete_organization delete_session disconnect_session
-            erase_contact export_contact export_organization find_contact
+            delete_api_key delete_organization delete_session
+            disconnect_session
+            enable_organization ensure_organization erase_contact
+            expect_number export_contact export_organization find_contact
             find_media find_organization find_session ingest ingest_batch
             ingest_each list_activities list_activity_rows list_api_keys
-            list_contacts list_conversations list_messages
-            list_organizations list_sessions put_organization quarantine read_conversation
+            list_contacts list_conversations list_messages list_organizations
+            list_sessions put_organization quarantine read_conversation
             record_session_check reserve_session show_organization)),
        'waha_gateway may execute the functions of the contract and no other');
 

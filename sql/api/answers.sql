@@ -136,6 +136,7 @@ as $$
                'label', session.label,
                'status', coalesce(session.status, 'NOT_CREATED'),
                'phone', case when linked then '+' || session.phone end,
+               'given_phone', '+' || session.given_phone,
                'name', case when linked then session.push_name end,
                'connected_at', case when connected
                    then waha.rfc3339(session.connected_at) end,

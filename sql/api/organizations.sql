@@ -220,9 +220,69 @@ comment on function waha.put_organization(text, text, text, boolean) is
     'empty country_code removes it; a new organization is enabled unless '
     'enabled is false; codes: invalid_argument';
 
+
+create or replace function waha.ensure_organization(organization text)
+returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    r  waha.reply := waha.find_organization(organization);
+begin
+    -- unknown is also a text that names two: it makes no third
+
+    if r.code is distinct from 'unknown_organization'
+       or exists (select from waha.organizations o
+                   where o.slug = organization)
+    then
+        return r;
+    end if;
+
+    r := waha.put_organization(organization, null, null, null);
+
+    if r.code is not null then
+        return waha.refuse_argument('organization', r.data->>'reason');
+    end if;
+
+    return waha.find_organization(organization);
+end
+$$;
+
+comment on function waha.ensure_organization(text) is
+    'an organization by its slug or its number, which is made if there is '
+    'none; codes: unknown_organization, invalid_argument';
+
+
+create or replace function waha.enable_organization(organization text)
+returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+    -- a transaction of its own: sessions are locked before organizations
+
+    update waha.organizations o
+       set whatsapp_enabled = true
+     where o.slug = organization
+       and o.whatsapp_enabled is not true;
+
+    return row(null, null)::waha.reply;
+end
+$$;
+
+comment on function waha.enable_organization(text) is
+    'enables WhatsApp for an organization, for "waha_connect_enables"';
+
 grant execute on function waha.list_organizations(text, int),
     waha.show_organization(text),
-    waha.put_organization(text, text, text, boolean)
+    waha.put_organization(text, text, text, boolean),
+    waha.ensure_organization(text), waha.enable_organization(text)
     to waha_gateway;
 
 

@@ -369,6 +369,32 @@ comment on function waha.disconnect_session(text, text) is
     'stores that a session was logged out and stopped; codes: unknown_session';
 
 
+create or replace function waha.expect_number(organization text,
+    session text, phone text) returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    own  waha.sessions := waha.own_session(organization, session);
+begin
+    update waha.sessions s
+       set given_phone = expect_number.phone
+     where s.name = own.name
+       and s.organization_slug = organization
+       and s.given_phone is distinct from expect_number.phone;
+
+    return waha.find_session(organization, own.name);
+end
+$$;
+
+comment on function waha.expect_number(text, text, text) is
+    'stores the number that a client names for a session, in digits; codes: '
+    'unknown_session';
+
+
 create or replace function waha.delete_session(organization text,
     session text) returns waha.reply
 language plpgsql security definer
@@ -417,7 +443,8 @@ comment on function waha.delete_session(text, text) is
 grant execute on function
     waha.reserve_session(text, text, text, text[], int),
     waha.record_session_check(text, text, text, text, text),
-    waha.disconnect_session(text, text), waha.delete_session(text, text)
+    waha.disconnect_session(text, text), waha.delete_session(text, text),
+    waha.expect_number(text, text, text)
     to waha_gateway;
 
 

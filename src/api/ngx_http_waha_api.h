@@ -62,6 +62,26 @@ typedef enum {
 
 #define NGX_HTTP_WAHA_ROUTE_MEMBERS   0x40
 
+/* an operator makes the organization that the path names and nobody knows */
+
+#define NGX_HTTP_WAHA_ROUTE_CREATE    0x80
+
+/* clients show no passkey: connect restarts a session that waits for one */
+
+#define NGX_HTTP_WAHA_ROUTE_RESTART   0x100
+
+/* takes "phoneNumber", which the session keeps until a phone is linked */
+
+#define NGX_HTTP_WAHA_ROUTE_NUMBER    0x200
+
+/* the answer has the QR code; with ..._WRITE it waits until there is one */
+
+#define NGX_HTTP_WAHA_ROUTE_QR        0x400
+
+/* the path is signed, which replaces credentials */
+
+#define NGX_HTTP_WAHA_ROUTE_SIGNED    0x800
+
 
 /*
  * an argument that an operation hands to its statement, in this order, after
@@ -107,8 +127,18 @@ struct ngx_http_waha_api_s {
     ngx_str_t                       text;
     cJSON                          *body;       /* parsed from text */
 
+    /* that the path names, for ..._ROUTE_CREATE */
+    ngx_str_t                       missing;
+
+    /* opened, for ..._ROUTE_SIGNED */
+    const struct ngx_http_waha_qr_link_s
+                                   *link;
+
     /* of the operation */
     const void                     *data;
+    ngx_str_t                       number;
+    ngx_uint_t                      tries;
+    ngx_str_t                       qr_code;
 
     unsigned                        preflight:1;
     unsigned                        admitted:1;

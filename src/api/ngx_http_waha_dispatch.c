@@ -16,14 +16,18 @@
 #include <ngx_http_waha_dispatch.h>
 #include <ngx_http_waha_error.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_qr_link.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_route.h>
 #include <ngx_http_waha_string.h>
+#include <ngx_http_waha_value.h>
 
 
 static ngx_http_waha_api_t *ngx_http_waha_dispatch_create(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
+    ngx_http_waha_error_e *error);
+static ngx_int_t ngx_http_waha_dispatch_open_link(ngx_http_waha_api_t *api,
     ngx_http_waha_error_e *error);
 static ngx_uint_t ngx_http_waha_dispatch_is_forbidden(
     ngx_http_waha_api_t *api);
@@ -41,7 +45,7 @@ static ngx_int_t ngx_http_waha_dispatch_process(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_dispatch_body(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api,
-    ngx_str_t *name);
+    ngx_http_waha_statement_e statement, ngx_str_t *name);
 static ngx_int_t ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step);
 
 
@@ -55,6 +59,8 @@ static ngx_str_t  ngx_http_waha_dispatch_names[] = {
     ngx_string("tenant_id"),
     ngx_string("tenantId"),
     ngx_string("companyId"),
+    ngx_string("user_id"),
+    ngx_string("userId"),
     ngx_null_string
 };
 
@@ -160,6 +166,12 @@ ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
 {
     ngx_int_t  rc;
 
+    if (api->found == NGX_OK
+        && (api->route->flags & NGX_HTTP_WAHA_ROUTE_SIGNED))
+    {
+        return ngx_http_waha_dispatch_open_link(api, error);
+    }
+
     /* only those who may call learn which routes there are */
 
     rc = ngx_http_waha_auth(api->step.request, &api->step.principal, error);
@@ -185,6 +197,46 @@ ngx_http_waha_dispatch_admit(ngx_http_waha_api_t *api,
     }
 
     return ngx_http_waha_dispatch_organization(api, error);
+}
+
+
+static ngx_int_t
+ngx_http_waha_dispatch_open_link(ngx_http_waha_api_t *api,
+    ngx_http_waha_error_e *error)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 text;
+    ngx_http_waha_ctx_t      *ctx;
+    ngx_http_request_t       *r;
+    ngx_http_waha_qr_link_t  *link;
+
+    r = api->step.request;
+
+    link = ngx_palloc(r->pool, sizeof(ngx_http_waha_qr_link_t));
+    api->step.principal = ngx_pcalloc(r->pool,
+                                      sizeof(ngx_http_waha_principal_t));
+
+    if (link == NULL || api->step.principal == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = ngx_http_waha_argument_param(api, "link");
+
+    rc = ngx_http_waha_qr_link_open(r, &text, link);
+
+    if (rc != NGX_OK) {
+        *error = NGX_HTTP_WAHA_ERR_UNAUTHORIZED;
+        return rc;
+    }
+
+    api->link = link;
+    api->step.organization.slug = link->organization;
+    api->step.principal->organization = api->step.organization;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+    ctx->organization = link->organization;
+
+    return NGX_OK;
 }
 
 
@@ -229,6 +281,15 @@ ngx_http_waha_dispatch_organization(ngx_http_waha_api_t *api,
 
     if (name.data) {
         rc = ngx_http_waha_dispatch_check_name(api, &name, error);
+
+        if (rc == NGX_DECLINED
+            && *error == NGX_HTTP_WAHA_ERR_UNKNOWN_ORGANIZATION
+            && (api->route->flags & NGX_HTTP_WAHA_ROUTE_CREATE)
+            && ngx_http_waha_value_is_slug(&name))
+        {
+            api->missing = name;
+            rc = NGX_OK;
+        }
 
         if (rc != NGX_OK) {
             return rc;
@@ -280,6 +341,16 @@ ngx_http_waha_dispatch_check_name(ngx_http_waha_api_t *api, ngx_str_t *name,
 {
     ngx_int_t             rc;
     ngx_http_waha_ctx_t  *ctx;
+
+    if (api->missing.data) {
+
+        if (ngx_http_waha_string_is_equal(name, &api->missing)) {
+            return NGX_OK;
+        }
+
+        *error = NGX_HTTP_WAHA_ERR_FORBIDDEN;
+        return NGX_DECLINED;
+    }
 
     if (api->step.organization.slug.data) {
 
@@ -507,12 +578,17 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
 
         rc = ngx_http_waha_argument_member(api, item, &name);
 
-        if (rc == NGX_OK && api->step.organization.slug.data == NULL) {
+        if (rc == NGX_OK
+            && api->step.organization.slug.data == NULL
+            && api->missing.data == NULL)
+        {
             rc = ngx_http_waha_argument_check(pool, NGX_HTTP_WAHA_ARG_SLUG,
                                               &name);
 
             if (rc == NGX_OK) {
-                return ngx_http_waha_dispatch_find(api, &name);
+                return ngx_http_waha_dispatch_find(api,
+                                               NGX_HTTP_WAHA_FIND_ORGANIZATION,
+                                               &name);
             }
         }
 
@@ -529,6 +605,12 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
         }
     }
 
+    if (api->missing.data) {
+        return ngx_http_waha_dispatch_find(api,
+                                           NGX_HTTP_WAHA_ENSURE_ORGANIZATION,
+                                           &api->missing);
+    }
+
     if (api->step.organization.slug.data == NULL) {
         return ngx_http_waha_argument_refuse(api, "organization");
     }
@@ -538,12 +620,12 @@ ngx_http_waha_dispatch_run(ngx_http_waha_api_t *api)
 
 
 static ngx_int_t
-ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api, ngx_str_t *name)
+ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api,
+    ngx_http_waha_statement_e statement, ngx_str_t *name)
 {
     api->step.done = ngx_http_waha_api_reply;
 
-    return ngx_http_waha_step_query(&api->step,
-                                    NGX_HTTP_WAHA_FIND_ORGANIZATION, name,
+    return ngx_http_waha_step_query(&api->step, statement, name,
                                     ngx_http_waha_dispatch_on_found);
 }
 
@@ -551,6 +633,8 @@ ngx_http_waha_dispatch_find(ngx_http_waha_api_t *api, ngx_str_t *name)
 static ngx_int_t
 ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step)
 {
+    ngx_http_waha_api_t *api = step->data;
+
     cJSON                *json;
     ngx_int_t             rc;
     ngx_pool_t           *pool;
@@ -577,7 +661,9 @@ ngx_http_waha_dispatch_on_found(ngx_http_waha_step_t *step)
     ctx = ngx_http_get_module_ctx(step->request, ngx_http_waha_module);
     ctx->organization = step->organization.slug;
 
+    ngx_str_null(&api->missing);
+
     /* the body may name an organization more than once */
 
-    return ngx_http_waha_dispatch_run(step->data);
+    return ngx_http_waha_dispatch_run(api);
 }

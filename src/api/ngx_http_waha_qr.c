@@ -13,6 +13,7 @@
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_link.h>
 #include <ngx_http_waha_qr.h>
+#include <ngx_http_waha_qr_link.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_sessions.h>
@@ -22,6 +23,11 @@
 /* seconds that a QR code is shown; WhatsApp shows the first one for longer */
 
 #define NGX_HTTP_WAHA_QR_LIFETIME  20
+
+/* a session that starts is looked at so often, in milliseconds */
+
+#define NGX_HTTP_WAHA_QR_DELAY     1000
+#define NGX_HTTP_WAHA_QR_TRIES     20
 
 
 /* what WAHA is asked for, and the end of the plan */
@@ -36,6 +42,11 @@ static ngx_uint_t ngx_http_waha_qr_wants_png(ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_qr_start(ngx_http_waha_api_t *api,
     const ngx_http_waha_qr_request_t *request);
 static ngx_int_t ngx_http_waha_qr_on_found(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_on_shared(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_request_png(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_on_png(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_qr_on_url(ngx_http_waha_step_t *step);
+static ngx_uint_t ngx_http_waha_qr_is_coming(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_answer_json(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_qr_make_url(ngx_http_waha_step_t *step,
     ngx_str_t *url);
@@ -245,6 +256,108 @@ ngx_http_waha_qr_on_found(ngx_http_waha_step_t *step)
 }
 
 
+ngx_int_t
+ngx_http_waha_qr_shared(ngx_http_waha_api_t *api)
+{
+    ngx_str_t  session;
+
+    session = api->link->session;
+
+    api->step.done = ngx_http_waha_qr_error;
+
+    return ngx_http_waha_session_find(&api->step, &session,
+                                      ngx_http_waha_qr_on_shared);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_on_shared(ngx_http_waha_step_t *step)
+{
+    ngx_http_waha_api_t *api = step->data;
+
+    ngx_http_waha_session_t  *s;
+
+    s = step->session;
+
+    if (s->instance
+        && !ngx_http_waha_qr_link_is_for(api->link, &s->instance->name))
+    {
+        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_FORBIDDEN);
+    }
+
+    return ngx_http_waha_qr_request_png(step);
+}
+
+
+static ngx_int_t
+ngx_http_waha_qr_request_png(ngx_http_waha_step_t *step)
+{
+    step->done = ngx_http_waha_qr_on_png;
+
+    return ngx_http_waha_link(step, NGX_HTTP_WAHA_LINK_QR_PNG, NULL);
+}
+
+
+/* <img> asks once, at a time when the session has just been started */
+
+static ngx_int_t
+ngx_http_waha_qr_on_png(ngx_http_waha_step_t *step)
+{
+    if (ngx_http_waha_qr_is_coming(step)) {
+        return ngx_http_waha_step_wait(step, NGX_HTTP_WAHA_QR_DELAY,
+                                       ngx_http_waha_qr_request_png);
+    }
+
+    return ngx_http_waha_qr_answer_png(step);
+}
+
+
+ngx_int_t
+ngx_http_waha_qr_add(ngx_http_waha_step_t *step)
+{
+    step->done = ngx_http_waha_qr_on_url;
+
+    return ngx_http_waha_link(step, NGX_HTTP_WAHA_LINK_QR, NULL);
+}
+
+
+/* the answer to the operation goes without a QR code rather than not at all */
+
+static ngx_int_t
+ngx_http_waha_qr_on_url(ngx_http_waha_step_t *step)
+{
+    ngx_http_waha_api_t *api = step->data;
+
+    if ((api->route->flags & NGX_HTTP_WAHA_ROUTE_WRITE)
+        && ngx_http_waha_qr_is_coming(step))
+    {
+        return ngx_http_waha_step_wait(step, NGX_HTTP_WAHA_QR_DELAY,
+                                       ngx_http_waha_qr_add);
+    }
+
+    if (step->error == NGX_HTTP_WAHA_ERR_NONE
+        && ngx_http_waha_qr_make_url(step, &api->qr_code) == NGX_ERROR)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    step->error = NGX_HTTP_WAHA_ERR_NONE;
+
+    return ngx_http_waha_sessions_answer_view(step);
+}
+
+
+static ngx_uint_t
+ngx_http_waha_qr_is_coming(ngx_http_waha_step_t *step)
+{
+    ngx_http_waha_api_t *api = step->data;
+
+    return step->error == NGX_HTTP_WAHA_ERR_NO_QR
+           && ngx_http_waha_string_is(&step->session->info.status, "STARTING")
+           && ++api->tries < NGX_HTTP_WAHA_QR_TRIES;
+}
+
+
 static ngx_int_t
 ngx_http_waha_qr_answer_json(ngx_http_waha_step_t *step)
 {
@@ -427,7 +540,7 @@ ngx_http_waha_qr_error(ngx_http_waha_step_t *step)
     ngx_http_waha_json_out_t  out;
 
     if (step->error != NGX_HTTP_WAHA_ERR_NO_QR) {
-        return ngx_http_waha_error_send(step->request, step->error);
+        return ngx_http_waha_api_error(step);
     }
 
     ngx_http_waha_json_start(&out, step->request->pool, 128);

@@ -21,6 +21,9 @@
 /* the picture as JSON or, by "Accept", as it is; "format=raw": the text */
 ngx_int_t ngx_http_waha_qr(ngx_http_waha_api_t *api);
 
+/* the picture for whoever has the signed path, see ngx_http_waha_qr_link.h */
+ngx_int_t ngx_http_waha_qr_shared(ngx_http_waha_api_t *api);
+
 /* the code to type in at the phone that "phoneNumber" names */
 ngx_int_t ngx_http_waha_qr_pairing_code(ngx_http_waha_api_t *api);
 
@@ -29,6 +32,13 @@ ngx_int_t ngx_http_waha_qr_challenge(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_qr_passkey(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_qr_confirmation(ngx_http_waha_api_t *api);
 ngx_int_t ngx_http_waha_qr_confirm(ngx_http_waha_api_t *api);
+
+
+/*
+ * Ends a plan about a session: answers with it and, if there is one, its QR
+ * code.
+ */
+ngx_int_t ngx_http_waha_qr_add(ngx_http_waha_step_t *step);
 
 
 #endif /* _NGX_HTTP_WAHA_QR_H_INCLUDED_ */

@@ -19,6 +19,10 @@
     NGX_HTTP_WAHA_ROUTE_READ
 #define NGX_HTTP_WAHA_WRITE                                                   \
     NGX_HTTP_WAHA_ROUTE_WRITE
+#define NGX_HTTP_WAHA_BRIDGE_CONNECT                                          \
+    NGX_HTTP_WAHA_ROUTE_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING                     \
+    |NGX_HTTP_WAHA_ROUTE_RESTART|NGX_HTTP_WAHA_ROUTE_NUMBER                   \
+    |NGX_HTTP_WAHA_ROUTE_QR
 #define NGX_HTTP_WAHA_OPERATOR_READ                                           \
     NGX_HTTP_WAHA_ROUTE_READ|NGX_HTTP_WAHA_ROUTE_OPERATOR
 #define NGX_HTTP_WAHA_OPERATOR_WRITE                                          \
@@ -247,7 +251,8 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       0, NULL, NGX_HTTP_WAHA_VIEW_WAHA },
 
     { NGX_HTTP_POST, "/api/whatsapp/session",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_connect,
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_RESTART,
+      ngx_http_waha_sessions_connect,
       0, NULL, NGX_HTTP_WAHA_VIEW_WAHA },
 
     { NGX_HTTP_DELETE, "/api/whatsapp/session",
@@ -259,8 +264,14 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_qr,
       0, NULL, NGX_HTTP_WAHA_VIEW_WAHA },
 
+    { NGX_HTTP_GET, "/api/whatsapp/qr/{link}",
+      NGX_HTTP_WAHA_READ|NGX_HTTP_WAHA_ROUTE_SIGNED,
+      ngx_http_waha_qr_shared,
+      0, NULL, 0 },
+
     { NGX_HTTP_POST, "/api/tenants/{organization}/whatsapp/connect",
-      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING
+                         |NGX_HTTP_WAHA_ROUTE_RESTART,
       ngx_http_waha_sessions_connect,
       0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
@@ -275,33 +286,35 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions/{organization}/initialize",
-      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING
+                         |NGX_HTTP_WAHA_ROUTE_RESTART
+                         |NGX_HTTP_WAHA_ROUTE_CREATE,
       ngx_http_waha_sessions_connect,
       0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
 
     /* the client chooses the id of a session */
 
     { NGX_HTTP_POST, "/connect",
-      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      NGX_HTTP_WAHA_BRIDGE_CONNECT,
       ngx_http_waha_sessions_connect,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_BRIDGE },
 
     { NGX_HTTP_POST, "/disconnect",
       NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_logout,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_BRIDGE },
 
     { NGX_HTTP_POST, "/reconnect",
-      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PAIRING,
+      NGX_HTTP_WAHA_BRIDGE_CONNECT,
       ngx_http_waha_sessions_reconnect,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_BRIDGE },
 
     { NGX_HTTP_GET, "/session-status/{sessionId}",
-      NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_show,
-      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_FLAT },
+      NGX_HTTP_WAHA_READ|NGX_HTTP_WAHA_ROUTE_QR, ngx_http_waha_sessions_show,
+      0, ngx_http_waha_args_session_id, NGX_HTTP_WAHA_VIEW_BRIDGE },
 
     { NGX_HTTP_GET, "/sessions",
       NGX_HTTP_WAHA_READ, ngx_http_waha_sessions_list,
-      0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
+      0, NULL, NGX_HTTP_WAHA_VIEW_BRIDGE },
 
     /* reading */
 

@@ -13,8 +13,12 @@
 #include <ngx_http_waha_connect.h>
 #include <ngx_http_waha_control.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_qr.h>
+#include <ngx_http_waha_qr_link.h>
 #include <ngx_http_waha_session.h>
+#include <ngx_http_waha_session_conf.h>
 #include <ngx_http_waha_sessions.h>
+#include <ngx_http_waha_string.h>
 
 
 static ngx_int_t ngx_http_waha_sessions_on_list(ngx_http_waha_step_t *step);
@@ -26,7 +30,16 @@ static ngx_int_t ngx_http_waha_sessions_logout_found(
     ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_sessions_delete_found(
     ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_on_enabled(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_enable(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt then);
+static ngx_int_t ngx_http_waha_sessions_on_connected(
+    ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_on_number(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_sessions_on_found(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_connect_row(
+    ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_sessions_read_names(
     ngx_http_waha_api_t *api, ngx_str_t *id, ngx_str_t *label,
     const char **invalid);
@@ -58,10 +71,6 @@ ngx_http_waha_sessions_on_list(ngx_http_waha_step_t *step)
     api = step->data;
 
     ngx_memzero(&view, sizeof(ngx_http_waha_view_t));
-
-    if (step->principal->operator) {
-        view.organization = step->organization.slug;
-    }
 
     if (ngx_http_waha_json_parse(r->pool, &step->query.reply, &json) != NGX_OK
         || ngx_http_waha_view_sessions(r->pool, api->route->view, &view,
@@ -233,6 +242,12 @@ ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api)
         rc = ngx_http_waha_sessions_read_phone(api, &invalid);
     }
 
+    if (rc == NGX_OK && (api->route->flags & NGX_HTTP_WAHA_ROUTE_NUMBER)) {
+        invalid = "phoneNumber";
+        rc = ngx_http_waha_argument_get(api, invalid, NGX_HTTP_WAHA_ARG_PHONE,
+                                        &api->number);
+    }
+
     if (rc == NGX_DECLINED) {
         return ngx_http_waha_argument_refuse(api, invalid);
     }
@@ -241,9 +256,91 @@ ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    api->step.done = ngx_http_waha_sessions_answer;
+    api->step.session->no_passkey =
+                    (api->route->flags & NGX_HTTP_WAHA_ROUTE_RESTART) ? 1 : 0;
 
-    return ngx_http_waha_connect(&api->step, &id, &label);
+    return ngx_http_waha_sessions_enable(&api->step,
+                                         ngx_http_waha_sessions_on_enabled);
+}
+
+
+/* the names are valid: they have been read before */
+
+static ngx_int_t
+ngx_http_waha_sessions_on_enabled(ngx_http_waha_step_t *step)
+{
+    ngx_str_t             id, label;
+    const char           *invalid;
+    ngx_http_waha_api_t  *api;
+
+    api = step->data;
+
+    if (ngx_http_waha_sessions_read_names(api, &id, &label, &invalid)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    step->done = ngx_http_waha_sessions_on_connected;
+
+    return ngx_http_waha_connect(step, &id, &label);
+}
+
+
+/* "waha_connect_enables on": the organization is enabled first */
+
+static ngx_int_t
+ngx_http_waha_sessions_enable(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt then)
+{
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
+
+    step->done = ngx_http_waha_sessions_answer;
+
+    if (!wlcf->session->connect_enables) {
+        return then(step);
+    }
+
+    return ngx_http_waha_step_query(step, NGX_HTTP_WAHA_ENABLE_ORGANIZATION,
+                                    &step->organization.slug, then);
+}
+
+
+/* the number that the client named is stored with the session */
+
+static ngx_int_t
+ngx_http_waha_sessions_on_connected(ngx_http_waha_step_t *step)
+{
+    ngx_str_t             args[3];
+    ngx_http_waha_api_t  *api;
+
+    api = step->data;
+
+    step->done = ngx_http_waha_sessions_answer;
+
+    if (step->error || api->number.data == NULL) {
+        return ngx_http_waha_sessions_answer(step);
+    }
+
+    args[0] = step->organization.slug;
+    args[1] = step->session->name;
+    args[2] = api->number;
+
+    return ngx_http_waha_step_query(step, NGX_HTTP_WAHA_EXPECT_NUMBER, args,
+                                    ngx_http_waha_sessions_on_number);
+}
+
+
+static ngx_int_t
+ngx_http_waha_sessions_on_number(ngx_http_waha_step_t *step)
+{
+    if (ngx_http_waha_session_read_row(step) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_sessions_answer(step);
 }
 
 
@@ -256,6 +353,14 @@ ngx_http_waha_sessions_connect_found(ngx_http_waha_api_t *api)
 
 static ngx_int_t
 ngx_http_waha_sessions_on_found(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_sessions_enable(step,
+                                  ngx_http_waha_sessions_connect_row);
+}
+
+
+static ngx_int_t
+ngx_http_waha_sessions_connect_row(ngx_http_waha_step_t *step)
 {
     ngx_str_t  label;
 
@@ -344,27 +449,55 @@ ngx_http_waha_sessions_read_phone(ngx_http_waha_api_t *api,
 ngx_int_t
 ngx_http_waha_sessions_answer(ngx_http_waha_step_t *step)
 {
-    ngx_str_t                 json;
-    ngx_http_waha_api_t      *api;
-    ngx_http_waha_view_t      view;
-    ngx_http_waha_session_t  *s;
+    ngx_http_waha_api_t  *api;
 
     if (step->error) {
         return ngx_http_waha_api_error(step);
     }
+
+    api = step->data;
+
+    /* without a session, or where nothing can be scanned, WAHA has no code */
+
+    if ((api->route->flags & NGX_HTTP_WAHA_ROUTE_QR)
+        && step->principal->write
+        && step->session->row
+        && (ngx_http_waha_string_is(&step->session->status, "SCAN_QR_CODE")
+            || ngx_http_waha_string_is(&step->session->status, "STARTING")))
+    {
+        return ngx_http_waha_qr_add(step);
+    }
+
+    return ngx_http_waha_sessions_answer_view(step);
+}
+
+
+ngx_int_t
+ngx_http_waha_sessions_answer_view(ngx_http_waha_step_t *step)
+{
+    ngx_str_t                 json;
+    ngx_http_waha_api_t      *api;
+    ngx_http_waha_view_t      view;
+    ngx_http_waha_session_t  *s;
 
     s = step->session;
     api = step->data;
 
     ngx_memzero(&view, sizeof(ngx_http_waha_view_t));
 
+    /* who links a phone can read and write its messages */
+
+    if (s->row
+        && step->principal->write
+        && ngx_http_waha_qr_link_make(step, &view.qr_url) == NGX_ERROR)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     view.session = s->row;
     view.pairing_code = s->pairing_code;
+    view.qr_code = api->qr_code;
     view.stale = s->stale;
-
-    if (step->principal->operator) {
-        view.organization = step->organization.slug;
-    }
 
     if (ngx_http_waha_view_session(step->request->pool, api->route->view,
                                    &view, &json)

@@ -51,5 +51,8 @@ ngx_int_t ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
 /* The end of a plan: answers with the session, or the error. */
 ngx_int_t ngx_http_waha_sessions_answer(ngx_http_waha_step_t *step);
 
+/* Answers with the session, and with api->qr_code where it is shown. */
+ngx_int_t ngx_http_waha_sessions_answer_view(ngx_http_waha_step_t *step);
+
 
 #endif /* _NGX_HTTP_WAHA_SESSIONS_H_INCLUDED_ */

@@ -22,6 +22,8 @@
 #define NGX_HTTP_WAHA_STATEMENTS(statement)                                   \
     statement(AUTHENTICATE, authenticate, 2)                                  \
     statement(FIND_ORGANIZATION, find_organization, 1)                        \
+    statement(ENSURE_ORGANIZATION, ensure_organization, 1)                    \
+    statement(ENABLE_ORGANIZATION, enable_organization, 1)                    \
                                                                               \
     statement(LIST_SESSIONS, list_sessions, 1)                                \
     statement(FIND_SESSION, find_session, 2)                                  \
@@ -29,6 +31,7 @@
     statement(RECORD_SESSION_CHECK, record_session_check, 5)                  \
     statement(DISCONNECT_SESSION, disconnect_session, 2)                      \
     statement(DELETE_SESSION, delete_session, 2)                              \
+    statement(EXPECT_NUMBER, expect_number, 3)                                \
                                                                               \
     statement(LIST_CONTACTS, list_contacts, 4)                                \
     statement(FIND_CONTACT, find_contact, 2)                                  \

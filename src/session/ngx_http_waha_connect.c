@@ -34,6 +34,8 @@ static ngx_int_t ngx_http_waha_connect_repair(ngx_http_waha_step_t *step,
 static ngx_int_t ngx_http_waha_connect_on_configured(
     ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_connect_run(ngx_http_waha_step_t *step);
+static ngx_uint_t ngx_http_waha_connect_has_no_way_on(
+    ngx_http_waha_session_t *s);
 static ngx_int_t ngx_http_waha_connect_on_started(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_connect_retry(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_connect_on_running(ngx_http_waha_step_t *step);
@@ -207,7 +209,8 @@ ngx_http_waha_connect_run(ngx_http_waha_step_t *step)
     }
 
     if (ngx_http_waha_string_is(&s->info.status, "FAILED")
-        || (s->restart && !s->started))
+        || (!s->started
+            && (s->restart || ngx_http_waha_connect_has_no_way_on(s))))
     {
         return ngx_http_waha_session_fetch(step, NGX_HTTP_POST,
                                            "/api/sessions/%V/restart", NULL,
@@ -216,6 +219,18 @@ ngx_http_waha_connect_run(ngx_http_waha_step_t *step)
 
     return ngx_http_waha_session_record(step,
                                         ngx_http_waha_connect_on_running);
+}
+
+
+/* the session waits for a passkey, which the client cannot show */
+
+static ngx_uint_t
+ngx_http_waha_connect_has_no_way_on(ngx_http_waha_session_t *s)
+{
+    return s->no_passkey
+           && (ngx_http_waha_string_is(&s->info.status, "PASSKEY_REQUIRED")
+               || ngx_http_waha_string_is(&s->info.status,
+                                          "PASSKEY_CONFIRMATION_REQUIRED"));
 }
 
 

@@ -46,6 +46,7 @@ typedef struct ngx_http_waha_session_s {
     ngx_str_t                        pairing_code;
 
     unsigned                         restart:1;
+    unsigned                         no_passkey:1;
     unsigned                         started:1;
 
     /* of the plan that links a phone, see ngx_http_waha_link.h */

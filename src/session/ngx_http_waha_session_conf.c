@@ -18,6 +18,7 @@ ngx_http_waha_session_conf_create(ngx_http_waha_session_conf_t *conf)
 {
     conf->max_sessions = NGX_CONF_UNSET;
     conf->status_ttl = NGX_CONF_UNSET;
+    conf->connect_enables = NGX_CONF_UNSET;
 }
 
 
@@ -28,6 +29,7 @@ ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,
     ngx_conf_merge_str_value(conf->webhook_url, prev->webhook_url, "");
     ngx_conf_merge_value(conf->max_sessions, prev->max_sessions, 5);
     ngx_conf_merge_sec_value(conf->status_ttl, prev->status_ttl, 60);
+    ngx_conf_merge_value(conf->connect_enables, prev->connect_enables, 0);
 }
 
 

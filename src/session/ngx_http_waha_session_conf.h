@@ -18,6 +18,7 @@ typedef struct ngx_http_waha_session_conf_s {
     ngx_str_t      webhook_url;     /* the configuration of a session has it */
     ngx_int_t      max_sessions;    /* of an organization */
     time_t         status_ttl;
+    ngx_flag_t     connect_enables;
 } ngx_http_waha_session_conf_t;
 
 

@@ -14,7 +14,10 @@
 
 static void ngx_http_waha_step_query_done(ngx_http_waha_query_t *query);
 static void ngx_http_waha_step_fetch_done(ngx_http_waha_fetch_t *fetch);
+static void ngx_http_waha_step_timer_handler(ngx_event_t *ev);
+static void ngx_http_waha_step_cleanup(void *data);
 static ngx_int_t ngx_http_waha_step_resume(void *data);
+static ngx_int_t ngx_http_waha_step_on_timer(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_step_on_reply(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_step_on_answer(ngx_http_waha_step_t *step);
 
@@ -94,6 +97,56 @@ ngx_http_waha_step_fetch_with(ngx_http_waha_step_t *step,
 }
 
 
+ngx_int_t
+ngx_http_waha_step_wait(ngx_http_waha_step_t *step, ngx_msec_t delay,
+    ngx_http_waha_step_pt then)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (step->timer.data == NULL) {
+        cln = ngx_pool_cleanup_add(step->request->pool, 0);
+        if (cln == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        cln->handler = ngx_http_waha_step_cleanup;
+        cln->data = step;
+
+        step->timer.handler = ngx_http_waha_step_timer_handler;
+        step->timer.data = step;
+        step->timer.log = step->request->connection->log;
+    }
+
+    step->handler = ngx_http_waha_step_on_timer;
+    step->then = then;
+
+    ngx_add_timer(&step->timer, delay);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_waha_step_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_step_t *step = ev->data;
+
+    ngx_http_waha_request_resume(step->request, ngx_http_waha_step_resume,
+                                 step);
+}
+
+
+static void
+ngx_http_waha_step_cleanup(void *data)
+{
+    ngx_http_waha_step_t *step = data;
+
+    if (step->timer.timer_set) {
+        ngx_del_timer(&step->timer);
+    }
+}
+
+
 static void
 ngx_http_waha_step_query_done(ngx_http_waha_query_t *query)
 {
@@ -129,6 +182,13 @@ ngx_http_waha_step_resume(void *data)
     rc = step->handler(step);
 
     return (rc == NGX_DECLINED) ? step->then(step) : rc;
+}
+
+
+static ngx_int_t
+ngx_http_waha_step_on_timer(ngx_http_waha_step_t *step)
+{
+    return NGX_DECLINED;
 }
 
 

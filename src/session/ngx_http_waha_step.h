@@ -49,6 +49,9 @@ struct ngx_http_waha_step_s {
     ngx_http_waha_step_pt            handler;
     ngx_http_waha_step_pt            then;
 
+    /* of a step that waits */
+    ngx_event_t                      timer;
+
     /* called at the end of the plan, with the error that ended it if any */
     ngx_http_waha_step_pt            done;
     ngx_http_waha_error_e            error;
@@ -85,6 +88,10 @@ ngx_int_t ngx_http_waha_step_fetch_with(ngx_http_waha_step_t *step,
     ngx_http_waha_instance_t *instance,
     const ngx_http_waha_fetch_request_t *request,
     ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then);
+
+/* A step that takes so many milliseconds. */
+ngx_int_t ngx_http_waha_step_wait(ngx_http_waha_step_t *step,
+    ngx_msec_t delay, ngx_http_waha_step_pt then);
 
 /* Ends the plan; NGX_HTTP_WAHA_ERR_NONE: it has succeeded. */
 ngx_int_t ngx_http_waha_step_end(ngx_http_waha_step_t *step,

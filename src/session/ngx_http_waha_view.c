@@ -16,6 +16,8 @@
 typedef struct {
     const char   *status;
     ngx_str_t     message;
+    ngx_str_t     waha;         /* in NGX_HTTP_WAHA_VIEW_WAHA */
+    ngx_str_t     bridge;       /* in NGX_HTTP_WAHA_VIEW_BRIDGE */
     unsigned      qr:1;         /* WAHA has a QR code, or will soon */
 } ngx_http_waha_view_status_t;
 
@@ -28,8 +30,10 @@ static void ngx_http_waha_view_me(ngx_http_waha_json_out_t *out,
     ngx_http_waha_view_t *view);
 static void ngx_http_waha_view_flat(ngx_http_waha_json_out_t *out,
     ngx_http_waha_view_t *view);
-static void ngx_http_waha_view_qr_url(ngx_http_waha_json_out_t *out,
+static void ngx_http_waha_view_bridge(ngx_http_waha_json_out_t *out,
     ngx_http_waha_view_t *view);
+static void ngx_http_waha_view_state(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view, ngx_http_waha_view_status_t *shown);
 static void ngx_http_waha_view_extras(ngx_http_waha_json_out_t *out,
     ngx_http_waha_view_t *view);
 static ngx_http_waha_view_status_t *ngx_http_waha_view_status(
@@ -40,16 +44,34 @@ static ngx_str_t ngx_http_waha_view_digits(ngx_http_waha_view_t *view);
 
 
 static ngx_http_waha_view_status_t  ngx_http_waha_view_statuses[] = {
-    { "NOT_CREATED", ngx_string("WhatsApp is not connected"), 0 },
-    { "STOPPED", ngx_string("WhatsApp is disconnected"), 0 },
-    { "STARTING", ngx_string("WhatsApp is starting"), 1 },
-    { "SCAN_QR_CODE", ngx_string("Scan the QR code to connect"), 1 },
-    { "PASSKEY_REQUIRED", ngx_string("Confirm with the passkey"), 0 },
+
+    { "NOT_CREATED", ngx_string("WhatsApp is not connected"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
+    { "STOPPED", ngx_string("WhatsApp is disconnected"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
+    { "STARTING", ngx_string("WhatsApp is starting"),
+      ngx_string("STARTING"), ngx_string("connecting"), 1 },
+
+    { "SCAN_QR_CODE", ngx_string("Scan the QR code to connect"),
+      ngx_string("SCAN_QR_CODE"), ngx_string("connecting"), 1 },
+
+    { "PASSKEY_REQUIRED", ngx_string("Confirm with the passkey"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
     { "PASSKEY_CONFIRMATION_REQUIRED",
-      ngx_string("Confirm the code on the phone"), 0 },
-    { "WORKING", ngx_string("WhatsApp is connected"), 0 },
-    { "FAILED", ngx_string("WhatsApp has failed: connect again"), 0 },
-    { NULL, ngx_string("WhatsApp is not ready"), 0 }
+      ngx_string("Confirm the code on the phone"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
+    { "WORKING", ngx_string("WhatsApp is connected"),
+      ngx_string("WORKING"), ngx_string("connected"), 0 },
+
+    { "FAILED", ngx_string("WhatsApp has failed: connect again"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
+    { NULL, ngx_string("WhatsApp is not ready"),
+      ngx_string("UNKNOWN"), ngx_string("disconnected"), 0 }
 };
 
 
@@ -72,6 +94,19 @@ ngx_http_waha_view_session(ngx_pool_t *pool, ngx_http_waha_view_e form,
 
     case NGX_HTTP_WAHA_VIEW_FLAT:
         ngx_http_waha_view_flat(&out, view);
+        ngx_http_waha_view_data(&out, "data", view);
+        break;
+
+    case NGX_HTTP_WAHA_VIEW_BRIDGE:
+        ngx_http_waha_view_bridge(&out, view);
+
+        if (view->qr_code.data) {
+            ngx_http_waha_json_put(&out, "qrCode", &view->qr_code);
+
+        } else {
+            ngx_http_waha_json_put_null(&out, "qrCode");
+        }
+
         ngx_http_waha_view_data(&out, "data", view);
         break;
 
@@ -111,7 +146,7 @@ ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_http_waha_view_e form,
 
         } else {
             ngx_http_waha_json_open(&out, NULL, '{');
-            ngx_http_waha_view_flat(&out, view);
+            ngx_http_waha_view_bridge(&out, view);
             ngx_http_waha_json_close(&out, '}');
         }
     }
@@ -120,6 +155,10 @@ ngx_http_waha_view_sessions(ngx_pool_t *pool, ngx_http_waha_view_e form,
 
     if (form == NGX_HTTP_WAHA_VIEW_DATA) {
         ngx_http_waha_json_close(&out, '}');
+
+    } else {
+        ngx_http_waha_json_put_number(&out, "total",
+                                      cJSON_GetArraySize(sessions));
     }
 
     ngx_http_waha_json_close(&out, '}');
@@ -155,10 +194,13 @@ static void
 ngx_http_waha_view_waha(ngx_http_waha_json_out_t *out, const char *name,
     ngx_http_waha_view_t *view)
 {
-    ngx_str_t  session, status;
+    ngx_str_t                     session, status;
+    ngx_http_waha_view_status_t  *shown;
 
     session = ngx_http_waha_view_string(view, "session");
     status = ngx_http_waha_view_string(view, "status");
+
+    shown = ngx_http_waha_view_status(&status);
 
     ngx_http_waha_json_open(out, name, '{');
 
@@ -166,7 +208,8 @@ ngx_http_waha_view_waha(ngx_http_waha_json_out_t *out, const char *name,
     ngx_http_waha_json_put_bool(out, "exists",
                                 !ngx_http_waha_string_is(&status,
                                                          "NOT_CREATED"));
-    ngx_http_waha_json_put(out, "status", &status);
+    ngx_http_waha_json_put(out, "status", &shown->waha);
+    ngx_http_waha_json_put(out, "waha_status", &status);
     ngx_http_waha_json_put(out, "name", &session);
     ngx_http_waha_json_put(out, "sessionName", &session);
 
@@ -221,68 +264,67 @@ static void
 ngx_http_waha_view_flat(ngx_http_waha_json_out_t *out,
     ngx_http_waha_view_t *view)
 {
-    ngx_str_t                     status, session, id, label, phone;
+    ngx_str_t                     status, phone;
     ngx_http_waha_view_status_t  *shown;
 
     status = ngx_http_waha_view_string(view, "status");
-    session = ngx_http_waha_view_string(view, "session");
-    id = ngx_http_waha_view_string(view, "id");
-    label = ngx_http_waha_view_string(view, "label");
     phone = ngx_http_waha_view_digits(view);
 
     shown = ngx_http_waha_view_status(&status);
 
-    ngx_http_waha_json_put_bool(out, "connected",
-                                ngx_http_waha_string_is(&status, "WORKING"));
+    ngx_http_waha_view_state(out, view, shown);
     ngx_http_waha_json_put(out, "status", &status);
-    ngx_http_waha_json_put(out, "session", &session);
-    ngx_http_waha_json_put(out, "sessionId", id.data ? &id : &session);
-    ngx_http_waha_json_put(out, "sessionName", &label);
     ngx_http_waha_json_put(out, "phone", &phone);
     ngx_http_waha_json_put(out, "phoneNumber", &phone);
-    ngx_http_waha_json_put(out, "message", &shown->message);
-    ngx_http_waha_json_put(out, "pairingCode", &view->pairing_code);
-
-    if (shown->qr && session.data) {
-        ngx_http_waha_view_qr_url(out, view);
-    }
 }
 
 
 static void
-ngx_http_waha_view_qr_url(ngx_http_waha_json_out_t *out,
+ngx_http_waha_view_bridge(ngx_http_waha_json_out_t *out,
     ngx_http_waha_view_t *view)
 {
-    u_char     *p;
-    size_t      len;
-    ngx_str_t   session, url;
+    ngx_str_t                     status, phone, created_at;
+    ngx_http_waha_view_status_t  *shown;
+
+    status = ngx_http_waha_view_string(view, "status");
+    phone = ngx_http_waha_view_string(view, "phone");
+    created_at = ngx_http_waha_view_string(view, "created_at");
+
+    if (phone.data == NULL) {
+        phone = ngx_http_waha_view_string(view, "given_phone");
+    }
+
+    shown = ngx_http_waha_view_status(&status);
+
+    ngx_http_waha_view_state(out, view, shown);
+    ngx_http_waha_json_put(out, "status", &shown->bridge);
+    ngx_http_waha_json_put(out, "phoneNumber", &phone);
+    ngx_http_waha_json_put(out, "createdAt", &created_at);
+}
+
+
+static void
+ngx_http_waha_view_state(ngx_http_waha_json_out_t *out,
+    ngx_http_waha_view_t *view, ngx_http_waha_view_status_t *shown)
+{
+    ngx_str_t  session, id, label;
 
     session = ngx_http_waha_view_string(view, "session");
+    id = ngx_http_waha_view_string(view, "id");
+    label = ngx_http_waha_view_string(view, "label");
 
-    len = sizeof("/api/whatsapp/sessions//qr?organization=") - 1
-          + session.len + 3 * view->organization.len;
+    ngx_http_waha_json_put_bool(out, "connected",
+                                ngx_http_waha_string_is(&shown->bridge,
+                                                        "connected"));
+    ngx_http_waha_json_put(out, "session", &session);
+    ngx_http_waha_json_put(out, "sessionId", id.data ? &id : &session);
+    ngx_http_waha_json_put(out, "sessionName", &label);
+    ngx_http_waha_json_put(out, "message", &shown->message);
+    ngx_http_waha_json_put(out, "pairingCode", &view->pairing_code);
 
-    url.data = ngx_pnalloc(out->pool, len);
-    if (url.data == NULL) {
-        out->failed = 1;
-        return;
+    if (shown->qr && session.data) {
+        ngx_http_waha_json_put(out, "qr_url", &view->qr_url);
     }
-
-    p = ngx_cpymem(url.data, "/api/whatsapp/sessions/",
-                   sizeof("/api/whatsapp/sessions/") - 1);
-    p = ngx_cpymem(p, session.data, session.len);
-    p = ngx_cpymem(p, "/qr", sizeof("/qr") - 1);
-
-    if (view->organization.data) {
-        p = ngx_cpymem(p, "?organization=", sizeof("?organization=") - 1);
-        p = (u_char *) ngx_escape_uri(p, view->organization.data,
-                                      view->organization.len,
-                                      NGX_ESCAPE_URI_COMPONENT);
-    }
-
-    url.len = p - url.data;
-
-    ngx_http_waha_json_put(out, "qr_url", &url);
 }
 
 

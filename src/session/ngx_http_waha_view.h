@@ -19,11 +19,17 @@ typedef enum {
     /* "data" is the session: the form of the module's own routes */
     NGX_HTTP_WAHA_VIEW_DATA = 0,
 
-    /* "data" has the members of WAHA's own answer */
+    /*
+     * "data" has the members of WAHA's own answer; its clients know WORKING,
+     * STARTING and SCAN_QR_CODE, and show a button to connect for STOPPED
+     */
     NGX_HTTP_WAHA_VIEW_WAHA,
 
     /* members for people stand beside "data" */
-    NGX_HTTP_WAHA_VIEW_FLAT
+    NGX_HTTP_WAHA_VIEW_FLAT,
+
+    /* the same with "connected", "connecting" or "disconnected" as status */
+    NGX_HTTP_WAHA_VIEW_BRIDGE
 } ngx_http_waha_view_e;
 
 
@@ -33,11 +39,10 @@ typedef struct {
     /* the row of the database; NULL: there is no session */
     const cJSON   *session;
 
-    /* for links, where the client is an operator; else data is NULL */
-    ngx_str_t      organization;
-
     /* data is NULL: none */
     ngx_str_t      pairing_code;
+    ngx_str_t      qr_code;         /* a picture as a data: URL */
+    ngx_str_t      qr_url;          /* path of the picture */
 
     /* the status is old: WAHA did not answer */
     unsigned       stale:1;
