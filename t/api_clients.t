@@ -143,7 +143,7 @@ subtest 'the settings page of an organization' => sub {
 
         $data = $api->ok('proxy', GET => "$path&refresh=1")->{data};
         ok($button{$data->{status}}, "there is a button in $status");
-        is($data->{waha_status}, $status, "the page could show $status");
+        is($data->{waha_status}, $status, "waha_status is $status");
         is($data->{exists}, $true, 'the session exists');
 
         $api->ok('proxy', POST => $path);
@@ -335,7 +335,8 @@ subtest 'the accounts page' => sub {
         $waha->delivered;
         $r = $api->ok('bridge', GET => "/session-status/$id?refresh=1");
         is($r->{status}, $shown{$status}, "$status is $shown{$status}");
-        is($r->{data}{status}, $status, 'data has the status of WAHA');
+        is($r->{data}{status}, $status eq 'HIBERNATING' ? 'UNKNOWN' : $status,
+           "data has the status of WAHA, $status");
     }
 
     $r = $api->ok('bridge', GET => '/sessions');
