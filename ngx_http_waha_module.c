@@ -485,7 +485,7 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
     pg->statements = ngx_http_waha_statements;
     pg->nstatements = NGX_HTTP_WAHA_NSTATEMENTS;
     pg->channel = "waha_tenant";
-    pg->notified = ngx_http_waha_auth_cache_drop;
+    pg->notified = ngx_http_waha_auth_cache_notified;
 
     return NGX_CONF_OK;
 }

@@ -196,6 +196,64 @@ is(calls(), $calls + 1,
 $pg->psql('drop trigger slow on waha.api_keys');
 
 
+# --- notifications of others -------------------------------------------------
+
+# whoever may connect may notify: a name drops only what it names
+
+my ($third) = $second =~ /^wak_(.{8})_/;
+
+settled($_) for $key, $second;
+$calls = calls();
+
+for my $name ($third, 'globex', 'nobody', 'x' x 5000, 'null') {
+    $pg->psql('notify waha_tenant, ' . quote($name));
+    wait_for(sub { both($second); calls() > $calls }, 0.5)
+        if $name eq $third;
+}
+
+is(both($key), '200 200', 'a key that no notification names is accepted');
+cmp_ok(calls(), '<=', $calls + 2,
+       'PostgreSQL is asked again about the named key only');
+cmp_ok(calls(), '>', $calls, 'PostgreSQL is asked again about the named key');
+
+# without a name everything is dropped, but not more often than ten times in a
+# second, however often somebody asks for it
+
+settled($_) for $key, $second;
+
+my $other = $pg->session;
+my $began = time;
+
+$calls = calls();
+
+for (1 .. 300) {
+    $other->query('notify waha_tenant');
+    is(both($key), '200 200', 'a key is accepted meanwhile') if $_ % 50 == 0;
+    both($key);
+}
+
+my $elapsed = time - $began;
+cmp_ok(calls(), '<=', $calls + 2 * (10 * ($elapsed + 1) + 2),
+       'notifications do not empty the caches all the time');
+
+$pg->psql('alter table waha.api_keys disable trigger all;'
+          . " delete from waha.api_keys where id = '$third';"
+          . ' alter table waha.api_keys enable trigger all');
+$other->query('notify waha_tenant') for 1 .. 3;
+changes($second, '401 401',
+        'a notification without a name drops everything within a second');
+$other->close;
+
+# a name that was unknown until now is found by its number, too
+
+my $later = 4242;
+trusted($later, '401 401', 'an organization is unknown by its number');
+$pg->psql("insert into waha.organizations (id, slug, name)"
+          . " overriding system value values ($later, 'later', 'Later')");
+wait_for(sub { asked($later) eq '200 200' }, 1);
+trusted($later, '200 200', 'it is known by its number within a second');
+
+
 # --- connections that break --------------------------------------------------
 
 is(both($key), '200 200', 'both workers know a key');
@@ -245,6 +303,9 @@ is(calls('find_organization'), $calls + 1,
    'PostgreSQL is asked about the first name again');
 
 $t->done;
+
+
+sub quote { my ($text) = @_; return "'$text'" }
 
 
 # so many connections to each worker: pid => [ client, ... ]

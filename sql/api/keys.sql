@@ -337,7 +337,9 @@ language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
-    perform pg_notify('waha_tenant', coalesce(new.id, old.id));
+    perform pg_notify('waha_tenant', coalesce(old.id, new.id)),
+            pg_notify('waha_tenant', coalesce(new.id, old.id));
+
     return null;
 end
 $$;

@@ -291,8 +291,12 @@ language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
 begin
+    -- workers drop what they know by any of these names
+
     perform pg_notify('waha_tenant', left(coalesce(new.slug, old.slug),
-                                          1000));
+                                          1000)),
+            pg_notify('waha_tenant', coalesce(new.id, old.id)::text);
+
     return null;
 end
 $$;

@@ -83,12 +83,13 @@ typedef struct {
 
     /*
      * A channel that all connections listen on; may be NULL.  notified() is
-     * called for each notification, and for each connection that begins to
-     * listen, because notifications before that are lost.  It must not
-     * submit or cancel jobs.
+     * called for each notification with its text, and with NULL for each
+     * connection that begins to listen, because notifications before that are
+     * lost.  It must not submit or cancel jobs.
      */
     const char                          *channel;
-    void                               (*notified)(void *data);
+    void                               (*notified)(void *data,
+                                                    const char *text);
     void                                *data;
 } ngx_http_waha_pg_conf_t;
 

@@ -309,13 +309,14 @@ ngx_http_waha_pg_connection_read_notifications(
     PGnotify  *notify;
 
     while ((notify = PQnotifies(c->conn)) != NULL) {
-        PQfreemem(notify);
 
         /* without a channel: a pooler gave us a connection that listens */
 
         if (c->conf->notified) {
-            c->conf->notified(c->conf->data);
+            c->conf->notified(c->conf->data, notify->extra);
         }
+
+        PQfreemem(notify);
     }
 }
 

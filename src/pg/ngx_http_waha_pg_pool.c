@@ -434,7 +434,7 @@ ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c)
     c->since = ngx_current_msec;
 
     if (pool->conf->notified) {
-        pool->conf->notified(pool->conf->data);
+        pool->conf->notified(pool->conf->data, NULL);
     }
 
     if (!pool->serving) {

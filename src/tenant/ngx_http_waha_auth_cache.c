@@ -14,6 +14,15 @@
 #define NGX_HTTP_WAHA_AUTH_CACHE_SIZE  4096
 #define NGX_HTTP_WAHA_AUTH_CACHE_TIME  10000
 
+/* milliseconds between two drops of all entries */
+
+#define NGX_HTTP_WAHA_AUTH_CACHE_DROP  100
+
+/* hashes of names, a power of two; and names of an entry */
+
+#define NGX_HTTP_WAHA_AUTH_CACHE_HASH  8192
+#define NGX_HTTP_WAHA_AUTH_CACHE_NAMES 3
+
 
 /* followed by the slug and the id of the organization */
 
@@ -22,6 +31,11 @@ typedef struct {
     ngx_queue_t                    queue;
     u_char                         key[NGX_HTTP_WAHA_AUTH_CACHE_KEY];
     ngx_msec_t                     until;
+
+    /* when it was asked for, and hashes of what would change it */
+    ngx_uint_t                     generation;
+    ngx_uint_t                     names[NGX_HTTP_WAHA_AUTH_CACHE_NAMES];
+
     ngx_http_waha_auth_record_t    record;
 } ngx_http_waha_auth_entry_t;
 
@@ -29,6 +43,13 @@ typedef struct {
 struct ngx_http_waha_auth_cache_s {
     ngx_log_t                     *log;
     ngx_uint_t                     generation;
+
+    /* of the last drop, of everything and by the hash of a name */
+    ngx_uint_t                     dropped;
+    ngx_uint_t                     notified[NGX_HTTP_WAHA_AUTH_CACHE_HASH];
+
+    ngx_event_t                    timer;
+    ngx_msec_t                     dropped_at;
 
     ngx_rbtree_t                   rbtree;
     ngx_rbtree_node_t              sentinel;
@@ -45,7 +66,10 @@ static void ngx_http_waha_auth_cache_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_rbtree_key_t ngx_http_waha_auth_cache_hash(u_char *key);
 static ngx_uint_t ngx_http_waha_auth_cache_is_expired(
-    ngx_http_waha_auth_entry_t *entry);
+    ngx_http_waha_auth_cache_t *cache, ngx_http_waha_auth_entry_t *entry);
+static ngx_uint_t ngx_http_waha_auth_cache_hash_name(u_char *name,
+    size_t len);
+static void ngx_http_waha_auth_cache_timer_handler(ngx_event_t *ev);
 static void ngx_http_waha_auth_cache_remove(
     ngx_http_waha_auth_cache_t *cache, ngx_http_waha_auth_entry_t *entry);
 static ngx_int_t ngx_http_waha_auth_cache_copy(ngx_pool_t *pool,
@@ -68,6 +92,13 @@ ngx_http_waha_auth_cache_create(ngx_cycle_t *cycle)
                     ngx_http_waha_auth_cache_insert);
     ngx_queue_init(&cache->queue);
 
+    cache->timer.handler = ngx_http_waha_auth_cache_timer_handler;
+    cache->timer.data = cache;
+    cache->timer.log = cycle->log;
+    cache->timer.cancelable = 1;
+
+    cache->dropped_at = ngx_current_msec - NGX_HTTP_WAHA_AUTH_CACHE_DROP;
+
     return cache;
 }
 
@@ -85,7 +116,7 @@ ngx_http_waha_auth_cache_get(ngx_http_waha_auth_cache_t *cache, u_char *key,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_waha_auth_cache_is_expired(entry)) {
+    if (ngx_http_waha_auth_cache_is_expired(cache, entry)) {
         ngx_http_waha_auth_cache_remove(cache, entry);
         return NGX_DECLINED;
     }
@@ -119,14 +150,15 @@ ngx_http_waha_auth_cache_generation(ngx_http_waha_auth_cache_t *cache)
 
 void
 ngx_http_waha_auth_cache_put(ngx_http_waha_auth_cache_t *cache, u_char *key,
-    ngx_uint_t generation, ngx_http_waha_auth_record_t *record)
+    ngx_uint_t generation, ngx_str_t *name,
+    ngx_http_waha_auth_record_t *record)
 {
     u_char                        *p;
     ngx_queue_t                   *q;
     ngx_http_waha_auth_entry_t    *entry;
     ngx_http_waha_organization_t  *organization;
 
-    if (generation != cache->generation) {
+    if (generation < cache->dropped) {
         return;
     }
 
@@ -154,7 +186,17 @@ ngx_http_waha_auth_cache_put(ngx_http_waha_auth_cache_t *cache, u_char *key,
     ngx_memcpy(entry->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
 
     entry->until = ngx_current_msec + NGX_HTTP_WAHA_AUTH_CACHE_TIME;
+    entry->generation = generation;
     entry->record = *record;
+
+    entry->names[0] = ngx_http_waha_auth_cache_hash_name(name->data,
+                                                         name->len);
+    entry->names[1] = ngx_http_waha_auth_cache_hash_name(
+                                                    organization->slug.data,
+                                                    organization->slug.len);
+    entry->names[2] = ngx_http_waha_auth_cache_hash_name(
+                                                    organization->id.data,
+                                                    organization->id.len);
 
     p = (u_char *) entry + sizeof(ngx_http_waha_auth_entry_t);
 
@@ -173,17 +215,70 @@ ngx_http_waha_auth_cache_put(ngx_http_waha_auth_cache_t *cache, u_char *key,
 }
 
 
+/*
+ * anybody who may connect may notify: naming something costs the same however
+ * many entries there are, and two names with one hash cost a look-up
+ */
+
 void
-ngx_http_waha_auth_cache_drop(void *data)
+ngx_http_waha_auth_cache_notified(void *data, const char *name)
 {
     ngx_http_waha_auth_cache_t *cache = data;
 
+    ngx_uint_t      hash;
+    ngx_msec_int_t  ms;
+
+    if (name && *name) {
+        hash = ngx_http_waha_auth_cache_hash_name((u_char *) name,
+                                                  ngx_strlen(name));
+
+        cache->notified[hash] = ++cache->generation;
+        return;
+    }
+
+    if (cache->timer.timer_set) {
+        return;
+    }
+
+    ms = (ngx_msec_int_t) (ngx_current_msec - cache->dropped_at);
+
+    if (ms < NGX_HTTP_WAHA_AUTH_CACHE_DROP) {
+        ngx_add_timer(&cache->timer, NGX_HTTP_WAHA_AUTH_CACHE_DROP - ms);
+        return;
+    }
+
+    ngx_http_waha_auth_cache_drop(cache);
+}
+
+
+static ngx_uint_t
+ngx_http_waha_auth_cache_hash_name(u_char *name, size_t len)
+{
+    return ngx_murmur_hash2(name, len) & (NGX_HTTP_WAHA_AUTH_CACHE_HASH - 1);
+}
+
+
+static void
+ngx_http_waha_auth_cache_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_auth_cache_drop(ev->data);
+}
+
+
+void
+ngx_http_waha_auth_cache_drop(ngx_http_waha_auth_cache_t *cache)
+{
     ngx_queue_t  *q;
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, cache->log, 0,
                    "waha auth cache drop:%ui", cache->count);
 
-    cache->generation++;
+    cache->dropped = ++cache->generation;
+    cache->dropped_at = ngx_current_msec;
+
+    if (cache->timer.timer_set) {
+        ngx_del_timer(&cache->timer);
+    }
 
     while (!ngx_queue_empty(&cache->queue)) {
         q = ngx_queue_head(&cache->queue);
@@ -276,8 +371,18 @@ ngx_http_waha_auth_cache_hash(u_char *key)
 
 
 static ngx_uint_t
-ngx_http_waha_auth_cache_is_expired(ngx_http_waha_auth_entry_t *entry)
+ngx_http_waha_auth_cache_is_expired(ngx_http_waha_auth_cache_t *cache,
+    ngx_http_waha_auth_entry_t *entry)
 {
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_WAHA_AUTH_CACHE_NAMES; i++) {
+
+        if (cache->notified[entry->names[i]] > entry->generation) {
+            return 1;
+        }
+    }
+
     if ((ngx_msec_int_t) (entry->until - ngx_current_msec) <= 0) {
         return 1;
     }

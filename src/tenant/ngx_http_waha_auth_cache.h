@@ -41,19 +41,29 @@ ngx_http_waha_auth_cache_t *ngx_http_waha_auth_cache_create(
 ngx_int_t ngx_http_waha_auth_cache_get(ngx_http_waha_auth_cache_t *cache,
     u_char *key, ngx_pool_t *pool, ngx_http_waha_auth_record_t *record);
 
-/* A number that changes with each drop, to be read before a query. */
+/* A number that grows with each notification, to be read before a query. */
 ngx_uint_t ngx_http_waha_auth_cache_generation(
     ngx_http_waha_auth_cache_t *cache);
 
 /*
- * Stores a copy of record, unless the cache was dropped since generation was
- * read: the record may be outdated.  Without memory it is not stored.
+ * Stores a copy of record, unless it was notified of since generation was
+ * read: the record may be outdated.  name is what was asked for: the id of an
+ * API key, or an organization.  Without memory it is not stored.
  */
 void ngx_http_waha_auth_cache_put(ngx_http_waha_auth_cache_t *cache,
-    u_char *key, ngx_uint_t generation, ngx_http_waha_auth_record_t *record);
+    u_char *key, ngx_uint_t generation, ngx_str_t *name,
+    ngx_http_waha_auth_record_t *record);
 
-/* Drops all records and those of running queries; data is the cache. */
-void ngx_http_waha_auth_cache_drop(void *data);
+/*
+ * Drops the records, and those of running queries, that a notification names:
+ * by the id of a key, the slug or the id of an organization.  Without a name,
+ * NULL or empty, all are dropped, soon, however often this is called.  data is
+ * the cache.
+ */
+void ngx_http_waha_auth_cache_notified(void *data, const char *name);
+
+/* Drops all records and those of running queries. */
+void ngx_http_waha_auth_cache_drop(ngx_http_waha_auth_cache_t *cache);
 
 
 #endif /* _NGX_HTTP_WAHA_AUTH_CACHE_H_INCLUDED_ */

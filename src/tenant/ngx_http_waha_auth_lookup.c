@@ -294,6 +294,7 @@ ngx_http_waha_auth_lookup_set_args(ngx_http_waha_auth_lookup_t *lookup,
 
     if (lookup->statement == NGX_HTTP_WAHA_FIND_ORGANIZATION) {
         args[0] = *text;
+        lookup->name = *text;
         return NGX_OK;
     }
 
@@ -313,6 +314,7 @@ ngx_http_waha_auth_lookup_set_args(ngx_http_waha_auth_lookup_t *lookup,
     (void) ngx_hex_dump(p, hash, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
 
     args[0] = key.id;
+    lookup->name = key.id;
     args[1].data = p;
     args[1].len = 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY;
 
@@ -387,7 +389,8 @@ ngx_http_waha_auth_lookup_set_record(ngx_http_waha_auth_lookup_t *lookup)
                                          ngx_http_waha_module);
 
     ngx_http_waha_auth_cache_put(wmcf->auth_cache, lookup->key,
-                                 lookup->generation, &lookup->record);
+                                 lookup->generation, &lookup->name,
+                                 &lookup->record);
 }
 
 

@@ -26,6 +26,7 @@ struct ngx_http_waha_auth_lookup_s {
 
     u_char                          key[NGX_HTTP_WAHA_AUTH_CACHE_KEY];
     ngx_uint_t                      generation;
+    ngx_str_t                       name;           /* for the cache */
 
     ngx_http_request_t             *request;
     ngx_http_waha_statement_e       statement;
