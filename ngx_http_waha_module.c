@@ -52,6 +52,7 @@ typedef struct {
 
     ngx_http_waha_db_conf_t        db;
     ngx_http_waha_auth_limit_t     auth_limit;
+    ngx_http_waha_auth_trust_t     auth_trust;
 } ngx_http_waha_global_conf_t;
 
 
@@ -66,6 +67,7 @@ typedef struct {
 } ngx_http_waha_local_conf_t;
 
 
+static ngx_int_t ngx_http_waha_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_init_phases(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_access_handler(ngx_http_request_t *r);
@@ -306,7 +308,7 @@ static ngx_command_t  ngx_http_waha_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_waha_module_ctx = {
-    ngx_http_waha_variables_add,           /* preconfiguration */
+    ngx_http_waha_preconfiguration,        /* preconfiguration */
     ngx_http_waha_init,                    /* postconfiguration */
 
     ngx_http_waha_create_main_conf,        /* create main configuration */
@@ -337,6 +339,17 @@ ngx_module_t  ngx_http_waha_module = {
 
 
 static ngx_int_t
+ngx_http_waha_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_waha_variables_add(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_waha_auth_conf_note_variables(cf);
+}
+
+
+static ngx_int_t
 ngx_http_waha_init(ngx_conf_t *cf)
 {
     ngx_http_waha_main_conf_t  *wmcf;
@@ -347,6 +360,10 @@ ngx_http_waha_init(ngx_conf_t *cf)
 
     if (!wmcf->api) {
         return NGX_OK;
+    }
+
+    if (ngx_http_waha_auth_conf_check_variables(cf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (wmcf->guards) {
@@ -435,6 +452,7 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
 
     conf->shared.db = &conf->db;
     conf->shared.auth_limit = &conf->auth_limit;
+    conf->shared.auth_trust = &conf->auth_trust;
 
     conf->pg.check = NGX_HTTP_WAHA_CHECK;
     conf->pg.hint = "its administrator has to run "

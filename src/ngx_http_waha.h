@@ -18,6 +18,7 @@
 typedef struct {
     struct ngx_http_waha_db_conf_s        *db;
     struct ngx_http_waha_auth_limit_s     *auth_limit;
+    struct ngx_http_waha_auth_trust_s     *auth_trust;
 
     /* locations that lead to WAHA; NULL: none */
     ngx_array_t                           *guards;

@@ -16,6 +16,7 @@
 #include <ngx_http_waha_auth_lookup.h>
 #include <ngx_http_waha_bearer.h>
 #include <ngx_http_waha_request.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_value.h>
 
 
@@ -52,7 +53,10 @@ static ngx_int_t ngx_http_waha_auth_check_token(ngx_http_request_t *r,
 static ngx_int_t ngx_http_waha_auth_check_jwt(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *token);
 static ngx_int_t ngx_http_waha_auth_check_variable(ngx_http_request_t *r,
-    ngx_http_waha_auth_t *auth, ngx_int_t index);
+    ngx_http_waha_auth_t *auth, ngx_http_waha_auth_conf_t *conf);
+static const char *ngx_http_waha_auth_find_doubt(ngx_http_request_t *r,
+    ngx_http_waha_auth_conf_t *conf);
+static ngx_uint_t ngx_http_waha_auth_has_basic(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_auth_check_organization(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *name);
 static ngx_int_t ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
@@ -152,7 +156,7 @@ ngx_http_waha_auth_check_request(ngx_http_request_t *r,
     }
 
     if (conf->variable != NGX_ERROR) {
-        return ngx_http_waha_auth_check_variable(r, auth, conf->variable);
+        return ngx_http_waha_auth_check_variable(r, auth, conf);
     }
 
     return ngx_http_waha_auth_reject(r, auth, "no bearer token");
@@ -269,17 +273,24 @@ ngx_http_waha_auth_check_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
 
 static ngx_int_t
 ngx_http_waha_auth_check_variable(ngx_http_request_t *r,
-    ngx_http_waha_auth_t *auth, ngx_int_t index)
+    ngx_http_waha_auth_t *auth, ngx_http_waha_auth_conf_t *conf)
 {
     ngx_str_t                   name;
+    const char                 *doubt;
     ngx_http_variable_value_t  *vv;
 
-    vv = ngx_http_get_flushed_variable(r, index);
+    vv = ngx_http_get_flushed_variable(r, conf->variable);
 
     if (vv == NULL || vv->not_found || vv->len == 0) {
         return ngx_http_waha_auth_reject(r, auth,
                                      "the variable of \"waha_organization\" "
                                      "is empty");
+    }
+
+    doubt = ngx_http_waha_auth_find_doubt(r, conf);
+
+    if (doubt) {
+        return ngx_http_waha_auth_reject(r, auth, doubt);
     }
 
     auth->ambient = 1;
@@ -288,6 +299,86 @@ ngx_http_waha_auth_check_variable(ngx_http_request_t *r,
     name.data = vv->data;
 
     return ngx_http_waha_auth_check_organization(r, auth, &name);
+}
+
+
+/* NULL, or why the value may be what the client says */
+
+static const char *
+ngx_http_waha_auth_find_doubt(ngx_http_request_t *r,
+    ngx_http_waha_auth_conf_t *conf)
+{
+    ngx_str_t                   verified;
+    ngx_http_variable_value_t  *vv;
+
+    switch (conf->proof) {
+
+    case NGX_HTTP_WAHA_PROOF_CERTIFICATE:
+        vv = ngx_http_get_flushed_variable(r, conf->verify);
+
+        if (vv == NULL || vv->not_found) {
+            return "there is no client certificate";
+        }
+
+        verified.data = vv->data;
+        verified.len = vv->len;
+
+        return ngx_http_waha_string_is(&verified, "SUCCESS")
+               ? NULL : "the client certificate is not verified";
+
+    case NGX_HTTP_WAHA_PROOF_BASIC:
+        return ngx_http_waha_auth_has_basic(r)
+               ? NULL : "\"auth_basic\" does not verify $remote_user here";
+
+    default: /* NGX_HTTP_WAHA_PROOF_NONE */
+        return NULL;
+    }
+}
+
+
+/*
+ * whether ngx_http_auth_basic_module has checked the user before us: its
+ * configuration begins with two pointers or lengths, the realm and the file
+ * of users, which are zero where it is not configured
+ */
+
+static ngx_uint_t
+ngx_http_waha_auth_has_basic(ngx_http_request_t *r)
+{
+    void                      **conf;
+    ngx_str_t                   realm;
+    ngx_uint_t                  i;
+    ngx_module_t              **modules;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->satisfy != NGX_HTTP_SATISFY_ALL) {
+        return 0;
+    }
+
+    modules = ((ngx_cycle_t *) ngx_cycle)->modules;
+
+    for (i = 0; modules[i]; i++) {
+
+        if (ngx_strcmp(modules[i]->name, "ngx_http_auth_basic_module") == 0) {
+            break;
+        }
+    }
+
+    if (modules[i] == NULL) {
+        return 0;
+    }
+
+    conf = ngx_http_get_module_loc_conf(r, (*modules[i]));
+
+    if (conf[0] == NULL || conf[1] == NULL
+        || ngx_http_complex_value(r, conf[0], &realm) != NGX_OK)
+    {
+        return 0;
+    }
+
+    return !ngx_http_waha_string_is(&realm, "off");
 }
 
 

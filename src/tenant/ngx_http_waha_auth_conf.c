@@ -10,13 +10,20 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_auth_conf.h>
 #include <ngx_http_waha_key_file.h>
+#include <ngx_http_waha_string.h>
 
 
 static char *ngx_http_waha_auth_conf_set_key_params(ngx_conf_t *cf,
     ngx_http_waha_jwt_key_t *key);
 static char *ngx_http_waha_auth_conf_set_operator_claim(ngx_conf_t *cf,
     ngx_http_waha_jwt_conf_t *jwt, ngx_str_t *value);
-static ngx_uint_t ngx_http_waha_auth_conf_is_client_variable(ngx_str_t *name);
+static ngx_int_t ngx_http_waha_auth_conf_set_proof(ngx_conf_t *cf,
+    ngx_http_waha_auth_conf_t *auth, ngx_str_t *name);
+static ngx_uint_t ngx_http_waha_auth_conf_is_trusted(
+    ngx_http_waha_auth_trust_t *trust, ngx_hash_keys_arrays_t *variables,
+    ngx_str_t *name);
+static ngx_uint_t ngx_http_waha_auth_conf_has_prefix(ngx_str_t *name,
+    const char *prefix);
 
 
 void
@@ -25,6 +32,8 @@ ngx_http_waha_auth_conf_create(ngx_http_waha_auth_conf_t *conf)
     conf->enable = NGX_CONF_UNSET;
     conf->api_keys = NGX_CONF_UNSET;
     conf->variable = NGX_CONF_UNSET;
+
+    /* set by ngx_pcalloc(): conf->proof = NGX_HTTP_WAHA_PROOF_NONE */
 }
 
 
@@ -47,6 +56,12 @@ ngx_http_waha_auth_conf_merge(ngx_http_waha_auth_conf_t *prev,
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
     ngx_conf_merge_value(conf->api_keys, prev->api_keys, 0);
+
+    if (conf->variable == NGX_CONF_UNSET) {
+        conf->proof = prev->proof;
+        conf->verify = prev->verify;
+    }
+
     ngx_conf_merge_value(conf->variable, prev->variable, NGX_ERROR);
 }
 
@@ -223,8 +238,10 @@ ngx_http_waha_auth_conf_organization(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
-    ngx_str_t                  *value, name;
-    ngx_http_waha_auth_conf_t  *auth;
+    ngx_str_t                      *value, name;
+    ngx_http_waha_main_conf_t      *wmcf;
+    ngx_http_waha_auth_conf_t      *auth;
+    ngx_http_waha_auth_variable_t  *variable;
 
     auth = wlcf->auth;
     value = cf->args->elts;
@@ -242,17 +259,23 @@ ngx_http_waha_auth_conf_organization(ngx_conf_t *cf, ngx_command_t *cmd,
     name.data = value[1].data + 1;
     name.len = value[1].len - 1;
 
-    if (ngx_http_waha_auth_conf_is_client_variable(&name)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is what the client says: anybody could "
-                           "name any organization; use a variable of "
-                           "\"auth_request_set\" or of a verified "
-                           "certificate", &value[1]);
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    variable = ngx_array_push(wmcf->auth_trust->variables);
+    if (variable == NULL) {
         return NGX_CONF_ERROR;
     }
 
+    variable->name = name;
+    variable->file = cf->conf_file->file.name;
+    variable->line = cf->conf_file->line;
+
     auth->variable = ngx_http_get_variable_index(cf, &name);
     if (auth->variable == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_waha_auth_conf_set_proof(cf, auth, &name) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -260,36 +283,156 @@ ngx_http_waha_auth_conf_organization(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* whether a variable has a value that any client can choose */
+/* nginx has two variables that clients choose unless nginx verifies them */
+
+static ngx_int_t
+ngx_http_waha_auth_conf_set_proof(ngx_conf_t *cf,
+    ngx_http_waha_auth_conf_t *auth, ngx_str_t *name)
+{
+    static ngx_str_t  verify = ngx_string("ssl_client_verify");
+
+    if (ngx_http_waha_string_is(name, "remote_user")) {
+        auth->proof = NGX_HTTP_WAHA_PROOF_BASIC;
+        return NGX_OK;
+    }
+
+    if (!ngx_http_waha_auth_conf_has_prefix(name, "ssl_client_")) {
+        return NGX_OK;
+    }
+
+    auth->proof = NGX_HTTP_WAHA_PROOF_CERTIFICATE;
+    auth->verify = ngx_http_get_variable_index(cf, &verify);
+
+    return (auth->verify == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_auth_conf_note_variables(ngx_conf_t *cf)
+{
+    u_char                       errstr[NGX_MAX_CONF_ERRSTR];
+    ngx_regex_compile_t          rc;
+    ngx_http_variable_t         *var;
+    ngx_http_core_main_conf_t   *cmcf;
+    ngx_http_waha_main_conf_t   *wmcf;
+    ngx_http_waha_auth_trust_t  *trust;
+
+    static ngx_str_t  name = ngx_string("waha_capture");
+    static ngx_str_t  pattern = ngx_string("(?<waha_capture>)");
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    trust = wmcf->auth_trust;
+
+    trust->variables = ngx_array_create(cf->pool, 4,
+                                        sizeof(ngx_http_waha_auth_variable_t));
+    if (trust->variables == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* nothing else tells a captured variable from one that is set */
+
+    ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
+
+    rc.pattern = pattern;
+    rc.err.len = NGX_MAX_CONF_ERRSTR;
+    rc.err.data = errstr;
+
+    if (ngx_http_regex_compile(cf, &rc) == NULL) {
+        return NGX_ERROR;
+    }
+
+    var = ngx_http_add_variable(cf, &name, NGX_HTTP_VAR_CHANGEABLE);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    trust->capture = var->get_handler;
+    trust->builtin = cmcf->variables_keys->keys.nelts;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_waha_auth_conf_check_variables(ngx_conf_t *cf)
+{
+    ngx_uint_t                      i;
+    ngx_http_core_main_conf_t      *cmcf;
+    ngx_http_waha_main_conf_t      *wmcf;
+    ngx_http_waha_auth_trust_t     *trust;
+    ngx_http_waha_auth_variable_t  *variable;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    trust = wmcf->auth_trust;
+    variable = trust->variables->elts;
+
+    for (i = 0; i < trust->variables->nelts; i++) {
+
+        if (ngx_http_waha_auth_conf_is_trusted(trust, cmcf->variables_keys,
+                                               &variable[i].name))
+        {
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"$%V\" in \"waha_organization\" is what the client "
+                      "says, or nginx finds in it: anybody could name any "
+                      "organization; use a variable of \"map\", "
+                      "\"auth_request_set\" or \"set\", or of a verified "
+                      "certificate, in %V:%ui",
+                      &variable[i].name, &variable[i].file, variable[i].line);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* variables of modules that were loaded later are no operator's either */
 
 static ngx_uint_t
-ngx_http_waha_auth_conf_is_client_variable(ngx_str_t *name)
+ngx_http_waha_auth_conf_is_trusted(ngx_http_waha_auth_trust_t *trust,
+    ngx_hash_keys_arrays_t *variables, ngx_str_t *name)
 {
-    ngx_str_t  *known;
+    ngx_uint_t            i;
+    ngx_hash_key_t       *key;
+    ngx_http_variable_t  *var;
 
-    /* names that end with "_" are prefixes */
+    if (ngx_http_waha_string_is(name, "remote_user")
+        || ngx_http_waha_auth_conf_has_prefix(name, "ssl_client_")
+        || ngx_http_waha_auth_conf_has_prefix(name, "jwt_claim_"))
+    {
+        return 1;
+    }
 
-    static ngx_str_t  names[] = {
-        ngx_string("http_"), ngx_string("arg_"), ngx_string("cookie_"),
-        ngx_string("args"), ngx_string("query_string"),
-        ngx_string("request"), ngx_string("request_uri"),
-        ngx_string("request_body"), ngx_string("request_filename"),
-        ngx_string("uri"), ngx_string("document_uri"),
-        ngx_string("host"), ngx_string("content_type"),
-        ngx_string("ssl_server_name"),
-        ngx_string("proxy_add_x_forwarded_for"), ngx_null_string
-    };
+    key = variables->keys.elts;
 
-    for (known = names; known->len; known++) {
+    for (i = trust->builtin; i < variables->keys.nelts; i++) {
+        var = key[i].value;
 
-        if ((name->len == known->len
-             || (name->len > known->len
-                 && known->data[known->len - 1] == '_'))
-            && ngx_strncasecmp(name->data, known->data, known->len) == 0)
+        if (var->name.len == name->len
+            && ngx_strncasecmp(var->name.data, name->data, name->len) == 0)
         {
-            return 1;
+            return (var->flags & NGX_HTTP_VAR_CHANGEABLE)
+                   && var->get_handler != trust->capture;
         }
     }
 
     return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_auth_conf_has_prefix(ngx_str_t *name, const char *prefix)
+{
+    size_t  len;
+
+    len = ngx_strlen(prefix);
+
+    return name->len > len
+           && ngx_strncasecmp(name->data, (u_char *) prefix, len) == 0;
 }
