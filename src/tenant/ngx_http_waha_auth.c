@@ -418,6 +418,12 @@ ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
     }
 
     if (!lookup->record.found) {
+
+        if (lookup->waits) {
+            /* another request with the same credentials was charged */
+            auth->counted = 0;
+        }
+
         return ngx_http_waha_auth_reject(r, auth,
                           auth->statement == NGX_HTTP_WAHA_AUTHENTICATE ?
                               "the API key is unknown"

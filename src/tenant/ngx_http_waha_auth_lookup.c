@@ -161,7 +161,7 @@ ngx_http_waha_auth_lookup_wait(ngx_http_waha_auth_lookup_t *lookup)
 
     if (lookup->waits++ == NGX_HTTP_WAHA_AUTH_LOOKUP_WAITS) {
         return ngx_http_waha_auth_lookup_refuse(lookup,
-                                         NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS);
+                                                NGX_HTTP_WAHA_ERR_OVERLOADED);
     }
 
     if (lookup->cleanup == NULL) {
