@@ -786,6 +786,9 @@ ngx_http_waha_init_process(ngx_cycle_t *cycle)
 
     global->db.pg.data = wmcf->auth_cache;
 
+    ngx_http_waha_share_init(&global->db.shares,
+                             ngx_max(global->db.pg.connections, 2) - 1);
+
     global->db.pool = ngx_http_waha_pg_create(cycle, &global->db.pg);
     if (global->db.pool == NULL) {
         return NGX_ERROR;

@@ -11,6 +11,7 @@
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_api.h>
 #include <ngx_http_waha_argument.h>
+#include <ngx_http_waha_request.h>
 
 
 ngx_int_t
@@ -52,6 +53,10 @@ ngx_http_waha_api_statement(ngx_http_waha_api_t *api)
     }
 
     api->step.done = ngx_http_waha_api_reply;
+
+    if (route->method == NGX_HTTP_GET) {
+        ngx_http_waha_request_watch(api->step.request);
+    }
 
     return ngx_http_waha_step_query(&api->step, route->statement, args,
                                     ngx_http_waha_step_succeed);

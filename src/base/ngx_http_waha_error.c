@@ -169,6 +169,11 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
         { ngx_string("out_of_memory"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "nginx has no memory or disk space left; send this again" },
 
+    [NGX_HTTP_WAHA_ERR_TOO_MANY_REQUESTS] =
+        { ngx_string("too_many_requests"), NGX_HTTP_TOO_MANY_REQUESTS,
+          "the organization has too many requests under way; send this one "
+          "again" },
+
     [NGX_HTTP_WAHA_ERR_OVERLOADED] =
         { ngx_string("overloaded"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "too many requests wait for the database; send this one again" },

@@ -180,3 +180,24 @@ ngx_http_waha_request_resume(ngx_http_request_t *r,
 
     ngx_http_run_posted_requests(c);
 }
+
+
+void
+ngx_http_waha_request_watch(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    if (r != r->main) {
+        return;
+    }
+
+    rev = r->connection->read;
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    /* it may have closed the connection already, and no event will come */
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
+    }
+}

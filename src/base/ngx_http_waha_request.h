@@ -39,5 +39,11 @@ ngx_int_t ngx_http_waha_request_header(ngx_http_request_t *r,
 void ngx_http_waha_request_resume(ngx_http_request_t *r,
     ngx_int_t (*handler)(void *data), void *data);
 
+/*
+ * Ends the request as soon as its client closes the connection, which must do
+ * no harm; to be called when the body was read.
+ */
+void ngx_http_waha_request_watch(ngx_http_request_t *r);
+
 
 #endif /* _NGX_HTTP_WAHA_REQUEST_H_INCLUDED_ */

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_pg.h>
+#include <ngx_http_waha_share.h>
 
 
 /* the pool of the API: webhooks have their own and never wait for it */
@@ -21,6 +22,7 @@ typedef struct ngx_http_waha_db_conf_s {
 
     /* of this worker */
     ngx_http_waha_pg_pool_t   *pool;
+    ngx_http_waha_shares_t     shares;
 } ngx_http_waha_db_conf_t;
 
 

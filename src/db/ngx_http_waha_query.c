@@ -9,25 +9,51 @@
 #include <ngx_http_waha_query.h>
 
 
+/* reads of one organization that wait until others of it have ended */
+
+#define NGX_HTTP_WAHA_QUERY_WAITING  16
+
+
 /* a job outlives its query when the pool of that is destroyed first */
 
 typedef struct {
-    ngx_http_waha_pg_job_t    job;
-    ngx_pool_t               *pool;
+    ngx_http_waha_pg_job_t          job;
+    ngx_pool_t                     *pool;
+    ngx_http_waha_db_conf_t        *db;
 
     /* NULL when the query is gone */
-    ngx_http_waha_query_t    *query;
-    ngx_pool_cleanup_t       *cleanup;
+    ngx_http_waha_query_t          *query;
+    ngx_pool_cleanup_t             *cleanup;
 
-    const char               *values[NGX_HTTP_WAHA_STATEMENT_ARGS];
+    /* of the organization; NULL: of none, or no memory */
+    ngx_http_waha_share_t          *share;
 
-    unsigned                  retried:1;
+    /* while the share is spent: its list, and until when it waits */
+    ngx_queue_t                     queue;
+    ngx_event_t                     event;
+
+    const char                     *values[NGX_HTTP_WAHA_STATEMENT_ARGS];
+
+    unsigned                        waiting:1;
+    unsigned                        retried:1;
 } ngx_http_waha_query_job_t;
 
 
+static ngx_int_t ngx_http_waha_query_submit(ngx_http_waha_query_job_t *qj,
+    ngx_str_t *organization);
+static ngx_int_t ngx_http_waha_query_wait(ngx_http_waha_query_job_t *qj,
+    ngx_http_waha_share_t *share);
+static void ngx_http_waha_query_stop_waiting(ngx_http_waha_query_job_t *qj);
+static void ngx_http_waha_query_event_handler(ngx_event_t *ev);
+static void ngx_http_waha_query_give_place(ngx_http_waha_query_job_t *qj);
+static ngx_uint_t ngx_http_waha_query_is_read(
+    ngx_http_waha_statement_e statement);
+static ngx_int_t ngx_http_waha_query_owner(
+    ngx_http_waha_statement_e statement, const ngx_str_t *args,
+    ngx_str_t *organization);
 static ngx_http_waha_query_job_t *ngx_http_waha_query_create_job(
-    ngx_http_waha_query_t *query, ngx_http_waha_statement_e statement,
-    const ngx_str_t *args);
+    ngx_http_waha_db_conf_t *db, ngx_http_waha_query_t *query,
+    ngx_http_waha_statement_e statement, const ngx_str_t *args);
 static ngx_int_t ngx_http_waha_query_copy_args(ngx_http_waha_query_job_t *qj,
     ngx_uint_t n, const ngx_str_t *args);
 static ngx_int_t ngx_http_waha_query_prepare(ngx_http_waha_pg_job_t *job);
@@ -48,19 +74,22 @@ ngx_http_waha_query_start(ngx_http_waha_db_conf_t *db,
     const ngx_str_t *args)
 {
     ngx_int_t                   rc;
+    ngx_str_t                   organization;
     ngx_http_waha_query_job_t  *qj;
 
     query->error = NGX_HTTP_WAHA_ERR_NONE;
     ngx_str_null(&query->reply);
 
-    qj = ngx_http_waha_query_create_job(query, statement, args);
+    qj = ngx_http_waha_query_create_job(db, query, statement, args);
     if (qj == NULL) {
         return NGX_ERROR;
     }
 
     qj->job.deadline = ngx_current_msec + db->pg.timeout;
 
-    rc = ngx_http_waha_pg_submit(db->pool, &qj->job);
+    rc = ngx_http_waha_query_owner(statement, args, &organization);
+
+    rc = ngx_http_waha_query_submit(qj, (rc == NGX_OK) ? &organization : NULL);
 
     if (rc == NGX_OK) {
         return NGX_OK;
@@ -69,16 +98,224 @@ ngx_http_waha_query_start(ngx_http_waha_db_conf_t *db,
     qj->cleanup->handler = NULL;
     ngx_destroy_pool(qj->pool);
 
-    query->error = (rc == NGX_ABORT) ? NGX_HTTP_WAHA_ERR_DATABASE_SETUP
-                                     : NGX_HTTP_WAHA_ERR_OVERLOADED;
+    switch (rc) {
+
+    case NGX_ABORT:
+        query->error = NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
+        break;
+
+    case NGX_BUSY:
+        query->error = NGX_HTTP_WAHA_ERR_TOO_MANY_REQUESTS;
+        break;
+
+    default: /* NGX_DECLINED */
+        query->error = NGX_HTTP_WAHA_ERR_OVERLOADED;
+    }
 
     return NGX_DECLINED;
 }
 
 
+/*
+ * an organization has at most all connections but one, so that a request of
+ * another one need not wait for it; what is more waits here
+ */
+
+static ngx_int_t
+ngx_http_waha_query_submit(ngx_http_waha_query_job_t *qj,
+    ngx_str_t *organization)
+{
+    ngx_int_t                 rc;
+    ngx_http_waha_share_t    *share;
+    ngx_http_waha_db_conf_t  *db;
+
+    db = qj->db;
+
+    if (organization) {
+
+        if (ngx_http_waha_share_is_spent(&db->shares, organization)) {
+            share = ngx_http_waha_share_find(&db->shares, organization);
+            return ngx_http_waha_query_wait(qj, share);
+        }
+
+        qj->share = ngx_http_waha_share_take(&db->shares, organization);
+    }
+
+    rc = ngx_http_waha_pg_submit(db->pool, &qj->job);
+
+    if (rc != NGX_OK) {
+        ngx_http_waha_share_give(&db->shares, qj->share);
+        qj->share = NULL;
+    }
+
+    return rc;
+}
+
+
+/* a plan that has begun is not refused: only reads are */
+
+static ngx_int_t
+ngx_http_waha_query_wait(ngx_http_waha_query_job_t *qj,
+    ngx_http_waha_share_t *share)
+{
+    ngx_uint_t  max;
+
+    max = ngx_http_waha_query_is_read(qj->job.statement)
+              ? NGX_HTTP_WAHA_QUERY_WAITING : qj->db->pg.queue;
+
+    if (share->nwaiting >= max) {
+        return NGX_BUSY;
+    }
+
+    qj->share = share;
+    qj->waiting = 1;
+
+    ngx_queue_insert_tail(&share->waiting, &qj->queue);
+    share->nwaiting++;
+
+    qj->event.handler = ngx_http_waha_query_event_handler;
+    qj->event.data = qj;
+    qj->event.log = qj->job.log;
+
+    ngx_add_timer(&qj->event, qj->db->pg.timeout);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_waha_query_stop_waiting(ngx_http_waha_query_job_t *qj)
+{
+    if (qj->event.timer_set) {
+        ngx_del_timer(&qj->event);
+    }
+
+    if (qj->event.posted) {
+        ngx_delete_posted_event(&qj->event);
+    }
+
+    if (qj->waiting) {
+        qj->waiting = 0;
+        qj->share->nwaiting--;
+        ngx_queue_remove(&qj->queue);
+        qj->share = NULL;
+    }
+}
+
+
+/* its turn did not come in time, or the pool has refused it */
+
+static void
+ngx_http_waha_query_event_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_query_t      *query;
+    ngx_http_waha_query_job_t  *qj;
+
+    qj = ev->data;
+    query = qj->query;
+
+    query->error = qj->waiting ? NGX_HTTP_WAHA_ERR_TOO_MANY_REQUESTS
+                               : NGX_HTTP_WAHA_ERR_OVERLOADED;
+
+    ngx_http_waha_query_stop_waiting(qj);
+
+    qj->cleanup->handler = NULL;
+    ngx_destroy_pool(qj->pool);
+
+    query->handler(query);
+}
+
+
+/* gives the place of a job that has ended to the next of its organization */
+
+static void
+ngx_http_waha_query_give_place(ngx_http_waha_query_job_t *qj)
+{
+    ngx_queue_t                *q;
+    ngx_http_waha_share_t      *share;
+    ngx_http_waha_query_job_t  *next;
+
+    share = qj->share;
+    qj->share = NULL;
+
+    while (share && !ngx_queue_empty(&share->waiting)) {
+        q = ngx_queue_head(&share->waiting);
+        next = ngx_queue_data(q, ngx_http_waha_query_job_t, queue);
+
+        ngx_http_waha_query_stop_waiting(next);
+
+        if (ngx_http_waha_pg_submit(next->db->pool, &next->job) == NGX_OK) {
+            next->share = share;
+            return;
+        }
+
+        /* posted: this may be the end of a request, that another has to wait */
+        ngx_post_event(&next->event, &ngx_posted_events);
+    }
+
+    ngx_http_waha_share_give(&qj->db->shares, share);
+}
+
+
+/* what can be cancelled at any time, and asked for again */
+
+static ngx_uint_t
+ngx_http_waha_query_is_read(ngx_http_waha_statement_e statement)
+{
+    switch (statement) {
+
+    case NGX_HTTP_WAHA_LIST_SESSIONS:
+    case NGX_HTTP_WAHA_LIST_CONTACTS:
+    case NGX_HTTP_WAHA_FIND_CONTACT:
+    case NGX_HTTP_WAHA_LIST_ACTIVITIES:
+    case NGX_HTTP_WAHA_LIST_CONVERSATIONS:
+    case NGX_HTTP_WAHA_LIST_MESSAGES:
+    case NGX_HTTP_WAHA_FIND_MEDIA:
+    case NGX_HTTP_WAHA_LIST_ORGANIZATIONS:
+    case NGX_HTTP_WAHA_SHOW_ORGANIZATION:
+    case NGX_HTTP_WAHA_LIST_API_KEYS:
+    case NGX_HTTP_WAHA_EXPORT_CONTACT:
+    case NGX_HTTP_WAHA_EXPORT_ORGANIZATION:
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+/*
+ * for whom a statement is: its organization, or operators, who share one
+ * place as well; NGX_DECLINED: it is not known yet
+ */
+
+static ngx_int_t
+ngx_http_waha_query_owner(ngx_http_waha_statement_e statement,
+    const ngx_str_t *args, ngx_str_t *organization)
+{
+    if (statement == NGX_HTTP_WAHA_AUTHENTICATE
+        || statement == NGX_HTTP_WAHA_FIND_ORGANIZATION)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (statement >= NGX_HTTP_WAHA_LIST_ORGANIZATIONS
+        || args[0].data == NULL)
+    {
+        ngx_str_set(organization, "");
+        return NGX_OK;
+    }
+
+    *organization = args[0];
+
+    return NGX_OK;
+}
+
+
 static ngx_http_waha_query_job_t *
-ngx_http_waha_query_create_job(ngx_http_waha_query_t *query,
-    ngx_http_waha_statement_e statement, const ngx_str_t *args)
+ngx_http_waha_query_create_job(ngx_http_waha_db_conf_t *db,
+    ngx_http_waha_query_t *query, ngx_http_waha_statement_e statement,
+    const ngx_str_t *args)
 {
     ngx_pool_t                 *pool;
     ngx_http_waha_query_job_t  *qj;
@@ -95,6 +332,7 @@ ngx_http_waha_query_create_job(ngx_http_waha_query_t *query,
     }
 
     qj->pool = pool;
+    qj->db = db;
     qj->query = query;
 
     qj->job.prepare = ngx_http_waha_query_prepare;
@@ -172,6 +410,8 @@ ngx_http_waha_query_done(ngx_http_waha_pg_job_t *job)
         return;
     }
 
+    ngx_http_waha_query_give_place(qj);
+
     query = qj->query;
 
     if (query) {
@@ -192,7 +432,10 @@ ngx_http_waha_query_done(ngx_http_waha_pg_job_t *job)
 static ngx_int_t
 ngx_http_waha_query_retry(ngx_http_waha_query_job_t *qj)
 {
+    /* not one that had all the time there is */
+
     if (qj->job.status != NGX_HTTP_WAHA_PG_BUSY
+        || ngx_strcmp(qj->job.sqlstate, "57014") == 0
         || qj->query == NULL
         || qj->retried)
     {
@@ -311,7 +554,25 @@ ngx_http_waha_query_error(ngx_uint_t status)
 static void
 ngx_http_waha_query_cleanup(void *data)
 {
-    ngx_http_waha_query_job_t  *qj = data;
+    ngx_http_waha_query_job_t *qj = data;
 
     qj->query = NULL;
+
+    if (qj->waiting || qj->event.posted) {
+        ngx_http_waha_query_stop_waiting(qj);
+
+    } else if (ngx_http_waha_pg_cancel(&qj->job) == NGX_OK) {
+        ngx_http_waha_query_give_place(qj);
+
+    } else {
+        /* it ends in ngx_http_waha_query_done() */
+
+        if (ngx_http_waha_query_is_read(qj->job.statement)) {
+            ngx_http_waha_pg_interrupt(&qj->job);
+        }
+
+        return;
+    }
+
+    ngx_destroy_pool(qj->pool);
 }

@@ -84,7 +84,7 @@ struct ngx_http_waha_ingest_s {
     ngx_uint_t                       waiting;
     ngx_uint_t                       inflight;
 
-    ngx_http_waha_ingest_shares_t    shares;
+    ngx_http_waha_shares_t           shares;
 };
 
 
@@ -214,7 +214,7 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
 
     /* half of the queue, so that one session does not keep out all others */
 
-    ngx_http_waha_ingest_share_init(&ingest->shares, (conf->queue + 1) / 2);
+    ngx_http_waha_share_init(&ingest->shares, (conf->queue + 1) / 2);
 
     ingest->linger.handler = ngx_http_waha_ingest_linger_handler;
     ingest->linger.data = ingest;
@@ -295,7 +295,7 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_batch_t  *batch;
 
     if (ingest->waiting >= ingest->max_waiting
-        || ngx_http_waha_ingest_share_is_spent(&ingest->shares,
+        || ngx_http_waha_share_is_spent(&ingest->shares,
                                        ngx_http_waha_ingest_session(entry)))
     {
         return NGX_DECLINED;
@@ -350,7 +350,7 @@ ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
     {
         entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
 
-        if (ngx_http_waha_ingest_share_is_spent(&ingest->shares,
+        if (ngx_http_waha_share_is_spent(&ingest->shares,
                                        ngx_http_waha_ingest_session(entry)))
         {
             return 1;
@@ -427,7 +427,7 @@ ngx_http_waha_ingest_join(ngx_http_waha_batch_t *batch,
     batch->ingest->waiting++;
 
     entry->batch = batch;
-    entry->share = ngx_http_waha_ingest_share_take(&batch->ingest->shares,
+    entry->share = ngx_http_waha_share_take(&batch->ingest->shares,
                                         ngx_http_waha_ingest_session(entry));
 }
 
@@ -458,7 +458,7 @@ ngx_http_waha_ingest_set_waiting(ngx_http_waha_batch_t *batch)
     {
         entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
 
-        entry->share = ngx_http_waha_ingest_share_take(&batch->ingest->shares,
+        entry->share = ngx_http_waha_share_take(&batch->ingest->shares,
                                         ngx_http_waha_ingest_session(entry));
     }
 }
@@ -479,7 +479,7 @@ ngx_http_waha_ingest_set_left(ngx_http_waha_batch_t *batch)
     {
         entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
 
-        ngx_http_waha_ingest_share_give(&batch->ingest->shares, entry->share);
+        ngx_http_waha_share_give(&batch->ingest->shares, entry->share);
         entry->share = NULL;
     }
 }
@@ -507,7 +507,7 @@ ngx_http_waha_ingest_leave(ngx_http_waha_entry_t *entry)
 
     batch->ingest->waiting--;
 
-    ngx_http_waha_ingest_share_give(&batch->ingest->shares, entry->share);
+    ngx_http_waha_share_give(&batch->ingest->shares, entry->share);
     entry->share = NULL;
 
     if (batch->nentries == 0) {

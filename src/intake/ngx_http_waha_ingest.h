@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_pg.h>
 #include <ngx_http_waha_event.h>
-#include <ngx_http_waha_ingest_share.h>
+#include <ngx_http_waha_share.h>
 
 
 typedef struct ngx_http_waha_ingest_s  ngx_http_waha_ingest_t;
@@ -25,7 +25,7 @@ typedef struct ngx_http_waha_entry_s   ngx_http_waha_entry_t;
 struct ngx_http_waha_entry_s {
     ngx_queue_t                      queue;
     ngx_http_waha_batch_t           *batch;
-    ngx_http_waha_ingest_share_t    *share;
+    ngx_http_waha_share_t           *share;
     ngx_uint_t                       position;
 
     /*

@@ -171,10 +171,16 @@ ngx_int_t ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
 
 /*
  * Cancels a job that waits, or that has ended but whose handler was not
- * called yet: the handler will not be called, the caller may free the job.
- * Does nothing to a job that was sent, whose handler will be called.
+ * called yet.  NGX_OK: the handler will not be called, the caller may free
+ * the job.  NGX_DECLINED: the job was sent, its handler will be called.
  */
-void ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job);
+ngx_int_t ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job);
+
+/*
+ * Asks the server to end the statement of a job that was sent, which must be
+ * one that only reads; the job ends as it would otherwise.
+ */
+void ngx_http_waha_pg_interrupt(ngx_http_waha_pg_job_t *job);
 
 /* The class of a SQLSTATE: any of NGX_HTTP_WAHA_PG_*, except for OK. */
 ngx_uint_t ngx_http_waha_pg_class(const char *sqlstate);

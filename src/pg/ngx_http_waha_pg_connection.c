@@ -48,6 +48,7 @@ ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c)
     c->ending = 0;
     c->unconfirmed = 0;
     c->again = 0;
+    c->unwanted = 0;
 
     c->conn = PQconnectStartParams(c->conf->keywords, c->host->values, 0);
 

@@ -82,6 +82,12 @@ struct ngx_http_waha_pg_connection_s {
     ngx_queue_t                         queue;
     ngx_event_t                         timer;
 
+    /* ends its statement, by another connection; when to try again */
+    ngx_http_waha_pg_job_t              interrupt;
+    ngx_event_t                         nudge;
+    const char                         *pid;
+    u_char                              digits[NGX_INT_T_LEN + 1];
+
     /* the host to connect to; how many were tried, beginning with which */
     ngx_http_waha_pg_host_t            *host;
     ngx_uint_t                          first;
@@ -107,6 +113,15 @@ struct ngx_http_waha_pg_connection_s {
 
     /* the statements were prepared again for the job, or are being so */
     unsigned                            again:1;
+
+    /* nobody waits for the job, whose statement is to be ended */
+    unsigned                            unwanted:1;
+
+    /* the job "interrupt" waits or runs: no other statement may be hit */
+    unsigned                            interrupted:1;
+
+    /* idle, but not in the pool's list, until that job has ended */
+    unsigned                            kept:1;
 };
 
 

@@ -25,6 +25,13 @@ static void ngx_http_waha_pg_job_end_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_job_wake_pool(ngx_http_waha_pg_pool_t *pool);
 
 
+/* needs no other right than to be the same role */
+
+static const ngx_http_waha_pg_statement_t  ngx_http_waha_pg_job_interrupt = {
+    "interrupt", "select pg_cancel_backend($1)", 1, NULL
+};
+
+
 void
 ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_job_t *job)
@@ -77,7 +84,7 @@ ngx_http_waha_pg_job_deadline_handler(ngx_event_t *ev)
 }
 
 
-void
+ngx_int_t
 ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
 {
     if (job->event.posted) {
@@ -88,12 +95,16 @@ ngx_http_waha_pg_cancel(ngx_http_waha_pg_job_t *job)
         job->result = NULL;
 
         ngx_http_waha_pg_job_wake_pool(job->pool);
-        return;
+
+        return NGX_OK;
     }
 
     if (job->event.timer_set) {
         ngx_http_waha_pg_job_dequeue(job);
+        return NGX_OK;
     }
+
+    return NGX_DECLINED;
 }
 
 
@@ -120,6 +131,7 @@ ngx_http_waha_pg_job_start(ngx_http_waha_pg_connection_t *c,
     c->job = job;
     c->unconfirmed = 0;
     c->again = 0;
+    c->unwanted = 0;
 
     job->sent = ngx_current_msec;
 
@@ -139,7 +151,10 @@ ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
     const ngx_http_waha_pg_statement_t  *statement;
 
     job = c->job;
-    statement = &c->conf->statements[job->statement];
+
+    statement = (job->statement == NGX_HTTP_WAHA_PG_INTERRUPT)
+                    ? &ngx_http_waha_pg_job_interrupt
+                    : &c->conf->statements[job->statement];
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, job->log, 0,
                    "waha: pg send %s", statement->name);
@@ -148,7 +163,7 @@ ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
 
     c->receive = ngx_http_waha_pg_job_on_result;
 
-    rc = c->pooled
+    rc = (c->pooled || statement == &ngx_http_waha_pg_job_interrupt)
          ? PQsendQueryParams(c->conn, statement->text, statement->nparams,
                              statement->types, job->values, job->lengths,
                              job->formats, 0)
@@ -238,7 +253,9 @@ ngx_http_waha_pg_job_on_error(ngx_http_waha_pg_connection_t *c)
         return NGX_DONE;
     }
 
-    if (ngx_http_waha_pg_job_is_reported(class, sqlstate)) {
+    if (!c->unwanted
+        && ngx_http_waha_pg_job_is_reported(class, sqlstate))
+    {
         ngx_http_waha_pg_error_report(c->pool, c->result, class);
     }
 

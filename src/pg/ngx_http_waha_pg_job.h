@@ -11,6 +11,11 @@
 #include <ngx_http_waha_pg_connection.h>
 
 
+/* instead of a statement: ends that of another connection */
+
+#define NGX_HTTP_WAHA_PG_INTERRUPT  ((ngx_uint_t) -1)
+
+
 /* Lets a job wait in the pool's queue, until its deadline at the latest. */
 void ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_job_t *job);

@@ -17,6 +17,7 @@
 #define NGX_HTTP_WAHA_PG_BACKOFF_MAX    2000
 #define NGX_HTTP_WAHA_PG_STABLE         1000
 #define NGX_HTTP_WAHA_PG_DRAIN          600000
+#define NGX_HTTP_WAHA_PG_NUDGE          20
 
 /* times that the shortest delay is doubled */
 
@@ -34,6 +35,12 @@
 
 
 static ngx_int_t ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_interrupt(
+    ngx_http_waha_pg_connection_t *c);
+static ngx_int_t ngx_http_waha_pg_pool_prepare_interrupt(
+    ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_pool_on_interrupted(ngx_http_waha_pg_job_t *job);
+static void ngx_http_waha_pg_pool_nudge_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_dispatch_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_dispatch(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_refuse_jobs(ngx_http_waha_pg_pool_t *pool);
@@ -131,6 +138,11 @@ ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
         c[i].timer.handler = ngx_http_waha_pg_pool_timeout_handler;
         c[i].timer.data = &c[i];
         c[i].timer.log = pool->log;
+
+        c[i].nudge.handler = ngx_http_waha_pg_pool_nudge_handler;
+        c[i].nudge.data = &c[i];
+        c[i].nudge.log = pool->log;
+        c[i].nudge.cancelable = 1;
     }
 
     pool->reasons = ngx_pcalloc(pool->pool, pool->conf->hosts.nelts
@@ -140,6 +152,7 @@ ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
     }
 
     ngx_queue_init(&pool->idle);
+    ngx_queue_init(&pool->kept);
     ngx_queue_init(&pool->waiting);
     ngx_queue_init(&pool->ended);
 
@@ -217,6 +230,122 @@ ngx_http_waha_pg_submit(ngx_http_waha_pg_pool_t *pool,
     ngx_http_waha_pg_pool_fill(pool);
 
     return NGX_OK;
+}
+
+
+/*
+ * Another connection asks the server to end the statement, since libpq would
+ * block.  Until it has its answer, the connection runs nothing else.
+ */
+
+void
+ngx_http_waha_pg_interrupt(ngx_http_waha_pg_job_t *job)
+{
+    ngx_uint_t                      i;
+    ngx_http_waha_pg_pool_t        *pool;
+    ngx_http_waha_pg_connection_t  *c;
+
+    pool = job->pool;
+
+    for (i = 0; pool->connections[i].job != job; i++) {
+
+        if (i == pool->nconnections - 1) {
+            return;
+        }
+    }
+
+    c = &pool->connections[i];
+
+    c->unwanted = 1;
+
+    ngx_http_waha_pg_pool_interrupt(c);
+}
+
+
+static void
+ngx_http_waha_pg_pool_interrupt(ngx_http_waha_pg_connection_t *c)
+{
+    ngx_http_waha_pg_pool_t  *pool;
+
+    pool = c->pool;
+
+    if (c->state != NGX_HTTP_WAHA_PG_RUNNING
+        || c->pooled
+        || c->interrupted
+        || ngx_http_waha_pg_pool_host_index(c) != pool->host)
+    {
+        return;
+    }
+
+    c->interrupted = 1;
+
+    (void) ngx_sprintf(c->digits, "%d%Z", PQbackendPID(c->conn));
+    c->pid = (const char *) c->digits;
+
+    ngx_memzero(&c->interrupt, sizeof(ngx_http_waha_pg_job_t));
+
+    c->interrupt.prepare = ngx_http_waha_pg_pool_prepare_interrupt;
+    c->interrupt.statement = NGX_HTTP_WAHA_PG_INTERRUPT;
+    c->interrupt.values = &c->pid;
+    c->interrupt.deadline = ngx_current_msec + pool->conf->timeout;
+    c->interrupt.handler = ngx_http_waha_pg_pool_on_interrupted;
+    c->interrupt.data = c;
+    c->interrupt.log = pool->log;
+
+    ngx_http_waha_pg_job_enqueue(pool, &c->interrupt);
+
+    /* before the others: it makes room for them */
+
+    ngx_queue_remove(&c->interrupt.queue);
+    ngx_queue_insert_head(&pool->waiting, &c->interrupt.queue);
+
+    /* posted: this may be the end of a request */
+
+    ngx_post_event(&pool->dispatch, &ngx_posted_events);
+}
+
+
+static ngx_int_t
+ngx_http_waha_pg_pool_prepare_interrupt(ngx_http_waha_pg_job_t *job)
+{
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_waha_pg_pool_on_interrupted(ngx_http_waha_pg_job_t *job)
+{
+    ngx_http_waha_pg_pool_t        *pool;
+    ngx_http_waha_pg_connection_t  *c;
+
+    c = job->data;
+    pool = c->pool;
+
+    c->interrupted = 0;
+
+    if (c->unwanted && c->state == NGX_HTTP_WAHA_PG_RUNNING) {
+        /* the statement had not begun, or takes a while to end */
+        ngx_add_timer(&c->nudge, NGX_HTTP_WAHA_PG_NUDGE);
+        return;
+    }
+
+    if (!c->kept) {
+        return;
+    }
+
+    c->kept = 0;
+
+    ngx_queue_remove(&c->queue);
+    ngx_queue_insert_head(&pool->idle, &c->queue);
+
+    ngx_post_event(&pool->dispatch, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_waha_pg_pool_nudge_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_pg_pool_interrupt(ev->data);
 }
 
 
@@ -505,6 +634,10 @@ ngx_http_waha_pg_pool_release(ngx_http_waha_pg_connection_t *c)
         ngx_del_timer(&c->timer);
     }
 
+    if (c->nudge.timer_set) {
+        ngx_del_timer(&c->nudge);
+    }
+
     others = ngx_http_waha_pg_pool_serving(pool)
              - (c->state == NGX_HTTP_WAHA_PG_RUNNING);
 
@@ -518,6 +651,19 @@ ngx_http_waha_pg_pool_release(ngx_http_waha_pg_connection_t *c)
     }
 
     ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_IDLE);
+
+    if (c->interrupted && c->interrupt.event.timer_set) {
+        /* it waits for a connection, and is not needed any more */
+
+        ngx_http_waha_pg_job_dequeue(&c->interrupt);
+        c->interrupted = 0;
+    }
+
+    if (c->interrupted) {
+        c->kept = 1;
+        ngx_queue_insert_head(&pool->kept, &c->queue);
+        return;
+    }
 
     /* the last used is the first to be used: its backend is warm */
     ngx_queue_insert_head(&pool->idle, &c->queue);
@@ -688,10 +834,15 @@ ngx_http_waha_pg_pool_close(ngx_http_waha_pg_connection_t *c)
 {
     if (c->state == NGX_HTTP_WAHA_PG_IDLE) {
         ngx_queue_remove(&c->queue);
+        c->kept = 0;
     }
 
     if (c->timer.timer_set) {
         ngx_del_timer(&c->timer);
+    }
+
+    if (c->nudge.timer_set) {
+        ngx_del_timer(&c->nudge);
     }
 
     ngx_http_waha_pg_connection_close(c);

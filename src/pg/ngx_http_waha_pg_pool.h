@@ -42,6 +42,7 @@ struct ngx_http_waha_pg_pool_s {
     ngx_uint_t                        counts[NGX_HTTP_WAHA_PG_STATES];
 
     ngx_queue_t                       idle;
+    ngx_queue_t                       kept;
     ngx_queue_t                       waiting;
     ngx_queue_t                       ended;
     ngx_uint_t                        nwaiting;
