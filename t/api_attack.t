@@ -208,7 +208,7 @@ subtest 'a flood of requests to the API' => sub {
     my @flood = map { $api->send($t->http, undef, GET =>
         '/api/whatsapp/contacts', undef, %unknown) } 1 .. 60;
 
-    ok(wait_for(sub { $pg->blocked == 2 }, 5),
+    ok(wait_for(sub { $pg->blocked == 2 }, 60),
        'all connections of the API wait for the lock');
 
     my $http = $t->http;

@@ -334,7 +334,7 @@ subtest 'answers of WAHA that do not end' => sub {
         is(call($way)->{status}, 200, "$way: a body that ends is taken");
     }
 
-    ok(wait_for(sub { descriptors($pid) <= $before }, 5),
+    ok(wait_for(sub { descriptors($pid) <= $before }, 60),
        'the connections to WAHA are closed');
     is(call('hurried')->{status}, 200, 'the next call works');
 
@@ -503,12 +503,12 @@ subtest 'clients that close their connection while WAHA is called' => sub {
         my @clients = map { $api->send($t->http, acme => GET =>
                                        "/plain$path") } 1 .. 20;
 
-        ok(wait_for(sub { $waha->requests == 20 }, 5),
+        ok(wait_for(sub { $waha->requests == 20 }, 60),
            "$with: twenty calls are under way");
         $_->reset for @clients;
         call2('plain', '--max-time', 0.3) for 1 .. 3;
 
-        ok(wait_for(sub { descriptors($pid) <= $before }, 5),
+        ok(wait_for(sub { descriptors($pid) <= $before }, 60),
            "$with: connections to WAHA are closed with those of the clients");
         $waha->heal;
     }

@@ -288,7 +288,7 @@ subtest "an operator calls the guides' routes" => sub {
 
     $r = got(operator => POST => '/api/tenants/a%20b/whatsapp/connect');
     ok(wait_for(sub { $waha->session($r->{session})->{status}
-                      eq 'SCAN_QR_CODE' }, 5), 'the session waits for a scan');
+                      eq 'SCAN_QR_CODE' }, 60), 'the session waits for a scan');
     is($api->get('operator', $r->{qr_url})->{headers}{'content-type'},
        'image/png', 'the operator gets the QR code by that path');
 

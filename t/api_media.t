@@ -576,7 +576,7 @@ subtest 'a file of 64 MB' => sub {
         my $bits = '';
         vec($bits, fileno $http->{socket}, 1) = 1;
         return select $bits, undef, undef, 0;
-    }, 10), 'the answer begins');
+    }, 60), 'the answer begins');
 
     my $peak = 0;
     for (1 .. 10) {
@@ -612,11 +612,11 @@ subtest 'clients that close their connection while a file is sent' => sub {
         my @clients = map { $api->send($t->http, acme => GET => $photo) }
                       1 .. 10;
 
-        ok(wait_for(sub { $waha->requests == 10 }, 5),
+        ok(wait_for(sub { $waha->requests == 10 }, 60),
            "$with: ten requests are under way");
         $_->reset for @clients;
 
-        ok(wait_for(sub { descriptors($pid) <= $before }, 5),
+        ok(wait_for(sub { descriptors($pid) <= $before }, 60),
            "$with: connections to WAHA are closed with those of the clients");
         $waha->heal;
     }

@@ -153,7 +153,7 @@ subtest 'API keys' => sub {
        "a key cannot be deleted through another organization");
     done(DELETE => "$keys/$made->{id}");
     ok(wait_for(sub { $http->get('/api/whatsapp/contacts', $key)
-                           ->{status} == 401 }, 5),
+                           ->{status} == 401 }, 60),
        'a deleted key is refused');
     is(code(DELETE => "$keys/$made->{id}"), 'unknown_key',
        'a deleted key cannot be deleted again');

@@ -466,14 +466,14 @@ subtest 'a client that closes its connection while PostgreSQL works' => sub {
     my $http = $api->send($t->http, operator => PUT =>
         '/api/whatsapp/organizations/bolt', { name => 'Late' });
 
-    ok(wait_for(sub { $pg->blocked }, 10), 'the update waits for a lock');
+    ok(wait_for(sub { $pg->blocked }, 60), 'the update waits for a lock');
     $http->reset;
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
        'other callers are answered meanwhile');
 
     $lock->query('commit');
     ok(wait_for(sub { $pg->value("select name from organizations
-                                  where slug = 'bolt'") eq 'Late' }, 10),
+                                  where slug = 'bolt'") eq 'Late' }, 60),
        'the update is done though its client has gone');
     is($api->get('acme', '/api/whatsapp/contacts')->{status}, 200,
        'the API still answers');
@@ -491,7 +491,7 @@ subtest 'a database that fails' => sub {
 
     $pg->start;
     ok(wait_for(sub { $api->get('acme', '/api/whatsapp/contacts')->{status}
-                      == 200 }, 20),
+                      == 200 }, 60),
        'the API works again once PostgreSQL has started');
 
     $pg->psql('create or replace function waha.list_sessions(organization

@@ -94,7 +94,7 @@ is(calls(), $calls, 'PostgreSQL is not asked about a wrong key that is known');
 my $row = $pg->value('select k from waha.api_keys k');
 
 $pg->psql('delete from waha.api_keys');
-changes($key, '401 401', 'a deleted key is refused within a second');
+changes($key, '401 401', 'a deleted key is refused within seconds');
 
 $pg->psql("insert into waha.api_keys select ('$row'::waha.api_keys).*");
 changes($key, '200 200',
@@ -102,23 +102,23 @@ changes($key, '200 200',
 
 $pg->psql("update waha.api_keys set expires_at = now() - interval '1 second'");
 changes($key, '401 401',
-        'a key that is made to expire is refused within a second');
+        'a key that is made to expire is refused within seconds');
 
 $pg->psql("update waha.api_keys set expires_at = null");
 changes($key, '200 200',
-        'a key that no longer expires is accepted within a second');
+        'a key that no longer expires is accepted within seconds');
 
 trusted('initech', '401 401', 'an unknown organization is refused');
 $pg->organization('initech');
-wait_for(sub { asked('initech') eq '200 200' }, 1);
+wait_for(sub { asked('initech') eq '200 200' }, 5);
 trusted('initech', '200 200',
-        'a new organization is accepted within a second');
+        'a new organization is accepted within seconds');
 
 $id = $pg->organization_id('globex');
 trusted($id, '200 200', 'an organization is accepted by its id');
 $pg->psql("delete from waha.organizations where slug = 'globex'");
-wait_for(sub { asked($id) eq '401 401' }, 1);
-trusted($id, '401 401', 'a deleted organization is refused within a second');
+wait_for(sub { asked($id) eq '401 401' }, 5);
+trusted($id, '401 401', 'a deleted organization is refused within seconds');
 
 
 # --- keys that expire --------------------------------------------------------
@@ -131,11 +131,11 @@ is(both($key), '200 200', 'it is accepted again');
 is(calls(), $calls, 'PostgreSQL is not asked about it again');
 
 wait_for(sub { $pg->value('select now() > max(expires_at) + interval'
-                          . " '1 second' from waha.api_keys") eq 't' }, 10);
+                          . " '1 second' from waha.api_keys") eq 't' }, 60);
 is(both($key), '401 401', 'a cached key is refused once it has expired');
 $pg->psql('update waha.api_keys set expires_at = null');
 changes($key, '200 200',
-        'a key whose expiry is removed is accepted within a second');
+        'a key whose expiry is removed is accepted within seconds');
 
 
 # --- while connections are busy ----------------------------------------------
@@ -154,7 +154,7 @@ for my $http (@waiting) {
     $http->send($http->format('GET', '/trusted', { 'X-Test' => "busy$n" }));
 }
 
-ok(wait_for(sub { $pg->blocked == 6 }, 5), 'every connection waits');
+ok(wait_for(sub { $pg->blocked == 6 }, 60), 'every connection waits');
 $pg->psql('delete from waha.api_keys');
 $busy->query('commit');
 $busy->close;
@@ -184,7 +184,7 @@ my $first = $http[0];
 
 $first->send($first->format('GET', '/keys', bearer($second)));
 wait_for(sub { $pg->value("select count(*) from pg_stat_activity"
-                          . " where wait_event = 'PgSleep'") }, 5);
+                          . " where wait_event = 'PgSleep'") }, 60);
 $pg->psql("select pg_notify('waha_tenant', 'acme')");
 is($first->answer('GET')->{status}, 200, 'a slow answer is given');
 
@@ -320,7 +320,7 @@ sub workers {
         my $pid = $http->get('/keys')->{headers}{'x-worker'};
         push @{ $worker{$pid} }, $http if @{ $worker{$pid} || [] } < $count;
         return $count * 2 == map { @$_ } values %worker;
-    }, 10) or die 'no connection to each worker';
+    }, 60) or die 'no connection to each worker';
 
     return %worker;
 }
@@ -333,7 +333,7 @@ sub listening {
         $pg->value("select count(*) from pg_stat_activity"
                    . " where query = 'listen waha_tenant'"
                    . " and state = 'idle'") == $count
-    }, 10), $name);
+    }, 60), $name);
 }
 
 
@@ -368,7 +368,7 @@ sub settled {
         my $calls = calls();
         both($key) for 1 .. 3;
         return calls() == $calls;
-    }, 2) or die 'the cache does not keep keys';
+    }, 60) or die 'the cache does not keep keys';
 }
 
 
@@ -393,11 +393,11 @@ sub trusted {
 }
 
 
-# within a second, so not because the entry has become too old
+# within seconds, so not because the entry has become too old
 
 sub changes {
     my ($key, $expected, $name) = @_;
 
-    wait_for(sub { both($key) eq $expected }, 1);
+    wait_for(sub { both($key) eq $expected }, 5);
     is(both($key), $expected, $name);
 }

@@ -280,7 +280,7 @@ accepted('/keys', bearer($short), 'globex',
          'an API key that expires in an hour is accepted');
 $pg->psql("update waha.api_keys set expires_at = now() - interval '1 second'"
           . " where organization_slug = 'globex'");
-wait_for(sub { ask('/keys', bearer($short))->{status} == 401 }, 5);
+wait_for(sub { ask('/keys', bearer($short))->{status} == 401 }, 60);
 denied('/keys', bearer($short), 'the API key is unknown',
        'an API key that has expired');
 
@@ -365,7 +365,7 @@ accepted('/operator', bearer($idp->token('ES256', {})), '',
          "PostgreSQL stopped: an operator's JWT needs no database");
 
 $pg->start;
-wait_for(sub { ask('/keys', bearer($unseen_key))->{status} == 200 }, 10);
+wait_for(sub { ask('/keys', bearer($unseen_key))->{status} == 200 }, 60);
 accepted($down{$_}[0], $down{$_}[1],
          { 'an API key' => 'ünï cöde', 'a JWT' => 'globex',
            'a variable' => 'ünï cöde' }->{$_},

@@ -308,14 +308,14 @@ my $unseen = bearer($idp->token('HS256', { org => 'initech' }));
 my $gone = $t->http;
 $gone->connect;
 $gone->send($gone->format('GET', '/files/a.html', $unseen));
-wait_for(sub { $pg->blocked }, 5);
+wait_for(sub { $pg->blocked }, 60);
 $gone->reset;
 
 is($t->http->get('/files/a.html', $unseen)->{status}, 503,
    'a caller who cannot be checked in time gets 503');
 $lock->query('rollback');
 $lock->close;
-wait_for(sub { $http->get('/files/a.html', $unseen)->{status} == 200 }, 5);
+wait_for(sub { $http->get('/files/a.html', $unseen)->{status} == 200 }, 60);
 is_answer('/files/a.html', $unseen, '200 files',
           'the caller is accepted when PostgreSQL answers again');
 

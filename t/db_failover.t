@@ -51,7 +51,7 @@ for (1 .. $runs) {
 
         # long enough for each of the 24 connections to be refused three times
         my $refused = $load->count('fail') + 72;
-        wait_for(sub { $load->count('fail') > $refused }, 20)
+        wait_for(sub { $load->count('fail') > $refused }, 60)
             or die 'no message was refused';
         $most = $pg->backends;
 

@@ -520,7 +520,7 @@ sub not_taken {
 sub heals {
     my ($name) = @_;
 
-    ok(wait_for(sub { taken() == 200 }, 5),
+    ok(wait_for(sub { taken() == 200 }, 60),
        "$name makes messages taken again");
 }
 
@@ -528,7 +528,7 @@ sub heals {
 sub logged {
     my ($name, $pattern) = @_;
 
-    ok(wait_for(sub { $t->error_log =~ $pattern }, 5), $name)
+    ok(wait_for(sub { $t->error_log =~ $pattern }, 60), $name)
         or diag($t->error_log);
 }
 

@@ -19,7 +19,7 @@ Waha::Fault->new($t, $pg)->runs('a backend is killed with SIGKILL', sub {
 
     my $starts = starts();
     kill 'KILL', $backend;
-    wait_for(sub { starts() > $starts }, 10) or die 'no restart';
+    wait_for(sub { starts() > $starts }, 60) or die 'no restart';
 });
 
 Waha::Fault->new($t, $pg, retry => 1)->runs('backends are terminated', sub {

@@ -15,7 +15,7 @@ is(whole()->{status}, 200,
     for 1 .. 2;
 
 my ($worker) = $nginx->worker_pids;
-wait_for(sub { $pg->backends > 0 }, 5);
+wait_for(sub { $pg->backends > 0 }, 60);
 my $descriptors = descriptors($worker);
 
 for my $run (1 .. $ENV{RUNS} // 3) {
@@ -45,7 +45,7 @@ for my $run (1 .. $ENV{RUNS} // 3) {
 
         my @waiting = map { [ request() ] } 1 .. 20;
         $_->[0]->send($_->[1]) for @waiting;
-        ok(wait_for(sub { $pg->blocked }, 5), 'messages wait for a lock');
+        ok(wait_for(sub { $pg->blocked }, 60), 'messages wait for a lock');
 
         $waiting[$_][0]->$how for grep { $_ % 2 } 0 .. $#waiting;
         $other->query('rollback');
@@ -75,11 +75,11 @@ for my $run (1 .. $ENV{RUNS} // 3) {
 
 is(($nginx->worker_pids)[0], $worker, 'the worker did not die');
 
-ok(wait_for(sub { descriptors($worker) <= $descriptors }, 10),
+ok(wait_for(sub { descriptors($worker) <= $descriptors }, 60),
    'the worker has no more connections open than before')
     or diag(descriptors($worker) . " descriptors, $descriptors at first");
 
-ok(wait_for(sub { !$pg->backends(q{state <> 'idle'}) }, 10),
+ok(wait_for(sub { !$pg->backends(q{state <> 'idle'}) }, 60),
    'no transaction is left open');
 is($pg->doubled, 0, 'no message is stored twice');
 

@@ -161,7 +161,7 @@ sub cut_under_load {
 
     for (1 .. 5) {
         $proxy->cut(('up', 'down')[rand 2], int rand 10000);
-        wait_for(sub { $proxy->passed->[0] }, 10) or die 'not cut';
+        wait_for(sub { $proxy->passed->[0] }, 60) or die 'not cut';
         $load->progress(20) or die 'no progress';
     }
 }
@@ -177,5 +177,5 @@ sub taken {
     return wait_for(sub {
         my $r = $t->webhook($body, http => $http);
         return $r->{status} == 200 ? $r : 0;
-    }, 5);
+    }, 60);
 }

@@ -67,7 +67,7 @@ like($t->error_log, qr/\[info\].*waha: webhook answered 503 out_of_memory/,
 ok(wait_for(sub {
     $t->nginx->log('api.log')
         =~ m{POST /api/whatsapp/webhook 503 .*action=out_of_memory}
-}, 10), 'the access log tells it');
+}, 60), 'the access log tells it');
 
 $r = $api->put('operator', '/api/whatsapp/organizations/acme',
                '{"name":"' . $long . '"}');

@@ -436,7 +436,7 @@ subtest 'a webhook of the session arrives while it is connected' => sub {
 
     ok(wait_for(sub {
         $api->get('acme', $own)->{json}{data}{status} eq 'SCAN_QR_CODE';
-    }, 5), 'the session shows SCAN_QR_CODE within seconds');
+    }, 60), 'the session shows SCAN_QR_CODE within seconds');
     is($refused->(), $before, 'no webhook was refused');
 };
 
@@ -448,7 +448,7 @@ subtest 'the client leaves while WAHA creates the session' => sub {
                 slow => 0.3, times => 1);
 
     my $http = $api->send($t->http, acme => POST => $sessions, {});
-    ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 5),
+    ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 60),
        'WAHA is asked to create the session');
     $http->close;
 
@@ -468,7 +468,7 @@ subtest 'nginx is reloaded while WAHA creates the session' => sub {
 
     my @old = $t->worker_pids;
     my $http = $api->send($t->http, acme => POST => $sessions, {});
-    ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 5),
+    ok(wait_for(sub { $waha->requests(qr{^POST /api/sessions$}) }, 60),
        'WAHA is asked to create the session');
 
     ok($t->reload, 'nginx is reloaded');
@@ -478,7 +478,7 @@ subtest 'nginx is reloaded while WAHA creates the session' => sub {
         or diag $r->{body};
     is($r->{json}{data}{status}, 'STARTING', 'the answer shows STARTING');
 
-    ok(wait_for(sub { !grep { kill 0, $_ } @old }, 10),
+    ok(wait_for(sub { !grep { kill 0, $_ } @old }, 60),
        'the old workers quit');
 
     delete $api->{http};            # its connection was to one of them
@@ -496,7 +496,7 @@ subtest 'two clients over HTTP/2 leave while they wait for another' => sub {
     $waha->fail(match => '^PUT ', with => 'slow', slow => 0.7);
 
     my $http = $api->send($t->http, acme => POST => $sessions, {});
-    ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
+    ok(wait_for(sub { $waha->requests('^PUT ') }, 60),
        'WAHA is asked to repair the session');
 
     $api->http2(acme => POST => $sessions, {}, '--max-time', 0.2) for 1 .. 2;
@@ -546,7 +546,7 @@ for ([ 'the first leaves', 0 ], [ 'one that waits leaves', 1 ],
 
         my @request = (acme => POST => $sessions, {});
         my @http = $api->send($t->http, @request);
-        ok(wait_for(sub { $waha->requests('^PUT ') }, 5),
+        ok(wait_for(sub { $waha->requests('^PUT ') }, 60),
            'WAHA is asked to repair the session');
 
         push @http, map { $api->send($t->http, @request) } 1 .. 4;

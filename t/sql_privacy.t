@@ -236,7 +236,7 @@ subtest 'an erasure that fails or waits' => sub {
     $erasure->async(reply_sql(erase_contact => 'acme', $id));
     is($erasure->result(0.3), undef, 'an erasure waits for a message');
     $message->query('commit');
-    like($erasure->result(10), qr/"activities" : 6/,
+    like($erasure->result, qr/"activities" : 6/,
          'the message is erased, too');
     is(traces('acme', '7955'), '', 'the contact leaves no trace');
 
@@ -246,7 +246,7 @@ subtest 'an erasure that fails or waits' => sub {
         message_id => 'LATER', phone => '79660000001', body => 'later')));
     is($message->result(0.3), undef, 'a message waits for an erasure');
     $erasure->query('commit');
-    like($message->result(10), qr/ERROR|contact_created/,
+    like($message->result, qr/ERROR|contact_created/,
          'the message fails to be retried, or makes a new contact');
     is($pg->value("select count(*) from waha.conversations v
                     where not exists (select from contacts c
@@ -270,7 +270,7 @@ subtest 'erasures and messages at the same time' => sub {
                      phone => $p . '0000001'),
              status(target_id => "SAME$p$_", status => 'read')) }
             ($_ == 1 ? 1 .. 3 : reverse 1 .. 3))) for 1 .. 3;
-        $_->result(30) for @psql;
+        $_->result for @psql;
     }
 
     unlike($pg->log, qr/deadlock detected/,
@@ -314,7 +314,7 @@ subtest 'an organization without references' => sub {
     is($deletion->result(0.3), undef,
        'deletion waits for a session that is being made');
     $connect->query('commit');
-    is($deletion->result(10), 'sessions_exist|',
+    is($deletion->result, 'sessions_exist|',
        'the session that was made prevents the deletion');
 
     reply($pg, delete_session => 'gone', undef);

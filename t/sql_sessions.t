@@ -170,7 +170,7 @@ subtest 'reservations at the same time' => sub {
     is($quick->result(0.3), undef,
        "a reservation waits for another one's choice of a server");
     $slow->query('commit');
-    like($quick->result(10), qr/"instance": "z2"/,
+    like($quick->result, qr/"instance": "z2"/,
          'the next reservation gets the other server');
 
     # deleted sessions do not count
@@ -419,7 +419,7 @@ subtest 'sessions deleted 30 days ago' => sub {
                            [ 'w1' ], 5));
     is($psql->result(0.3), undef, 'reserving waits for the removal');
     $holder->query('commit');
-    like($psql->result(10), qr/"created": true/,
+    like($psql->result, qr/"created": true/,
          'reserving creates a new session');
     unlike($left->(), qr/g-locked/, 'the old session is gone');
 
@@ -570,13 +570,13 @@ sub together {
 
     wait_for(sub { $pg->value("select count(*) from pg_locks
                                 where locktype = 'advisory'
-                                  and not granted") == @$psql }, 20)
+                                  and not granted") == @$psql }, 60)
         or die 'the connections do not wait together';
 
     $gate->query('commit');
 
     return map {
-        my ($code, $data) = split /\|/, $_->result(30), 2;
+        my ($code, $data) = split /\|/, $_->result, 2;
         decode(length $code ? $code : undef, length $data ? $data : undef);
     } @$psql;
 }

@@ -183,7 +183,7 @@ $pg->start;
 
 ok(wait_for(sub {
     return $t->webhook($t->message(id => 'A4'))->{status} == 200;
-}, 10), 'webhooks are taken once PostgreSQL has started');
+}, 60), 'webhooks are taken once PostgreSQL has started');
 
 is($pg->messages('A4'), 1, 'the message that was sent again is stored once');
 
@@ -192,7 +192,7 @@ is($pg->messages('A4'), 1, 'the message that was sent again is stored once');
 
 $http->request('GET', '/static');
 
-ok(wait_for(sub { $t->nginx->log('waha.log') =~ /\|204$/m }, 5),
+ok(wait_for(sub { $t->nginx->log('waha.log') =~ /\|204$/m }, 60),
    'the access log is written');
 
 my $log = $t->nginx->log('waha.log');

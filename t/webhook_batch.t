@@ -51,12 +51,12 @@ sub batches {
 
 # true when a statement of the module waits for a lock
 
-sub stuck { return wait_for(sub { $pg->blocked }, 5) }
+sub stuck { return wait_for(sub { $pg->blocked }, 60) }
 
 
 is($t->webhook($t->message(id => 'B0'))->{status}, 200,
    'a webhook on an idle connection is taken');
-ok(wait_for(sub { batches() == 1 }, 5), 'the webhook is in the access log');
+ok(wait_for(sub { batches() == 1 }, 60), 'the webhook is in the access log');
 is_deeply([batches()], [1], 'it was a batch of one');
 
 
@@ -78,7 +78,7 @@ is($t->http->get('/nothing')->{status}, 404,
 $lock->query('rollback');
 is_deeply([map { $_->answer->{status} } @waiting], [(200) x 10],
           'all webhooks are taken');
-ok(wait_for(sub { batches() == 12 }, 5), 'all webhooks are in the access log');
+ok(wait_for(sub { batches() == 12 }, 60), 'all webhooks are in the access log');
 is_deeply([sort { $a <=> $b } grep { $_ ne '-' } batches()],
           [1, 1, (9) x 9], 'the records that waited left in one batch');
 is($pg->value('select count(*) from contacts'), 10,
@@ -99,7 +99,7 @@ is($t->http->get('/nothing')->{status}, 404,
 $lock->query('rollback');
 is_deeply([map { $_->answer->{status} } @waiting], [(200) x 7],
           'all long messages are taken');
-ok(wait_for(sub { batches() == 20 }, 5),
+ok(wait_for(sub { batches() == 20 }, 60),
    'all long messages are in the access log');
 my @sizes = grep { $_ ne '-' } (batches())[-8 .. -1];
 is(scalar(grep { $_ > 3 } @sizes), 0, 'no batch is bigger than a megabyte');

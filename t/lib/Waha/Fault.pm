@@ -152,7 +152,7 @@ sub _run {
 sub _quiet {
     my ($self) = @_;
 
-    return wait_for(sub { !$self->{pg}->backends(q{state <> 'idle'}) }, 10);
+    return wait_for(sub { !$self->{pg}->backends(q{state <> 'idle'}) }, 60);
 }
 
 

@@ -73,7 +73,7 @@ sub progress {
 
     my $before = $self->count('ok');
     return wait_for(sub { $self->count('ok') >= $before + $number },
-                    $timeout // 10);
+                    $timeout // 60);
 }
 
 
@@ -87,7 +87,7 @@ sub refused {
     my $count = sub { my $n = 0; $n += $self->count($_) for @what; $n };
     my $before = $count->();
 
-    return wait_for(sub { $count->() > $before }, 5);
+    return wait_for(sub { $count->() > $before }, 60);
 }
 
 

@@ -117,7 +117,7 @@ sub start {
         return 'dead' if !alive($self->{pid});
         return 0 if !-s "$self->{dir}/nginx.pid";
         return $self->worker_pids >= $self->{workers} ? 'up' : 0;
-    }, 30) // '';
+    }, 60) // '';
 
     return $self if $state eq 'up';
 
@@ -159,7 +159,7 @@ sub reload {
         return 'new' if @new >= $self->{workers} && @new == @pids;
         return 'bad' if substr($self->error_log, $length) =~ /\[emerg\]/;
         return 0;
-    }, 30) // 'none';
+    }, 60) // 'none';
 
     return $state eq 'new';
 }

@@ -102,7 +102,7 @@ sub wait_ready {
         chomp(my @line = <$fh>);
         return 0 if @line < 8 || $line[0] != $self->{pid};
         return $line[7] =~ /^ready/ ? 'ready' : 0;
-    }, $timeout // 30);
+    }, $timeout // 60);
 
     return ($state // '') eq 'ready';
 }
@@ -607,7 +607,7 @@ sub result {
         1 while sysread $self->{out}, $self->{buffer}, 65536,
                         length $self->{buffer};
         return $self->{buffer} =~ /^\Q$mark\E/m;
-    }, $timeout // 10) or return undef;
+    }, $timeout // 60) or return undef;
 
     my ($text) = split /^\Q$mark\E/m, $self->{buffer}, 2;
     $self->{buffer} = '';

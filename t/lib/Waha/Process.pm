@@ -143,7 +143,7 @@ sub wait_for {
     my ($condition, $timeout) = @_;
 
     my $end = Time::HiRes::clock_gettime(Time::HiRes::CLOCK_MONOTONIC())
-              + ($timeout // 10);
+              + ($timeout // 60);
     my $pause = 0.002;
 
     while (1) {

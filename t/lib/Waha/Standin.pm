@@ -105,7 +105,7 @@ sub reaches {
 
     return wait_for(sub {
         (($self->session($name) || {})->{status} // '') eq $status;
-    }, $timeout // 5);
+    }, $timeout // 60);
 }
 
 
@@ -209,7 +209,7 @@ sub deliveries { return @{ $_[0]->_command('deliveries') } }
 sub delivered {
     my ($self, $timeout) = @_;
 
-    return wait_for(sub { !$self->_command('pending') }, $timeout // 5);
+    return wait_for(sub { !$self->_command('pending') }, $timeout // 60);
 }
 
 
