@@ -118,7 +118,14 @@ begin
                                           '[]')
                             from jsonb_array_elements(edits - -1)
                                  with ordinality as earlier (e, n)));
-            text := edits->-1->>'text';
+
+            -- an edit that could not be read brings nothing
+
+            text := coalesce((select e->>'text'
+                                from jsonb_array_elements(edits)
+                                     with ordinality as given (e, n)
+                               where e->>'text' is not null
+                               order by n desc limit 1), text);
         end if;
 
         if edits @> '[{"sanitised": true}]'

@@ -65,6 +65,10 @@ typedef struct {
     ngx_str_t               organization_id;
     ngx_str_t               tenant;
 
+    /* why it is ignored; the member for want of which it cannot be read */
+    ngx_str_t               reason;
+    ngx_str_t               missing;
+
     int64_t                 sent_at;        /* ms since the epoch */
 
     /* set by intake: who sent the delivery, and how tenants may be found */

@@ -36,6 +36,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_waha_identity_parse_person(ngx_str_t *user,
     ngx_http_waha_jid_user_e form, ngx_http_waha_jid_t *out);
+static ngx_uint_t ngx_http_waha_identity_is_bot(ngx_str_t *phone);
 static void ngx_http_waha_identity_split_suffix(
     ngx_http_waha_message_id_t *out);
 
@@ -48,7 +49,13 @@ static ngx_http_waha_jid_server_t  ngx_http_waha_identity_servers[] = {
     { ngx_string("s.whatsapp.net"),
       NGX_HTTP_WAHA_JID_PHONE, NGX_HTTP_WAHA_PERSON },
 
+    { ngx_string("hosted"),
+      NGX_HTTP_WAHA_JID_PHONE, NGX_HTTP_WAHA_PERSON },
+
     { ngx_string("lid"),
+      NGX_HTTP_WAHA_JID_LID, NGX_HTTP_WAHA_PERSON },
+
+    { ngx_string("hosted.lid"),
       NGX_HTTP_WAHA_JID_LID, NGX_HTTP_WAHA_PERSON },
 
     { ngx_string("g.us"),
@@ -73,28 +80,14 @@ static ngx_http_waha_jid_server_t  ngx_http_waha_identity_servers[] = {
 ngx_int_t
 ngx_http_waha_identity_parse_jid(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 {
-    u_char                      *at, *last;
     ngx_str_t                    user, name;
     ngx_http_waha_jid_server_t  *server;
 
     ngx_memzero(out, sizeof(ngx_http_waha_jid_t));
 
-    if (jid->len == 0) {
+    if (ngx_http_waha_identity_split_jid(jid, &user, &name) != NGX_OK) {
         return NGX_DECLINED;
     }
-
-    last = jid->data + jid->len;
-
-    at = ngx_strlchr(jid->data, last, '@');
-    if (at == NULL) {
-        return NGX_DECLINED;
-    }
-
-    user.data = jid->data;
-    user.len = at - jid->data;
-
-    name.data = at + 1;
-    name.len = last - name.data;
 
     for (server = ngx_http_waha_identity_servers; server->name.len; server++) {
 
@@ -122,21 +115,46 @@ ngx_http_waha_identity_parse_jid(ngx_str_t *jid, ngx_http_waha_jid_t *out)
 }
 
 
+/* after the user of a person there may be "_<agent>" and ":<device>" */
+
+ngx_int_t
+ngx_http_waha_identity_split_jid(ngx_str_t *jid, ngx_str_t *user,
+    ngx_str_t *server)
+{
+    u_char  *p, *at, *last;
+
+    if (jid->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    last = jid->data + jid->len;
+
+    at = ngx_strlchr(jid->data, last, '@');
+    if (at == NULL) {
+        return NGX_DECLINED;
+    }
+
+    server->data = at + 1;
+    server->len = last - server->data;
+
+    user->data = jid->data;
+
+    for (p = jid->data; p < at && *p >= '0' && *p <= '9'; p++) { /* void */ }
+
+    user->len = ((p < at && p > jid->data
+                  && (*p == ':' || *p == '_' || *p == '.')) ? p : at)
+                - user->data;
+
+    return NGX_OK;
+}
+
+
 /* digits do not begin with "0": "0@c.us" is WhatsApp's own account */
 
 static ngx_int_t
 ngx_http_waha_identity_parse_person(ngx_str_t *user,
     ngx_http_waha_jid_user_e form, ngx_http_waha_jid_t *out)
 {
-    u_char  *colon;
-
-    /* the number after the user is a device of that person */
-
-    colon = ngx_strlchr(user->data, user->data + user->len, ':');
-    if (colon) {
-        user->len = colon - user->data;
-    }
-
     if (form == NGX_HTTP_WAHA_JID_LID) {
 
         if (!ngx_http_waha_value_is_digits(user, 1, NGX_HTTP_WAHA_LID_MAX)) {
@@ -154,9 +172,25 @@ ngx_http_waha_identity_parse_person(ngx_str_t *user,
         return NGX_DECLINED;
     }
 
+    if (ngx_http_waha_identity_is_bot(user)) {
+        out->chat = NGX_HTTP_WAHA_BOT;
+        return NGX_OK;
+    }
+
     out->phone = *user;
 
     return NGX_OK;
+}
+
+
+/* Meta's bots have numbers of an area code that does not exist */
+
+static ngx_uint_t
+ngx_http_waha_identity_is_bot(ngx_str_t *phone)
+{
+    return phone->len == 11
+           && (ngx_strncmp(phone->data, "1313555", 7) == 0
+               || ngx_strncmp(phone->data, "131655500", 9) == 0);
 }
 
 

@@ -35,10 +35,17 @@ typedef struct {
 /*
  * Parses a JID: "79222222222@c.us", "79222222222:3@s.whatsapp.net" (device 3),
  * "555@lid", "1203...@g.us", "status@broadcast", ...  Strings point into jid.
- * NGX_DECLINED: not the JID of a person or chat.
+ * NGX_DECLINED: not the JID of a person or chat, or of an unknown server.
  */
 ngx_int_t ngx_http_waha_identity_parse_jid(ngx_str_t *jid,
     ngx_http_waha_jid_t *out);
+
+/*
+ * Splits a JID into the user, without agent and device, and the server, which
+ * may be unknown.  NGX_DECLINED: there is no "@".
+ */
+ngx_int_t ngx_http_waha_identity_split_jid(ngx_str_t *jid, ngx_str_t *user,
+    ngx_str_t *server);
 
 /*
  * Parses WAHA's id of a message; strings point into id.  NGX_DECLINED: not of

@@ -89,11 +89,18 @@ fuzz_event(ngx_pool_t *pool, ngx_http_waha_event_t *event)
     fuzz_text(&event->text);
     fuzz_check(event->name.len <= 255);
 
+    fuzz_check(event->missing.data == NULL);
+    fuzz_name(&event->chat_id, 0);
+    fuzz_check(!event->empty || event->kind == NGX_HTTP_WAHA_MESSAGE);
+
     if (event->kind == NGX_HTTP_WAHA_OTHER) {
         fuzz_check(event->message_id.data == NULL && event->text.data == NULL
                    && event->metadata.data == NULL && event->sent_at == 0);
+        fuzz_name(&event->reason, 1);
         return;
     }
+
+    fuzz_check(event->reason.data == NULL);
 
     fuzz_check(event->sent_at > 0 && event->sent_at <= 4102444800000);
     fuzz_check(!event->sanitised || event->metadata.data);
@@ -123,8 +130,15 @@ fuzz_event(ngx_pool_t *pool, ngx_http_waha_event_t *event)
         fuzz_name(&event->target_id, 1);
         break;
 
+    case NGX_HTTP_WAHA_VOTE:
+        fuzz_text(&event->metadata);
+        fuzz_check(event->metadata.len);
+        fuzz_name(&event->target_id, 1);
+        break;
+
     default:
-        fuzz_check(event->text.data || event->kind == NGX_HTTP_WAHA_REVOKE);
+        fuzz_check(event->text.data || event->kind == NGX_HTTP_WAHA_REVOKE
+                   || event->kind == NGX_HTTP_WAHA_EDIT);
         fuzz_name(&event->target_id, 1);
     }
 }
@@ -144,6 +158,8 @@ fuzz_parse(ngx_pool_t *pool, ngx_str_t *body, ngx_http_waha_event_t *event)
 {
     ngx_int_t    rc;
     ngx_array_t  events;
+
+    ngx_memzero(event, sizeof(ngx_http_waha_event_t));
 
     events.elts = event;
     events.nelts = 0;
@@ -219,6 +235,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                   + 8 * size + 4096);
 
     fuzz_check(rc == NGX_OK || rc == NGX_DECLINED || rc == NGX_ABORT);
+
+    if (rc == NGX_ABORT && event.missing.len) {
+        fuzz_name(&event.session, 1);
+    }
 
     if (rc == NGX_OK) {
         fuzz_event(pool, &event);

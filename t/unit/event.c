@@ -120,6 +120,11 @@ unit_envelope(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     ngx_http_waha_json_put_number(out, "allocated", ngx_shim_allocated);
 
     if (rc != NGX_OK) {
+
+        if (events.nelts) {
+            ngx_http_waha_json_put(out, "missing", &event.missing);
+        }
+
         return;
     }
 
@@ -131,10 +136,16 @@ unit_envelope(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
     ngx_http_waha_json_put_bool(out, "sanitised", event.sanitised);
     ngx_http_waha_json_put_number(out, "sent_at", event.sent_at);
 
+    if (event.empty) {
+        ngx_http_waha_json_put_bool(out, "empty", 1);
+    }
+
     ngx_http_waha_json_put(out, "event", &event.event);
     ngx_http_waha_json_put(out, "session", &event.session);
     ngx_http_waha_json_put(out, "message_id", &event.message_id);
     ngx_http_waha_json_put(out, "target_id", &event.target_id);
+    ngx_http_waha_json_put(out, "chat_id", &event.chat_id);
+    ngx_http_waha_json_put(out, "reason", &event.reason);
     ngx_http_waha_json_put(out, "phone", &event.phone);
     ngx_http_waha_json_put(out, "lid", &event.lid);
     ngx_http_waha_json_put(out, "name", &event.name);

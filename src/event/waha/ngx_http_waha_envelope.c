@@ -10,6 +10,7 @@
 #include <ngx_http_waha_envelope.h>
 #include <ngx_http_waha_message.h>
 #include <ngx_http_waha_metadata.h>
+#include <ngx_http_waha_person.h>
 #include <ngx_http_waha_reader.h>
 #include <ngx_http_waha_session_info.h>
 #include <ngx_http_waha_string.h>
@@ -33,6 +34,8 @@ static ngx_int_t ngx_http_waha_envelope_read_event(
 static ngx_int_t ngx_http_waha_envelope_read_session(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_read_call(
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_find_caller(
     ngx_http_waha_reader_t *reader);
 
 
@@ -58,6 +61,9 @@ static ngx_http_waha_envelope_event_t  ngx_http_waha_envelope_events[] = {
 
     { ngx_string("message.revoked"),
       NGX_HTTP_WAHA_REVOKE, ngx_http_waha_change_read_revoke },
+
+    { ngx_string("poll.vote"),
+      NGX_HTTP_WAHA_VOTE, ngx_http_waha_change_read_vote },
 
     { ngx_string("session.status"),
       NGX_HTTP_WAHA_SESSION, ngx_http_waha_envelope_read_session },
@@ -111,12 +117,6 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     event->event = ngx_http_waha_json_get_string(json, "event");
     event->session = ngx_http_waha_json_get_string(json, "session");
 
-    if (!ngx_http_waha_reader_is_id(&event->event)
-        || !ngx_http_waha_value_is_session(&event->session))
-    {
-        return NGX_DECLINED;
-    }
-
     ngx_memzero(&reader, sizeof(ngx_http_waha_reader_t));
 
     reader.pool = pool;
@@ -124,11 +124,29 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     reader.envelope = json;
     reader.event = event;
 
+    if (!ngx_http_waha_reader_is_id(&event->event)) {
+        return ngx_http_waha_reader_miss(&reader, "event");
+    }
+
+    if (!ngx_http_waha_value_is_session(&event->session)) {
+        return ngx_http_waha_reader_miss(&reader, "session");
+    }
+
     if (ngx_http_waha_envelope_read_organization(&reader) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_waha_envelope_read_event(&reader);
+    ngx_http_waha_person_read_me(&reader);
+
+    rc = ngx_http_waha_envelope_read_event(&reader);
+
+    if (reader.failed) {
+        return NGX_ERROR;
+    }
+
+    /* the session is known, so that the delivery can be kept */
+
+    return (rc == NGX_DECLINED) ? NGX_ABORT : rc;
 }
 
 
@@ -217,6 +235,8 @@ ngx_http_waha_envelope_read_event(ngx_http_waha_reader_t *reader)
         }
     }
 
+    ngx_str_set(&event->reason, "event");
+
     if (known->read == NULL) {
         return NGX_OK;
     }
@@ -224,7 +244,7 @@ ngx_http_waha_envelope_read_event(ngx_http_waha_reader_t *reader)
     reader->payload = ngx_http_waha_json_get(reader->envelope, "payload");
 
     if (!cJSON_IsObject(reader->payload)) {
-        return NGX_DECLINED;
+        return ngx_http_waha_reader_miss(reader, "payload");
     }
 
     unread = *event;
@@ -233,9 +253,12 @@ ngx_http_waha_envelope_read_event(ngx_http_waha_reader_t *reader)
     rc = known->read(reader);
 
     if (rc == NGX_DONE) {
+        unread.reason = event->reason;
         *event = unread;
         return NGX_OK;
     }
+
+    ngx_str_null(&event->reason);
 
     /* the metadata of messages and calls has that member already */
 
@@ -259,7 +282,7 @@ ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
     event->status = ngx_http_waha_json_get_string(reader->payload, "status");
 
     if (!ngx_http_waha_reader_is_id(&event->status)) {
-        return NGX_DECLINED;
+        return ngx_http_waha_reader_miss(reader, "payload.status");
     }
 
     /* the last one of them; cJSON keeps it as "prev" of the first */
@@ -269,8 +292,7 @@ ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
     if (cJSON_IsArray(statuses) && statuses->child) {
         event->sent_at = ngx_http_waha_reader_time(
                              ngx_http_waha_json_get(statuses->child->prev,
-                                                    "timestamp"),
-                             1);
+                                                    "timestamp"));
     }
 
     if (event->sent_at == 0) {
@@ -296,13 +318,16 @@ ngx_http_waha_envelope_read_call(ngx_http_waha_reader_t *reader)
 
     event = reader->event;
 
+    reader->message = reader->payload;
+    reader->data = ngx_http_waha_json_get(reader->payload, "_data");
     reader->id = ngx_http_waha_json_get_string(reader->payload, "id");
-    reader->chat = ngx_http_waha_json_get_string(reader->payload, "from");
 
-    if (!ngx_http_waha_reader_is_id(&reader->id)
-        || !ngx_http_waha_reader_is_id(&reader->chat))
-    {
-        return NGX_DECLINED;
+    if (!ngx_http_waha_reader_is_id(&reader->id)) {
+        return ngx_http_waha_reader_miss(reader, "payload.id");
+    }
+
+    if (ngx_http_waha_envelope_find_caller(reader) != NGX_OK) {
+        return ngx_http_waha_reader_miss(reader, "payload.from");
     }
 
     event->message_id = reader->id;
@@ -311,7 +336,7 @@ ngx_http_waha_envelope_read_call(ngx_http_waha_reader_t *reader)
     event->status.data = event->event.data + sizeof("call.") - 1;
     event->status.len = event->event.len - (sizeof("call.") - 1);
 
-    rc = ngx_http_waha_reader_read_person(reader);
+    rc = ngx_http_waha_person_read(reader);
 
     if (rc != NGX_OK) {
         return rc;
@@ -319,6 +344,13 @@ ngx_http_waha_envelope_read_call(ngx_http_waha_reader_t *reader)
 
     if (cJSON_IsTrue(ngx_http_waha_json_get(reader->payload, "isGroup"))) {
         event->chat = NGX_HTTP_WAHA_GROUP;
+        event->chat_id = ngx_http_waha_reader_get_jid(reader, reader->data,
+                                                      "groupJid");
+
+        if (event->chat_id.len == 0) {
+            event->chat_id = ngx_http_waha_reader_get_jid(reader, reader->data,
+                                                          "GroupJID");
+        }
     }
 
     if (cJSON_IsTrue(ngx_http_waha_json_get(reader->payload, "isVideo"))) {
@@ -331,4 +363,33 @@ ngx_http_waha_envelope_read_call(ngx_http_waha_reader_t *reader)
     event->sent_at = ngx_http_waha_reader_message_time(reader, reader->payload);
 
     return ngx_http_waha_metadata_write_call(reader);
+}
+
+
+/* our own device may have accepted or rejected it */
+
+static ngx_int_t
+ngx_http_waha_envelope_find_caller(ngx_http_waha_reader_t *reader)
+{
+    ngx_str_t   places[3];
+    ngx_uint_t  i;
+
+    places[0] = ngx_http_waha_reader_get_jid(reader, reader->payload, "from");
+    places[1] = ngx_http_waha_reader_get_jid(reader, reader->data,
+                                             "CallCreator");
+    places[2] = ngx_http_waha_reader_get_jid(reader, reader->data, "chatId");
+
+    reader->chat = places[0];
+
+    for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+
+        if (places[i].len
+            && !ngx_http_waha_person_is_me(reader, &places[i]))
+        {
+            reader->chat = places[i];
+            break;
+        }
+    }
+
+    return reader->chat.len ? NGX_OK : NGX_DECLINED;
 }

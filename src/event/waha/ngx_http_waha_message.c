@@ -6,99 +6,91 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http_waha_change.h>
 #include <ngx_http_waha_message.h>
 #include <ngx_http_waha_metadata.h>
+#include <ngx_http_waha_string.h>
 
-
-/* proto messages in proto messages: view once, ephemeral, with caption */
-
-#define NGX_HTTP_WAHA_WRAPPERS_MAX   5
 
 /* a shorter text that looks like base64 may be a word */
 
 #define NGX_HTTP_WAHA_THUMBNAIL_MIN  100
 
 
-typedef struct {
-    ngx_str_t                   name;
-    ngx_str_t                   type;
-} ngx_http_waha_message_type_t;
-
-
+static ngx_int_t ngx_http_waha_message_read_words(
+    ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_message_set_type(ngx_http_waha_reader_t *reader);
-static ngx_str_t *ngx_http_waha_message_find_content(
-    ngx_http_waha_reader_t *reader, cJSON *proto);
-static ngx_str_t *ngx_http_waha_message_find_type(
-    ngx_http_waha_message_type_t *types, const char *name);
 static void ngx_http_waha_message_guess_type(
     ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_message_set_text(ngx_http_waha_reader_t *reader);
+static ngx_uint_t ngx_http_waha_message_is_words(
+    ngx_http_waha_reader_t *reader, ngx_str_t *body);
+static ngx_uint_t ngx_http_waha_message_is_empty(
+    ngx_http_waha_reader_t *reader);
 static ngx_uint_t ngx_http_waha_message_is_thumbnail(ngx_str_t *text);
-
-
-/* WEBJS: "_data.type" */
-
-static ngx_http_waha_message_type_t  ngx_http_waha_message_webjs_types[] = {
-    { ngx_string("chat"), ngx_string("text") },
-    { ngx_string("image"), ngx_string("image") },
-    { ngx_string("video"), ngx_string("video") },
-    { ngx_string("ptv"), ngx_string("video") },
-    { ngx_string("gif"), ngx_string("video") },
-    { ngx_string("ptt"), ngx_string("audio") },
-    { ngx_string("audio"), ngx_string("audio") },
-    { ngx_string("document"), ngx_string("document") },
-    { ngx_string("sticker"), ngx_string("sticker") },
-    { ngx_string("location"), ngx_string("location") },
-    { ngx_string("vcard"), ngx_string("contacts") },
-    { ngx_string("multi_vcard"), ngx_string("contacts") },
-    { ngx_string("poll_creation"), ngx_string("poll") },
-    { ngx_string("order"), ngx_string("order") },
-    { ngx_null_string, ngx_null_string }
-};
-
-
-/* NOWEB, GOWS: the member of the proto message that holds the content */
-
-static ngx_http_waha_message_type_t  ngx_http_waha_message_proto_types[] = {
-    { ngx_string("conversation"), ngx_string("text") },
-    { ngx_string("extendedTextMessage"), ngx_string("text") },
-    { ngx_string("imageMessage"), ngx_string("image") },
-    { ngx_string("videoMessage"), ngx_string("video") },
-    { ngx_string("ptvMessage"), ngx_string("video") },
-    { ngx_string("audioMessage"), ngx_string("audio") },
-    { ngx_string("documentMessage"), ngx_string("document") },
-    { ngx_string("stickerMessage"), ngx_string("sticker") },
-    { ngx_string("locationMessage"), ngx_string("location") },
-    { ngx_string("liveLocationMessage"), ngx_string("location") },
-    { ngx_string("contactMessage"), ngx_string("contacts") },
-    { ngx_string("contactsArrayMessage"), ngx_string("contacts") },
-    { ngx_string("pollCreationMessage"), ngx_string("poll") },
-    { ngx_string("pollCreationMessageV2"), ngx_string("poll") },
-    { ngx_string("pollCreationMessageV3"), ngx_string("poll") },
-    { ngx_string("pollCreationMessageV5"), ngx_string("poll") },
-    { ngx_string("orderMessage"), ngx_string("order") },
-    { ngx_null_string, ngx_null_string }
-};
 
 
 ngx_int_t
 ngx_http_waha_message_read(ngx_http_waha_reader_t *reader)
 {
-    ngx_int_t               rc;
-    ngx_http_waha_event_t  *event;
+    ngx_int_t                       rc;
+    ngx_http_waha_content_found_t  *found;
 
-    event = reader->event;
-
-    rc = ngx_http_waha_reader_read_identity(reader, reader->payload);
+    rc = ngx_http_waha_reader_read_identity(reader, reader->payload,
+                                            "payload.id");
 
     if (rc != NGX_OK) {
         return rc;
     }
 
+    found = &reader->found;
+
+    ngx_http_waha_content_find(reader->data, found);
+
+    if (found->entry == NULL) {
+        return ngx_http_waha_message_read_words(reader);
+    }
+
+    switch (found->entry->is) {
+
+    case NGX_HTTP_WAHA_CONTENT_PROTOCOL:
+    case NGX_HTTP_WAHA_CONTENT_SECRET:
+    case NGX_HTTP_WAHA_CONTENT_REACTS:
+    case NGX_HTTP_WAHA_CONTENT_REVOKES:
+        return ngx_http_waha_change_read_content(reader);
+
+    case NGX_HTTP_WAHA_CONTENT_CALLS:
+        return ngx_http_waha_reader_ignore(reader, "call");
+
+    case NGX_HTTP_WAHA_CONTENT_WAITS:
+        return ngx_http_waha_reader_ignore(reader, "ciphertext");
+
+    case NGX_HTTP_WAHA_CONTENT_NOTHING:
+        return ngx_http_waha_reader_ignore(reader, "notice");
+
+    default: /* NGX_HTTP_WAHA_CONTENT_SAYS */
+        return ngx_http_waha_message_read_words(reader);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_waha_message_read_words(ngx_http_waha_reader_t *reader)
+{
+    ngx_http_waha_event_t  *event;
+
+    event = reader->event;
+
     event->sent_at = ngx_http_waha_reader_message_time(reader, reader->payload);
 
     ngx_http_waha_message_set_type(reader);
     ngx_http_waha_message_set_text(reader);
+
+    event->empty = ngx_http_waha_message_is_empty(reader) ? 1 : 0;
+
+    if (event->outbound) {
+        (void) ngx_http_waha_change_parse_ack(reader->payload, &event->status);
+    }
 
     return ngx_http_waha_metadata_write_message(reader);
 }
@@ -107,89 +99,16 @@ ngx_http_waha_message_read(ngx_http_waha_reader_t *reader)
 static void
 ngx_http_waha_message_set_type(ngx_http_waha_reader_t *reader)
 {
-    cJSON      *data;
-    ngx_str_t  *type, name;
+    const ngx_http_waha_content_t  *entry;
 
-    data = ngx_http_waha_json_get(reader->message, "_data");
-    name = ngx_http_waha_json_get_string(data, "type");
+    entry = reader->found.entry;
 
-    type = NULL;
-
-    if (name.data) {
-        type = ngx_http_waha_message_find_type(
-                   ngx_http_waha_message_webjs_types, (char *) name.data);
-    }
-
-    if (type == NULL) {
-        type = ngx_http_waha_message_find_content(reader,
-                                           ngx_http_waha_reader_proto(data));
-    }
-
-    if (type == NULL) {
-        ngx_http_waha_message_guess_type(reader);
+    if (entry && !ngx_http_waha_string_is(&entry->type, "unknown")) {
+        reader->event->type = entry->type;
         return;
     }
 
-    reader->event->type = *type;
-}
-
-
-/* sets reader->content and returns its type; NULL: there is none we know */
-
-static ngx_str_t *
-ngx_http_waha_message_find_content(ngx_http_waha_reader_t *reader,
-    cJSON *proto)
-{
-    cJSON       *item, *inner;
-    ngx_str_t   *type;
-    ngx_uint_t   i;
-
-    for (i = 0; i < NGX_HTTP_WAHA_WRAPPERS_MAX; i++) {
-
-        if (!cJSON_IsObject(proto)) {
-            return NULL;
-        }
-
-        inner = NULL;
-
-        for (item = proto->child; item; item = item->next) {
-
-            if (cJSON_IsNull(item)) {
-                continue;
-            }
-
-            type = ngx_http_waha_message_find_type(
-                       ngx_http_waha_message_proto_types, item->string);
-
-            if (type) {
-                reader->content = item;
-                return type;
-            }
-
-            if (inner == NULL) {
-                inner = ngx_http_waha_json_get(item, "message");
-            }
-        }
-
-        proto = inner;
-    }
-
-    return NULL;
-}
-
-
-static ngx_str_t *
-ngx_http_waha_message_find_type(ngx_http_waha_message_type_t *types,
-    const char *name)
-{
-    for ( /* void */ ; types->name.len; types++) {
-
-        if (ngx_strcmp(types->name.data, name) == 0) {
-            return &types->type;
-        }
-    }
-
-    return NULL;
+    ngx_http_waha_message_guess_type(reader);
 }
 
 
@@ -245,49 +164,82 @@ ngx_http_waha_message_guess_type(ngx_http_waha_reader_t *reader)
 }
 
 
-/* WEBJS sends a thumbnail as body of a picture or location without caption */
+/* what WAHA has made of the message first, if it is a text */
 
 static void
 ngx_http_waha_message_set_text(ngx_http_waha_reader_t *reader)
 {
-    cJSON                  *data;
-    ngx_str_t               body, caption, raw;
+    ngx_str_t               body, text;
+    ngx_uint_t              is_words;
     ngx_http_waha_event_t  *event;
 
     event = reader->event;
 
     body = ngx_http_waha_json_get_string(reader->message, "body");
+    text = ngx_http_waha_content_text(&reader->found);
 
-    if (body.len == 0) {
-        return;
+    if (ngx_http_waha_string_is(&event->type, "text")) {
+        is_words = body.len ? 1 : 0;
+
+    } else {
+        is_words = text.len ? 0 : ngx_http_waha_message_is_words(reader, &body);
     }
 
-    if (ngx_strcmp(event->type.data, "text") == 0) {
+    if (is_words) {
         event->text = body;
-        return;
+
+    } else if (text.len) {
+        event->text = text;
+    }
+}
+
+
+/*
+ * WEBJS sends a thumbnail as body of a picture, location or invitation, and
+ * the card as body of a contact
+ */
+
+static ngx_uint_t
+ngx_http_waha_message_is_words(ngx_http_waha_reader_t *reader,
+    ngx_str_t *body)
+{
+    ngx_str_t  raw, *type;
+
+    if (body->len == 0 || ngx_http_waha_message_is_thumbnail(body)) {
+        return 0;
     }
 
-    data = ngx_http_waha_json_get(reader->message, "_data");
-    caption = ngx_http_waha_json_get_string(data, "caption");
+    type = &reader->event->type;
 
-    if (caption.len) {
-        event->text = caption;
-        return;
+    if (ngx_http_waha_string_is(type, "location")) {
+        raw = ngx_http_waha_json_get_string(reader->data, "body");
+
+        return !ngx_http_waha_string_is_equal(&raw, body);
     }
 
-    if (ngx_http_waha_message_is_thumbnail(&body)) {
-        return;
-    }
+    return !ngx_http_waha_string_is(type, "contacts")
+           || ngx_strncmp(body->data, "BEGIN:VCARD", 11) != 0;
+}
 
-    raw = ngx_http_waha_json_get_string(data, "body");
 
-    if (ngx_strcmp(event->type.data, "location") == 0
-        && raw.data && ngx_strcmp(raw.data, body.data) == 0)
+/* a message whose content is withheld is one all the same */
+
+static ngx_uint_t
+ngx_http_waha_message_is_empty(ngx_http_waha_reader_t *reader)
+{
+    ngx_http_waha_event_t  *event;
+
+    event = reader->event;
+
+    if (event->text.len || reader->found.view_once
+        || ngx_http_waha_json_get(reader->message, "media")
+        || cJSON_IsTrue(ngx_http_waha_json_get(reader->message, "hasMedia")))
     {
-        return;
+        return 0;
     }
 
-    event->text = body;
+    return ngx_http_waha_string_is(&event->type, "unknown")
+           || ngx_http_waha_string_is(&event->type, "text");
 }
 
 

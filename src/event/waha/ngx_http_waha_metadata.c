@@ -17,6 +17,7 @@
 #define NGX_HTTP_WAHA_METADATA_URL     2048
 
 #define NGX_HTTP_WAHA_METADATA_VCARDS  20
+#define NGX_HTTP_WAHA_METADATA_OPTIONS  20
 
 /* bytes of JSON that most messages need */
 #define NGX_HTTP_WAHA_METADATA_SIZE    512
@@ -26,6 +27,14 @@ typedef struct {
     ngx_http_waha_json_out_t    json;
     unsigned                    truncated:1;
 } ngx_http_waha_metadata_t;
+
+
+/* a member of the metadata, and where engines have it */
+
+typedef struct {
+    const char                 *name;
+    const char                 *paths[4];
+} ngx_http_waha_metadata_path_t;
 
 
 static void ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
@@ -44,15 +53,85 @@ static void ngx_http_waha_metadata_put_media(
     ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
 static double ngx_http_waha_metadata_media_size(
     ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_metadata_put_paths(
+    ngx_http_waha_metadata_t *metadata, const char *name,
+    const cJSON *object, ngx_http_waha_metadata_path_t *paths);
+static cJSON *ngx_http_waha_metadata_find(const cJSON *object,
+    ngx_http_waha_metadata_path_t *member);
 static void ngx_http_waha_metadata_put_location(
-    ngx_http_waha_metadata_t *metadata, const cJSON *location);
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_metadata_put_raw_location(
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_degrees(
     ngx_http_waha_metadata_t *metadata, const char *name,
-    const cJSON *location);
+    const cJSON *item);
 static void ngx_http_waha_metadata_put_vcards(
-    ngx_http_waha_metadata_t *metadata, const cJSON *vcards);
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_metadata_put_list(
+    ngx_http_waha_metadata_t *metadata, const char *name,
+    const cJSON *list, ngx_http_waha_metadata_path_t *member, ngx_uint_t n,
+    size_t max);
 static void ngx_http_waha_metadata_put_reply(
-    ngx_http_waha_metadata_t *metadata, const cJSON *reply);
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_metadata_put_marks(
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_metadata_put_poll(
+    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+
+
+/* the advertisement that a person came from */
+
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_referral[] = {
+    { "source", { "sourceType", "sourceApp", "conversionSource" } },
+    { "id", { "sourceId" } },
+    { "url", { "sourceUrl" } },
+    { "title", { "title" } },
+    { "ctwa_clid", { "ctwaClid" } },
+    { NULL, { NULL } }
+};
+
+
+/* what was tapped, as the sender of the buttons or the list knows it */
+
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_selection[] = {
+
+    { "id",
+      { "selectedButtonId", "selectedId", "singleSelectReply.selectedRowId",
+        "listResponse.singleSelectReply.selectedRowId" } },
+
+    { "name",
+      { "nativeFlowResponseMessage.name",
+        "interactiveResponseMessage.nativeFlowResponseMessage.name",
+        "interactiveResponse.nativeFlowResponseMessage.name" } },
+
+    { "params",
+      { "nativeFlowResponseMessage.paramsJson",
+        "interactiveResponseMessage.nativeFlowResponseMessage.paramsJson",
+        "interactiveResponse.nativeFlowResponseMessage.paramsJson" } },
+
+    { NULL, { NULL } }
+};
+
+
+/* NOWEB, GOWS, then WPP */
+
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_latitude =
+    { "latitude", { "degreesLatitude", "lat" } };
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_longitude =
+    { "longitude", { "degreesLongitude", "lng" } };
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_place[] = {
+    { "name", { "name", "loc" } },
+    { "address", { "address" } },
+    { NULL, { NULL } }
+};
+
+
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_itself =
+    { NULL, { "" } };
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_vcard =
+    { NULL, { "vcard" } };
+static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_option =
+    { NULL, { "optionName", "name", "" } };
 
 
 ngx_int_t
@@ -79,13 +158,11 @@ ngx_http_waha_metadata_write_message(ngx_http_waha_reader_t *reader)
     }
 
     ngx_http_waha_metadata_put_media(&metadata, reader);
-
-    ngx_http_waha_metadata_put_location(&metadata,
-                             ngx_http_waha_json_get(message, "location"));
-    ngx_http_waha_metadata_put_vcards(&metadata,
-                             ngx_http_waha_json_get(message, "vCards"));
-    ngx_http_waha_metadata_put_reply(&metadata,
-                             ngx_http_waha_json_get(message, "replyTo"));
+    ngx_http_waha_metadata_put_location(&metadata, reader);
+    ngx_http_waha_metadata_put_vcards(&metadata, reader);
+    ngx_http_waha_metadata_put_poll(&metadata, reader);
+    ngx_http_waha_metadata_put_reply(&metadata, reader);
+    ngx_http_waha_metadata_put_marks(&metadata, reader);
 
     return ngx_http_waha_metadata_end(&metadata, reader);
 }
@@ -102,11 +179,32 @@ ngx_http_waha_metadata_write_call(ngx_http_waha_reader_t *reader)
 }
 
 
+ngx_int_t
+ngx_http_waha_metadata_write_vote(ngx_http_waha_reader_t *reader)
+{
+    ngx_http_waha_metadata_t  metadata;
+
+    metadata.truncated = 0;
+
+    ngx_http_waha_json_start(&metadata.json, reader->pool,
+                             NGX_HTTP_WAHA_METADATA_SIZE);
+    ngx_http_waha_json_open(&metadata.json, NULL, '{');
+
+    ngx_http_waha_metadata_put_list(&metadata, "options",
+                             ngx_http_waha_json_get(reader->message,
+                                                    "selectedOptions"),
+                             &ngx_http_waha_metadata_option,
+                             NGX_HTTP_WAHA_METADATA_OPTIONS,
+                             NGX_HTTP_WAHA_METADATA_STRING);
+
+    return ngx_http_waha_metadata_end(&metadata, reader);
+}
+
+
 static void
 ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
-    int64_t                    ms;
     ngx_http_waha_json_out_t  *json;
 
     metadata->truncated = 0;
@@ -124,11 +222,9 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_metadata_copy_string(metadata, reader->envelope, "engine");
 
-    ms = ngx_http_waha_reader_time(
-             ngx_http_waha_json_get(reader->payload, "timestamp"), 1000);
-
-    if (ms) {
-        ngx_http_waha_json_put_number(json, "timestamp", (double) ms / 1000);
+    if (!reader->time_guessed) {
+        ngx_http_waha_json_put_number(json, "timestamp",
+                                      (double) reader->event->sent_at / 1000);
     }
 }
 
@@ -149,8 +245,8 @@ ngx_http_waha_metadata_end(ngx_http_waha_metadata_t *metadata,
         ngx_http_waha_json_put_bool(json, "truncated", 1);
     }
 
-    if (reader->time_missing) {
-        ngx_http_waha_json_put_bool(json, "time_missing", 1);
+    if (reader->time_guessed) {
+        ngx_http_waha_json_put_bool(json, "time_guessed", 1);
     }
 
     ngx_http_waha_json_close(json, '}');
@@ -253,11 +349,10 @@ ngx_http_waha_metadata_media_size(ngx_http_waha_reader_t *reader)
     cJSON   *item;
     double   size;
 
-    item = ngx_http_waha_json_get(reader->content, "fileLength");
+    item = ngx_http_waha_json_get(reader->found.item, "fileLength");
 
     if (item == NULL) {
-        item = ngx_http_waha_json_get(
-                   ngx_http_waha_json_get(reader->message, "_data"), "size");
+        item = ngx_http_waha_json_get(reader->data, "size");
     }
 
     size = -1;
@@ -274,18 +369,80 @@ ngx_http_waha_metadata_media_size(ngx_http_waha_reader_t *reader)
 }
 
 
+/* the members that are there, in an object if there are any */
+
+static void
+ngx_http_waha_metadata_put_paths(ngx_http_waha_metadata_t *metadata,
+    const char *name, const cJSON *object,
+    ngx_http_waha_metadata_path_t *paths)
+{
+    ngx_str_t   value;
+    ngx_uint_t  is_open;
+
+    is_open = 0;
+
+    for ( /* void */ ; paths->name; paths++) {
+
+        value = ngx_http_waha_content_get_string(
+                    ngx_http_waha_metadata_find(object, paths), "");
+
+        if (value.len == 0) {
+            continue;
+        }
+
+        if (name && !is_open) {
+            ngx_http_waha_json_open(&metadata->json, name, '{');
+            is_open = 1;
+        }
+
+        ngx_http_waha_metadata_put(metadata, paths->name, &value,
+                                   NGX_HTTP_WAHA_METADATA_STRING);
+    }
+
+    if (is_open) {
+        ngx_http_waha_json_close(&metadata->json, '}');
+    }
+}
+
+
+static cJSON *
+ngx_http_waha_metadata_find(const cJSON *object,
+    ngx_http_waha_metadata_path_t *member)
+{
+    cJSON       *item;
+    ngx_uint_t   i;
+
+    for (i = 0; i < 4 && member->paths[i]; i++) {
+        item = ngx_http_waha_content_get(object, member->paths[i]);
+
+        if (item) {
+            return item;
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 ngx_http_waha_metadata_put_location(ngx_http_waha_metadata_t *metadata,
-    const cJSON *location)
+    ngx_http_waha_reader_t *reader)
 {
+    cJSON  *location;
+
+    location = ngx_http_waha_json_get(reader->message, "location");
+
     if (!cJSON_IsObject(location)) {
+        ngx_http_waha_metadata_put_raw_location(metadata, reader);
         return;
     }
 
     ngx_http_waha_json_open(&metadata->json, "location", '{');
 
-    ngx_http_waha_metadata_put_degrees(metadata, "latitude", location);
-    ngx_http_waha_metadata_put_degrees(metadata, "longitude", location);
+    ngx_http_waha_metadata_put_degrees(metadata, "latitude",
+                            ngx_http_waha_json_get(location, "latitude"));
+    ngx_http_waha_metadata_put_degrees(metadata, "longitude",
+                            ngx_http_waha_json_get(location, "longitude"));
 
     ngx_http_waha_metadata_copy_string(metadata, location, "name");
     ngx_http_waha_metadata_copy_string(metadata, location, "address");
@@ -297,18 +454,48 @@ ngx_http_waha_metadata_put_location(ngx_http_waha_metadata_t *metadata,
 }
 
 
+/* WAHA does not look into wrappers, nor anywhere for WPP */
+
+static void
+ngx_http_waha_metadata_put_raw_location(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader)
+{
+    cJSON  *item;
+
+    item = reader->found.item;
+
+    if (!ngx_http_waha_string_is(&reader->event->type, "location")
+        || ngx_http_waha_metadata_find(item, &ngx_http_waha_metadata_latitude)
+           == NULL)
+    {
+        return;
+    }
+
+    ngx_http_waha_json_open(&metadata->json, "location", '{');
+
+    ngx_http_waha_metadata_put_degrees(metadata, "latitude",
+                                ngx_http_waha_metadata_find(item,
+                                          &ngx_http_waha_metadata_latitude));
+    ngx_http_waha_metadata_put_degrees(metadata, "longitude",
+                                ngx_http_waha_metadata_find(item,
+                                          &ngx_http_waha_metadata_longitude));
+    ngx_http_waha_metadata_put_paths(metadata, NULL, item,
+                                     ngx_http_waha_metadata_place);
+
+    ngx_http_waha_json_close(&metadata->json, '}');
+}
+
+
 /* as a string, also where the payload has a number */
 
 static void
 ngx_http_waha_metadata_put_degrees(ngx_http_waha_metadata_t *metadata,
-    const char *name, const cJSON *location)
+    const char *name, const cJSON *item)
 {
-    cJSON      *item;
     u_char      buf[NGX_INT64_LEN * 2];
     ngx_str_t   value;
 
-    item = ngx_http_waha_json_get(location, name);
-    value = ngx_http_waha_json_get_string(location, name);
+    value = ngx_http_waha_content_get_string(item, "");
 
     if (cJSON_IsNumber(item)
         && item->valuedouble >= -180 && item->valuedouble <= 180)
@@ -325,55 +512,190 @@ ngx_http_waha_metadata_put_degrees(ngx_http_waha_metadata_t *metadata,
 
 static void
 ngx_http_waha_metadata_put_vcards(ngx_http_waha_metadata_t *metadata,
-    const cJSON *vcards)
+    ngx_http_waha_reader_t *reader)
 {
-    cJSON       *item;
-    ngx_str_t    value;
-    ngx_uint_t   n;
+    cJSON                          *list;
+    ngx_http_waha_metadata_path_t  *member;
 
-    if (!cJSON_IsArray(vcards) || vcards->child == NULL) {
-        return;
+    list = ngx_http_waha_json_get(reader->message, "vCards");
+    member = &ngx_http_waha_metadata_itself;
+
+    if ((!cJSON_IsArray(list) || list->child == NULL)
+        && ngx_http_waha_string_is(&reader->event->type, "contacts"))
+    {
+        /* WAHA does not look into wrappers */
+
+        list = ngx_http_waha_content_get(reader->found.item, "contacts");
+        member = &ngx_http_waha_metadata_vcard;
+
+        if (list == NULL) {
+            list = ngx_http_waha_content_get(reader->found.item, "vcardList");
+        }
+
+        if (list == NULL) {
+            list = ngx_http_waha_content_get(reader->found.item, "vcard");
+            member = &ngx_http_waha_metadata_itself;
+        }
     }
 
-    ngx_http_waha_json_open(&metadata->json, "vcards", '[');
+    if (cJSON_IsString(list) || (cJSON_IsArray(list) && list->child)) {
+        ngx_http_waha_metadata_put_list(metadata, "vcards", list, member,
+                                        NGX_HTTP_WAHA_METADATA_VCARDS,
+                                        NGX_HTTP_WAHA_METADATA_VCARD);
+    }
+}
 
-    n = 0;
 
-    for (item = vcards->child; item; item = item->next) {
+/* n strings at most, of max bytes, each a member of an element of a list */
 
-        if (!cJSON_IsString(item)) {
+static void
+ngx_http_waha_metadata_put_list(ngx_http_waha_metadata_t *metadata,
+    const char *name, const cJSON *list,
+    ngx_http_waha_metadata_path_t *member, ngx_uint_t n, size_t max)
+{
+    ngx_str_t     value;
+    const cJSON  *item;
+
+    ngx_http_waha_json_open(&metadata->json, name, '[');
+
+    for (item = cJSON_IsArray(list) ? list->child : list;
+         item;
+         item = cJSON_IsArray(list) ? item->next : NULL)
+    {
+        value = ngx_http_waha_content_get_string(
+                    ngx_http_waha_metadata_find(item, member), "");
+
+        if (value.data == NULL) {
             continue;
         }
 
-        if (n++ == NGX_HTTP_WAHA_METADATA_VCARDS) {
+        if (n-- == 0) {
             metadata->truncated = 1;
             break;
         }
 
-        value.data = (u_char *) item->valuestring;
-        value.len = ngx_strlen(value.data);
-
-        ngx_http_waha_metadata_put(metadata, NULL, &value,
-                                   NGX_HTTP_WAHA_METADATA_VCARD);
+        ngx_http_waha_metadata_put(metadata, NULL, &value, max);
     }
 
     ngx_http_waha_json_close(&metadata->json, ']');
 }
 
 
+/* the options, which votes name */
+
 static void
-ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
-    const cJSON *reply)
+ngx_http_waha_metadata_put_poll(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader)
 {
-    if (!cJSON_IsObject(reply)) {
+    cJSON  *options;
+
+    if (!ngx_http_waha_string_is(&reader->event->type, "poll")) {
         return;
     }
 
+    options = ngx_http_waha_content_get(reader->found.item,
+                                        reader->found.is_web ? "pollOptions"
+                                                             : "options");
+
+    if (!cJSON_IsArray(options)) {
+        return;
+    }
+
+    ngx_http_waha_json_open(&metadata->json, "poll", '{');
+    ngx_http_waha_metadata_put_list(metadata, "options", options,
+                                    &ngx_http_waha_metadata_option,
+                                    NGX_HTTP_WAHA_METADATA_OPTIONS,
+                                    NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_json_close(&metadata->json, '}');
+}
+
+
+static void
+ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader)
+{
+    cJSON                          *reply, *context;
+    ngx_str_t                       text;
+    ngx_http_waha_content_found_t   found;
+
+    reply = ngx_http_waha_json_get(reader->message, "replyTo");
+    context = ngx_http_waha_content_get(reader->found.item, "contextInfo");
+
+    if (cJSON_IsObject(reply)) {
+        ngx_http_waha_json_open(&metadata->json, "reply_to", '{');
+
+        ngx_http_waha_metadata_copy_string(metadata, reply, "id");
+        ngx_http_waha_metadata_copy_string(metadata, reply, "participant");
+        ngx_http_waha_metadata_copy_string(metadata, reply, "body");
+
+        ngx_http_waha_json_close(&metadata->json, '}');
+
+        return;
+    }
+
+    text = ngx_http_waha_content_get_string(context, "stanzaId");
+
+    if (text.len == 0) {
+        return;
+    }
+
+    /* WAHA does not look into wrappers */
+
     ngx_http_waha_json_open(&metadata->json, "reply_to", '{');
 
-    ngx_http_waha_metadata_copy_string(metadata, reply, "id");
-    ngx_http_waha_metadata_copy_string(metadata, reply, "participant");
-    ngx_http_waha_metadata_copy_string(metadata, reply, "body");
+    ngx_http_waha_metadata_put(metadata, "id", &text,
+                               NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_metadata_copy_string(metadata, context, "participant");
+
+    ngx_http_waha_content_find_proto(ngx_http_waha_content_get(context,
+                                                     "quotedMessage"),
+                                     &found);
+
+    text = ngx_http_waha_content_text(&found);
+
+    ngx_http_waha_metadata_put(metadata, "body", &text,
+                               NGX_HTTP_WAHA_METADATA_STRING);
 
     ngx_http_waha_json_close(&metadata->json, '}');
+}
+
+
+/* what is special about the message: seen once, after an advertisement, ... */
+
+static void
+ngx_http_waha_metadata_put_marks(ngx_http_waha_metadata_t *metadata,
+    ngx_http_waha_reader_t *reader)
+{
+    cJSON      *item, *ad;
+    ngx_str_t   chat;
+
+    item = reader->found.item;
+
+    if (reader->found.view_once) {
+        ngx_http_waha_json_put_bool(&metadata->json, "view_once", 1);
+    }
+
+    ad = ngx_http_waha_content_get(item, reader->found.is_web ? "ctwaContext"
+                                          : "contextInfo.externalAdReply");
+
+    /* the preview of a link has no source */
+
+    if (ngx_http_waha_content_get(ad, "sourceId")
+        || ngx_http_waha_content_get(ad, "ctwaClid")
+        || ngx_http_waha_content_get(ad, "sourceType"))
+    {
+        ngx_http_waha_metadata_put_paths(metadata, "referral", ad,
+                                         ngx_http_waha_metadata_referral);
+    }
+
+    chat = ngx_http_waha_content_get_string(item,
+                                reader->found.is_web ? "quotedRemoteJid"
+                                                     : "contextInfo.remoteJid");
+
+    if (ngx_http_waha_string_is(&chat, "status@broadcast")) {
+        ngx_http_waha_json_put_bool(&metadata->json, "status_reply", 1);
+    }
+
+    ngx_http_waha_metadata_put_paths(metadata, "selection", item,
+                                     ngx_http_waha_metadata_selection);
 }

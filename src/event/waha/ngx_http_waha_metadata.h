@@ -21,5 +21,8 @@ ngx_int_t ngx_http_waha_metadata_write_message(
     ngx_http_waha_reader_t *reader);
 ngx_int_t ngx_http_waha_metadata_write_call(ngx_http_waha_reader_t *reader);
 
+/* Writes {"options":["...", ...]} of a vote in a poll. */
+ngx_int_t ngx_http_waha_metadata_write_vote(ngx_http_waha_reader_t *reader);
+
 
 #endif /* _NGX_HTTP_WAHA_METADATA_H_INCLUDED_ */

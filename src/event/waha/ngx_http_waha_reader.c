@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http_waha_person.h>
 #include <ngx_http_waha_reader.h>
 #include <ngx_http_waha_string.h>
 
@@ -13,22 +14,10 @@
 #define NGX_HTTP_WAHA_ID_MAX         255
 #define NGX_HTTP_WAHA_NAME_MAX       255
 
-/* 2100-01-01, in milliseconds */
+/* in seconds: 2009-01-01, before WhatsApp, and 2100-01-01 */
 
-#define NGX_HTTP_WAHA_TIME_MAX       4102444800000.0
-
-/* who has the JID in a member of "_data" */
-
-#define NGX_HTTP_WAHA_ALT_SENDER       1
-#define NGX_HTTP_WAHA_ALT_RECIPIENT    2
-#define NGX_HTTP_WAHA_ALT_PARTICIPANT  4
-
-
-typedef struct {
-    const char                 *parent;
-    const char                 *name;
-    ngx_uint_t                  whose;
-} ngx_http_waha_reader_alt_t;
+#define NGX_HTTP_WAHA_TIME_MIN       1230768000.0
+#define NGX_HTTP_WAHA_TIME_MAX       4102444800.0
 
 
 typedef struct {
@@ -37,35 +26,40 @@ typedef struct {
 } ngx_http_waha_reader_range_t;
 
 
-static void ngx_http_waha_reader_add_alternatives(
-    ngx_http_waha_reader_t *reader, ngx_uint_t whose);
+/* a message id in parts, as engines keep it in "_data" */
+
+typedef struct {
+    const char                 *parent;
+    const char                 *chat;
+    const char                 *id;
+    const char                 *participant;
+    const char                 *from_me;
+} ngx_http_waha_reader_key_t;
+
+
+static double ngx_http_waha_reader_seconds(const cJSON *value);
+static double ngx_http_waha_reader_date(const char *text);
+static ngx_int_t ngx_http_waha_reader_read_id(ngx_http_waha_reader_t *reader,
+    ngx_str_t *id);
+static ngx_int_t ngx_http_waha_reader_read_key(
+    ngx_http_waha_reader_t *reader, const cJSON *object,
+    ngx_http_waha_reader_key_t *key);
+static ngx_int_t ngx_http_waha_reader_read_parts(
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_reader_find_ids(
+    ngx_http_waha_reader_t *reader);
+static void ngx_http_waha_reader_find_participant(
+    ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_reader_join_id(ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_reader_find_name(ngx_http_waha_reader_t *reader);
 static ngx_uint_t ngx_http_waha_reader_is_blank(ngx_str_t *name);
 
 
-/* a person's phone number where the chat has the LID, or the reverse */
-
-static ngx_http_waha_reader_alt_t  ngx_http_waha_reader_alternatives[] = {
-
-    /* NOWEB */
-
-    { "key", "remoteJidAlt",
-      NGX_HTTP_WAHA_ALT_SENDER|NGX_HTTP_WAHA_ALT_RECIPIENT },
-
-    { "key", "senderPn", NGX_HTTP_WAHA_ALT_SENDER },
-    { "key", "senderLid", NGX_HTTP_WAHA_ALT_SENDER },
-    { "key", "participantAlt", NGX_HTTP_WAHA_ALT_PARTICIPANT },
-    { "key", "participantPn", NGX_HTTP_WAHA_ALT_PARTICIPANT },
-    { "key", "participantLid", NGX_HTTP_WAHA_ALT_PARTICIPANT },
-
-    /* GOWS */
-
-    { "Info", "SenderAlt",
-      NGX_HTTP_WAHA_ALT_SENDER|NGX_HTTP_WAHA_ALT_PARTICIPANT },
-
-    { "Info", "RecipientAlt", NGX_HTTP_WAHA_ALT_RECIPIENT },
-
-    { NULL, NULL, 0 }
+static ngx_http_waha_reader_key_t  ngx_http_waha_reader_keys[] = {
+    { "id", "remote", "id", "participant", "fromMe" },
+    { "key", "remoteJid", "id", "participant", "fromMe" },
+    { "Info", "Chat", "ID", "Sender", "IsFromMe" },
+    { NULL, NULL, NULL, NULL, NULL }
 };
 
 
@@ -103,37 +97,129 @@ ngx_http_waha_reader_is_id(ngx_str_t *id)
 }
 
 
-int64_t
-ngx_http_waha_reader_time(const cJSON *value, ngx_uint_t scale)
+ngx_int_t
+ngx_http_waha_reader_ignore(ngx_http_waha_reader_t *reader,
+    const char *reason)
 {
-    char    *end;
-    double   ms;
+    reader->event->reason.data = (u_char *) reason;
+    reader->event->reason.len = ngx_strlen(reason);
 
-    if (cJSON_IsNumber(value)) {
-        ms = value->valuedouble;
+    return NGX_DONE;
+}
 
-    } else if (cJSON_IsString(value)
-               && value->valuestring[0] >= '0' && value->valuestring[0] <= '9')
-    {
-        ms = strtod(value->valuestring, &end);
 
-        if (*end != '\0') {
-            return 0;
-        }
+ngx_int_t
+ngx_http_waha_reader_miss(ngx_http_waha_reader_t *reader, const char *member)
+{
+    reader->event->missing.data = (u_char *) member;
+    reader->event->missing.len = ngx_strlen(member);
 
-    } else {
-        return 0;
+    return NGX_DECLINED;
+}
+
+
+int64_t
+ngx_http_waha_reader_time(const cJSON *value)
+{
+    double      seconds;
+    ngx_uint_t  i;
+
+    seconds = ngx_http_waha_reader_seconds(value);
+
+    /* milliseconds, microseconds, nanoseconds */
+
+    for (i = 0; i < 3 && seconds > NGX_HTTP_WAHA_TIME_MAX; i++) {
+        seconds /= 1000;
     }
-
-    ms *= scale;
 
     /* written so that NaN is refused, too */
 
-    if (!(ms >= 1 && ms <= NGX_HTTP_WAHA_TIME_MAX)) {
+    if (!(seconds >= NGX_HTTP_WAHA_TIME_MIN
+          && seconds <= NGX_HTTP_WAHA_TIME_MAX))
+    {
         return 0;
     }
 
-    return (int64_t) (ms + 0.5);
+    return (int64_t) (seconds * 1000 + 0.5);
+}
+
+
+static double
+ngx_http_waha_reader_seconds(const cJSON *value)
+{
+    char    *end;
+    cJSON   *low, *high;
+    double   seconds;
+
+    if (cJSON_IsNumber(value)) {
+        return value->valuedouble;
+    }
+
+    if (cJSON_IsObject(value)) {
+        low = ngx_http_waha_json_get(value, "low");
+        high = ngx_http_waha_json_get(value, "high");
+
+        if (!cJSON_IsNumber(low)) {
+            return 0;
+        }
+
+        /* the lower half may have come with a sign */
+
+        seconds = low->valuedouble;
+        seconds += (seconds < 0) ? 4294967296.0 : 0;
+
+        return seconds + (cJSON_IsNumber(high) ? high->valuedouble : 0)
+                         * 4294967296.0;
+    }
+
+    if (!cJSON_IsString(value)
+        || value->valuestring[0] < '0' || value->valuestring[0] > '9')
+    {
+        return 0;
+    }
+
+    seconds = strtod(value->valuestring, &end);
+
+    return (*end == '\0') ? seconds
+                          : ngx_http_waha_reader_date(value->valuestring);
+}
+
+
+/* "2026-11-25T23:40:00.5Z", "2026-11-26T01:40:00+02:00" */
+
+static double
+ngx_http_waha_reader_date(const char *text)
+{
+    int      year, month, day, hour, min, n, zone_hour, zone_min;
+    char     sign;
+    double   sec, days;
+
+    static const int  before[] = {
+        306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275
+    };
+
+    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%lf%n", &year, &month, &day, &hour,
+               &min, &sec, &n) != 6
+        || month < 1 || month > 12)
+    {
+        return 0;
+    }
+
+    /* the year begins in March, so that a leap day is the last one */
+
+    year -= (month < 3);
+
+    days = 365.0 * year + year / 4 - year / 100 + year / 400
+           + before[month - 1] + day - 1 - 719468;
+
+    sec += ((days * 24 + hour) * 60 + min) * 60;
+
+    if (sscanf(text + n, "%c%2d:%2d", &sign, &zone_hour, &zone_min) == 3) {
+        zone_min += zone_hour * 60;
+        sec += (sign == '-') ? zone_min * 60 : zone_min * -60;
+    }
+
+    return sec;
 }
 
 
@@ -143,13 +229,13 @@ ngx_http_waha_reader_event_time(ngx_http_waha_reader_t *reader)
     int64_t  ms;
 
     ms = ngx_http_waha_reader_time(
-             ngx_http_waha_json_get(reader->envelope, "timestamp"), 1);
+             ngx_http_waha_json_get(reader->envelope, "timestamp"));
 
     if (ms) {
         return ms;
     }
 
-    reader->time_missing = 1;
+    reader->time_guessed = 1;
 
     return (int64_t) ngx_time() * 1000;
 }
@@ -159,54 +245,143 @@ int64_t
 ngx_http_waha_reader_message_time(ngx_http_waha_reader_t *reader,
     const cJSON *message)
 {
-    int64_t  ms;
+    cJSON       *times[6];
+    int64_t      ms;
+    ngx_uint_t   i;
 
-    ms = ngx_http_waha_reader_time(
-             ngx_http_waha_json_get(message, "timestamp"), 1000);
+    times[0] = ngx_http_waha_json_get(message, "timestamp");
 
-    return ms ? ms : ngx_http_waha_reader_event_time(reader);
+    /* NOWEB, GOWS, WEBJS; calls of NOWEB and GOWS */
+
+    times[1] = ngx_http_waha_json_get(reader->data, "messageTimestamp");
+    times[2] = ngx_http_waha_json_get(
+                   ngx_http_waha_json_get(reader->data, "Info"), "Timestamp");
+    times[3] = ngx_http_waha_json_get(reader->data, "t");
+    times[4] = ngx_http_waha_json_get(reader->data, "date");
+    times[5] = ngx_http_waha_json_get(reader->data, "Timestamp");
+
+    for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        ms = ngx_http_waha_reader_time(times[i]);
+
+        if (ms) {
+            return ms;
+        }
+    }
+
+    reader->time_guessed = 1;
+
+    return ngx_http_waha_reader_event_time(reader);
+}
+
+
+ngx_str_t
+ngx_http_waha_reader_get_jid(ngx_http_waha_reader_t *reader,
+    const cJSON *object, const char *name)
+{
+    cJSON      *item;
+    u_char     *p;
+    ngx_str_t   jid, user, server;
+
+    item = ngx_http_waha_json_get(object, name);
+
+    if (!cJSON_IsObject(item)) {
+        jid = ngx_http_waha_json_get_string(object, name);
+        goto done;
+    }
+
+    jid = ngx_http_waha_json_get_string(item, "_serialized");
+
+    if (jid.len) {
+        goto done;
+    }
+
+    user = ngx_http_waha_json_get_string(item, "user");
+    server = ngx_http_waha_json_get_string(item, "server");
+
+    if (!ngx_http_waha_reader_is_id(&user)
+        || !ngx_http_waha_reader_is_id(&server))
+    {
+        ngx_str_null(&jid);
+        return jid;
+    }
+
+    p = ngx_pnalloc(reader->pool, user.len + 1 + server.len);
+    if (p == NULL) {
+        reader->failed = 1;
+        ngx_str_null(&jid);
+        return jid;
+    }
+
+    jid.data = p;
+    jid.len = user.len + 1 + server.len;
+
+    p = ngx_cpymem(p, user.data, user.len);
+    *p++ = '@';
+    ngx_memcpy(p, server.data, server.len);
+
+done:
+
+    if (!ngx_http_waha_reader_is_id(&jid)) {
+        ngx_str_null(&jid);
+    }
+
+    return jid;
+}
+
+
+ngx_int_t
+ngx_http_waha_reader_parse_target(const cJSON *id, ngx_str_t *target)
+{
+    ngx_str_t                   text;
+    ngx_http_waha_message_id_t  parts;
+
+    text = cJSON_IsObject(id) ? ngx_http_waha_content_get_string(id, "id")
+                              : ngx_http_waha_content_get_string(id, "");
+
+    if (!ngx_http_waha_reader_is_id(&text)) {
+        return NGX_DECLINED;
+    }
+
+    (void) ngx_http_waha_identity_parse_message_id(&text, &parts);
+
+    *target = parts.id;
+
+    return NGX_OK;
 }
 
 
 ngx_int_t
 ngx_http_waha_reader_read_identity(ngx_http_waha_reader_t *reader,
-    cJSON *message)
+    cJSON *message, const char *name)
 {
-    cJSON                       *from_me;
-    ngx_int_t                    rc;
-    ngx_http_waha_event_t       *event;
-    ngx_http_waha_message_id_t   id;
-
-    event = reader->event;
+    cJSON      *from_me;
+    ngx_int_t   rc;
 
     reader->message = message;
-    reader->id = ngx_http_waha_json_get_string(message, "id");
+    reader->data = ngx_http_waha_json_get(message, "_data");
 
-    if (!ngx_http_waha_reader_is_id(&reader->id)
-        || ngx_http_waha_identity_parse_message_id(&reader->id, &id) != NGX_OK)
-    {
-        return NGX_DECLINED;
+    /* a poll vote, a revoke without message */
+
+    if (reader->data == NULL) {
+        reader->data = ngx_http_waha_json_get(reader->payload, "_data");
+    }
+
+    rc = ngx_http_waha_reader_find_ids(reader);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_ERROR) ? rc
+                                 : ngx_http_waha_reader_miss(reader, name);
     }
 
     from_me = ngx_http_waha_json_get(message, "fromMe");
 
-    event->message_id = id.id;
-    event->outbound = cJSON_IsBool(from_me) ? cJSON_IsTrue(from_me)
-                                            : id.outbound;
-
-    reader->chat = id.chat;
-    reader->participant = id.participant;
-
-    if (id.participant.len == 0) {
-        reader->participant = ngx_http_waha_json_get_string(message,
-                                                            "participant");
-
-        if (!ngx_http_waha_reader_is_id(&reader->participant)) {
-            ngx_str_null(&reader->participant);
-        }
+    if (cJSON_IsBool(from_me)) {
+        reader->event->outbound = cJSON_IsTrue(from_me) ? 1 : 0;
     }
 
-    rc = ngx_http_waha_reader_read_person(reader);
+    ngx_http_waha_reader_find_participant(reader);
+
+    rc = ngx_http_waha_person_read(reader);
 
     if (rc != NGX_OK) {
         return rc;
@@ -218,83 +393,200 @@ ngx_http_waha_reader_read_identity(ngx_http_waha_reader_t *reader,
 }
 
 
-ngx_int_t
-ngx_http_waha_reader_read_person(ngx_http_waha_reader_t *reader)
+/* the id that WAHA gives, else what the engine says of it */
+
+static ngx_int_t
+ngx_http_waha_reader_find_ids(ngx_http_waha_reader_t *reader)
 {
-    ngx_uint_t              whose;
-    ngx_http_waha_jid_t     jid;
-    ngx_http_waha_event_t  *event;
+    cJSON                       *item;
+    ngx_int_t                    rc;
+    ngx_str_t                    id;
+    ngx_http_waha_reader_key_t  *key;
 
-    event = reader->event;
+    id = ngx_http_waha_json_get_string(reader->message, "id");
 
-    if (ngx_http_waha_identity_parse_jid(&reader->chat, &jid) != NGX_OK) {
-        return NGX_DONE;
+    if (ngx_http_waha_reader_read_id(reader, &id) == NGX_OK) {
+        return NGX_OK;
     }
 
-    event->chat = jid.chat;
+    item = ngx_http_waha_json_get(reader->message, "id");
 
-    whose = event->outbound ? NGX_HTTP_WAHA_ALT_RECIPIENT
-                            : NGX_HTTP_WAHA_ALT_SENDER;
+    rc = ngx_http_waha_reader_read_key(reader, item,
+                                       &ngx_http_waha_reader_keys[0]);
 
-    if (jid.chat != NGX_HTTP_WAHA_PERSON) {
+    for (key = ngx_http_waha_reader_keys;
+         key->parent && rc == NGX_DECLINED;
+         key++)
+    {
+        id = ngx_http_waha_json_get_string(reader->data, key->parent);
 
-        /* our own message there is addressed to no single person */
-
-        if (event->outbound
-            || ngx_http_waha_identity_parse_jid(&reader->participant, &jid)
-               != NGX_OK
-            || jid.chat != NGX_HTTP_WAHA_PERSON)
-        {
+        if (ngx_http_waha_reader_read_id(reader, &id) == NGX_OK) {
             return NGX_OK;
         }
 
-        whose = NGX_HTTP_WAHA_ALT_PARTICIPANT;
+        item = ngx_http_waha_json_get(reader->data, key->parent);
+
+        rc = ngx_http_waha_reader_read_key(reader, item, key);
     }
 
-    event->phone = jid.phone;
-    event->lid = jid.lid;
+    return (rc == NGX_DECLINED) ? ngx_http_waha_reader_read_parts(reader) : rc;
+}
 
-    ngx_http_waha_reader_add_alternatives(reader, whose);
+
+static ngx_int_t
+ngx_http_waha_reader_read_id(ngx_http_waha_reader_t *reader, ngx_str_t *id)
+{
+    ngx_http_waha_message_id_t  parts;
+
+    if (!ngx_http_waha_reader_is_id(id)
+        || ngx_http_waha_identity_parse_message_id(id, &parts) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    reader->id = *id;
+    reader->chat = parts.chat;
+    reader->participant = parts.participant;
+
+    reader->event->message_id = parts.id;
+    reader->event->outbound = parts.outbound;
 
     return NGX_OK;
 }
 
 
-static void
-ngx_http_waha_reader_add_alternatives(ngx_http_waha_reader_t *reader,
-    ngx_uint_t whose)
+static ngx_int_t
+ngx_http_waha_reader_read_key(ngx_http_waha_reader_t *reader,
+    const cJSON *object, ngx_http_waha_reader_key_t *key)
 {
-    cJSON                       *data;
-    ngx_str_t                    value;
-    ngx_http_waha_jid_t          jid;
-    ngx_http_waha_event_t       *event;
-    ngx_http_waha_reader_alt_t  *alt;
+    ngx_str_t  id, chat;
 
-    event = reader->event;
+    id = ngx_http_waha_json_get_string(object, "_serialized");
 
-    data = ngx_http_waha_json_get(reader->message, "_data");
+    if (ngx_http_waha_reader_read_id(reader, &id) == NGX_OK) {
+        return NGX_OK;
+    }
 
-    for (alt = ngx_http_waha_reader_alternatives; alt->name; alt++) {
+    id = ngx_http_waha_json_get_string(object, key->id);
+    chat = ngx_http_waha_reader_get_jid(reader, object, key->chat);
 
-        if (!(alt->whose & whose)) {
-            continue;
-        }
+    if (chat.len == 0 || !ngx_http_waha_reader_is_id(&id)) {
+        return NGX_DECLINED;
+    }
 
-        value = ngx_http_waha_json_get_string(
-                    ngx_http_waha_json_get(data, alt->parent), alt->name);
+    reader->chat = chat;
+    reader->participant = ngx_http_waha_reader_get_jid(reader, object,
+                                                       key->participant);
+    reader->event->message_id = id;
+    reader->event->outbound = cJSON_IsTrue(
+                            ngx_http_waha_json_get(object, key->from_me));
 
-        if (ngx_http_waha_identity_parse_jid(&value, &jid) != NGX_OK) {
-            continue;
-        }
+    return ngx_http_waha_reader_join_id(reader);
+}
 
-        if (event->phone.data == NULL) {
-            event->phone = jid.phone;
-        }
 
-        if (event->lid.data == NULL) {
-            event->lid = jid.lid;
+/* a bare id, and the chat by sender and recipient */
+
+static ngx_int_t
+ngx_http_waha_reader_read_parts(ngx_http_waha_reader_t *reader)
+{
+    ngx_str_t  id, from, to;
+
+    id = ngx_http_waha_json_get_string(reader->message, "id");
+    from = ngx_http_waha_reader_get_jid(reader, reader->message, "from");
+    to = ngx_http_waha_reader_get_jid(reader, reader->message, "to");
+
+    if (!ngx_http_waha_reader_is_id(&id)
+        || ngx_strncmp(id.data, "true_", 5) == 0
+        || ngx_strncmp(id.data, "false_", 6) == 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    reader->event->outbound = cJSON_IsTrue(
+                            ngx_http_waha_json_get(reader->message, "fromMe"));
+
+    /* some engines have the chat in "from", whoever wrote */
+
+    reader->chat = (reader->event->outbound && to.len
+                    && (ngx_http_waha_person_is_me(reader, &from)
+                        || reader->nme == 0)) ? to : from;
+
+    if (reader->chat.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    reader->event->message_id = id;
+    ngx_str_null(&reader->participant);
+
+    return ngx_http_waha_reader_join_id(reader);
+}
+
+
+static void
+ngx_http_waha_reader_find_participant(ngx_http_waha_reader_t *reader)
+{
+    cJSON      *data, *info;
+    ngx_str_t   places[5];
+    ngx_uint_t  i;
+
+    if (reader->participant.len) {
+        return;
+    }
+
+    data = reader->data;
+    info = ngx_http_waha_json_get(data, "Info");
+
+    places[0] = ngx_http_waha_reader_get_jid(reader, reader->message,
+                                             "participant");
+    places[1] = ngx_http_waha_reader_get_jid(reader,
+                                ngx_http_waha_json_get(data, "key"),
+                                "participant");
+    places[2] = ngx_http_waha_reader_get_jid(reader,
+                                ngx_http_waha_json_get(data, "id"),
+                                "participant");
+    places[3] = ngx_http_waha_reader_get_jid(reader, data, "author");
+    places[4] = ngx_http_waha_reader_get_jid(reader, info, "Sender");
+
+    for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+
+        if (places[i].len) {
+            reader->participant = places[i];
+            return;
         }
     }
+
+    ngx_str_null(&reader->participant);
+}
+
+
+/* the id as WAHA would have written it, for its API */
+
+static ngx_int_t
+ngx_http_waha_reader_join_id(ngx_http_waha_reader_t *reader)
+{
+    u_char     *p;
+    ngx_str_t  *id;
+
+    id = &reader->event->message_id;
+
+    reader->id.len = (reader->event->outbound ? 5 : 6) + reader->chat.len + 1
+                     + id->len;
+
+    p = ngx_pnalloc(reader->pool, reader->id.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    reader->id.data = p;
+
+    p = reader->event->outbound ? ngx_cpymem(p, "true_", 5)
+                                : ngx_cpymem(p, "false_", 6);
+    p = ngx_cpymem(p, reader->chat.data, reader->chat.len);
+    *p++ = '_';
+    ngx_memcpy(p, id->data, id->len);
+
+    return NGX_OK;
 }
 
 
@@ -316,7 +608,7 @@ ngx_http_waha_reader_find_name(ngx_http_waha_reader_t *reader)
         return;
     }
 
-    data = ngx_http_waha_json_get(reader->message, "_data");
+    data = reader->data;
     info = ngx_http_waha_json_get(data, "Info");
 
     /* WEBJS */
@@ -390,15 +682,4 @@ ngx_http_waha_reader_is_blank(ngx_str_t *name)
     }
 
     return 1;
-}
-
-
-cJSON *
-ngx_http_waha_reader_proto(const cJSON *data)
-{
-    cJSON  *proto;
-
-    proto = ngx_http_waha_json_get(data, "message");
-
-    return proto ? proto : ngx_http_waha_json_get(data, "Message");
 }

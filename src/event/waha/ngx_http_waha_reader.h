@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http_waha_content.h>
 #include <ngx_http_waha_event.h>
 #include <ngx_http_waha_identity.h>
 #include <ngx_http_waha_json.h>
@@ -18,30 +19,40 @@
 /* a delivery that is being read; only for the files of this folder */
 
 typedef struct {
-    ngx_pool_t                  *pool;
-    ngx_str_t                   *text;          /* of the envelope */
-    cJSON                       *envelope;
-    cJSON                       *payload;
-    ngx_http_waha_event_t       *event;
+    ngx_pool_t                     *pool;
+    ngx_str_t                      *text;       /* of the envelope */
+    cJSON                          *envelope;
+    cJSON                          *payload;
+    ngx_http_waha_event_t          *event;
 
-    /* the WAMessage of the payload, its id, and the JIDs of both */
-    cJSON                       *message;
-    ngx_str_t                    id;
-    ngx_str_t                    chat;
-    ngx_str_t                    participant;
+    /* user parts of our own JIDs */
+    ngx_str_t                       me[3];
+    ngx_uint_t                      nme;
 
-    /* NOWEB, GOWS: the member of the proto message with the content, or NULL */
-    cJSON                       *content;
+    /* the WAMessage of the payload, its "_data", id, and the JIDs of both */
+    cJSON                          *message;
+    cJSON                          *data;
+    ngx_str_t                       id;
+    ngx_str_t                       chat;
+    ngx_str_t                       participant;
 
-    /* WAHA sent no time, and event_time() took the current one */
-    unsigned                     time_missing:1;
+    ngx_http_waha_content_found_t   found;
+
+    /* one of our own JIDs is a LID */
+    unsigned                        lid_known:1;
+
+    /* no readable time of the message itself, so another one was taken */
+    unsigned                        time_guessed:1;
+
+    /* an allocation failed */
+    unsigned                        failed:1;
 } ngx_http_waha_reader_t;
 
 
 /*
- * Reads a payload into reader->event.  NGX_DECLINED: WAHA does not send such a
- * payload.  NGX_DONE: the event is to be ignored, whatever was read of it.
- * NGX_ERROR: no memory.
+ * Reads a payload into reader->event.  NGX_DECLINED: event->missing names the
+ * member for want of which it cannot be read.  NGX_DONE: the event is to be
+ * ignored for event->reason, whatever was read of it.  NGX_ERROR: no memory.
  */
 typedef ngx_int_t (*ngx_http_waha_reader_pt)(ngx_http_waha_reader_t *reader);
 
@@ -49,37 +60,50 @@ typedef ngx_int_t (*ngx_http_waha_reader_pt)(ngx_http_waha_reader_t *reader);
 /* Whether a text is 1 to 255 printable ASCII characters without spaces. */
 ngx_uint_t ngx_http_waha_reader_is_id(ngx_str_t *id);
 
+/* Sets the reason and returns NGX_DONE. */
+ngx_int_t ngx_http_waha_reader_ignore(ngx_http_waha_reader_t *reader,
+    const char *reason);
+
+/* Sets the member that is missing or not valid and returns NGX_DECLINED. */
+ngx_int_t ngx_http_waha_reader_miss(ngx_http_waha_reader_t *reader,
+    const char *member);
+
 /*
- * Milliseconds since 1970; value is a number or string in seconds (scale 1000)
- * or milliseconds (scale 1).  0: not a time between 1970 and 2100.
+ * Milliseconds since 1970 of a number or string in seconds, milliseconds or
+ * smaller units, which the size of the number tells apart; of 64 bits in two
+ * halves; or of a date in RFC 3339.  0: not a time between 2009 and 2100.
  */
-int64_t ngx_http_waha_reader_time(const cJSON *value, ngx_uint_t scale);
+int64_t ngx_http_waha_reader_time(const cJSON *value);
 
 /* The time of WAHA's event, else the current one; both in milliseconds. */
 int64_t ngx_http_waha_reader_event_time(ngx_http_waha_reader_t *reader);
 
-/* The time of a message or call, else event_time(). */
+/* The time of a message or call, else event_time() and time_guessed. */
 int64_t ngx_http_waha_reader_message_time(ngx_http_waha_reader_t *reader,
     const cJSON *message);
 
 /*
- * Reads ids, direction, chat, person and name of a WAMessage, which becomes
- * reader->message.
+ * A JID, which WEBJS may send as an object; data is NULL if there is none of
+ * at most 255 printable characters.
  */
-ngx_int_t ngx_http_waha_reader_read_identity(ngx_http_waha_reader_t *reader,
-    cJSON *message);
+ngx_str_t ngx_http_waha_reader_get_jid(ngx_http_waha_reader_t *reader,
+    const cJSON *object, const char *name);
 
 /*
- * Reads the other person of reader->chat: in a direct chat the one of its JID,
- * elsewhere the participant who wrote.
+ * The bare id of a message whose id or key is given; NGX_DECLINED: none.
  */
-ngx_int_t ngx_http_waha_reader_read_person(ngx_http_waha_reader_t *reader);
+ngx_int_t ngx_http_waha_reader_parse_target(const cJSON *id,
+    ngx_str_t *target);
+
+/*
+ * Reads ids, direction, chat, person and name of a WAMessage, which becomes
+ * reader->message; name: of the member, for event->missing.
+ */
+ngx_int_t ngx_http_waha_reader_read_identity(ngx_http_waha_reader_t *reader,
+    cJSON *message, const char *name);
 
 /* A display name of at most 255 bytes; data is NULL if it shows nothing. */
 ngx_str_t ngx_http_waha_reader_display_name(ngx_str_t *name);
-
-/* The proto message in "_data" of NOWEB or GOWS; NULL: there is none. */
-cJSON *ngx_http_waha_reader_proto(const cJSON *data);
 
 
 #endif /* _NGX_HTTP_WAHA_READER_H_INCLUDED_ */
