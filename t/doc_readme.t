@@ -53,7 +53,26 @@ same('the README documents every code and no other',
      [ $errors =~ /\{ ngx_string\("(\w+)"\)/g ],
      [ section('Answers') =~ /^\| \d{3}\s*\| `(\w+)`/mg ]);
 
+my ($ignored) = section('Answers') =~ /^\| reason .*?\n(.*?)\n\n/ms;
+my $readers = join '', map { slurp($_) } glob root() . '/src/event/waha/*.c';
+my ($reasons) = slurp(source('ngx_http_waha_webhook.c'))
+    =~ /^(ngx_http_waha_webhook_ignore_reason\(.*?)
+        ^ngx_http_waha_webhook_is_blocked\(/msx;
+
+same('the README documents every reason to ignore an event',
+     [ unique($readers =~ /reader_ignore\(reader,\s*"(\w+)"\)/g,
+              $readers =~ /event->reason, "(\w+)"/g,
+              $reasons =~ /[?:] "(\w+)"|return "(\w+)"/g, qw(no_contact unknown_session)) ],
+     [ map { /`(\w+)`/g } map { /^\| (.*?) \|/ } split /\n/, $ignored ]);
+
 done_testing();
+
+
+sub unique {
+    my %seen;
+
+    return grep { defined && !$seen{$_}++ } @_;
+}
 
 
 sub pairs {

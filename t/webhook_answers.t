@@ -100,7 +100,7 @@ $r = $t->webhook($t->session_status('t1', 'WORKING'));
 is($r->{json}{data}{action}, 'session_updated',
    'a status of the session is stored');
 
-for my $event (qw(presence.update group.v2.join poll.vote unheard.of)) {
+for my $event (qw(presence.update group.v2.join poll.vote.failed unheard.of)) {
     $r = $t->webhook($t->event($event, 't1', {}));
     is($r->{status}, 200, "$event is answered 200");
     is_deeply([@{ $r->{json}{data} }{qw(action reason)}],

@@ -149,11 +149,7 @@ for my $case (
     [ 'a number', '42' ], [ 'an array of it', "[$good]" ],
     [ 'a NUL behind it', "$good\0" ],
     [ 'a NUL in the session', $good =~ s/"t1"/"t1\\u0000"/r ],
-    [ 'a NUL in the id', $good =~ s/GOOD/GOOD\\u0000/gr ],
-    [ 'a line break in the id', $good =~ s/GOOD/GO\\nOD/gr ],
-    [ 'an id of 3 kB', $good =~ s/GOOD/'G' x 3000/egr ],
     [ 'a session of 3 kB', $good =~ s/"t1"/'"' . 't' x 3000 . '"'/er ],
-    [ 'no payload', $good =~ s/"payload"/"pay"/r ],
     [ 'NaN', $good =~ s/"ack":2/"ack":NaN/r ],
     [ 'names in capitals', $good =~ s/"session"/"Session"/r ],
     [ 'UTF-16', join '', map { "$_\0" } split //, $good ],
@@ -166,7 +162,46 @@ for my $case (
        "no event: $name");
 }
 
+for my $case (
+    [ 'payload.id', 'a NUL in the id', $good =~ s/GOOD/GOOD\\u0000/gr ],
+    [ 'payload.id', 'a line break in the id', $good =~ s/GOOD/GO\\nOD/gr ],
+    [ 'payload.id', 'an id of 3 kB', $good =~ s/GOOD/'G' x 3000/egr ],
+    [ 'payload', 'no payload', $good =~ s/"payload"/"pay"/r ])
+{
+    my ($member, $name, $body) = @$case;
+
+    for (1, 2) {
+        my $r = $t->webhook($body);
+        is_deeply([ $r->{status}, @{ $r->{json}{data} }{qw(action reason)} ],
+                  [ 200, 'quarantined', "unreadable:$member" ],
+                  "a known session, and $name");
+    }
+
+    is_deeply($pg->rows(q{select reason, octet_length(raw), event
+                          from waha.quarantine
+                          where encode(hash, 'hex') = '}
+                        . sha256_hex($body) . q{'}),
+              [ [ "unreadable:$member", length $body, undef ] ],
+              "$name: kept once, byte for byte");
+}
+
+like($t->error_log, qr/webhook answered 200 quarantined: unreadable:payload.id/,
+     'the error log says which member is missing');
+
+for my $case ([ 'session', $good =~ s/"t1"/"t 1"/r ],
+              [ 'event', $good =~ s/"event"/"Event"/r ])
+{
+    my ($member, $body) = @$case;
+
+    like($t->webhook($body)->{json}{error}, qr/"$member" is missing/,
+         "the answer says that the $member is missing");
+    like($t->error_log, qr/answered 400 invalid_event: .*"$member" is missing/,
+         'so does the error log');
+}
+
 is($pg->messages('G%'), 0, 'no such body is stored');
+
+$pg->value('delete from waha.quarantine');
 
 is($t->webhook("\r\n\t $good \n")->{status}, 200,
    'white space around an event is accepted');
@@ -203,13 +238,14 @@ for my $number ('1e400', '-1e400', '1e131000', '1e200000', '-0', '1e14', '-1',
     };
 }
 
-my $r = $t->webhook($t->message(id => 'NOTIME', payload => { timestamp => 0 })
+my $r = $t->webhook($t->message(id => 'NOTIME', payload => { timestamp => 0,
+                                                             _data => {} })
                     =~ s/"timestamp":\d{13}/"timestamp":1e400/r);
 is($r->{status}, 200, 'an event without any time is answered 200');
 cmp_ok(abs(row('NOTIME')->{at} / 1000 - $now), '<', 300,
        'an event without any time gets the present time');
-ok(row('NOTIME')->{metadata}{time_missing},
-   'the row says that the time is missing');
+ok(row('NOTIME')->{metadata}{time_guessed},
+   'the row says that the time is guessed');
 
 
 # --- H9: names ---------------------------------------------------------------

@@ -57,7 +57,22 @@ told('a status', '/usual', ['ignored', 'status'], %status);
 told('a newsletter', '/usual', ['ignored', 'newsletter'], %newsletter);
 told('a broadcast list', '/usual', ['ignored', 'broadcast'], %broadcast);
 told('a bot', '/usual', ['ignored', 'bot'], from => '13135550002@bot');
-told('WhatsApp itself', '/usual', ['ignored', 'event'], from => '0@c.us');
+told('WhatsApp itself', '/usual', ['ignored', 'notice'], from => '0@c.us');
+told('an unknown server', '/usual', ['ignored', 'unknown_chat'],
+     from => '79222222222@interop');
+told('a chat with oneself', '/usual', ['ignored', 'self'],
+     from => '79111111111');
+told('a note to oneself', '/usual', ['ignored', 'self'],
+     from => '79111111111', from_me => 1);
+told('what apps tell each other', '/usual', ['ignored', 'notice'],
+     from => '4915133333333', payload => { body => undef, _data => {
+         message => { pinInChatMessage => {} } } });
+told('a call as a message', '/usual', ['ignored', 'call'],
+     from => '4915133333333', payload => { body => undef, _data => {
+         type => 'call_log' } });
+told('what is not decrypted yet', '/usual', ['ignored', 'ciphertext'],
+     from => '4915133333333', payload => { body => undef, _data => {
+         type => 'ciphertext' } });
 
 told('a group with nobody known in it', '/all', ['ignored', 'no_contact'],
      %group);

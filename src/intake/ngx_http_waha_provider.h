@@ -34,9 +34,10 @@ typedef struct {
     /*
      * Reads a delivery into events, an array of ngx_http_waha_event_t.
      * NGX_OK: there is at least one.  NGX_DECLINED: the provider does not
-     * send such a body; NGX_ABORT: it is beyond the bounds of
-     * ngx_http_waha_json_clean(); NGX_ERROR: no memory.  After a failure the
-     * events have what was read so far, for the log.
+     * send such a body; "missing" of the event says why, if there is one.
+     * NGX_ABORT: the body is beyond the bounds of ngx_http_waha_json_clean();
+     * or there is an event, whose session is known and whose "missing" says
+     * why it cannot be read.  NGX_ERROR: no memory.
      */
     ngx_int_t                                 (*parse)(ngx_pool_t *pool,
                                                        ngx_str_t *body,

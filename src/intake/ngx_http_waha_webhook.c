@@ -25,6 +25,9 @@
 
 #define NGX_HTTP_WAHA_WEBHOOK_ANSWER  256
 
+#define NGX_HTTP_WAHA_WEBHOOK_UNREAD                                          \
+    "the body is not an event of WAHA: \"%V\" is missing or not valid"
+
 
 typedef struct ngx_http_waha_delivery_s {
     ngx_http_waha_ctx_t             *ctx;
@@ -46,7 +49,7 @@ static ngx_int_t ngx_http_waha_webhook_refuse_unread(ngx_http_request_t *r,
 static ngx_int_t ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
     ngx_http_waha_error_e error, const char *reason);
 static void ngx_http_waha_webhook_log(ngx_http_request_t *r,
-    ngx_http_waha_error_e error, const char *reason);
+    ngx_uint_t status, const ngx_str_t *code, const char *reason);
 static ngx_int_t ngx_http_waha_webhook_no_memory(ngx_http_request_t *r);
 static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_webhook_process(ngx_http_request_t *r,
@@ -60,8 +63,12 @@ static ngx_int_t ngx_http_waha_webhook_store(ngx_http_request_t *r,
 static ngx_int_t ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
     ngx_http_waha_entry_t *entry, ngx_queue_t *entries);
+static ngx_int_t ngx_http_waha_webhook_unread(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
+static ngx_int_t ngx_http_waha_webhook_unread_reason(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_str_t *reason);
 static ngx_int_t ngx_http_waha_webhook_error(ngx_http_request_t *r,
     ngx_int_t rc);
 static const char *ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
@@ -163,7 +170,8 @@ ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
         reason = ngx_http_waha_error_message(error);
     }
 
-    ngx_http_waha_webhook_log(r, error, reason);
+    ngx_http_waha_webhook_log(r, ngx_http_waha_error_status(error),
+                              ngx_http_waha_error_code(error), reason);
 
     return ngx_http_waha_error_send(r, error);
 }
@@ -172,8 +180,8 @@ ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
 /* without the request line, whose query may hold a key or a signature */
 
 static void
-ngx_http_waha_webhook_log(ngx_http_request_t *r, ngx_http_waha_error_e error,
-    const char *reason)
+ngx_http_waha_webhook_log(ngx_http_request_t *r, ngx_uint_t status,
+    const ngx_str_t *code, const char *reason)
 {
     ngx_str_t             session;
     ngx_http_log_ctx_t   *lctx;
@@ -195,8 +203,7 @@ ngx_http_waha_webhook_log(ngx_http_request_t *r, ngx_http_waha_error_e error,
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "waha: webhook answered %ui %V: %s, session \"%V\"",
-                  ngx_http_waha_error_status(error),
-                  ngx_http_waha_error_code(error), reason, &session);
+                  status, code, reason, &session);
 
     lctx->request = logged;
 }
@@ -266,8 +273,7 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
         return ngx_http_waha_webhook_quarantine(r, delivery);
 
     case NGX_DECLINED:
-        return ngx_http_waha_webhook_refuse(r, NGX_HTTP_WAHA_ERR_INVALID_EVENT,
-                                            NULL);
+        return ngx_http_waha_webhook_unread(r, delivery);
 
     default:
         return ngx_http_waha_webhook_no_memory(r);
@@ -407,6 +413,56 @@ ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
 }
 
 
+/* the sender is told which member is missing, or not valid */
+
+static ngx_int_t
+ngx_http_waha_webhook_unread(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery)
+{
+    u_char                    *text;
+    ngx_str_t                  json, *member;
+    ngx_http_waha_event_t     *event;
+    ngx_http_waha_error_e      error;
+    ngx_http_waha_json_out_t   out;
+
+    error = NGX_HTTP_WAHA_ERR_INVALID_EVENT;
+
+    if (delivery->events.nelts == 0) {
+        return ngx_http_waha_webhook_refuse(r, error, "the body is not JSON");
+    }
+
+    event = delivery->events.elts;
+    member = &event->missing;
+
+    text = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_WAHA_WEBHOOK_UNREAD)
+                                + member->len);
+
+    if (text == NULL || ngx_http_waha_error_note(r, error) != NGX_OK) {
+        return ngx_http_waha_webhook_no_memory(r);
+    }
+
+    ngx_sprintf(text, NGX_HTTP_WAHA_WEBHOOK_UNREAD "%Z", member);
+
+    ngx_http_waha_webhook_log(r, ngx_http_waha_error_status(error),
+                              ngx_http_waha_error_code(error), (char *) text);
+
+    ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_WEBHOOK_ANSWER);
+
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_put_bool(&out, "success", 0);
+    ngx_http_waha_json_put_text(&out, "error", (char *) text);
+    ngx_http_waha_json_put(&out, "code", ngx_http_waha_error_code(error));
+    ngx_http_waha_json_close(&out, '}');
+
+    if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
+        return ngx_http_waha_webhook_no_memory(r);
+    }
+
+    return ngx_http_waha_answer_json(r, ngx_http_waha_error_status(error),
+                                     &json);
+}
+
+
 static ngx_int_t
 ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
@@ -417,11 +473,13 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
-    if (ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK) {
+    if (ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK
+        || ngx_http_waha_webhook_unread_reason(r, delivery, &reason) != NGX_OK)
+    {
         return ngx_http_waha_webhook_no_memory(r);
     }
 
-    ngx_str_set(&reason, "too_complex");
+    delivery->entries->code = reason;
 
     rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, delivery->entries,
                                          &reason);
@@ -434,6 +492,42 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
     r->connection->log->action = "storing a WhatsApp event";
 
     return NGX_DONE;
+}
+
+
+/* "unreadable:payload.id": the session is known, but not what it says */
+
+static ngx_int_t
+ngx_http_waha_webhook_unread_reason(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_str_t *reason)
+{
+    u_char                 *p;
+    ngx_str_t               action;
+    ngx_http_waha_event_t  *event;
+
+    if (delivery->events.nelts == 0) {
+        ngx_str_set(reason, "too_complex");
+        return NGX_OK;
+    }
+
+    event = delivery->events.elts;
+
+    reason->len = sizeof("unreadable:") - 1 + event->missing.len;
+
+    p = ngx_pnalloc(r->pool, reason->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    reason->data = p;
+
+    ngx_sprintf(p, "unreadable:%V%Z", &event->missing);
+
+    ngx_str_set(&action, "quarantined");
+
+    ngx_http_waha_webhook_log(r, NGX_HTTP_OK, &action, (char *) p);
+
+    return NGX_OK;
 }
 
 
@@ -470,7 +564,8 @@ ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
     ignore = wlcf->intake->ignore;
 
     if (event->kind == NGX_HTTP_WAHA_OTHER) {
-        return "event";
+        /* a constant, which ends with NUL */
+        return (char *) event->reason.data;
     }
 
     if (event->kind == NGX_HTTP_WAHA_SESSION) {
