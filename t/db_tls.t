@@ -3,6 +3,8 @@
 use Waha::Test;
 use Waha::Token qw(openssl);
 
+use IO::Socket::INET ();
+
 my $t = Waha::Test->new;
 my $dir = $t->dir;
 my $pg = certified();
@@ -51,6 +53,55 @@ select bool_and(client_addr is null) from pg_stat_activity
  where application_name = 'nginx-waha'
 EOF_SQL
 
+# another machine: this one by its address in the network
+
+SKIP: {
+    my $address = other_address() or last SKIP;
+    my $hba = slurp("$pg->{data}/pg_hba.conf");
+
+    # a server that asks for the password in cleartext
+
+    spew("$pg->{data}/pg_hba.conf", "local all all trust\n"
+         . "hostssl all all $address/32 password\n");
+    $pg->psql("alter role waha_gateway password 'secret';
+               select pg_reload_conf()");
+
+    my $login = "host=$address password=secret";
+    my $root = "sslrootcert=$dir/ca.pem";
+
+    like(tested($login), qr/\[emerg\] "$address" in .* is another machine.*sslrootcert=/,
+         'another machine needs an authority by default');
+
+    not_taken('another machine, by default',
+              qr/does not match host name "$address"/, "$login $root");
+    not_taken('another machine, sslmode=require',
+              qr/channel binding required/, "$login sslmode=require");
+
+    for ("sslmode=require channel_binding=prefer", 'sslmode=disable') {
+        like(tested("$login $_"), qr/\[warn\] "sslmode=\w+".* use "sslmode=verify-full/,
+             "a warning of $_");
+    }
+
+    unlike(tested("$login $_"), qr/\[(?:warn|emerg)\]/, "no warning of $_")
+        for "sslmode=require channel_binding=require", 'sslmode=require',
+            $root, "sslmode=verify-ca $root";
+
+    # that one does, who asks for it
+
+    taken('another machine, with the risk taken',
+          "$login sslmode=require channel_binding=prefer");
+
+    # a server that knows the password proves it
+
+    spew("$pg->{data}/pg_hba.conf", "local all all trust\n"
+         . "hostssl all all $address/32 scram-sha-256\n");
+    $pg->psql('select pg_reload_conf()');
+    taken('another machine, sslmode=require and SCRAM',
+          "$login sslmode=require");
+
+    spew("$pg->{data}/pg_hba.conf", $hba);
+}
+
 $pg->psql('alter system set ssl = off; select pg_reload_conf()');
 
 not_taken('sslmode=require where the server has no TLS',
@@ -70,7 +121,7 @@ sub certified {
             . " -CAkey $dir/ca.key -CAcreateserial -days 2"
             . " -extfile $dir/server.ext -out $dir/server.pem");
 
-    my $pg = $t->postgres(install => 0);
+    my $pg = $t->postgres(install => 0, conf => "listen_addresses = '*'");
 
     system('install', '-m', '600', $pg->{user} ? ('-o', $pg->{user}) : (),
            "$dir/server.key", "$dir/server.pem", $pg->{data}) == 0
@@ -86,15 +137,42 @@ sub certified {
 }
 
 
+# an address of this machine that is not a loopback one, if it has any
+
+sub other_address {
+    my $socket = IO::Socket::INET->new(Proto => 'udp',
+                                       PeerAddr => '198.51.100.1:9') or return;
+    my $address = $socket->sockhost;
+
+    return $address =~ /^(?:127|0)\./ ? undef : $address;
+}
+
+
+# what "nginx -t" says
+
+sub tested {
+    my ($options) = @_;
+
+    configure("$options port=$port dbname=crm user=waha_gateway");
+    return ($t->nginx->test)[1];
+}
+
+
 sub serve {
     my ($options, $uri) = @_;
 
     $t->nginx->stop if @{ $t->{nginx} };
 
-    $uri //= "$options port=$port dbname=crm user=waha_gateway";
+    configure($uri // "$options port=$port dbname=crm user=waha_gateway");
+    $t->nginx->start;
+}
+
+
+sub configure {
+    my ($uri) = @_;
 
     $t->nginx(vars => { DATABASE => $uri, DIR => $dir },
-              conf => <<'EOF_CONF')->start;
+              conf => <<'EOF_CONF');
 %%GLOBALS%%
 
 events {

@@ -38,6 +38,9 @@ typedef struct {
     ngx_http_waha_pg_conf_t          *conf;
     PQconninfoOption                 *options;
 
+    /* a host that is not this machine, or NULL */
+    const char                       *remote;
+
     /* keywords and values that all hosts have in common */
     ngx_array_t                       keywords;   /* const char * */
     ngx_array_t                       values;     /* const char * */
@@ -81,8 +84,12 @@ static char *ngx_http_waha_pg_conf_resolve_host(ngx_http_waha_pg_parse_t *parse,
 static ngx_int_t ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
     const char *host, const char *addr, const char *port,
     struct sockaddr *sa);
+static char *ngx_http_waha_pg_conf_check_security(
+    ngx_http_waha_pg_parse_t *parse);
 static const char *ngx_http_waha_pg_conf_format_host_name(ngx_pool_t *pool,
     const char *host, const char *addr, const char *port);
+static ngx_uint_t ngx_http_waha_pg_conf_has_password(
+    ngx_http_waha_pg_parse_t *parse);
 static ngx_uint_t ngx_http_waha_pg_conf_is_loopback(struct sockaddr *sa);
 static char *ngx_http_waha_pg_conf_copy(ngx_pool_t *pool, const char *s);
 
@@ -134,6 +141,7 @@ static ngx_http_waha_pg_rule_t  ngx_http_waha_pg_conf_rules[] = {
     { "host", NULL, NULL },
     { "hostaddr", NULL, NULL },
     { "port", NULL, NULL },
+    { "channel_binding", NULL, NULL },
     { "options", NULL, NULL },
 
     { NULL, NULL, NULL }
@@ -167,7 +175,7 @@ static const char  *ngx_http_waha_pg_conf_paths[] = {
 /* keywords whose values differ from host to host; always the last */
 
 static const char  *ngx_http_waha_pg_conf_host_keywords[] = {
-    "host", "hostaddr", "port", "sslmode", "options", NULL
+    "host", "hostaddr", "port", "sslmode", "channel_binding", "options", NULL
 };
 
 
@@ -363,7 +371,9 @@ ngx_http_waha_pg_conf_parse_conninfo(ngx_http_waha_pg_parse_t *parse)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_waha_pg_conf_parse_hosts(parse) != NGX_CONF_OK) {
+    if (ngx_http_waha_pg_conf_parse_hosts(parse) != NGX_CONF_OK
+        || ngx_http_waha_pg_conf_check_security(parse) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -884,7 +894,7 @@ ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
     struct sockaddr *sa)
 {
     size_t                    n;
-    const char              **v, *sslmode;
+    const char              **v, *sslmode, *binding;
     ngx_pool_t               *pool;
     ngx_http_waha_pg_host_t  *h;
 
@@ -906,10 +916,26 @@ ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
     ngx_memcpy(v, parse->values.elts, n * sizeof(char *));
 
     sslmode = ngx_http_waha_pg_conf_find_option(parse, "sslmode");
+    binding = ngx_http_waha_pg_conf_find_option(parse, "channel_binding");
+
+    if (sa && !ngx_http_waha_pg_conf_is_loopback(sa)) {
+        parse->remote = *host ? host : addr;
+
+        if (sslmode == NULL) {
+            sslmode = "verify-full";
+        }
+
+        if (binding == NULL
+            && ngx_strcmp(sslmode, "require") == 0
+            && ngx_http_waha_pg_conf_has_password(parse))
+        {
+            /* a server that is not verified must not get the password */
+            binding = "require";
+        }
+    }
 
     if (sslmode == NULL) {
-        sslmode = (sa == NULL || ngx_http_waha_pg_conf_is_loopback(sa)) ?
-                      "disable" : "require";
+        sslmode = "disable";
     }
 
     /* in the order of ngx_http_waha_pg_conf_host_keywords */
@@ -918,15 +944,71 @@ ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
     v[n + 1] = addr;
     v[n + 2] = ngx_http_waha_pg_conf_copy(pool, port);
     v[n + 3] = ngx_http_waha_pg_conf_copy(pool, sslmode);
+    v[n + 4] = ngx_http_waha_pg_conf_copy(pool, binding ? binding : "");
 
     h->values = v;
     h->name = ngx_http_waha_pg_conf_format_host_name(pool, host, addr, port);
 
-    if (v[n + 2] == NULL || v[n + 3] == NULL || h->name == NULL) {
+    if (v[n + 2] == NULL || v[n + 3] == NULL || v[n + 4] == NULL
+        || h->name == NULL)
+    {
         return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_pg_conf_has_password(ngx_http_waha_pg_parse_t *parse)
+{
+    return ngx_http_waha_pg_conf_find_option(parse, "password")
+           || ngx_http_waha_pg_conf_find_option(parse, "passfile");
+}
+
+
+static char *
+ngx_http_waha_pg_conf_check_security(ngx_http_waha_pg_parse_t *parse)
+{
+    const char  *sslmode, *binding;
+
+    if (parse->remote == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    sslmode = ngx_http_waha_pg_conf_find_option(parse, "sslmode");
+    binding = ngx_http_waha_pg_conf_find_option(parse, "channel_binding");
+
+    if (sslmode == NULL
+        && ngx_http_waha_pg_conf_find_option(parse, "sslrootcert") == NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
+                           "\"%s\" in \"waha_database\" is another machine, "
+                           "whose certificate has to be verified: name the "
+                           "file of its authority with \"sslrootcert=\", or "
+                           "choose another \"sslmode=\"", parse->remote);
+        return NGX_CONF_ERROR;
+    }
+
+    if (sslmode == NULL || ngx_strncmp(sslmode, "verify", 6) == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(sslmode, "require") == 0
+        && (binding ? ngx_strcmp(binding, "require") == 0
+                    : ngx_http_waha_pg_conf_has_password(parse)))
+    {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_WARN, parse->cf, 0,
+                       "\"sslmode=%s\" in \"waha_database\" lets whoever "
+                       "answers as \"%s\" have the password and the data: "
+                       "use \"sslmode=verify-full sslrootcert=...\", or "
+                       "\"sslmode=require channel_binding=require\"",
+                       sslmode, parse->remote);
+
+    return NGX_CONF_OK;
 }
 
 
