@@ -41,16 +41,37 @@
     NGX_HTTP_WAHA_NUMBER(NGX_HTTP_WAHA_CONTRACT_MAX) ")"
 
 
+/* what a database is for */
+
+#define NGX_HTTP_WAHA_DATABASE_ALL        0
+#define NGX_HTTP_WAHA_DATABASE_WEBHOOKS   1
+#define NGX_HTTP_WAHA_DATABASE_API        2
+#define NGX_HTTP_WAHA_DATABASE_OPERATORS  3
+#define NGX_HTTP_WAHA_DATABASES           4
+
+
+typedef struct {
+    const char                    *name;
+
+    /* what helps a role that lacks a right */
+    const char                    *rights;
+} ngx_http_waha_database_use_t;
+
+
 /* the parts of all rooms; shared comes first and points to them */
 
 typedef struct {
     ngx_http_waha_main_conf_t      shared;
+
+    /* as they were given, by use */
+    ngx_http_waha_pg_conf_t        databases[NGX_HTTP_WAHA_DATABASES];
 
     /* for webhooks */
     ngx_http_waha_pg_conf_t        pg;
     ngx_http_waha_pg_pool_t       *pool;
 
     ngx_http_waha_db_conf_t        db;
+    ngx_http_waha_db_conf_t        operators;
     ngx_http_waha_auth_limit_t     auth_limit;
     ngx_http_waha_auth_trust_t     auth_trust;
 } ngx_http_waha_global_conf_t;
@@ -74,6 +95,15 @@ static ngx_int_t ngx_http_waha_access_handler(ngx_http_request_t *r);
 
 static void *ngx_http_waha_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf);
+static char *ngx_http_waha_init_webhooks(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global);
+static char *ngx_http_waha_init_api(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global);
+static char *ngx_http_waha_choose_database(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global, ngx_uint_t use,
+    ngx_http_waha_pg_conf_t *pg);
+static ngx_int_t ngx_http_waha_init_queries(ngx_cycle_t *cycle,
+    ngx_http_waha_db_conf_t *db);
 static void *ngx_http_waha_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -93,6 +123,25 @@ static char *ngx_http_waha_api(ngx_conf_t *cf, ngx_command_t *cmd,
 
 static ngx_int_t ngx_http_waha_init_process(ngx_cycle_t *cycle);
 static void ngx_http_waha_exit_process(ngx_cycle_t *cycle);
+
+
+static const ngx_http_waha_database_use_t  ngx_http_waha_database_uses[] = {
+
+    [NGX_HTTP_WAHA_DATABASE_ALL] =
+        { "", NULL },
+
+    [NGX_HTTP_WAHA_DATABASE_WEBHOOKS] =
+        { "webhooks", "connect as waha_gateway, or grant waha_webhooks to "
+          "this role" },
+
+    [NGX_HTTP_WAHA_DATABASE_API] =
+        { "api", "connect as waha_gateway, or grant waha_tenants to this "
+          "role" },
+
+    [NGX_HTTP_WAHA_DATABASE_OPERATORS] =
+        { "operators", "connect as waha_gateway, or grant waha_operators to "
+          "this role" }
+};
 
 
 static ngx_conf_num_bounds_t  ngx_http_waha_api_connections = {
@@ -454,12 +503,6 @@ ngx_http_waha_create_main_conf(ngx_conf_t *cf)
     conf->shared.auth_limit = &conf->auth_limit;
     conf->shared.auth_trust = &conf->auth_trust;
 
-    conf->pg.check = NGX_HTTP_WAHA_CHECK;
-    conf->pg.hint = "its administrator has to run "
-                    "\"psql -f sql/install.sql\" on this database";
-    conf->pg.rights = "connect as waha_gateway, or grant waha_gateway to "
-                      "this role";
-
     conf->db.connections = NGX_CONF_UNSET;
 
     ngx_http_waha_auth_limit_create_conf(&conf->auth_limit);
@@ -473,37 +516,140 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_waha_global_conf_t *global = conf;
 
-    ngx_http_waha_pg_conf_t  *pg;
-
-    if (ngx_http_waha_ingest_statements(cf, &global->pg) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
     ngx_conf_init_value(global->db.connections, 2);
-
-    pg = &global->db.pg;
-
-    *pg = global->pg;
 
     if (!global->shared.database) {
         return NGX_CONF_OK;
     }
 
-    /* an event that ran out of time in a batch can run alone once more */
+    if (ngx_http_waha_init_webhooks(cf, global) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
-    if (ngx_http_waha_pg_conf_limit(cf, &global->pg,
-                                    global->pg.timeout * 9 / 20)
-        != NGX_OK
-        || ngx_http_waha_pg_conf_limit(cf, pg, pg->timeout * 9 / 10) != NGX_OK)
+    return ngx_http_waha_init_api(cf, global);
+}
+
+
+static char *
+ngx_http_waha_init_webhooks(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global)
+{
+    ngx_http_waha_pg_conf_t  *pg;
+
+    pg = &global->pg;
+
+    if (ngx_http_waha_choose_database(cf, global,
+                                      NGX_HTTP_WAHA_DATABASE_WEBHOOKS, pg)
+        != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    pg->connections = global->db.connections;
-    pg->statements = ngx_http_waha_statements;
-    pg->nstatements = NGX_HTTP_WAHA_NSTATEMENTS;
+    if (pg->connections == 0) {
+        pg->connections = 4;
+    }
+
+    if (ngx_http_waha_ingest_statements(cf, pg) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* an event that ran out of time in a batch can run alone once more */
+
+    if (ngx_http_waha_pg_conf_limit(cf, pg, pg->timeout * 9 / 20) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_waha_init_api(ngx_conf_t *cf, ngx_http_waha_global_conf_t *global)
+{
+    ngx_uint_t                use;
+    ngx_http_waha_pg_conf_t  *pg;
+
+    for (use = NGX_HTTP_WAHA_DATABASE_API;
+         use <= NGX_HTTP_WAHA_DATABASE_OPERATORS;
+         use++)
+    {
+        pg = &global->db.pg;
+
+        if (use == NGX_HTTP_WAHA_DATABASE_OPERATORS) {
+
+            if (global->databases[use].keywords == NULL) {
+                break;
+            }
+
+            pg = &global->operators.pg;
+        }
+
+        if (ngx_http_waha_choose_database(cf, global, use, pg)
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        /* without "for=", the number is for webhooks */
+
+        if (pg->connections == 0 || global->databases[use].keywords == NULL) {
+            pg->connections = global->db.connections;
+        }
+
+        pg->statements = ngx_http_waha_statements;
+        pg->nstatements = NGX_HTTP_WAHA_NSTATEMENTS;
+
+        if (ngx_http_waha_pg_conf_limit(cf, pg, pg->timeout * 9 / 10)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    pg = &global->db.pg;
+
     pg->channel = "waha_tenant";
     pg->notified = ngx_http_waha_auth_cache_notified;
+
+    if (global->databases[NGX_HTTP_WAHA_DATABASE_OPERATORS].keywords) {
+        pg->nstatements = NGX_HTTP_WAHA_OPERATORS_FIRST;
+
+        global->db.operators = &global->operators;
+        global->operators.pg.first = NGX_HTTP_WAHA_OPERATORS_FIRST;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_waha_choose_database(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global, ngx_uint_t use,
+    ngx_http_waha_pg_conf_t *pg)
+{
+    ngx_http_waha_pg_conf_t  *given;
+
+    given = &global->databases[use];
+
+    if (given->keywords == NULL) {
+        given = &global->databases[NGX_HTTP_WAHA_DATABASE_ALL];
+    }
+
+    if (given->keywords == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no \"waha_database\" for %s: add one with \"for=%s\", "
+                      "or one without \"for=\"",
+                      ngx_http_waha_database_uses[use].name,
+                      ngx_http_waha_database_uses[use].name);
+        return NGX_CONF_ERROR;
+    }
+
+    *pg = *given;
+
+    pg->check = NGX_HTTP_WAHA_CHECK;
+    pg->hint = "its administrator has to run "
+               "\"psql -f sql/install.sql\" on this database";
+    pg->rights = ngx_http_waha_database_uses[use].rights;
 
     return NGX_CONF_OK;
 }
@@ -694,13 +840,43 @@ ngx_http_waha_database(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_waha_global_conf_t *global = conf;
 
-    if (global->shared.database) {
+    ngx_str_t   *value;
+    ngx_uint_t   i, use;
+
+    value = cf->args->elts;
+    use = NGX_HTTP_WAHA_DATABASE_ALL;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "for=", 4) != 0) {
+            continue;
+        }
+
+        for (use = NGX_HTTP_WAHA_DATABASE_OPERATORS; use; use--) {
+            if (ngx_strcmp(value[i].data + 4,
+                           ngx_http_waha_database_uses[use].name)
+                == 0)
+            {
+                break;
+            }
+        }
+
+        if (use == NGX_HTTP_WAHA_DATABASE_ALL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"%V\", use "
+                               "for=webhooks, for=api or for=operators",
+                               &value[i], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (global->databases[use].keywords) {
         return "is duplicate";
     }
 
     global->shared.database = 1;
 
-    return ngx_http_waha_pg_conf(cf, &global->pg);
+    return ngx_http_waha_pg_conf(cf, &global->databases[use]);
 }
 
 
@@ -786,15 +962,25 @@ ngx_http_waha_init_process(ngx_cycle_t *cycle)
 
     global->db.pg.data = wmcf->auth_cache;
 
-    ngx_http_waha_share_init(&global->db.shares,
-                             ngx_max(global->db.pg.connections, 2) - 1);
-
-    global->db.pool = ngx_http_waha_pg_create(cycle, &global->db.pg);
-    if (global->db.pool == NULL) {
+    if (ngx_http_waha_init_queries(cycle, &global->db) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return global->db.operators
+               ? ngx_http_waha_init_queries(cycle, global->db.operators)
+               : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_init_queries(ngx_cycle_t *cycle, ngx_http_waha_db_conf_t *db)
+{
+    ngx_http_waha_share_init(&db->shares,
+                             ngx_max(db->pg.connections, 2) - 1);
+
+    db->pool = ngx_http_waha_pg_create(cycle, &db->pg);
+
+    return db->pool ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -811,6 +997,11 @@ ngx_http_waha_exit_process(ngx_cycle_t *cycle)
 
     if (global && global->db.pool) {
         ngx_http_waha_pg_destroy(global->db.pool);
+
+        if (global->operators.pool) {
+            ngx_http_waha_pg_destroy(global->operators.pool);
+        }
+
         ngx_http_waha_auth_cache_drop(global->shared.auth_cache);
     }
 }

@@ -10,10 +10,25 @@
 -- roles that do not own them could not use COPY FROM and pg_dump any more.
 -- Of these tables, the two roles can only read the views below.
 
-alter table waha.sessions enable row level security;
-alter table waha.contact_identities enable row level security;
-alter table waha.conversations enable row level security;
-alter table waha.message_states enable row level security;
+do $$
+declare
+    held  regclass;
+begin
+    -- A table without a policy shows its rows to its owner only, whoever is
+    -- granted what.  It is not forced upon the owner, who may be nobody else
+    -- in pg_dump than an administrator who is no superuser.
+
+    for held in
+        select c.oid
+          from pg_class c
+         where c.relnamespace = 'waha'::regnamespace
+           and c.relkind = 'r'
+           and not c.relrowsecurity
+    loop
+        execute format('alter table %s enable row level security', held);
+    end loop;
+end
+$$;
 
 drop policy if exists tenant on waha.sessions;
 create policy tenant on waha.sessions

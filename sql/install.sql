@@ -184,6 +184,7 @@ revoke create on schema waha from waha_api;
 reset role;
 
 \ir triggers.sql
+\ir roles.sql
 
 \if :crm_needed
     select waha.learn_all() \g /dev/null

@@ -17,12 +17,15 @@
 /* the pool of the API: webhooks have their own and never wait for it */
 
 typedef struct ngx_http_waha_db_conf_s {
-    ngx_http_waha_pg_conf_t    pg;
-    ngx_int_t                  connections;
+    ngx_http_waha_pg_conf_t          pg;
+    ngx_int_t                        connections;
+
+    /* where operators have a pool of their own; NULL: they share this one */
+    struct ngx_http_waha_db_conf_s  *operators;
 
     /* of this worker */
-    ngx_http_waha_pg_pool_t   *pool;
-    ngx_http_waha_shares_t     shares;
+    ngx_http_waha_pg_pool_t         *pool;
+    ngx_http_waha_shares_t           shares;
 } ngx_http_waha_db_conf_t;
 
 

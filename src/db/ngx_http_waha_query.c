@@ -80,6 +80,10 @@ ngx_http_waha_query_start(ngx_http_waha_db_conf_t *db,
     query->error = NGX_HTTP_WAHA_ERR_NONE;
     ngx_str_null(&query->reply);
 
+    if (db->operators && statement >= NGX_HTTP_WAHA_OPERATORS_FIRST) {
+        db = db->operators;
+    }
+
     qj = ngx_http_waha_query_create_job(db, query, statement, args);
     if (qj == NULL) {
         return NGX_ERROR;
@@ -268,6 +272,7 @@ ngx_http_waha_query_is_read(ngx_http_waha_statement_e statement)
     case NGX_HTTP_WAHA_LIST_CONTACTS:
     case NGX_HTTP_WAHA_FIND_CONTACT:
     case NGX_HTTP_WAHA_LIST_ACTIVITIES:
+    case NGX_HTTP_WAHA_LIST_ACTIVITY_ROWS:
     case NGX_HTTP_WAHA_LIST_CONVERSATIONS:
     case NGX_HTTP_WAHA_LIST_MESSAGES:
     case NGX_HTTP_WAHA_FIND_MEDIA:
@@ -299,7 +304,7 @@ ngx_http_waha_query_owner(ngx_http_waha_statement_e statement,
         return NGX_DECLINED;
     }
 
-    if (statement >= NGX_HTTP_WAHA_LIST_ORGANIZATIONS
+    if (statement >= NGX_HTTP_WAHA_OPERATORS_FIRST
         || args[0].data == NULL)
     {
         ngx_str_set(organization, "");

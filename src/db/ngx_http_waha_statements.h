@@ -65,6 +65,11 @@ typedef enum {
 } ngx_http_waha_statement_e;
 
 
+/* from here on, statements are for operators only */
+
+#define NGX_HTTP_WAHA_OPERATORS_FIRST  NGX_HTTP_WAHA_LIST_ORGANIZATIONS
+
+
 /* indexed by the enum */
 
 extern const ngx_http_waha_pg_statement_t  ngx_http_waha_statements[];

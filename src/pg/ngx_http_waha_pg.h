@@ -51,6 +51,7 @@ typedef struct {
     /* one for each address, tried in this order */
     ngx_array_t                          hosts;   /* ngx_http_waha_pg_host_t */
 
+    /* zero: not given */
     ngx_uint_t                           connections;
 
     /*
@@ -78,8 +79,10 @@ typedef struct {
     const char                          *hint;
     const char                          *rights;
 
+    /* those before the first are statements of another pool */
     const ngx_http_waha_pg_statement_t  *statements;
     ngx_uint_t                           nstatements;
+    ngx_uint_t                           first;
 
     /*
      * A channel that all connections listen on; may be NULL.  notified() is

@@ -240,12 +240,15 @@ ngx_http_waha_pg_conf_parse_parameters(ngx_conf_t *cf,
 
     value = cf->args->elts;
 
-    conf->connections = 4;
     conf->queue = 1024;
     conf->timeout = 1500;
     conf->connect_timeout = 1000;
 
     for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "for=", 4) == 0) {
+            continue;
+        }
 
         rc = ngx_http_waha_pg_conf_parse_number(&value[i], "connections=",
                                                 &conf->connections);
@@ -269,7 +272,7 @@ ngx_http_waha_pg_conf_parse_parameters(ngx_conf_t *cf,
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in \"%V\", it takes "
                                "connections=, queue=, timeout= and "
-                               "connect_timeout=, all above zero",
+                               "connect_timeout=, all above zero, and for=",
                                &value[i], &value[0]);
             return NGX_CONF_ERROR;
         }

@@ -367,7 +367,7 @@ ngx_http_waha_pg_login_send_statements(ngx_http_waha_pg_connection_t *c,
         return NGX_ERROR;
     }
 
-    for (i = 0; i < conf->nstatements; i++) {
+    for (i = conf->first; i < conf->nstatements; i++) {
         statement = &conf->statements[i];
 
         /* an unnamed statement shows that the function can be called */

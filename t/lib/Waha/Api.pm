@@ -35,7 +35,7 @@ http {
                    'action=$waha_action';
     access_log %%DIR%%/api.log api;
 
-    waha_database "%%DSN%%" timeout=%%TIMEOUT%%;
+    %%LOGINS%%
     waha_hmac_key %%KEY%%;
     waha_api_keys on;
     %%API%%
@@ -58,14 +58,17 @@ http {
 EOF_CONF
 
 
-# http, server: more directives; workers (1); timeout: of the database
+# http, server: more directives; workers (1); timeout: of the
+# database; database: directives instead of one for all uses
 
 sub new {
     my ($class, $t, %o) = @_;
 
     $t->nginx(conf => $conf, workers => $o{workers} // 1,
               vars => { API => $o{http} // '', SERVER => $o{server} // '',
-                        TIMEOUT => $o{timeout} // '1500ms' });
+                        LOGINS => $o{database} // 'waha_database "'
+                            . $t->{postgres}[0]->dsn . '" timeout='
+                            . ($o{timeout} // '1500ms') . ';' });
 
     return bless { t => $t, pg => $t->{postgres}[0], token => {} }, $class;
 }
