@@ -311,13 +311,18 @@ subtest 'URLs in messages that are no files of the session' => sub {
                  "$host/api/files/t1/", "$host/api/files/t1",
                  "$host/api/files/t1/..", "$host/api/files/t1/.png",
                  "$host/api/files/t1/a..png", "$host/api/files/t1//3EB0A.png",
-                 "$host/api/files/t1/3EB0A.png?x=1", "$host//api/files/t1/x",
+                 "$host/api/files/t1/3EB0A.png?x=1",
                  "$host/api/files/t1/3EB0A.png#x",
-                 "$host/api/files/t1/x\\..\\..\\y", "$host/x/api/files/t1/x",
+                 "$host/api/files/t1/x\\..\\..\\y",
                  "$host/api/files/t1/a b", "$host/api/files/t1/a\r\nX: y",
-                 "$host/api/files/t1/a\x{1}", "$host/API/files/t1/x",
-                 "$host/api/files/t11/3EB0A.png", $host, "$host/", '://', '/',
-                 'http', 'http:/', 'http://', 'file:///etc/passwd', '',
+                 "$host/api/files/t1/a\x{1}",
+                 "$host/api/files/t11/3EB0A.png",
+                 "$host/api/s3/b/t2/3EB0A.png", "$host/api/s3/t1/3EB0A.png",
+                 "$host/api/s3/../t1/3EB0A.png", "$host/api/s3/b",
+                 "$host/api/s3//t1/3EB0A.png", "$host/api/s3/b/t1/a/b.png",
+                 "$host/api/s3/b%2f/t1/3EB0A.png", '/x/api/sessions',
+                 '://', '/', 'http', 'http:/', 'file:///etc/passwd', '',
+                 'ftp://x/api/files/t1/3EB0A.png',
                  'data:image/png;base64,AAAA', '/etc/passwd',
                  '@127.0.0.1/api/files/t1/x', 'x' x 5000,
                  "$host/api/files/t1/" . '%41' x 10)
@@ -325,6 +330,22 @@ subtest 'URLs in messages that are no files of the session' => sub {
         (my $name = substr $url, length($url) > 60 ? 20 : 0, 60)
             =~ s/[^ -~]/?/g;
         refused(get('acme', message('t1', $url)), 404, 'no_media', $name);
+    }
+
+    # a file that WAHA has put somewhere else
+
+    my $signed = 'X-Amz-Signature=0f&x=/api/files/t1/3EB0A.png';
+
+    for my $url ("https://b.s3.eu-west-1.amazonaws.com/t1/3EB0A.png?$signed",
+                 "HTTPS://minio:9000/b/t1/3EB0A.png?$signed",
+                 "https://minio/b?$signed", "https://minio/b#/api/files/t1/x",
+                 "$host/api/sessions", "$host/API/files/t1/3EB0A.png",
+                 "$host/api/filesx/t1/3EB0A.png", $host, "$host/")
+    {
+        my $r = get('acme', message('t1', $url));
+        refused($r, 404, 'foreign_media', $url);
+        like($r->{json}{error}, qr/WAHA_S3_PROXY_FILES/,
+             'the sentence says what to do');
     }
 
     is(scalar(my @none = ($waha->requests, $other->requests)), 0,
@@ -336,8 +357,21 @@ subtest 'URLs in messages that are no files of the session' => sub {
        'the file comes from the WAHA server of the instance');
     is(scalar(@none = $other->requests), 0, 'the host in a URL is not asked');
 
-    $r = get('acme', message('t1', '/api/files/t1/3EB0A.png'));
-    is($r->{status}, 200, 'a path alone is enough');
+    for my $url ('/api/files/t1/3EB0A.png', '/waha/api/files/t1/3EB0A.png',
+                 'https://crm.example/waha/1/api/files/t1/3EB0A.png',
+                 "$host//api/files/t1/3EB0A.png")
+    {
+        $r = get('acme', message('t1', $url));
+        is($r->{status}, 200, "$url leads to the file");
+        ok($r->{body} eq $png, 'the file is unchanged');
+    }
+
+    $waha->add_file('t1', '3EB0S.png', $png, 'image/png', undef, 's3/pictures');
+    $r = get('acme', message('t1', "$host/waha/api/s3/pictures/t1/3EB0S.png"));
+    is($r->{status}, 200, 'a file of S3 that WAHA passes on is answered');
+    ok($r->{body} eq $png, 'the file is unchanged');
+    refused(get('acme', message('t1', "$host/api/files/t1/3EB0S.png")), 410,
+            'media_expired', 'it is not where other files are');
 
     $waha->add_file('t1', 'false_1@c.us_3EB0B.png', $png, 'image/png');
     $r = get('acme',

@@ -15,12 +15,18 @@
 
 
 #define NGX_HTTP_WAHA_FILES  "/api/files/"
+#define NGX_HTTP_WAHA_S3     "/api/s3/"
 
 
 static ngx_int_t ngx_http_waha_activity_media_on_found(
     ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_activity_media_file(cJSON *reply,
+static ngx_http_waha_error_e ngx_http_waha_activity_media_file(cJSON *reply,
+    ngx_str_t *path, ngx_str_t *file);
+static u_char *ngx_http_waha_activity_media_host_end(ngx_str_t *url);
+static ngx_int_t ngx_http_waha_activity_media_path(ngx_str_t *path,
     ngx_str_t *session, ngx_str_t *file);
+static ngx_uint_t ngx_http_waha_activity_media_has_prefix(u_char *p,
+    u_char *last, const char *prefix);
 static ngx_uint_t ngx_http_waha_activity_media_is_safe(ngx_str_t *name);
 
 
@@ -56,7 +62,7 @@ static ngx_int_t
 ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
 {
     cJSON                     *reply;
-    ngx_str_t                  session, file, filename, name, uri;
+    ngx_str_t                  path, file, filename, name, uri;
     ngx_http_request_t        *r;
     ngx_http_waha_error_e      error;
     ngx_http_waha_loc_conf_t  *wlcf;
@@ -71,8 +77,10 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_waha_activity_media_file(reply, &session, &file) != NGX_OK) {
-        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_MEDIA);
+    error = ngx_http_waha_activity_media_file(reply, &path, &file);
+
+    if (error) {
+        return ngx_http_waha_step_end(step, error);
     }
 
     name = ngx_http_waha_json_get_string(reply, "instance");
@@ -83,16 +91,14 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
         return ngx_http_waha_step_end(step, error);
     }
 
-    uri.len = instance->uri.len + sizeof(NGX_HTTP_WAHA_FILES "/") - 1
-              + session.len + file.len;
+    uri.len = instance->uri.len + path.len;
 
     uri.data = ngx_pnalloc(r->pool, uri.len);
     if (uri.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_sprintf(uri.data, "%V" NGX_HTTP_WAHA_FILES "%V/%V",
-                &instance->uri, &session, &file);
+    ngx_sprintf(uri.data, "%V%V", &instance->uri, &path);
 
     filename = ngx_http_waha_json_get_string(reply, "filename");
 
@@ -100,52 +106,154 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
 }
 
 
-/* a URL came with a message: only the names in it are used */
+/*
+ * A URL came with a message: only the path that WAHA gave it is used, from
+ * "/api/" on, as WAHA may stand below a prefix.  file is the last part of it.
+ */
 
-static ngx_int_t
-ngx_http_waha_activity_media_file(cJSON *reply, ngx_str_t *session,
+static ngx_http_waha_error_e
+ngx_http_waha_activity_media_file(cJSON *reply, ngx_str_t *path,
     ngx_str_t *file)
 {
-    size_t      len;
     u_char     *p, *last;
-    ngx_str_t   url;
+    ngx_int_t   rc;
+    ngx_str_t   url, session;
 
     url = ngx_http_waha_json_get_string(reply, "url");
-    *session = ngx_http_waha_json_get_string(reply, "session");
+    session = ngx_http_waha_json_get_string(reply, "session");
 
-    p = url.data;
-    last = p + url.len;
-
-    if (url.len == 0 || !ngx_http_waha_activity_media_is_safe(session)) {
-        return NGX_DECLINED;
+    if (url.len == 0 || !ngx_http_waha_activity_media_is_safe(&session)) {
+        return NGX_HTTP_WAHA_ERR_NO_MEDIA;
     }
 
-    if (*p != '/') {
-        p = ngx_strlcasestrn(p, last, (u_char *) "://", 3 - 1);
-        if (p == NULL) {
-            return NGX_DECLINED;
-        }
-
-        p = ngx_strlchr(p + 3, last, '/');
-        if (p == NULL) {
-            return NGX_DECLINED;
-        }
+    p = ngx_http_waha_activity_media_host_end(&url);
+    if (p == NULL) {
+        return NGX_HTTP_WAHA_ERR_NO_MEDIA;
     }
 
-    len = sizeof(NGX_HTTP_WAHA_FILES) - 1;
+    last = url.data + url.len;
+    rc = NGX_DECLINED;
 
-    if ((size_t) (last - p) <= len + session->len
-        || ngx_strncmp(p, NGX_HTTP_WAHA_FILES, len) != 0
-        || ngx_strncmp(p + len, session->data, session->len) != 0
-        || p[len + session->len] != '/')
+    for ( /* void */ ; p < last && rc == NGX_DECLINED; p++) {
+
+        if (*p == '?' || *p == '#') {
+            break;
+        }
+
+        path->data = p;
+        path->len = last - p;
+
+        rc = ngx_http_waha_activity_media_path(path, &session, file);
+    }
+
+    if (rc == NGX_OK) {
+        return NGX_HTTP_WAHA_ERR_NONE;
+    }
+
+    return (rc == NGX_DECLINED && url.data[0] != '/')
+           ? NGX_HTTP_WAHA_ERR_FOREIGN_MEDIA : NGX_HTTP_WAHA_ERR_NO_MEDIA;
+}
+
+
+/* where the path of a URL begins; NULL: it is no URL of HTTP */
+
+static u_char *
+ngx_http_waha_activity_media_host_end(ngx_str_t *url)
+{
+    u_char  *p, *last;
+
+    p = url->data;
+    last = p + url->len;
+
+    if (*p == '/') {
+        return p;
+    }
+
+    if (url->len > 7 && ngx_strncasecmp(p, (u_char *) "http://", 7) == 0) {
+        p += 7;
+
+    } else if (url->len > 8
+               && ngx_strncasecmp(p, (u_char *) "https://", 8) == 0)
     {
+        p += 8;
+
+    } else {
+        return NULL;
+    }
+
+    while (p < last && *p != '/') {
+        p++;
+    }
+
+    return p;
+}
+
+
+/*
+ * "/api/files/SESSION/FILE" or "/api/s3/BUCKET/SESSION/FILE"; NGX_DECLINED:
+ * something else; NGX_ERROR: a file of another session, or a bad name
+ */
+
+static ngx_int_t
+ngx_http_waha_activity_media_path(ngx_str_t *path, ngx_str_t *session,
+    ngx_str_t *file)
+{
+    u_char     *p, *last;
+    ngx_str_t   bucket;
+
+    p = path->data;
+    last = p + path->len;
+
+    if (ngx_http_waha_activity_media_has_prefix(p, last,
+                                            NGX_HTTP_WAHA_FILES))
+    {
+        p += sizeof(NGX_HTTP_WAHA_FILES) - 1;
+
+    } else if (ngx_http_waha_activity_media_has_prefix(p, last,
+                                                   NGX_HTTP_WAHA_S3))
+    {
+        bucket.data = p + sizeof(NGX_HTTP_WAHA_S3) - 1;
+
+        p = ngx_strlchr(bucket.data, last, '/');
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        bucket.len = p - bucket.data;
+
+        if (!ngx_http_waha_activity_media_is_safe(&bucket)) {
+            return NGX_ERROR;
+        }
+
+        p++;
+
+    } else {
         return NGX_DECLINED;
     }
 
-    file->data = p + len + session->len + 1;
+    if ((size_t) (last - p) <= session->len
+        || ngx_strncmp(p, session->data, session->len) != 0
+        || p[session->len] != '/')
+    {
+        return NGX_ERROR;
+    }
+
+    file->data = p + session->len + 1;
     file->len = last - file->data;
 
-    return ngx_http_waha_activity_media_is_safe(file) ? NGX_OK : NGX_DECLINED;
+    return ngx_http_waha_activity_media_is_safe(file) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_activity_media_has_prefix(u_char *p, u_char *last,
+    const char *prefix)
+{
+    size_t  len;
+
+    len = ngx_strlen(prefix);
+
+    return (size_t) (last - p) >= len && ngx_strncmp(p, prefix, len) == 0;
 }
 
 

@@ -113,6 +113,11 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
         { ngx_string("no_media"), NGX_HTTP_NOT_FOUND,
           "the message has no file at WAHA" },
 
+    [NGX_HTTP_WAHA_ERR_FOREIGN_MEDIA] =
+        { ngx_string("foreign_media"), NGX_HTTP_NOT_FOUND,
+          "the file is not at WAHA but at the URL of the message; with S3, "
+          "WAHA passes it on if WAHA_S3_PROXY_FILES is True" },
+
     [NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED] =
         { ngx_string("media_expired"), NGX_HTTP_WAHA_GONE,
           "WAHA has deleted the file" },

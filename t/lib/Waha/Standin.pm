@@ -169,14 +169,16 @@ sub asked {
 sub clear_requests { return $_[0]->_command('clear_requests') }
 
 
-# A media file; its path.  time: when it was changed last.
+# A media file; its path.  time: when it was changed last; where: "files", or
+# "s3/BUCKET".
 
 sub add_file {
-    my ($self, $session, $name, $bytes, $type, $time) = @_;
+    my ($self, $session, $name, $bytes, $type, $time, $where) = @_;
 
-    $self->_command('add_file', $session, $name, $bytes, $type, $time);
+    $where //= 'files';
+    $self->_command('add_file', $session, $name, $bytes, $type, $time, $where);
 
-    return "/api/files/$session/$name";
+    return "/api/$where/$session/$name";
 }
 
 
@@ -402,7 +404,7 @@ sub _on_add_file {
 }
 
 
-sub _on_remove_file { delete $_[0]{api}{files}{"$_[1]/$_[2]"}; return }
+sub _on_remove_file { delete $_[0]{api}{files}{"files/$_[1]/$_[2]"}; return }
 
 sub _on_lid { $_[0]{api}{lids}{ $_[1] } = $_[2]; return }
 

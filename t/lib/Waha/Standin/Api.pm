@@ -76,6 +76,7 @@ my @routes = map { [ $_->[0], qr/^$_->[1]$/, @$_[2 .. 4] ] } (
 
     [ GET    => "/api/files/$session/([^/]+)", \&Waha::Standin::Files::get,
       'read', 'path' ],
+    [ GET    => '/api/s3/.+', \&Waha::Standin::Files::get, 'admin' ],
 );
 
 my %events = map { $_ => 1 } qw(

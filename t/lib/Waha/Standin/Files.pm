@@ -11,9 +11,9 @@ use Waha::Standin::Server ();
 
 
 sub add {
-    my ($api, $session, $name, $bytes, $type, $time) = @_;
+    my ($api, $session, $name, $bytes, $type, $time, $where) = @_;
 
-    $api->{files}{"$session/$name"} = {
+    $api->{files}{"$where/$session/$name"} = {
         bytes => $bytes, type => $type // 'application/octet-stream',
         time => $time // time,
         etag => 'W/"' . substr(Digest::SHA::sha1_hex($bytes), 0, 16) . '"',
@@ -22,9 +22,11 @@ sub add {
 
 
 sub get {
-    my ($api, $request, $done, $session, $name) = @_;
+    my ($api, $request, $done) = @_;
 
-    my $file = $api->{files}{"$session/$name"}
+    my ($path) = Waha::Standin::Server::unescape($request->{path})
+                 =~ m{^/api/(.*)};
+    my $file = $api->{files}{$path}
         or return $done->({ status => 404, json => {
             message => "Cannot $request->{method} $request->{path}",
             error => 'Not Found', statusCode => 404 } });
