@@ -52,7 +52,9 @@ ENV =		TEST_NGINX_BINARY=$(OBJS)/nginx
 CONFIGURE =	bash $(if $(wildcard $(TREE)/configure),./,auto/)configure \
 		--with-compat --with-debug --with-threads \
 		--with-http_ssl_module --with-http_v2_module \
-		--with-http_auth_request_module --with-http_realip_module
+		--with-http_auth_request_module --with-http_realip_module \
+		--with-http_gunzip_module --with-http_slice_module \
+		--with-http_sub_module
 endif
 
 
@@ -114,7 +116,8 @@ build/asan/Makefile: config
 			|| echo auto/configure) \
 		--with-debug --with-threads --with-http_ssl_module \
 		--with-http_v2_module --with-http_auth_request_module \
-		--with-http_realip_module \
+		--with-http_realip_module --with-http_gunzip_module \
+		--with-http_slice_module --with-http_sub_module \
 		--with-cc-opt='$(ASAN_CC_OPT)' --with-ld-opt='$(ASAN)' \
 		--builddir=$(REPO)/build/asan --add-module=$(REPO) \
 		> $(REPO)/build/asan/configure.log \

@@ -17,6 +17,7 @@
 #include <ngx_http_waha_dispatch.h>
 #include <ngx_http_waha_fetch.h>
 #include <ngx_http_waha_fetch_conf.h>
+#include <ngx_http_waha_forward.h>
 #include <ngx_http_waha_guard.h>
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_intake_conf.h>
@@ -416,7 +417,7 @@ ngx_http_waha_init(ngx_conf_t *cf)
     }
 
     if (wmcf->guards) {
-        ngx_http_waha_fetch_filter_init();
+        ngx_http_waha_fetch_end_filter_init();
         ngx_http_waha_media_filter_init();
     }
 
@@ -446,6 +447,13 @@ ngx_http_waha_init_phases(ngx_conf_t *cf)
         }
 
         *h = ngx_http_waha_guard_handler;
+
+        h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = ngx_http_waha_forward_handler;
     }
 
     access = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
@@ -481,7 +489,7 @@ ngx_http_waha_access_handler(ngx_http_request_t *r)
         return ngx_http_waha_dispatch_access(r);
     }
 
-    if (wlcf->auth->enable && !ngx_http_waha_media_redirected(r)) {
+    if (wlcf->auth->enable && !ngx_http_waha_media_is_redirected(r)) {
         return ngx_http_waha_auth_handler(r);
     }
 

@@ -408,8 +408,8 @@ subtest 'answers that nginx itself makes in the location of WAHA' => sub {
     refused(call('closing'), 502, 'waha_unavailable', "return 444");
 
     $waha->remove_session('t1');
-    refused(call('pages'), 502, 'waha_error',
-               'a 404 that proxy_intercept_errors replaced');
+    is(call('pages')->{json}{data}{status}, 'NOT_CREATED',
+       'proxy_intercept_errors does not replace a 404');
     is(call('plain')->{json}{data}{status}, 'NOT_CREATED',
        'a 404 of WAHA means that the session is not there');
     $waha->add_session('t1', start => 1);
@@ -488,6 +488,55 @@ subtest 'requests that reach WAHA' => sub {
            "WAHA's POST has nothing of the client's request");
 
     $waha->status('t1', 'WORKING');
+};
+
+
+subtest "WAHA's reason is in the error log and nowhere else" => sub {
+    my $long = 'x' x 250 . "\x{44f}" x 200;
+    my @case = (
+        [ 400, { message => [ 'name is wrong', 'so is its type' ] },
+          'answers 400: name is wrong' ],
+        [ 403, { message => 'Forbidden for this key' },
+          'refuses the API key of instance "main" with 403: Forbidden for' ],
+        [ 401, { message => 'Unauthorized by Y' },
+          'refuses the API key of instance "main" with 401: Unauthorized' ],
+        [ 404, { message => 'Session is missing' },
+          'answers 404: Session is missing' ],
+        [ 500, { exception => { message => 'It broke', stack => 'STACK' } },
+          'answers 500: It broke' ],
+        [ 422, { error => "a\nb\x{1b}[31m\x{7f}\x{9b}c" },
+          'answers 422: a b \[31m +c' ],
+        [ 502, { message => $long }, 'answers 502: x{250}' ],
+        [ 503, { message => { a => 1 } }, 'answers 503' ],
+        [ 302, undef, 'answers 302' ],
+        [ 422, { message => 'WAHA Core support only \'default\' session. '
+                            . 'Please get WAHA Plus' },
+          "answers 422: WAHA Core support only .*: this WAHA Core has no "
+          . 'other session than "default", install' ],
+    );
+
+    for my $case (@case) {
+        my ($status, $json, $want) = @$case;
+        my $before = length $t->error_log;
+
+        $waha->fail(status => $status, match => '^GET /api/sessions',
+                    body => $json ? JSON::PP->new->utf8->encode($json) : '');
+        my $r = call('plain');
+        $waha->heal;
+
+        my @lines = grep { /waha: WAHA/ } split /\n/,
+                    substr $t->error_log, $before;
+        is(scalar @lines, 1, "$status: one line in the log");
+
+        # the client's address and the like follow
+        my ($text) = $lines[0] =~ /(waha: WAHA.*?)(?: while |, client: )/;
+        like($text, qr/$want/, 'it has the reason');
+        unlike($text, qr/[\0-\x1f\x7f]|\xc2[\x80-\x9f]|STACK/,
+               'it has no control characters');
+        cmp_ok(length $text, '<', 500, 'it is short');
+        unlike($r->{body}, qr/wrong|broke|Forbidden for|by Y|Core|missing/,
+               'the client does not see it');
+    }
 };
 
 

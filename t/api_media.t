@@ -217,8 +217,47 @@ subtest 'ranges of a photo' => sub {
     is(get('acme', $photo)->{status}, 200,
        'the next request on that connection is answered');
 
-    refused(get('acme', "/pages$photo", Range => 'bytes=999999-'), 502,
-               'waha_invalid_answer', 'a 416 that an error page replaced');
+    $r = get('acme', "/pages$photo", Range => 'bytes=999999-');
+    is($r->{status}, 416, 'an error page does not replace a 416');
+    is($r->{body}, '', 'a 416 has no error page');
+
+    # so does WAHA, as its error handler takes 416 for a failure
+
+    $waha->fail(match => '/api/files', status => 500,
+                body => '{"statusCode":500}',
+                headers => [ [ 'Content-Range', 'bytes */5008' ] ]);
+    $r = get('acme', $photo, Range => 'bytes=999999-');
+    is($r->{status}, 416, 'a 500 with the length of the file becomes 416');
+    is($r->{headers}{'content-range'}, 'bytes */5008',
+       'it has the length of the file');
+    is($r->{body}, '', 'it has no body');
+
+    refused(get('acme', $photo), 502, 'waha_error',
+            'the same where no range was asked for');
+    $waha->heal;
+};
+
+
+subtest 'a photo that the client has' => sub {
+    my $r = get('acme', $photo);
+    my ($etag, $time) = @{ $r->{headers} }{qw(etag last-modified)};
+
+    for my $way ('', '/pages') {
+        $r = get('acme', "$way$photo", 'If-None-Match' => $etag);
+        is($r->{status}, 304, "\"$way\": the current ETag is answered 304");
+        is($r->{headers}{etag}, $etag, 'a 304 has the ETag');
+        is($r->{body}, '', 'a 304 has no body');
+
+        $r = get('acme', "$way$photo", 'If-Modified-Since' => $time);
+        is($r->{status}, 304, "\"$way\": so is the current time");
+
+        $r = get('acme', "$way$photo", 'If-None-Match' => '"x"');
+        is($r->{status}, 200, "\"$way\": another ETag gets the file");
+        ok($r->{body} eq $png, 'the file is unchanged');
+    }
+
+    is(get('acme', $photo)->{status}, 200,
+       'the next request on that connection is answered');
 };
 
 
@@ -227,8 +266,8 @@ subtest 'requests for files that reach WAHA' => sub {
 
     my $r = $api->request('acme', 'GET', "$photo?secret=1", '{"a":"SECRET"}',
         'Cookie' => 'SECRET', 'X-Api-Key' => 'SECRET', 'Accept' => 'SECRET',
-        'If-None-Match' => '*', 'If-Match' => '"SECRET"',
-        'If-Modified-Since' => 'Thu, 01 Jan 2099 00:00:00 GMT',
+        'If-None-Match' => '"x"', 'If-Match' => '"SECRET"',
+        'If-Modified-Since' => 'Thu, 01 Jan 1998 00:00:00 GMT',
         'Accept-Encoding' => 'gzip', 'X-Forwarded-For' => '198.51.100.7',
         'Upgrade' => 'websocket', 'Origin' => 'http://SECRET',
         'User-Agent' => 'SECRET', 'Referer' => 'http://SECRET/',
@@ -244,8 +283,10 @@ subtest 'requests for files that reach WAHA' => sub {
     is($requests[0]{uri}, '/api/files/t1/3EB0A.png',
        'WAHA is asked for the file');
     is_deeply([ sort keys %headers ],
-              [ qw(host if-range range x-api-key) ],
-              "of the client's headers only Range and If-Range reach WAHA");
+              [ qw(host if-modified-since if-none-match if-range range
+                   x-api-key) ],
+              "of the client's headers WAHA gets which part and version of "
+              . 'the file is wanted');
     is($headers{'x-api-key'}, 'adminkey-of-waha', 'WAHA gets its own API key');
     is($headers{host}, 'waha', "WAHA is asked under the upstream's name");
     is($requests[0]{body}, '', 'no body of the client reaches WAHA');
@@ -302,7 +343,8 @@ subtest 'URLs in messages that are no files of the session' => sub {
 
     my $host = 'http://127.0.0.1:' . $other->port;
 
-    for my $url ("$host/api/files/t2/3EB0A.png", "$host/api/sessions",
+    for my $url ("$host/api/files/t2/3EB0A.png",
+                 "$host/api/files/t2/api/files/t1/3EB0A.png",
                  "$host/api/files/t1/../t2/3EB0A.png",
                  "$host/api/files/t1/..%2ft2%2f3EB0A.png",
                  "$host/api/files/t1/%2e%2e/t2/3EB0A.png",
@@ -478,9 +520,10 @@ subtest "headers of WAHA's answer" => sub {
     is($r->{headers}{'access-control-allow-origin'}, 'https://crm.example',
        'Access-Control-Allow-Origin is our own');
     is($r->{headers}{etag}, '"t"', 'ETag is passed on');
+    is($r->{headers}{'content-encoding'}, 'br',
+       'Content-Encoding belongs to the body and is passed on');
     is_deeply([ grep { /^(set-cookie|x-powered-by|location|refresh|link|expires
-                          |www-authenticate|content-encoding
-                          |content-disposition)$/x }
+                          |www-authenticate|content-disposition)$/x }
                 sort keys %{ $r->{headers} } ], [],
               'no other header of WAHA is passed on');
     $waha->heal;
@@ -538,6 +581,32 @@ for my $way ('', '/pages') {
            'the file is answered afterwards');
     };
 }
+
+
+subtest "WAHA's reason is in the error log and nowhere else" => sub {
+    my %want = (
+        401 => 'refuses the API key of instance "main" with 401: For agents',
+        403 => 'refuses the API key of instance "main" with 403: For agents',
+        404 => 'WAHA, instance "main", answers 404: For agents',
+        500 => 'WAHA, instance "main", answers 500: For agents',
+    );
+
+    for my $way ('', '/pages') {
+        for my $status (sort keys %want) {
+            my $before = length $t->error_log;
+
+            $waha->fail(match => '/api/files', status => $status,
+                        body => '{"message":"For agents"}');
+            my $r = get('acme', "$way$photo");
+            $waha->heal;
+
+            unlike($r->{body}, qr/For agents/, "$status: not for the client");
+            my $log = substr $t->error_log, $before;
+            is(scalar(() = $log =~ /\Q$want{$status}/g), 1,
+               "$status: one line in the log has it");
+        }
+    }
+};
 
 
 subtest 'WAHA breaks off in the middle of a file' => sub {

@@ -102,7 +102,8 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
 
     filename = ngx_http_waha_json_get_string(reply, "filename");
 
-    return ngx_http_waha_media_send(r, &uri, filename.len ? &filename : &file);
+    return ngx_http_waha_media_send(r, instance, &uri,
+                                    filename.len ? &filename : &file);
 }
 
 

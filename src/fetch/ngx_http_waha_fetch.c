@@ -9,14 +9,15 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_fetch.h>
+#include <ngx_http_waha_guard.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_reason.h>
 #include <ngx_http_waha_request.h>
 
 
-#define NGX_HTTP_WAHA_FETCH_BUFFER   4096
 #define NGX_HTTP_WAHA_FETCH_HEADERS  4
 
-/* milliseconds until a call that could not be ended is tried again */
+/* milliseconds until a fetch that could not be ended is tried again */
 
 #define NGX_HTTP_WAHA_FETCH_AGAIN    100
 
@@ -28,9 +29,6 @@ static ngx_int_t ngx_http_waha_fetch_headers(ngx_http_request_t *r,
     ngx_http_waha_fetch_t *fetch,
     const ngx_http_waha_fetch_request_t *request,
     ngx_http_headers_in_t *headers);
-static ngx_table_elt_t *ngx_http_waha_fetch_header(
-    ngx_http_headers_in_t *headers, const char *name, const char *lowcase,
-    ngx_str_t *value);
 static ngx_http_request_body_t *ngx_http_waha_fetch_body(
     ngx_http_request_t *r, const ngx_str_t *body);
 static void ngx_http_waha_fetch_set_method(ngx_http_request_t *sr,
@@ -42,13 +40,11 @@ static void ngx_http_waha_fetch_cleanup(void *data);
 static void ngx_http_waha_fetch_resume(ngx_http_request_t *r);
 static ngx_http_waha_error_e ngx_http_waha_fetch_error(
     ngx_http_waha_fetch_t *fetch);
-static ngx_http_waha_error_e ngx_http_waha_fetch_parse(
-    ngx_http_waha_fetch_t *fetch);
+static ngx_int_t ngx_http_waha_fetch_parse(ngx_http_waha_fetch_t *fetch);
+static void ngx_http_waha_fetch_log(ngx_http_waha_fetch_t *fetch);
 static ngx_uint_t ngx_http_waha_fetch_is_json(ngx_str_t *type);
-static ngx_int_t ngx_http_waha_fetch_body_filter(ngx_http_request_t *r,
+static ngx_int_t ngx_http_waha_fetch_end_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
-static ngx_int_t ngx_http_waha_fetch_append(ngx_http_request_t *sr,
-    ngx_http_waha_fetch_t *fetch, u_char *data, size_t len);
 
 
 static ngx_str_t  ngx_http_waha_fetch_json = ngx_string("application/json");
@@ -101,8 +97,7 @@ ngx_http_waha_fetch_start(ngx_http_request_t *r,
     ps->data = fetch;
 
     if (ngx_http_subrequest(r, &fetch->uri, &fetch->args, &sr, ps,
-                            NGX_HTTP_SUBREQUEST_IN_MEMORY
-                            |NGX_HTTP_SUBREQUEST_WAITED)
+                            NGX_HTTP_SUBREQUEST_WAITED)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -111,11 +106,10 @@ ngx_http_waha_fetch_start(ngx_http_request_t *r,
     ngx_http_waha_fetch_set_method(sr, request->method);
 
     sr->headers_in = headers;
-    sr->headers_in.headers.last = &sr->headers_in.headers.part;
-
     sr->request_body = rb;
     sr->variables = variables;
-    sr->unparsed_uri = fetch->uri;
+    sr->unparsed_uri = fetch->unparsed_uri;
+    sr->filter_need_in_memory = 1;
 
     fetch->subrequest = sr;
 
@@ -147,15 +141,25 @@ ngx_http_waha_fetch_init(ngx_http_request_t *r, ngx_http_waha_fetch_t *fetch,
 
     fetch->uri.len = instance->uri.len + request->path.len;
 
-    fetch->uri.data = ngx_pnalloc(r->pool, fetch->uri.len);
+    fetch->uri.data = ngx_pnalloc(r->pool, fetch->uri.len + sizeof("?") - 1
+                                           + request->args.len);
     if (fetch->uri.data == NULL) {
         return NGX_ERROR;
     }
 
     p = ngx_cpymem(fetch->uri.data, instance->uri.data, instance->uri.len);
-    ngx_memcpy(p, request->path.data, request->path.len);
+    p = ngx_cpymem(p, request->path.data, request->path.len);
+
+    fetch->unparsed_uri = fetch->uri;
+
+    if (request->args.len) {
+        *p++ = '?';
+        p = ngx_cpymem(p, request->args.data, request->args.len);
+        fetch->unparsed_uri.len = p - fetch->unparsed_uri.data;
+    }
 
     fetch->request = r;
+    fetch->instance = instance;
     fetch->args = request->args;
     fetch->accept = request->accept.len ? request->accept
                                         : ngx_http_waha_fetch_json;
@@ -172,6 +176,7 @@ ngx_http_waha_fetch_init(ngx_http_request_t *r, ngx_http_waha_fetch_t *fetch,
     fetch->end = NULL;
     fetch->done = 0;
     fetch->complete = 0;
+    fetch->local = 0;
     fetch->too_big = 0;
 
     ngx_memzero(&fetch->event, sizeof(ngx_event_t));
@@ -184,29 +189,32 @@ ngx_http_waha_fetch_init(ngx_http_request_t *r, ngx_http_waha_fetch_t *fetch,
 }
 
 
-/* the structure is copied, so its list must have one part only */
-
 static ngx_int_t
 ngx_http_waha_fetch_headers(ngx_http_request_t *r,
     ngx_http_waha_fetch_t *fetch,
     const ngx_http_waha_fetch_request_t *request,
     ngx_http_headers_in_t *headers)
 {
-    ngx_str_t  length;
+    ngx_str_t                 length;
+    ngx_http_waha_forward_t  *forward;
 
-    ngx_memzero(headers, sizeof(ngx_http_headers_in_t));
+    forward = &fetch->forward;
 
-    if (ngx_list_init(&headers->headers, r->pool, NGX_HTTP_WAHA_FETCH_HEADERS,
-                      sizeof(ngx_table_elt_t))
+    if (ngx_http_waha_forward_init(forward, r->pool,
+                                   NGX_HTTP_WAHA_FETCH_HEADERS)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    headers->keep_alive_n = -1;
+    (void) ngx_http_waha_forward_add(forward, "Accept", "accept",
+                                     &fetch->accept);
 
-    (void) ngx_http_waha_fetch_header(headers, "Accept", "accept",
-                                      &fetch->accept);
+    *headers = r->headers_in;
+
+    headers->content_length = NULL;
+    headers->content_type = NULL;
+    headers->chunked = 0;
 
     if (request->body.len == 0) {
         headers->content_length_n =
@@ -223,38 +231,16 @@ ngx_http_waha_fetch_headers(ngx_http_request_t *r,
                  - length.data;
 
     headers->content_length_n = request->body.len;
-    headers->content_length = ngx_http_waha_fetch_header(headers,
-                                                         "Content-Length",
-                                                         "content-length",
-                                                         &length);
-    headers->content_type = ngx_http_waha_fetch_header(headers,
+    headers->content_length = ngx_http_waha_forward_add(forward,
+                                                       "Content-Length",
+                                                       "content-length",
+                                                       &length);
+    headers->content_type = ngx_http_waha_forward_add(forward,
                                                    "Content-Type",
                                                    "content-type",
                                                    &ngx_http_waha_fetch_json);
 
     return NGX_OK;
-}
-
-
-static ngx_table_elt_t *
-ngx_http_waha_fetch_header(ngx_http_headers_in_t *headers, const char *name,
-    const char *lowcase, ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    /* the first part of the list is allocated: this cannot fail */
-
-    h = ngx_list_push(&headers->headers);
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value = *value;
-    h->lowcase_key = (u_char *) lowcase;
-    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
-
-    return h;
 }
 
 
@@ -325,9 +311,18 @@ ngx_http_waha_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
     ngx_http_waha_fetch_t  *fetch = data;
 
-    if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || sr->connection->error) {
+    /* NGX_AGAIN: a thread reads the answer from a file */
+
+    if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
+        || rc == NGX_AGAIN
+        || sr->connection->error)
+    {
         return rc;
     }
+
+    /* a filter may hold back the rest of an answer that was cut off */
+
+    sr->buffered = 0;
 
     if (!fetch->done) {
         ngx_http_waha_fetch_cleanup(fetch);
@@ -336,20 +331,11 @@ ngx_http_waha_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         fetch->outcome = rc;
         fetch->status = sr->headers_out.status;
         fetch->type = sr->headers_out.content_type;
+        fetch->local = !fetch->forward.passed;
 
-        if (rc > NGX_OK && sr->upstream
-            && sr->upstream->headers_in.status_n == (ngx_uint_t) rc)
-        {
-            /* "proxy_intercept_errors" replaced WAHA's answer */
+        if (ngx_http_waha_guard_is_redirected(sr)) {
 
-            fetch->outcome = NGX_OK;
-            fetch->status = rc;
-            fetch->complete = 1;
-        }
-
-        if (sr->upstream && sr->upstream->headers_in.x_accel_redirect) {
-
-            /* a redirect was followed: this is not WAHA's answer */
+            /* what comes is not WAHA's answer */
 
             fetch->outcome = NGX_OK;
             fetch->complete = 0;
@@ -428,13 +414,14 @@ ngx_http_waha_fetch_cleanup(void *data)
 static void
 ngx_http_waha_fetch_resume(ngx_http_request_t *r)
 {
+    ngx_int_t               rc;
     ngx_http_waha_ctx_t    *ctx;
     ngx_http_waha_fetch_t  *fetch;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
     fetch = ctx->fetch;
 
-    if (!fetch->done) {
+    if (!fetch->done || !fetch->subrequest->done) {
         return;
     }
 
@@ -447,7 +434,21 @@ ngx_http_waha_fetch_resume(ngx_http_request_t *r)
     fetch->error = ngx_http_waha_fetch_error(fetch);
 
     if (fetch->error == NGX_HTTP_WAHA_ERR_NONE) {
-        fetch->error = ngx_http_waha_fetch_parse(fetch);
+
+        rc = ngx_http_waha_fetch_parse(fetch);
+
+        ngx_http_waha_fetch_log(fetch);
+
+        /* an error page need not be JSON: its status says enough */
+
+        if (rc == NGX_ERROR) {
+            fetch->error = NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY;
+
+        } else if (rc == NGX_DECLINED
+                   && fetch->status < NGX_HTTP_SPECIAL_RESPONSE)
+        {
+            fetch->error = NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
+        }
     }
 
     fetch->handler(fetch);
@@ -459,6 +460,16 @@ ngx_http_waha_fetch_error(ngx_http_waha_fetch_t *fetch)
 {
     if (fetch->too_big) {
         return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
+    }
+
+    if (fetch->local) {
+        ngx_http_waha_guard_log_local(fetch->request->connection->log,
+                                      fetch->instance,
+                                      fetch->outcome > NGX_OK
+                                      ? (ngx_uint_t) fetch->outcome
+                                      : fetch->status);
+
+        return NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
     }
 
     if (fetch->outcome == NGX_HTTP_GATEWAY_TIME_OUT) {
@@ -479,7 +490,7 @@ ngx_http_waha_fetch_error(ngx_http_waha_fetch_t *fetch)
 }
 
 
-static ngx_http_waha_error_e
+static ngx_int_t
 ngx_http_waha_fetch_parse(ngx_http_waha_fetch_t *fetch)
 {
     u_char      *p, *last;
@@ -502,7 +513,7 @@ ngx_http_waha_fetch_parse(ngx_http_waha_fetch_t *fetch)
         || (!ngx_http_waha_fetch_is_json(&fetch->accept)
             && !ngx_http_waha_fetch_is_json(&fetch->type)))
     {
-        return NGX_HTTP_WAHA_ERR_NONE;
+        return NGX_OK;
     }
 
     text = fetch->answer;
@@ -515,17 +526,32 @@ ngx_http_waha_fetch_parse(ngx_http_waha_fetch_t *fetch)
 
     if (rc == NGX_OK) {
         fetch->answer = text;
-        return NGX_HTTP_WAHA_ERR_NONE;
     }
 
-    if (rc != NGX_DECLINED) {
-        return NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY;
+    return rc;
+}
+
+
+static void
+ngx_http_waha_fetch_log(ngx_http_waha_fetch_t *fetch)
+{
+    ngx_uint_t  level;
+
+    if (fetch->status >= NGX_HTTP_OK
+        && fetch->status < NGX_HTTP_SPECIAL_RESPONSE)
+    {
+        return;
     }
 
-    /* an error page need not be JSON: its status says enough */
+    /* that a session does not exist yet is no failure */
 
-    return (fetch->status < 300) ? NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER
-                                 : NGX_HTTP_WAHA_ERR_NONE;
+    level = (fetch->status == NGX_HTTP_NOT_FOUND
+             && fetch->subrequest->method == NGX_HTTP_GET)
+            ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+    ngx_http_waha_reason_log(fetch->request->connection->log, level,
+                             &fetch->instance->name, fetch->status,
+                             fetch->json);
 }
 
 
@@ -547,106 +573,47 @@ ngx_http_waha_fetch_is_subrequest(ngx_http_request_t *r)
 }
 
 
-void
-ngx_http_waha_fetch_filter_init(void)
+ngx_http_waha_forward_t *
+ngx_http_waha_fetch_forward(ngx_http_request_t *r)
 {
-    ngx_http_waha_fetch_next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = ngx_http_waha_fetch_body_filter;
-}
-
-
-/* a redirect within the subrequest clears its ctx, but not post_subrequest */
-
-static ngx_int_t
-ngx_http_waha_fetch_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
-{
-    ngx_buf_t              *b;
     ngx_http_waha_fetch_t  *fetch;
 
     if (!ngx_http_waha_fetch_is_subrequest(r)) {
-        return ngx_http_waha_fetch_next_body_filter(r, in);
+        return NULL;
     }
 
     fetch = r->post_subrequest->data;
 
-    for ( /* void */ ; in; in = in->next) {
-
-        b = in->buf;
-
-        if (ngx_buf_in_memory(b)) {
-
-            if (ngx_http_waha_fetch_append(r, fetch, b->pos, b->last - b->pos)
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-
-            b->pos = b->last;
-        }
-
-        if (b->in_file) {
-            b->file_pos = b->file_last;
-        }
-
-        if (b->last_buf || b->last_in_chain) {
-            fetch->complete = 1;
-        }
-    }
-
-    return NGX_OK;
+    return &fetch->forward;
 }
 
 
-static ngx_int_t
-ngx_http_waha_fetch_append(ngx_http_request_t *sr, ngx_http_waha_fetch_t *fetch,
-    u_char *data, size_t len)
+void
+ngx_http_waha_fetch_end_filter_init(void)
 {
-    off_t    expected;
-    u_char  *p;
-    size_t   used, size;
+    ngx_http_waha_fetch_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_waha_fetch_end_filter;
+}
 
-    used = fetch->last - fetch->answer.data;
 
-    if (fetch->too_big || len > fetch->size - used) {
-        fetch->too_big = 1;
+/* SSI, which comes later, does not pass on the mark of a subrequest's end */
 
-        /*
-         * the answer may never end; an error here would end the client's
-         * request as well
-         */
+static ngx_int_t
+ngx_http_waha_fetch_end_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_chain_t            *cl;
+    ngx_http_waha_fetch_t  *fetch;
 
-        ngx_post_event(&fetch->event, &ngx_posted_events);
+    if (ngx_http_waha_fetch_is_subrequest(r)) {
+        fetch = r->post_subrequest->data;
 
-        return NGX_OK;
+        for (cl = in; cl; cl = cl->next) {
+
+            if (cl->buf->last_buf || cl->buf->last_in_chain) {
+                fetch->complete = 1;
+            }
+        }
     }
 
-    if (len > (size_t) (fetch->end - fetch->last)) {
-
-        expected = sr->headers_out.content_length_n;
-
-        size = (used) ? 2 * used : NGX_HTTP_WAHA_FETCH_BUFFER;
-        size = ngx_max(size, used + len);
-
-        if (used == 0 && expected > (off_t) size) {
-            size = (size_t) ngx_min(expected, (off_t) fetch->size);
-        }
-
-        p = ngx_pnalloc(sr->pool, size);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (used) {
-            ngx_memcpy(p, fetch->answer.data, used);
-            (void) ngx_pfree(sr->pool, fetch->answer.data);
-        }
-
-        fetch->answer.data = p;
-        fetch->last = p + used;
-        fetch->end = p + size;
-    }
-
-    fetch->last = ngx_cpymem(fetch->last, data, len);
-
-    return NGX_OK;
+    return ngx_http_waha_fetch_next_body_filter(r, in);
 }

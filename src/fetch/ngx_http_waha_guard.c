@@ -25,10 +25,9 @@ ngx_http_waha_guard_handler(ngx_http_request_t *r)
                                                 : NGX_DECLINED;
     }
 
-    if (r->upstream == NULL
-        || r->upstream->headers_in.x_accel_redirect == NULL
+    if (!ngx_http_waha_guard_is_redirected(r)
         || (!ngx_http_waha_fetch_is_subrequest(r)
-            && !ngx_http_waha_media_redirected(r)))
+            && !ngx_http_waha_media_is_redirected(r)))
     {
         return NGX_DECLINED;
     }
@@ -37,6 +36,30 @@ ngx_http_waha_guard_handler(ngx_http_request_t *r)
                   "waha: WAHA's answer has \"X-Accel-Redirect\"");
 
     return NGX_HTTP_BAD_GATEWAY;
+}
+
+
+ngx_uint_t
+ngx_http_waha_guard_is_redirected(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    return u
+           && u->headers_in.x_accel_redirect
+           && !(u->conf->ignore_headers & NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT);
+}
+
+
+void
+ngx_http_waha_guard_log_local(ngx_log_t *log,
+    ngx_http_waha_instance_t *instance, ngx_uint_t status)
+{
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "waha: the location \"%V/\" of instance \"%V\" answers "
+                  "%ui by itself, it has to pass requests to WAHA",
+                  &instance->uri, &instance->name, status);
 }
 
 

@@ -10,52 +10,68 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_error.h>
+#include <ngx_http_waha_guard.h>
+#include <ngx_http_waha_json.h>
 #include <ngx_http_waha_media.h>
+#include <ngx_http_waha_reason.h>
 #include <ngx_http_waha_string.h>
 
 
-#define NGX_HTTP_WAHA_MEDIA_HEADERS   2
+#define NGX_HTTP_WAHA_MEDIA_HEADERS   4
 #define NGX_HTTP_WAHA_MEDIA_FILENAME  255
 
 
 /* of a request after the redirect, which clears its ctx */
 
 typedef struct {
-    ngx_http_waha_ctx_t  *ctx;
-    ngx_str_t             filename;
+    ngx_http_waha_ctx_t       *ctx;
+    ngx_http_waha_instance_t  *instance;
+    ngx_http_waha_forward_t    forward;
+    ngx_str_t                  filename;
 
     /* the number of the module's own headers, those of WAHA follow */
-    ngx_uint_t            own;
+    ngx_uint_t                 own;
 
-    ngx_uint_t            http_version;
+    ngx_uint_t                 http_version;
 
-    unsigned              judged:1;
+    unsigned                   judged:1;
+    unsigned                   refused:1;
 } ngx_http_waha_media_t;
 
 
 static ngx_int_t ngx_http_waha_media_mark(ngx_http_request_t *r,
-    ngx_str_t *filename);
-static ngx_int_t ngx_http_waha_media_headers_in(ngx_http_request_t *r);
+    ngx_http_waha_instance_t *instance, ngx_str_t *filename);
+static ngx_int_t ngx_http_waha_media_headers_in(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media);
 static void ngx_http_waha_media_cleanup(void *data);
 static ngx_http_waha_media_t *ngx_http_waha_media_get(ngx_http_request_t *r);
 
 static ngx_int_t ngx_http_waha_media_header_filter(ngx_http_request_t *r);
 static ngx_http_waha_error_e ngx_http_waha_media_error(
-    ngx_http_request_t *r);
+    ngx_http_request_t *r, ngx_http_waha_media_t *media);
+static ngx_uint_t ngx_http_waha_media_is_usable(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_waha_media_is_beyond(ngx_http_request_t *r);
+static void ngx_http_waha_media_log(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media);
+static cJSON *ngx_http_waha_media_preread(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_media_refuse(ngx_http_request_t *r,
     ngx_http_waha_error_e error);
+static ngx_uint_t ngx_http_waha_media_has_no_body(ngx_http_request_t *r);
+static void ngx_http_waha_media_drop_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_media_headers_out(ngx_http_request_t *r,
     ngx_http_waha_media_t *media);
 static void ngx_http_waha_media_clear(ngx_http_request_t *r, ngx_uint_t own,
     ngx_uint_t all);
-static ngx_uint_t ngx_http_waha_media_allowed(ngx_table_elt_t *h);
-static ngx_uint_t ngx_http_waha_media_inline(ngx_str_t *type);
+static ngx_uint_t ngx_http_waha_media_is_allowed(ngx_table_elt_t *h);
+static void ngx_http_waha_media_cut_type(ngx_str_t *type);
+static ngx_uint_t ngx_http_waha_media_is_inline(ngx_str_t *type);
 static ngx_int_t ngx_http_waha_media_disposition(ngx_http_request_t *r,
     ngx_str_t *filename);
 
 
 static const char  *ngx_http_waha_media_headers[] = {
     "Accept-Ranges",
+    "Content-Encoding",
     "Content-Range",
     "ETag",
     "Last-Modified",
@@ -81,10 +97,10 @@ static ngx_http_output_header_filter_pt  ngx_http_waha_media_next_filter;
 
 
 ngx_int_t
-ngx_http_waha_media_send(ngx_http_request_t *r, ngx_str_t *uri,
-    ngx_str_t *filename)
+ngx_http_waha_media_send(ngx_http_request_t *r,
+    ngx_http_waha_instance_t *instance, ngx_str_t *uri, ngx_str_t *filename)
 {
-    if (ngx_http_waha_media_mark(r, filename) != NGX_OK) {
+    if (ngx_http_waha_media_mark(r, instance, filename) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -99,7 +115,8 @@ ngx_http_waha_media_send(ngx_http_request_t *r, ngx_str_t *uri,
 
 
 static ngx_int_t
-ngx_http_waha_media_mark(ngx_http_request_t *r, ngx_str_t *filename)
+ngx_http_waha_media_mark(ngx_http_request_t *r,
+    ngx_http_waha_instance_t *instance, ngx_str_t *filename)
 {
     ngx_list_part_t        *part;
     ngx_pool_cleanup_t     *cln;
@@ -113,18 +130,25 @@ ngx_http_waha_media_mark(ngx_http_request_t *r, ngx_str_t *filename)
     media = cln->data;
 
     media->ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+    media->instance = instance;
     media->filename = *filename;
     media->own = 0;
     media->http_version = r->http_version;
     media->judged = 0;
+    media->refused = 0;
 
     for (part = &r->headers_out.headers.part; part; part = part->next) {
         media->own += part->nelts;
     }
 
-    if (ngx_http_waha_media_headers_in(r) != NGX_OK) {
+    if (ngx_http_waha_media_headers_in(r, media) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    /* from now on they tell that nginx has answered in place of WAHA */
+
+    r->err_status = 0;
+    r->error_page = 0;
 
     cln->handler = ngx_http_waha_media_cleanup;
 
@@ -132,49 +156,40 @@ ngx_http_waha_media_mark(ngx_http_request_t *r, ngx_str_t *filename)
 }
 
 
-/* of the client's request WAHA gets the range; logs need the rest */
+/* of the client's request WAHA gets which part and version is wanted */
 
 static ngx_int_t
-ngx_http_waha_media_headers_in(ngx_http_request_t *r)
+ngx_http_waha_media_headers_in(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media)
 {
     ngx_uint_t              i;
-    ngx_list_t              list;
-    ngx_table_elt_t        *h, *forward[NGX_HTTP_WAHA_MEDIA_HEADERS];
-    ngx_http_headers_in_t   client, *headers;
+    ngx_table_elt_t        *h, *given[NGX_HTTP_WAHA_MEDIA_HEADERS];
+    ngx_http_headers_in_t  *headers;
 
-    if (ngx_list_init(&list, r->pool, NGX_HTTP_WAHA_MEDIA_HEADERS,
-                      sizeof(ngx_table_elt_t))
+    if (ngx_http_waha_forward_init(&media->forward, r->pool,
+                                   NGX_HTTP_WAHA_MEDIA_HEADERS)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    client = r->headers_in;
     headers = &r->headers_in;
 
-    ngx_memzero(headers, sizeof(ngx_http_headers_in_t));
-
-    headers->headers = list;
-    headers->headers.last = &headers->headers.part;
-
-    headers->host = client.host;
-    headers->server = client.server;
-    headers->user_agent = client.user_agent;
-    headers->referer = client.referer;
-    headers->connection_type = client.connection_type;
-    headers->keep_alive_n = client.keep_alive_n;
-    headers->content_length_n = -1;
-
-    forward[0] = client.range;
-    forward[1] = client.if_range;
+    given[0] = headers->range;
+    given[1] = headers->if_range;
+    given[2] = headers->if_none_match;
+    given[3] = headers->if_modified_since;
 
     for (i = 0; i < NGX_HTTP_WAHA_MEDIA_HEADERS; i++) {
 
-        if (forward[i]) {
-            h = ngx_list_push(&headers->headers);
-            *h = *forward[i];
+        if (given[i]) {
+            h = ngx_list_push(&media->forward.headers);
+            *h = *given[i];
         }
     }
+
+    headers->content_length_n = -1;
+    headers->chunked = 0;
 
     if (r->request_body) {
         r->request_body->bufs = NULL;
@@ -213,9 +228,20 @@ ngx_http_waha_media_get(ngx_http_request_t *r)
 
 
 ngx_uint_t
-ngx_http_waha_media_redirected(ngx_http_request_t *r)
+ngx_http_waha_media_is_redirected(ngx_http_request_t *r)
 {
     return ngx_http_waha_media_get(r) != NULL;
+}
+
+
+ngx_http_waha_forward_t *
+ngx_http_waha_media_forward(ngx_http_request_t *r)
+{
+    ngx_http_waha_media_t  *media;
+
+    media = ngx_http_waha_media_get(r);
+
+    return media ? &media->forward : NULL;
 }
 
 
@@ -235,13 +261,22 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 
     media = ngx_http_waha_media_get(r);
 
-    if (media == NULL || media->judged) {
+    if (media == NULL || media->refused) {
+        return ngx_http_waha_media_next_filter(r);
+    }
+
+    if (media->judged) {
+
+        /* nginx's own range filter has refused */
+
+        ngx_http_waha_media_drop_body(r);
+
         return ngx_http_waha_media_next_filter(r);
     }
 
     media->judged = 1;
 
-    error = ngx_http_waha_media_error(r);
+    error = ngx_http_waha_media_error(r, media);
 
     /* an answer without a header made nginx set HTTP/0.9 */
 
@@ -253,6 +288,7 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
                               error != NGX_HTTP_WAHA_ERR_NONE);
 
     if (error) {
+        media->refused = 1;
         return ngx_http_waha_media_refuse(r, error);
     }
 
@@ -264,50 +300,141 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 }
 
 
-/* an error page of the location may have another status than WAHA's answer */
-
 static ngx_http_waha_error_e
-ngx_http_waha_media_error(ngx_http_request_t *r)
+ngx_http_waha_media_error(ngx_http_request_t *r, ngx_http_waha_media_t *media)
 {
     ngx_http_upstream_t  *u;
 
     u = r->upstream;
 
-    if (u == NULL) {
+    if (u == NULL || !media->forward.passed) {
+        ngx_http_waha_guard_log_local(r->connection->log, media->instance,
+                                      r->err_status ? r->err_status
+                                                    : r->headers_out.status);
+
         return NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
     }
 
-    if (u->headers_in.x_accel_redirect) {
+    if (ngx_http_waha_guard_is_redirected(r)) {
         return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
     }
 
-    switch (u->headers_in.status_n) {
+    if (u->headers_in.status_n == 0) {
 
-    case 0:
-        break;
+        if (r->headers_out.status == 0) {
+            return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
+        }
+
+        return (u->state && u->state->status == NGX_HTTP_GATEWAY_TIME_OUT)
+               ? NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT
+               : NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
+    }
+
+    if (ngx_http_waha_media_is_usable(r)) {
+        return NGX_HTTP_WAHA_ERR_NONE;
+    }
+
+    if (ngx_http_waha_media_is_beyond(r)) {
+        r->headers_out.status = NGX_HTTP_RANGE_NOT_SATISFIABLE;
+        r->headers_out.status_line.len = 0;
+
+        return NGX_HTTP_WAHA_ERR_NONE;
+    }
+
+    ngx_http_waha_media_log(r, media);
+
+    return (u->headers_in.status_n == NGX_HTTP_NOT_FOUND)
+           ? NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED : NGX_HTTP_WAHA_ERR_WAHA_ERROR;
+}
+
+
+/* filters of nginx that run before have made slices or a 304 of an answer */
+
+static ngx_uint_t
+ngx_http_waha_media_is_usable(ngx_http_request_t *r)
+{
+    switch (r->upstream->headers_in.status_n) {
 
     case NGX_HTTP_OK:
     case NGX_HTTP_PARTIAL_CONTENT:
     case NGX_HTTP_NOT_MODIFIED:
     case NGX_HTTP_RANGE_NOT_SATISFIABLE:
-        return (r->headers_out.status == u->headers_in.status_n)
-               ? NGX_HTTP_WAHA_ERR_NONE
-               : NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
-
-    case NGX_HTTP_NOT_FOUND:
-        return NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED;
+        return 1;
 
     default:
-        return NGX_HTTP_WAHA_ERR_WAHA_ERROR;
+        return 0;
+    }
+}
+
+
+/* WAHA answers 500 to a range behind the end of a file */
+
+static ngx_uint_t
+ngx_http_waha_media_is_beyond(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    h = r->headers_out.content_range;
+
+    return r->headers_in.range
+           && h
+           && h->value.len > sizeof("bytes */") - 1
+           && ngx_strncmp(h->value.data, "bytes */", sizeof("bytes */") - 1)
+              == 0;
+}
+
+
+static void
+ngx_http_waha_media_log(ngx_http_request_t *r, ngx_http_waha_media_t *media)
+{
+    ngx_uint_t  level, status;
+
+    status = r->upstream->headers_in.status_n;
+
+    /* that WAHA has deleted a file is no failure */
+
+    level = (status == NGX_HTTP_NOT_FOUND) ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+    ngx_http_waha_reason_log(r->connection->log, level,
+                             &media->instance->name, status,
+                             ngx_http_waha_media_preread(r));
+}
+
+
+/* what came with the header of an answer, perhaps in chunks; else NULL */
+
+static cJSON *
+ngx_http_waha_media_preread(ngx_http_request_t *r)
+{
+    cJSON      *json;
+    ngx_buf_t  *b;
+    ngx_str_t   text;
+    ngx_uint_t  replaced;
+
+    b = &r->upstream->buffer;
+
+    if (b->start == NULL) {
+        return NULL;
     }
 
-    if (r->headers_out.status == 0) {
-        return NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER;
+    text.data = ngx_strlchr(b->pos, b->last, '{');
+    if (text.data == NULL) {
+        return NULL;
     }
 
-    return (u->state && u->state->status == NGX_HTTP_GATEWAY_TIME_OUT)
-           ? NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT
-           : NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE;
+    text.len = b->last - text.data;
+
+    while (text.len && text.data[text.len - 1] != '}') {
+        text.len--;
+    }
+
+    if (ngx_http_waha_json_clean(r->pool, &text, &replaced) != NGX_OK
+        || ngx_http_waha_json_parse(r->pool, &text, &json) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return json;
 }
 
 
@@ -330,6 +457,33 @@ ngx_http_waha_media_refuse(ngx_http_request_t *r,
 }
 
 
+static ngx_uint_t
+ngx_http_waha_media_has_no_body(ngx_http_request_t *r)
+{
+    ngx_uint_t  status;
+
+    status = r->err_status ? r->err_status : r->headers_out.status;
+
+    return status == NGX_HTTP_NOT_MODIFIED
+           || status == NGX_HTTP_PRECONDITION_FAILED
+           || status == NGX_HTTP_RANGE_NOT_SATISFIABLE;
+}
+
+
+static void
+ngx_http_waha_media_drop_body(ngx_http_request_t *r)
+{
+    r->headers_out.content_type_len = 0;
+    ngx_str_null(&r->headers_out.content_type);
+
+    if (r->headers_out.status != NGX_HTTP_NOT_MODIFIED) {
+        r->headers_out.content_length_n = 0;
+    }
+
+    r->header_only = 1;
+}
+
+
 static ngx_int_t
 ngx_http_waha_media_headers_out(ngx_http_request_t *r,
     ngx_http_waha_media_t *media)
@@ -337,20 +491,8 @@ ngx_http_waha_media_headers_out(ngx_http_request_t *r,
     ngx_str_t            *type;
     ngx_http_upstream_t  *u;
 
-    type = &r->headers_out.content_type;
-
-    if (r->headers_out.status == NGX_HTTP_NOT_MODIFIED
-        || r->headers_out.status == NGX_HTTP_RANGE_NOT_SATISFIABLE)
-    {
-        r->headers_out.content_type_len = 0;
-        ngx_str_null(type);
-
-        if (r->headers_out.status == NGX_HTTP_RANGE_NOT_SATISFIABLE) {
-            r->headers_out.content_length_n = 0;
-        }
-
-        r->header_only = 1;
-
+    if (ngx_http_waha_media_has_no_body(r)) {
+        ngx_http_waha_media_drop_body(r);
         return NGX_OK;
     }
 
@@ -363,7 +505,11 @@ ngx_http_waha_media_headers_out(ngx_http_request_t *r,
         u->buffering = 0;
     }
 
-    if (!ngx_http_waha_media_inline(type)) {
+    type = &r->headers_out.content_type;
+
+    ngx_http_waha_media_cut_type(type);
+
+    if (!ngx_http_waha_media_is_inline(type)) {
         *type = ngx_http_waha_media_bytes;
 
         if (ngx_http_waha_media_disposition(r, &media->filename) != NGX_OK) {
@@ -395,7 +541,7 @@ ngx_http_waha_media_clear(ngx_http_request_t *r, ngx_uint_t own,
 
             if (n >= own) {
 
-                if (all || !ngx_http_waha_media_allowed(&h[i])) {
+                if (all || !ngx_http_waha_media_is_allowed(&h[i])) {
                     h[i].hash = 0;
                 }
 
@@ -417,7 +563,6 @@ ngx_http_waha_media_clear(ngx_http_request_t *r, ngx_uint_t own,
     r->headers_out.location = NULL;
     r->headers_out.refresh = NULL;
     r->headers_out.expires = NULL;
-    r->headers_out.content_encoding = NULL;
     r->headers_out.www_authenticate = NULL;
 
     r->headers_out.override_charset = NULL;
@@ -430,12 +575,13 @@ ngx_http_waha_media_clear(ngx_http_request_t *r, ngx_uint_t own,
         ngx_http_clear_last_modified(r);
         ngx_http_clear_etag(r);
         r->headers_out.content_range = NULL;
+        r->headers_out.content_encoding = NULL;
     }
 }
 
 
 static ngx_uint_t
-ngx_http_waha_media_allowed(ngx_table_elt_t *h)
+ngx_http_waha_media_is_allowed(ngx_table_elt_t *h)
 {
     const char  **name;
 
@@ -452,10 +598,24 @@ ngx_http_waha_media_allowed(ngx_table_elt_t *h)
 }
 
 
-/* also cuts the parameters off; a browser must not run a file as a page */
+static void
+ngx_http_waha_media_cut_type(ngx_str_t *type)
+{
+    size_t  i;
+
+    for (i = 0; i < type->len; i++) {
+
+        if (type->data[i] == ';' || type->data[i] == ' ') {
+            type->len = i;
+        }
+    }
+}
+
+
+/* a browser must not run a file as a page */
 
 static ngx_uint_t
-ngx_http_waha_media_inline(ngx_str_t *type)
+ngx_http_waha_media_is_inline(ngx_str_t *type)
 {
     u_char        ch;
     size_t        i, len;
@@ -464,22 +624,14 @@ ngx_http_waha_media_inline(ngx_str_t *type)
     for (i = 0; i < type->len; i++) {
         ch = type->data[i] | 0x20;
 
-        if ((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9')
-            || ch == '/' || ch == '.' || ch == '-')
+        /* not the "+" of "image/svg+xml" */
+
+        if ((ch < 'a' || ch > 'z') && (ch < '0' || ch > '9')
+            && ch != '/' && ch != '.' && ch != '-')
         {
-            continue;
+            return 0;
         }
-
-        if (type->data[i] == ';' || type->data[i] == ' ') {
-            break;
-        }
-
-        /* as the "+" of "image/svg+xml" */
-
-        return 0;
     }
-
-    type->len = i;
 
     if (ngx_http_waha_string_is(type, "application/pdf")) {
         return 1;

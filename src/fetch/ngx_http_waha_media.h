@@ -11,6 +11,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_waha_fetch_conf.h>
+#include <ngx_http_waha_forward.h>
 
 
 /*
@@ -19,14 +21,14 @@
  * a browser saves it as.  Both live as long as r.  Returns what the content
  * handler has to return.
  */
-ngx_int_t ngx_http_waha_media_send(ngx_http_request_t *r, ngx_str_t *uri,
-    ngx_str_t *filename);
+ngx_int_t ngx_http_waha_media_send(ngx_http_request_t *r,
+    ngx_http_waha_instance_t *instance, ngx_str_t *uri, ngx_str_t *filename);
 
-/*
- * Whether r is a request after that redirect: it was authorized before, and
- * its credentials are gone.
- */
-ngx_uint_t ngx_http_waha_media_redirected(ngx_http_request_t *r);
+/* Whether r is a request after that redirect: it was authorized before. */
+ngx_uint_t ngx_http_waha_media_is_redirected(ngx_http_request_t *r);
+
+/* What such a request forwards to WAHA; NULL: r is none. */
+ngx_http_waha_forward_t *ngx_http_waha_media_forward(ngx_http_request_t *r);
 
 /*
  * Installs the header filter that keeps WAHA's own headers from the client,

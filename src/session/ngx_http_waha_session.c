@@ -347,31 +347,10 @@ ngx_http_waha_session_read_answer(ngx_http_waha_step_t *step)
 ngx_int_t
 ngx_http_waha_session_fail(ngx_http_waha_step_t *step)
 {
-    ngx_log_t   *log;
-    ngx_str_t   *name;
-    ngx_uint_t   status;
-
-    if (ngx_http_waha_session_is_accepted(step)) {
-        return ngx_http_waha_step_end(step,
-                                      NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER);
-    }
-
-    log = step->request->connection->log;
-    name = &step->session->instance->name;
-    status = step->fetch.status;
-
-    if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "waha: WAHA refuses the API key of instance \"%V\" "
-                      "with %ui", name, status);
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "waha: WAHA, instance \"%V\", answers %ui",
-                      name, status);
-    }
-
-    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_WAHA_ERROR);
+    return ngx_http_waha_step_end(step,
+                                  ngx_http_waha_session_is_accepted(step)
+                                  ? NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER
+                                  : NGX_HTTP_WAHA_ERR_WAHA_ERROR);
 }
 
 

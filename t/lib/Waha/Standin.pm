@@ -257,6 +257,17 @@ sub secrets {
 }
 
 
+# Whether such a text is WAHA's reason for an answer, which the error log shows
+# to the operator.
+
+sub is_reason {
+    my ($text) = @_;
+
+    return scalar grep { $_ eq $text && $_ ne $file
+                         && $_ ne 'SessionManagerCore' } @texts;
+}
+
+
 sub stop {
     my ($self) = @_;
 

@@ -41,7 +41,9 @@ sub get {
                    [ 'ETag', $file->{etag} ]);
 
     return $done->({ status => 304, headers => \@headers })
-        if ($headers->{'if-none-match'} // '') eq $file->{etag};
+        if defined $headers->{'if-none-match'}
+           ? $headers->{'if-none-match'} eq $file->{etag}
+           : ($headers->{'if-modified-since'} // '') eq $modified;
 
     my $range = $headers->{range} // '';
     my $if = $headers->{'if-range'};
