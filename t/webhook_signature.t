@@ -279,10 +279,11 @@ taken('another bound key for a session of its instance',
 
 $r = given('/bound', signed(undef, 'the one secret'),
            body => body(session => 't2'));
-is($r->{status}, 403,
-   'a bound key for a session of another instance gives 403');
-is($r->{json}{code}, 'contradiction', 'the code is "contradiction"');
+is($r->{status}, 200, 'a bound key for a session of another instance');
+is($r->{json}{data}{action}, 'quarantined', 'the event is quarantined');
+is($r->{json}{data}{reason}, 'foreign_instance', 'with its reason');
 is($pg->messages, $stored, 'the message is not stored');
+$pg->psql('delete from waha.quarantine');
 
 
 # key files
