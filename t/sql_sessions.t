@@ -29,7 +29,8 @@ subtest 'the first session of an organization' => sub {
          'a new session has the time of its creation');
     is_deeply($s, { session => 'tenant-acme', id => undef, label => 'Sales',
                     status => 'NOT_CREATED', phone => undef, name => undef,
-                    connected_at => undef, primary => JSON::PP::true },
+                    given_phone => undef, connected_at => undef,
+                    primary => JSON::PP::true },
               'the name of the first session comes from the slug');
 
     $r = reply($pg, reserve_session => 'acme', undef, undef,
