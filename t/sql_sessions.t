@@ -485,10 +485,10 @@ subtest 'notifications to the workers' => sub {
     $pg->psql('create table told (n serial, payload text)');
 
     my @cases = (
-        [ "insert into organizations (slug) values ('news')", 'news' ],
+        [ "insert into organizations (slug) values ('news')", 'ID news' ],
         [ "update organizations set name = 'x' where slug = 'news'", '' ],
         [ "update organizations set whatsapp_enabled = true
-            where slug = 'news'", 'news' ],
+            where slug = 'news'", 'ID news' ],
         [ "update organizations set whatsapp_enabled = true
             where slug = 'news'", '' ],
         [ reply_sql(reserve_session => 'news', undef, undef, [ 'w1' ], 5),
@@ -505,7 +505,7 @@ subtest 'notifications to the workers' => sub {
                values ('k1', 'news', '', '{read}')", 'k1' ],
         [ "update waha.api_keys set last_used_at = now()", '' ],
         [ "delete from waha.api_keys where id = 'k1'", 'k1' ],
-        [ "delete from organizations where slug = 'news'", 'news' ],
+        [ "delete from organizations where slug = 'news'", 'ID news' ],
     );
 
     my $listener = $pg->session;
@@ -514,7 +514,7 @@ subtest 'notifications to the workers' => sub {
     for (@cases) {
         my ($sql, $payload) = @$_;
         $pg->psql($sql);
-        my %told = map { $_ => 1 } $listener->query('select 1')
+        my %told = map { s/^\d+$/ID/r => 1 } $listener->query('select 1')
                                    =~ /with payload "([^"]*)"/g;
         is(join(' ', sort keys %told), $payload,
            ($payload eq '' ? 'nothing: ' : "$payload: ")
