@@ -130,8 +130,10 @@ my $r = call(POST => '/api/sessions', { name => 'idle', config => $config });
 
 is($r->{status}, 201, 'creating a session is answered 201');
 is($r->{json}{status}, 'STOPPED', 'a session without "start" is STOPPED');
+$hook->{retries} = {};
 is_deeply($r->{json}{config}, $config,
-          'the answer has the whole configuration, secrets included');
+          'the answer has the whole configuration, secrets included; a webhook '
+          . 'without retries gets an empty one');
 like($r->{headers}{'content-type'}, qr{^application/json},
      'the answer is JSON');
 
@@ -152,13 +154,31 @@ for my $bad ([ 'a name with a dot', { name => 'a.b' } ],
              [ 'a bad url', { config => { webhooks => [
                  { url => 'x', events => [ '*' ] } ] } } ],
              [ 'metadata with an object', { config => {
-                 metadata => { a => {} } } } ])
+                 metadata => { a => {} } } } ],
+             [ 'metadata with a number', { config => {
+                 metadata => { a => 1 } } } ],
+             [ 'a host name with "_"', { config => { webhooks => [
+                 { url => 'http://a_b/', events => [ '*' ] } ] } } ],
+             [ 'ignore with a string', { config => {
+                 ignore => { status => 'true' } } } ],
+             [ 'an unknown policy of retries', { config => { webhooks => [
+                 { url => 'http://x/', events => [ '*' ],
+                   retries => { policy => 'never' } } ] } } ])
 {
     $r = call(POST => '/api/sessions', $bad->[1]);
     is($r->{status}, 400, "$bad->[0]: 400");
     is(ref $r->{json}{message}, 'ARRAY', "$bad->[0]: message is an array");
 }
 
+is(call(GET => '/api/sessions?all=yes')->{status}, 400,
+   'all=yes is answered 400');
+$r = call(POST => '/api/sessions', { name => '', config => {
+    strange => 1, webhooks => [ { url => 'http://x/', events => [ '*' ],
+                                  strange => 2 } ] } });
+like($r->{json}{name}, qr/^session_/, 'an empty name is made up');
+is_deeply($r->{json}{config}, { webhooks => [ { url => 'http://x/',
+    events => [ '*' ], retries => {} } ] }, 'unknown members are dropped');
+$waha->remove_session($r->{json}{name});
 is(call(POST => '/api/sessions', { name => 'a' x 54 })->{status}, 201,
    'a name of 54 characters is accepted');
 is(call(POST => '/api/sessions', '{"name":')->{status}, 400,
@@ -207,6 +227,11 @@ like($code->{json}{code}, qr/^[0-9A-F]{4}-[0-9A-F]{4}$/,
 is($waha->session('t1')->{pairing}{phone}, '4915112345678',
    'the test can read the number of the pairing code');
 
+is_deeply(call(GET => '/api/sessions/t1')->{json}{me},
+          { id => '4915112345678@c.us', pushName => '~' },
+          'the number of a pairing code is shown as "me"');
+call(POST => '/api/sessions/t1/restart');
+ok($waha->reaches('t1', 'SCAN_QR_CODE'), 'the session is restarted');
 is_deeply(said(call(GET => '/api/sessions/t1/me')), [ 200, '' ],
           '"me" is empty before the login');
 like(call(GET => '/api/sessions/idle/me')->{json}{message},
@@ -235,8 +260,14 @@ is_deeply(said(call(GET => '/api/t1/auth/qr')), [ 422, {
           'a QR code of a WORKING session is answered 422');
 cmp_ok(Time::HiRes::time() - $begin, '>=', 0.19,
        'WAHA waits before it refuses a QR code');
-is(call(POST => '/api/t1/auth/request-code', { phoneNumber => '49' })
-       ->{status}, 422, 'a pairing code of a WORKING session is answered 422');
+is_deeply(said(call(POST => '/api/t1/auth/request-code',
+                    { phoneNumber => '49' })),
+          unprocessable('Can request code only in SCAN_QR_CODE status. The '
+                        . 'current status is WORKING'),
+          'a pairing code of a WORKING session is answered 422');
+is(call(POST => "/api/$_/auth/request-code", { phoneNumber => '49' })
+       ->{status}, 404, "a pairing code of $_ is answered 404")
+    for qw(none idle);
 is_deeply(said(call(GET => '/api/none/auth/qr')), [ 422, {
     error => 'Session "none" does not exist', session => 'none' } ],
     'a QR code of an unknown session is answered 422');
@@ -247,7 +278,8 @@ is_deeply(said(call(GET => '/api/none/auth/qr')), [ 422, {
 my @sent = told($waha);
 
 is(join(' ', map { $_->{payload}{status} } @sent), 'STARTING SCAN_QR_CODE '
-   . 'SCAN_QR_CODE STARTING WORKING', 'each status has a webhook');
+   . 'STOPPED STARTING SCAN_QR_CODE SCAN_QR_CODE STARTING WORKING',
+   'each status has a webhook');
 is_deeply($sent[-1]{metadata}, { 'tenant.id' => '42' },
           'webhooks have the metadata of the configuration');
 is($sent[-1]{me}{id}, '4915112345678@c.us', 'webhooks have the phone');
@@ -303,6 +335,54 @@ is_deeply([ @{ call(GET => '/api/sessions/t1')->{json} }{qw(status me)} ],
 call(POST => '/api/sessions/t1/restart');
 ok($waha->reaches('t1', 'SCAN_QR_CODE'),
    'a session that the phone logged out has to be scanned');
+
+
+# the phone and its devices
+
+{
+    my $slow = $t->standin(starting => 60, early => 'never');
+
+    $http = Waha::HTTP->new(port => $slow->port, timeout => 1);
+    call(POST => '/api/sessions', { name => 's', start => JSON::PP::true });
+    is(call(POST => '/api/s/auth/request-code', { phoneNumber => '49' })
+           ->{error}, 'timeout',
+       'early => "never": a pairing code while a session starts never comes');
+
+    $slow->add_session('linked', start => 1, me => { id => '49@c.us' });
+    $http = Waha::HTTP->new(port => $slow->port);
+    is(call(POST => '/api/sessions/linked/stop')->{json}{me}, undef,
+       'a session that is stopped while it starts shows no phone');
+    call(POST => '/api/sessions/linked/logout');
+    is_deeply([ $slow->devices ], [ 'linked' ],
+              'the phone goes on to show a session that is logged out while '
+              . 'it is stopped');
+
+    $http = Waha::HTTP->new(port => $waha->port);
+    is_deeply(call(POST => '/api/t1/auth/request-code',
+                   { phoneNumber => '49' })->{status}, 201,
+              'a pairing code once the session shows a QR code');
+
+    $waha->scan('t1');
+    is_deeply([ $waha->devices ], [ 't1' ], 'the phone shows the device');
+    $waha->unlink('t1');
+    is_deeply([ $waha->devices ], [], 'the phone has unlinked the device');
+
+    for (1, 2) {
+        call(POST => '/api/sessions/t1/restart');
+        ok($waha->reaches('t1', 'FAILED'),
+           'a session that the phone unlinked fails after a restart');
+    }
+
+    call(POST => '/api/sessions/t1/logout');
+    ok($waha->reaches('t1', 'SCAN_QR_CODE'),
+       'a session that the phone unlinked shows a QR code after a logout');
+
+    $waha->scan('t1');
+    call(POST => '/api/sessions/t1/logout');
+    is_deeply([ $waha->devices ], [],
+              'the logout of a session that works unlinks the device');
+    ok($waha->reaches('t1', 'SCAN_QR_CODE'), 'the session can be scanned');
+}
 
 
 # the configuration is replaced

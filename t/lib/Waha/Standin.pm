@@ -40,14 +40,16 @@ my $file = '/app/dist/core/manager.core.js';
 my @texts = ($file, 'SessionManagerCore', 'Protocol error',
              'Session status is not as expected', 'Use PUT to update it',
              "We didn't find a session with name", 'is already started.',
-             "mutex 'session:");
+             'async-lock timed out', 'Can request code only in',
+             'waitForConnectionUpdate');
 
 
 # dir (for the control socket), key, name, engine (NOWEB), and times in seconds:
 # wait (before a status that does not fit is refused, 0.2; WAHA: 10), starting,
 # stopping (0.05; WAHA: 1 and 3), retry (of a webhook, 0.05), lock (a command
 # waits for another one, 5), idle (of a connection, 5), codes (list: how long
-# each QR code is shown, 60 and five times 20)
+# each QR code is shown, 60 and five times 20).  early: what a pairing code of a
+# session that is STARTING gets, "error" (the default) or "never".
 
 sub new {
     my ($class, %o) = @_;
@@ -58,7 +60,7 @@ sub new {
     my $self = bless {
         key => 'adminkey', name => 'waha-' . ++$count, engine => 'NOWEB',
         wait => 0.2, starting => 0.05, stopping => 0.05, retry => 0.05,
-        lock => 5, idle => 5, codes => [ 60, (20) x 5 ], %o,
+        lock => 5, idle => 5, early => 'error', codes => [ 60, (20) x 5 ], %o,
         port => $port, path => "$dir/standin$$-$count.sock",
     }, $class;
 
@@ -96,6 +98,18 @@ sub scan {
 
     return $self->reaches($name, $o{passkey} ? 'PASSKEY_REQUIRED' : 'WORKING');
 }
+
+
+# The phone unlinks the session: WAHA's login is refused from now on, until the
+# session is logged out.
+
+sub unlink { return $_[0]->_command('unlink', $_[1]) }
+
+
+# names of the sessions that phones show as linked devices, also of those that
+# WAHA has deleted
+
+sub devices { return @{ $_[0]->_command('devices') } }
 
 
 # true when the session has the status within timeout seconds
@@ -322,7 +336,8 @@ sub _serve {
         webhook => $self->{webhook},
         map { $_ => $self->{$_} } qw(starting stopping codes));
     $self->{api} = Waha::Standin::Api->new(sessions => $self->{sessions},
-        file => $file, map { $_ => $self->{$_} } qw(key engine name wait lock));
+        file => $file,
+        map { $_ => $self->{$_} } qw(key engine name wait lock early));
     $self->{server} = Waha::Standin::Server->new(loop => $loop,
         listen => $listen, api => $self->{api},
         map { $_ => $self->{$_} } qw(port host idle));
@@ -368,9 +383,21 @@ sub _on_status {
 
     $s->{life}++;
     $s->{me} = $o->{me} if exists $o->{me};
+    $s->{login} = $o->{me} if exists $o->{me};
     $self->{sessions}->status($s, $status, $o->{data});
     return;
 }
+
+
+sub _on_unlink {
+    my ($self, $name) = @_;
+
+    $self->{sessions}->unlink($self->_known($name));
+    return;
+}
+
+
+sub _on_devices { return [ $_[0]{sessions}->devices ] }
 
 
 sub _on_session {
@@ -395,7 +422,7 @@ sub _on_add_session {
 
     my $s = $self->{sessions}->create($name, $o->{config} || {});
 
-    $s->{me} = $o->{me};
+    $self->{sessions}->link($s, $o->{me}) if $o->{me};
     $self->{sessions}->start($s) if $o->{start};
     return;
 }

@@ -91,7 +91,8 @@ my %events = map { $_ => 1 } qw(
 
 
 # sessions, key, engine, name (of the worker), wait (seconds before a status
-# that does not fit is refused), lock (seconds a command waits for another one)
+# that does not fit is refused), lock (seconds a command waits for another one),
+# early (a pairing code of a session that is STARTING: "error" or "never")
 
 sub new {
     my ($class, %o) = @_;
@@ -296,7 +297,10 @@ sub info {
 sub _list {
     my ($self, $request, $done) = @_;
 
-    my $all = ($request->{args}{all} // '') eq 'true';
+    my $all = $request->{args}{all} // 'false';
+    return $done->(_bad([ 'all must be a boolean value' ]))
+        if $all !~ /^(?:true|false|1|0)\z/;
+    $all = $all =~ /^(?:true|1)\z/;
 
     $done->(_json(200, [ map { $self->info($_) }
                          grep { $all || $self->{sessions}->running($_) }
@@ -311,7 +315,8 @@ sub _create {
     my @wrong = _invalid($data);
     return $done->(_bad(\@wrong)) if @wrong;
 
-    my $name = $data->{name} // 'session_' . _ulid();
+    my $name = $data->{name} // '';
+    $name = 'session_' . _ulid() if $name eq '';
 
     $self->_locked($request, $name, $done, sub {
         my ($done) = @_;
@@ -320,7 +325,7 @@ sub _create {
                                       . 'Use PUT to update it.'))
             if $self->{sessions}->find($name);
 
-        my $s = $self->{sessions}->create($name, $data->{config});
+        my $s = $self->{sessions}->create($name, _stored($data->{config}));
         $self->{sessions}->start($s) if $data->{start};
         $done->(_json(201, $self->info($s)));
     });
@@ -355,25 +360,96 @@ sub _invalid {
     my $metadata = $config->{metadata} // {};
     push @wrong, 'config.metadata must be a map of strings'
         if ref $metadata ne 'HASH'
-           || grep { ref || !defined } values %$metadata;
+           || grep { !_is_string($_) } values %$metadata;
+
+    my $ignore = $config->{ignore} // {};
+    push @wrong, map { "config.ignore.$_ must be a boolean value" }
+                 grep { defined $ignore->{$_}
+                        && !JSON::PP::is_bool($ignore->{$_}) }
+                 qw(status groups channels broadcast);
 
     my $hooks = $config->{webhooks} // [];
     return (@wrong, 'config.webhooks must be an array')
         if ref $hooks ne 'ARRAY';
 
-    for my $i (0 .. $#$hooks) {
-        my $events = $hooks->[$i]{events};
-        my $at = "config.webhooks.$i";
+    return (@wrong, map { _invalid_webhook("config.webhooks.$_",
+                                           $hooks->[$_]) } 0 .. $#$hooks);
+}
 
-        push @wrong, "$at.url must be a URL address"
-            if ($hooks->[$i]{url} // '') !~ m{^https?://\S+$};
-        push @wrong, "$at.events must be an array" if ref $events ne 'ARRAY';
-        push @wrong, "each value in $at.events must be one of the following "
-                     . 'values: ' . join ', ', sort keys %events
-            if ref $events eq 'ARRAY' && grep { !$events{$_} } @$events;
-    }
+
+# the same about a webhook; a host name may not have "_"
+
+sub _invalid_webhook {
+    my ($at, $hook) = @_;
+
+    my @wrong;
+    my $events = $hook->{events};
+    my $hmac = $hook->{hmac} // {};
+    my $retries = $hook->{retries} // {};
+    my $headers = $hook->{customHeaders} // [];
+
+    push @wrong, "$at.url must be a URL address"
+        if ($hook->{url} // '') !~ m{^https?://[A-Za-z0-9.-]+(?::\d+)?
+                                     (?:[/?\#]\S*)?\z}x;
+    push @wrong, "$at.events must be an array" if ref $events ne 'ARRAY';
+    push @wrong, "each value in $at.events must be one of the following "
+                 . 'values: ' . join ', ', sort keys %events
+        if ref $events eq 'ARRAY' && grep { !$events{$_} } @$events;
+
+    push @wrong, "$at.hmac.key must be a string"
+        if defined $hmac->{key} && !_is_string($hmac->{key});
+    push @wrong, "$at.retries.policy must be one of the following values: "
+                 . 'linear, exponential, constant'
+        if defined $retries->{policy}
+           && $retries->{policy} !~ /^(?:linear|exponential|constant)\z/;
+    push @wrong, map { "$at.retries.$_ must be a number conforming to the "
+                       . 'specified constraints' }
+                 grep { defined $retries->{$_} && _is_string($retries->{$_}) }
+                 qw(delaySeconds attempts);
+    push @wrong, "$at.customHeaders must be an array"
+        if ref $headers ne 'ARRAY';
 
     return @wrong;
+}
+
+
+# "1" and 1 differ in JSON
+
+sub _is_string {
+    my ($value) = @_;
+
+    return defined $value && !ref $value && $json->encode($value) =~ /^"/;
+}
+
+
+# A configuration as WAHA stores it: members that it does not know are gone, and
+# a webhook without retries gets an empty one.
+
+sub _stored {
+    my ($config) = @_;
+
+    return $config if ref $config ne 'HASH';
+
+    $config = _only($config, qw(metadata webhooks ignore proxy debug client
+                                noweb gows webjs));
+
+    $config->{ignore} = _only($config->{ignore},
+                              qw(status groups channels broadcast))
+        if $config->{ignore};
+
+    $config->{webhooks} = [ map { { retries => {},
+        %{ _only($_, qw(url events hmac retries customHeaders)) } } }
+        @{ $config->{webhooks} } ] if $config->{webhooks};
+
+    return $config;
+}
+
+
+sub _only {
+    my ($object, @members) = @_;
+
+    return { map { $_ => $object->{$_} }
+             grep { exists $object->{$_} } @members };
 }
 
 
@@ -387,8 +463,8 @@ sub _locked {
 
         $code->(sub { $leave->(); $done->(@_) });
     }, sub {
-        $done->($self->error($request, 'Error', 'E_TIMEOUT: timeout while '
-                             . "waiting for mutex 'session:$name'"));
+        $done->($self->error($request, 'Error', 'async-lock timed out in '
+                             . "queue session:$name"));
     });
 }
 
@@ -431,7 +507,8 @@ sub _update {
         my $running = $self->{sessions}->running($s);
 
         $self->{sessions}->stop($s, sub {
-            $self->{sessions}->configure($s, $request->{data}{config});
+            $self->{sessions}->configure($s,
+                _stored($request->{data}{config}));
             $self->{sessions}->start($s) if $running;
             $done->(_json(200, $self->info($s)));
         });
@@ -448,6 +525,7 @@ sub _delete {
         my $s = $self->{sessions}->find($name)
             or return $done->({ status => 200 });
 
+        $self->{sessions}->logout($s);
         $self->{sessions}->stop($s, sub {
             $self->{sessions}->remove($name);
             $done->({ status => 200 });
@@ -509,8 +587,8 @@ sub _logout {
 
         my $running = $self->{sessions}->running($s);
 
+        $self->{sessions}->logout($s);
         $self->{sessions}->stop($s, sub {
-            $s->{me} = undef;
             $self->{sessions}->start($s) if $running;
             $done->(_json(201, $self->info($s)));
         });
@@ -546,14 +624,21 @@ sub _old_logout {
 }
 
 
+sub _not_running {
+    my ($name) = @_;
+
+    return _not_found("We didn't find a session with name '$name'.\n"
+                      . 'Please start it first by using POST '
+                      . "/api/sessions/$name/start request");
+}
+
+
 sub _me {
     my ($self, $request, $done, $name) = @_;
 
     my $s = $self->{sessions}->find($name);
 
-    return $done->(_not_found("We didn't find a session with name '$name'.\n"
-                              . 'Please start it first by using POST '
-                              . "/api/sessions/$name/start request"))
+    return $done->(_not_running($name))
         if !$s || !$self->{sessions}->running($s);
 
     $done->($s->{me} ? _json(200, $s->{me}) : { status => 200 });
@@ -627,14 +712,29 @@ sub _request_code {
         // return $done->($self->error($request, 'TypeError', 'Cannot read '
                . "properties of undefined (reading 'replace')"));
 
-    $self->_when($name, [ 'SCAN_QR_CODE' ], $done, sub {
-        my ($s) = @_;
+    my $s = $self->{sessions}->find($name)
+        or return $done->(_not_found('Session not found'));
 
-        my $digest = uc Digest::SHA::sha1_hex("$s->{qr}$phone");
-        $s->{pairing} = { phone => $phone,
-            code => substr($digest, 0, 4) . '-' . substr $digest, 4, 4 };
-        $done->(_json(201, { code => $s->{pairing}{code} }));
-    });
+    return $done->(_not_running($name)) if !$self->{sessions}->running($s);
+
+    # the socket does not exist yet, or never answers
+
+    if ($s->{status} eq 'STARTING') {
+        return if $self->{early} eq 'never';
+        return $done->($self->error($request, 'TypeError', 'Cannot read '
+            . "properties of undefined (reading 'waitForConnectionUpdate')"));
+    }
+
+    return $done->(_unprocessable('Can request code only in SCAN_QR_CODE '
+                                  . "status. The current status is "
+                                  . $s->{status}))
+        if $s->{status} ne 'SCAN_QR_CODE';
+
+    my $digest = uc Digest::SHA::sha1_hex("$s->{qr}$phone");
+    $s->{pairing} = { phone => $phone,
+        code => substr($digest, 0, 4) . '-' . substr $digest, 4, 4 };
+    $s->{me} = { id => ($phone =~ s/\D//gr) . '@c.us', pushName => '~' };
+    $done->(_json(201, { code => $s->{pairing}{code} }));
 }
 
 

@@ -19,7 +19,7 @@ sub new {
     my ($class, %o) = @_;
 
     return bless { %o, session => {}, waiting => [], lock => {},
-                   configs => [], number => 0 }, $class;
+                   configs => [], devices => {}, number => 0 }, $class;
 }
 
 
@@ -65,6 +65,47 @@ sub remove {
 
     my $s = delete $self->{session}{$name} or return;
     $s->{life}++;
+}
+
+
+# The phone is linked to the session.  login: what WAHA has stored to log in
+# again; me: the phone as WAHA shows it.
+
+sub link {
+    my ($self, $s, $me) = @_;
+
+    $s->{me} = $s->{login} = $me;
+    $self->{devices}{ $s->{name} } = $me;
+}
+
+
+# Forgets the login.  The phone is told only while the session runs; it goes on
+# to show the device otherwise.
+
+sub logout {
+    my ($self, $s) = @_;
+
+    delete $self->{devices}{ $s->{name} }
+        if $s->{login} && $s->{status} eq 'WORKING';
+    $s->{me} = $s->{login} = undef;
+}
+
+
+# names of the sessions that phones show as linked devices
+
+sub devices { return sort keys %{ $_[0]{devices} } }
+
+
+# The phone unlinks the session, which stays FAILED: the login is refused from
+# then on.
+
+sub unlink {
+    my ($self, $s) = @_;
+
+    $s->{life}++;
+    $s->{me} = undef;
+    delete $self->{devices}{ $s->{name} };
+    $self->status($s, 'FAILED');
 }
 
 
@@ -126,8 +167,12 @@ sub start {
     $self->status($s, 'STARTING');
 
     $self->_later($s, $self->{starting}, sub {
-        return $self->status($s, 'WORKING') if $s->{me};
-        $self->_show($s, @{ $self->{codes} });
+        return $self->_show($s, @{ $self->{codes} }) if !$s->{login};
+        return $self->status($s, 'FAILED')
+            if !$self->{devices}{ $s->{name} };
+
+        $s->{me} = $s->{login};
+        $self->status($s, 'WORKING');
     });
 }
 
@@ -144,7 +189,8 @@ sub _show {
 }
 
 
-# calls then once the session has stopped
+# calls then once the session has stopped; the phone is shown afterwards only
+# if the session worked
 
 sub stop {
     my ($self, $s, $then) = @_;
@@ -152,6 +198,7 @@ sub stop {
     return $then->() if !$self->running($s);
 
     $s->{life}++;
+    $s->{me} = undef if $s->{status} ne 'WORKING';
     $self->_later($s, $self->{stopping}, sub {
         $self->status($s, 'STOPPED');
         $then->();
@@ -179,7 +226,7 @@ sub login {
     my ($self, $s) = @_;
 
     $s->{life}++;
-    $s->{me} = delete $s->{next} // { id => '79111111111@c.us' };
+    $self->link($s, delete $s->{next} // { id => '79111111111@c.us' });
     $self->status($s, 'STARTING');
     $self->_later($s, $self->{starting},
                   sub { $self->status($s, 'WORKING') });
