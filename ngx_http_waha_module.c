@@ -276,6 +276,13 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       offsetof(ngx_http_waha_local_conf_t, session.connect_enables),
       NULL },
 
+    { ngx_string("waha_session_budget"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_waha_session_conf_budget,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("waha_status_ttl"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
@@ -703,6 +710,7 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_waha_local_conf_t  *prev = parent;
     ngx_http_waha_local_conf_t  *conf = child;
 
+    ngx_uint_t                 ignore;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -731,6 +739,17 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_waha_fetch_conf_merge(&prev->fetch, &conf->fetch);
     ngx_http_waha_session_conf_merge(&prev->session, &conf->session);
     ngx_http_waha_api_conf_merge(&prev->api, &conf->api);
+
+    ignore = conf->intake.ignore;
+
+    conf->session.ignore_groups =
+        (ignore & NGX_HTTP_WAHA_IGNORE_GROUPS) != 0;
+    conf->session.ignore_statuses =
+        (ignore & NGX_HTTP_WAHA_IGNORE_STATUSES) != 0;
+    conf->session.ignore_newsletters =
+        (ignore & NGX_HTTP_WAHA_IGNORE_NEWSLETTERS) != 0;
+    conf->session.ignore_broadcasts =
+        (ignore & NGX_HTTP_WAHA_IGNORE_BROADCASTS) != 0;
 
     return ngx_http_waha_check_loc_conf(cf, conf);
 }

@@ -90,6 +90,7 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 7 as changes_needed,
        :migration < 8 as safety_needed,
        :migration < 9 as timeouts_needed,
+       :migration < 11 as operations_needed,
        :migration < 12 as numbers_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
@@ -124,6 +125,10 @@ set local role waha_owner;
     \ir migrations/009-timeouts.sql
 \endif
 
+\if :operations_needed
+    \ir migrations/011-operations.sql
+\endif
+
 \if :numbers_needed
     \ir migrations/012-numbers.sql
 \endif
@@ -148,6 +153,7 @@ set local role waha_owner;
 
 \ir api/answers.sql
 \ir api/sessions.sql
+\ir api/operations.sql
 \ir api/keys.sql
 \ir api/organizations.sql
 \ir api/inbox.sql

@@ -58,6 +58,9 @@ typedef struct {
     ngx_uint_t                             records;
     ngx_msec_t                             db_time;
 
+    /* seconds, for an error; 0: the usual ones */
+    ngx_uint_t                             retry_after;
+
     struct ngx_http_waha_delivery_s       *delivery;
     struct ngx_http_waha_auth_s           *auth;
     struct ngx_http_waha_fetch_s          *fetch;

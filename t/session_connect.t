@@ -12,8 +12,8 @@ my @wahas = map { $t->standin } 1 .. 3;
 my @twelve = map { "org-$_" } 1 .. 12;
 $pg->organization($_) for qw(acme many client);
 
-my $api = Waha::Sessions->new($t, wahas => \@wahas, timeout => '1s',
-    workers => 2, http => 'waha_hmac_key ' . $t->dir
+my $api = Waha::Sessions->new($t, unlimited => 1, wahas => \@wahas,
+    timeout => '1s', workers => 2, http => 'waha_hmac_key ' . $t->dir
                           . '/waha-2.key instance=waha-2;');
 
 spew($t->dir . '/waha-2.key', 'the key of waha-2');
@@ -200,7 +200,7 @@ my $ours = $waha->session('tenant-acme')->{config};
 my $hook = $ours->{webhooks}[0];
 my $true = JSON::PP::true;
 my $other = { url => 'https://example.com/hook', events => [ 'message' ],
-              hmac => { key => 'theirs' } };
+              hmac => { key => 'theirs' }, retries => {} };
 
 # what is wrong with WAHA's configuration, that configuration, and what has to
 # be kept of it
@@ -239,9 +239,10 @@ my @wrong = (
         debug => $true, noweb => { store => { enabled => $true } },
         own => { customHeaders => [ { name => 'X-A', value => 'b' } ] } } ],
     [ "member names need\\tescapes",
-      { "a\"b\\\n" => { "\x{1}" => [ 1, 2.5, JSON::PP::null, "\x{e9}" ] } },
-      { "a\"b\\\n" => { "\x{1}" => [ 1, 2.5, JSON::PP::null,
-                                     "\x{e9}" ] } } ],
+      { noweb => { "a\"b\\\n" => { "\x{1}" => [ 1, 2.5, JSON::PP::null,
+                                                "\x{e9}" ] } } },
+      { noweb => { "a\"b\\\n" => { "\x{1}" => [ 1, 2.5, JSON::PP::null,
+                                                "\x{e9}" ] } } } ],
 );
 
 for (@wrong) {
@@ -327,7 +328,11 @@ my @steps = (
       }, '^PUT ' ],
     [ 'starting it', sub { $waha->status('tenant-acme', 'STOPPED') },
       '^POST .*/start$' ],
-    [ 'restarting it', sub { $waha->status('tenant-acme', 'FAILED') },
+    [ 'restarting it', sub {
+          $waha->reaches('tenant-acme', 'SCAN_QR_CODE');
+          $waha->status('tenant-acme', 'FAILED');
+          $waha->delivered;
+      },
       '^POST .*/restart$' ],
 );
 

@@ -10,7 +10,8 @@ my $waha = $t->standin;
 
 $pg->organization($_) for qw(acme bolt);
 
-my $api = Waha::Sessions->new($t, wahas => [ $waha ], timeout => '1s');
+my $api = Waha::Sessions->new($t, unlimited => 1, wahas => [ $waha ],
+                              timeout => '1s');
 $t->start;
 
 my $sessions = '/api/whatsapp/sessions';
@@ -76,8 +77,8 @@ subtest 'a session is created' => sub {
         webhooks => [ {
             url => $api->url,
             events => [ qw(session.status message.any message.ack
-                           message.reaction message.edited
-                           message.revoked) ],
+                           message.reaction message.edited message.revoked
+                           call.received call.accepted call.rejected) ],
             hmac => { key => 'hmackey' },
             retries => { policy => 'exponential', delaySeconds => 2,
                          attempts => 10 },

@@ -13,7 +13,8 @@ my $waha = $t->standin(engine => 'GOWS');
 
 $pg->organization('acme');
 
-my $api = Waha::Sessions->new($t, wahas => [ $waha ], timeout => '2s');
+my $api = Waha::Sessions->new($t, unlimited => 1, wahas => [ $waha ],
+                              timeout => '2s');
 $t->start;
 
 my $own = '/api/whatsapp/sessions/tenant-acme';

@@ -44,9 +44,9 @@ subtest 'waha_gateway only executes' => sub {
           from pg_proc p
          where pronamespace = 'waha'::regnamespace
            and has_function_privilege('waha_gateway', p.oid, 'execute')}),
-       join(' ', sort qw(authenticate check count_timeout create_api_key
-            delete_api_key delete_organization delete_session
-            disconnect_session
+       join(' ', sort qw(authenticate begin_operation charge_operation check
+            count_timeout create_api_key delete_api_key delete_organization
+            delete_session disconnect_session end_operation move_session
             enable_organization ensure_organization erase_contact
             expect_number export_contact export_organization find_contact
             find_media find_organization find_session ingest ingest_batch

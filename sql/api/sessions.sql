@@ -139,6 +139,7 @@ declare
     had      waha.sessions;
     chosen   text;
     name     text;
+    wait     int;
     r        waha.reply;
 begin
     -- Not the organization's row: a batch locks it after the session's, and
@@ -203,6 +204,15 @@ begin
         return row('no_instance', null)::waha.reply;
     end if;
 
+    if had.name is null or had.deleted_at is not null then
+        wait := waha.spend(organization, '', 'sessions', maximum + 10, 3600);
+    end if;
+
+    if wait is not null then
+        return row('too_many_operations',
+                   json_build_object('retry_after', wait))::waha.reply;
+    end if;
+
     if had.name is null then
         name := waha.make_session(organization, id, label, chosen);
     else
@@ -219,7 +229,7 @@ begin
                (chosen, coalesce(reserve_session.label, s.label), null);
     end if;
 
-    r := waha.find_session(organization, name);
+    r := waha.find_operated(organization, name);
     r.data := r.data::jsonb || jsonb_build_object(
                   'created', had.name is null or had.deleted_at is not null);
 
@@ -229,8 +239,10 @@ $$;
 
 comment on function waha.reserve_session(text, text, text, text[], int) is
     'finds or creates a session by the caller''s id, null: the primary one; '
-    'codes: unknown_organization, disabled_organization, invalid_argument, '
-    'session_without_instance, too_many_sessions, no_instance';
+    'maximum: of sessions, and with ten more of those made in an hour; codes: '
+    'unknown_organization, disabled_organization, invalid_argument, '
+    'session_without_instance, too_many_sessions, too_many_operations, '
+    'no_instance';
 
 
 create or replace function waha.shows_otherwise(one waha.sessions,
@@ -324,6 +336,12 @@ begin
 
     perform waha.store_session(new);
 
+    if state = 'NOT_CREATED' and was.asked_at is not null then
+        update waha.sessions s
+           set asked_at = null
+         where s.name = new.name;
+    end if;
+
     if waha.shows_otherwise(was, new) then
         perform waha.show_sessions(array[new.name]);
     end if;
@@ -412,6 +430,9 @@ begin
        set status = 'NOT_CREATED',
            deleted_at = now(),
            checked_at = now(),
+           asked_at = null,
+           recovered_at = null,
+           webhook_url = null,
            disconnected_at = greatest(now(), s.named_at, s.connected_at)
      where s.name = own.name
        and s.organization_slug = organization

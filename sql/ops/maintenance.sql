@@ -113,7 +113,12 @@ begin
         delete from waha.sessions s
          using old
          where s.name = old.name
-        returning 1
+        returning s.organization_slug, s.name
+    ), unspent as (
+        delete from waha.session_budgets b
+         using gone g
+         where b.organization_slug = g.organization_slug
+           and b.session_name = g.name
     )
     select count(*) into ended from gone;
 

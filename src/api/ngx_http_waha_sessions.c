@@ -498,6 +498,7 @@ ngx_http_waha_sessions_answer_view(ngx_http_waha_step_t *step)
     view.pairing_code = s->pairing_code;
     view.qr_code = api->qr_code;
     view.stale = s->stale;
+    view.still_linked = s->still_linked;
 
     if (ngx_http_waha_view_session(step->request->pool, api->route->view,
                                    &view, &json)

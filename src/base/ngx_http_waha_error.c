@@ -18,7 +18,7 @@
 
 /* seconds that a client is asked to wait before it retries */
 
-#define NGX_HTTP_WAHA_RETRY_AFTER  "2"
+#define NGX_HTTP_WAHA_RETRY_AFTER  2
 
 /* an error without data takes about as much */
 
@@ -30,6 +30,9 @@ typedef struct {
     ngx_uint_t   status;
     const char  *message;
 } ngx_http_waha_error_t;
+
+
+static ngx_int_t ngx_http_waha_error_retry_after(ngx_http_request_t *r);
 
 
 static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
@@ -141,6 +144,14 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
     [NGX_HTTP_WAHA_ERR_TOO_MANY_KEYS] =
         { ngx_string("too_many_keys"), NGX_HTTP_CONFLICT,
           "the organization has two keys: delete one first" },
+
+    [NGX_HTTP_WAHA_ERR_TOO_MANY_OPERATIONS] =
+        { ngx_string("too_many_operations"), NGX_HTTP_TOO_MANY_REQUESTS,
+          "WAHA was asked for this too often; send this again later" },
+
+    [NGX_HTTP_WAHA_ERR_SESSION_BUSY] =
+        { ngx_string("session_busy"), NGX_HTTP_SERVICE_UNAVAILABLE,
+          "another operation on the session is under way; send this again" },
 
     [NGX_HTTP_WAHA_ERR_SESSIONS_EXIST] =
         { ngx_string("sessions_exist"), NGX_HTTP_CONFLICT,
@@ -275,9 +286,7 @@ ngx_http_waha_error_send_data(ngx_http_request_t *r,
 
     if ((e->status == NGX_HTTP_SERVICE_UNAVAILABLE
          || e->status == NGX_HTTP_TOO_MANY_REQUESTS)
-        && ngx_http_waha_answer_header(r, "Retry-After",
-                                       NGX_HTTP_WAHA_RETRY_AFTER)
-           == NULL)
+        && ngx_http_waha_error_retry_after(r) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -310,4 +319,27 @@ ngx_http_waha_error_result(ngx_http_request_t *r, ngx_int_t rc)
     }
 
     return ngx_http_waha_error_send(r, NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY);
+}
+
+
+static ngx_int_t
+ngx_http_waha_error_retry_after(ngx_http_request_t *r)
+{
+    u_char               *value;
+    ngx_uint_t            seconds;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_waha_request_ctx(r);
+    value = ngx_pnalloc(r->pool, NGX_INT_T_LEN + 1);
+
+    if (ctx == NULL || value == NULL) {
+        return NGX_ERROR;
+    }
+
+    seconds = ctx->retry_after ? ctx->retry_after : NGX_HTTP_WAHA_RETRY_AFTER;
+
+    ngx_sprintf(value, "%ui%Z", seconds);
+
+    return ngx_http_waha_answer_header(r, "Retry-After", (char *) value)
+           ? NGX_OK : NGX_ERROR;
 }

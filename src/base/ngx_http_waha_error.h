@@ -48,6 +48,8 @@ typedef enum {
     NGX_HTTP_WAHA_ERR_SESSION_WITHOUT_INSTANCE,
     NGX_HTTP_WAHA_ERR_TOO_MANY_SESSIONS,
     NGX_HTTP_WAHA_ERR_TOO_MANY_KEYS,
+    NGX_HTTP_WAHA_ERR_TOO_MANY_OPERATIONS,
+    NGX_HTTP_WAHA_ERR_SESSION_BUSY,
     NGX_HTTP_WAHA_ERR_SESSIONS_EXIST,
 
     /* WAHA */
@@ -86,8 +88,9 @@ ngx_int_t ngx_http_waha_error_note(ngx_http_request_t *r,
 
 /*
  * Sends an error as the whole response and shows it as $waha_action; 503 and
- * 429 ask the client to retry.  The result is for ngx_http_finalize_request()
- * or to be returned by a content handler.
+ * 429 ask the client to retry, after ctx->retry_after if that is set.  The
+ * result is for ngx_http_finalize_request() or to be returned by a content
+ * handler.
  */
 ngx_int_t ngx_http_waha_error_send(ngx_http_request_t *r,
     ngx_http_waha_error_e error);

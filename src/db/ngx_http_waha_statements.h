@@ -29,6 +29,10 @@
     statement(FIND_SESSION, find_session, 2)                                  \
     statement(RESERVE_SESSION, reserve_session, 5)                            \
     statement(RECORD_SESSION_CHECK, record_session_check, 5)                  \
+    statement(BEGIN_OPERATION, begin_operation, 4)                            \
+    statement(END_OPERATION, end_operation, 7)                                \
+    statement(CHARGE_OPERATION, charge_operation, 5)                          \
+    statement(MOVE_SESSION, move_session, 3)                                  \
     statement(DISCONNECT_SESSION, disconnect_session, 2)                      \
     statement(DELETE_SESSION, delete_session, 2)                              \
     statement(EXPECT_NUMBER, expect_number, 3)                                \

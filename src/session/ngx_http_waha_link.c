@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_lease.h>
 #include <ngx_http_waha_link.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_string.h>
@@ -30,6 +31,9 @@ typedef struct ngx_http_waha_link_request_s {
 
 static ngx_int_t ngx_http_waha_link_on_look(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_link_on_answer(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_link_ask_code(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_link_on_code(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_link_on_refused(ngx_http_waha_step_t *step);
 
 
 static const ngx_http_waha_link_request_t  ngx_http_waha_link_requests[] = {
@@ -99,8 +103,8 @@ ngx_http_waha_link_on_look(ngx_http_waha_step_t *step)
     }
 
     if (link == &ngx_http_waha_link_requests[NGX_HTTP_WAHA_LINK_CODE]) {
-        return ngx_http_waha_link_request_code(step,
-                                               ngx_http_waha_link_on_answer);
+        return ngx_http_waha_lease_charge(step, NGX_HTTP_WAHA_BUDGET_CODES,
+                                          ngx_http_waha_link_ask_code);
     }
 
     ngx_memzero(&request, sizeof(ngx_http_waha_fetch_request_t));
@@ -138,6 +142,44 @@ ngx_http_waha_link_on_answer(ngx_http_waha_step_t *step)
         ngx_str_set(status, "NOT_CREATED");
     }
 
+    return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_QR);
+}
+
+
+static ngx_int_t
+ngx_http_waha_link_ask_code(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_link_request_code(step, ngx_http_waha_link_on_code);
+}
+
+
+/* WAHA refuses codes without the status in its answer: look again */
+
+static ngx_int_t
+ngx_http_waha_link_on_code(ngx_http_waha_step_t *step)
+{
+    ngx_str_t  message;
+
+    if (ngx_http_waha_session_is_missing(step)) {
+        ngx_http_waha_session_info_set_missing(&step->session->info);
+
+        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_QR);
+    }
+
+    message = ngx_http_waha_json_get_string(step->fetch.json, "message");
+
+    if (step->fetch.status == NGX_HTTP_WAHA_UNPROCESSABLE && message.len) {
+        return ngx_http_waha_session_look(step,
+                                          ngx_http_waha_link_on_refused);
+    }
+
+    return ngx_http_waha_link_on_answer(step);
+}
+
+
+static ngx_int_t
+ngx_http_waha_link_on_refused(ngx_http_waha_step_t *step)
+{
     return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_QR);
 }
 

@@ -29,15 +29,18 @@ ngx_http_waha_lock_acquire(ngx_http_request_t *r, ngx_http_waha_lock_t *lock)
     ngx_pool_cleanup_t    *cln;
     ngx_http_waha_lock_t  *another;
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
+    if (lock->request == NULL) {
+        cln = ngx_pool_cleanup_add(r->pool, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_waha_lock_cleanup;
+        cln->data = lock;
     }
 
-    cln->handler = ngx_http_waha_lock_cleanup;
-    cln->data = lock;
-
     lock->request = r;
+    lock->error = NGX_HTTP_WAHA_ERR_NONE;
     lock->waiting = 0;
 
     for (q = ngx_queue_head(&ngx_http_waha_locks);
@@ -60,7 +63,8 @@ ngx_http_waha_lock_acquire(ngx_http_request_t *r, ngx_http_waha_lock_t *lock)
 
 
 void
-ngx_http_waha_lock_release(ngx_http_waha_lock_t *lock)
+ngx_http_waha_lock_release(ngx_http_waha_lock_t *lock,
+    ngx_http_waha_error_e error)
 {
     ngx_queue_t           *q, *next;
     ngx_http_waha_lock_t  *another;
@@ -91,6 +95,7 @@ ngx_http_waha_lock_release(ngx_http_waha_lock_t *lock)
 
         ngx_queue_remove(q);
         another->queued = 0;
+        another->error = error;
 
         another->event.handler = ngx_http_waha_lock_handler;
         another->event.data = another;
@@ -119,5 +124,5 @@ ngx_http_waha_lock_cleanup(void *data)
         ngx_delete_posted_event(&lock->event);
     }
 
-    ngx_http_waha_lock_release(lock);
+    ngx_http_waha_lock_release(lock, NGX_HTTP_WAHA_ERR_NONE);
 }

@@ -26,8 +26,9 @@ static ngx_int_t ngx_http_waha_session_on_row(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_session_on_any(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_session_instances(ngx_http_waha_step_t *step,
     ngx_str_t *array);
-static ngx_int_t ngx_http_waha_session_start_look(ngx_http_waha_step_t *step,
-    ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then);
+static ngx_int_t ngx_http_waha_session_on_moved(ngx_http_waha_step_t *step);
+static void ngx_http_waha_session_read_history(ngx_http_waha_session_t *s,
+    cJSON *json);
 static ngx_int_t ngx_http_waha_session_on_look(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_session_on_try_look(
     ngx_http_waha_step_t *step);
@@ -91,7 +92,7 @@ static ngx_int_t
 ngx_http_waha_session_on_row(ngx_http_waha_step_t *step)
 {
     if (step->query.error) {
-        return ngx_http_waha_step_end(step, step->query.error);
+        return ngx_http_waha_session_refuse(step);
     }
 
     if (ngx_http_waha_session_read_row(step) != NGX_OK) {
@@ -99,6 +100,30 @@ ngx_http_waha_session_on_row(ngx_http_waha_step_t *step)
     }
 
     return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_waha_session_refuse(ngx_http_waha_step_t *step)
+{
+    cJSON                *json, *item;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_waha_request_ctx(step->request);
+
+    if (ctx && step->query.reply.len
+        && ngx_http_waha_json_parse(step->request->pool, &step->query.reply,
+                                    &json)
+           == NGX_OK)
+    {
+        item = ngx_http_waha_json_get(json, "retry_after");
+
+        if (cJSON_IsNumber(item) && item->valuedouble > 0) {
+            ctx->retry_after = ngx_min(item->valuedouble, 86400);
+        }
+    }
+
+    return ngx_http_waha_step_end(step, step->query.error);
 }
 
 
@@ -148,12 +173,71 @@ ngx_http_waha_session_reserve(ngx_http_waha_step_t *step, ngx_str_t *id,
 }
 
 
-/* the names of all instances as text[] of PostgreSQL: {"waha-1","waha-2"} */
+ngx_int_t
+ngx_http_waha_session_move(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt then)
+{
+    ngx_str_t                  args[3];
+    ngx_array_t               *instances;
+    ngx_http_waha_session_t   *s;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
+
+    s = step->session;
+    instances = wlcf->fetch->instances;
+
+    if (!ngx_http_waha_string_is(&s->status, "NOT_CREATED")
+        || s->asked || s->started || instances->nelts == 1)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (s->tried == NULL) {
+        s->tried = ngx_pcalloc(step->request->pool, instances->nelts);
+        if (s->tried == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    s->tried[s->instance
+             - (ngx_http_waha_instance_t *) instances->elts] = 1;
+
+    args[0] = step->organization.slug;
+    args[1] = s->name;
+
+    if (ngx_http_waha_session_instances(step, &args[2]) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_waha_step_query_with(step, NGX_HTTP_WAHA_MOVE_SESSION,
+                                         args, ngx_http_waha_session_on_moved,
+                                         then);
+}
+
+
+/* where there is no other instance, what the last one said counts */
+
+static ngx_int_t
+ngx_http_waha_session_on_moved(ngx_http_waha_step_t *step)
+{
+    if (step->query.error == NGX_HTTP_WAHA_ERR_NO_INSTANCE) {
+        return ngx_http_waha_step_end(step, step->fetch.error);
+    }
+
+    return ngx_http_waha_session_on_row(step);
+}
+
+
+/*
+ * The names of all instances that were not tried as text[] of PostgreSQL:
+ * {"waha-1","waha-2"}.
+ */
 
 static ngx_int_t
 ngx_http_waha_session_instances(ngx_http_waha_step_t *step, ngx_str_t *array)
 {
-    u_char                    *p;
+    u_char                    *p, *tried;
     size_t                     len, i;
     ngx_uint_t                 n;
     ngx_http_waha_instance_t  *instance;
@@ -173,12 +257,18 @@ ngx_http_waha_session_instances(ngx_http_waha_step_t *step, ngx_str_t *array)
         return NGX_ERROR;
     }
 
+    tried = step->session->tried;
+
     array->data = p;
     *p++ = '{';
 
     for (n = 0; n < wlcf->fetch->instances->nelts; n++) {
 
-        if (n) {
+        if (tried && tried[n]) {
+            continue;
+        }
+
+        if (p[-1] != '{') {
             *p++ = ',';
         }
 
@@ -250,6 +340,10 @@ ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
 
     ctx->session = s->name;
 
+    if (ngx_http_waha_json_get(json, "asked")) {
+        ngx_http_waha_session_read_history(s, json);
+    }
+
     instance = ngx_http_waha_json_get_string(json, "instance");
 
     wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
@@ -258,6 +352,21 @@ ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
                                                       &s->instance);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_waha_session_read_history(ngx_http_waha_session_t *s, cJSON *json)
+{
+    s->lease.holder = ngx_http_waha_json_get_string(json, "holder");
+    s->webhook_url = ngx_http_waha_json_get_string(json, "webhook_url");
+
+    s->asked = cJSON_IsTrue(ngx_http_waha_json_get(json, "asked"));
+    s->stuck = cJSON_IsTrue(ngx_http_waha_json_get(json, "stuck"));
+
+    if (cJSON_IsTrue(ngx_http_waha_json_get(json, "recovered"))) {
+        s->recovered = 1;
+    }
 }
 
 
@@ -347,10 +456,16 @@ ngx_http_waha_session_read_answer(ngx_http_waha_step_t *step)
 ngx_int_t
 ngx_http_waha_session_fail(ngx_http_waha_step_t *step)
 {
+    if (ngx_http_waha_session_is_accepted(step)) {
+        return ngx_http_waha_step_end(step,
+                                      NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER);
+    }
+
     return ngx_http_waha_step_end(step,
-                                  ngx_http_waha_session_is_accepted(step)
-                                  ? NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER
-                                  : NGX_HTTP_WAHA_ERR_WAHA_ERROR);
+                       step->fetch.status == NGX_HTTP_INTERNAL_SERVER_ERROR
+                       && ngx_http_waha_session_info_is_busy(step->fetch.json)
+                       ? NGX_HTTP_WAHA_ERR_SESSION_BUSY
+                       : NGX_HTTP_WAHA_ERR_WAHA_ERROR);
 }
 
 
@@ -379,7 +494,7 @@ ngx_http_waha_session_try_look(ngx_http_waha_step_t *step,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_waha_session_start_look(ngx_http_waha_step_t *step,
     ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then)
 {

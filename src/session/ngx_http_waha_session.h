@@ -11,7 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include <ngx_http_waha_lock.h>
+#include <ngx_http_waha_lease.h>
 #include <ngx_http_waha_session_info.h>
 #include <ngx_http_waha_step.h>
 
@@ -39,15 +39,41 @@ typedef struct ngx_http_waha_session_s {
     /* as WAHA has it */
     ngx_http_waha_session_info_t     info;
 
+    /* of operations, see ngx_http_waha_lease.h */
+    ngx_http_waha_lease_t            lease;
+    ngx_str_t                        webhook_url;   /* the last one known */
+    ngx_msec_t                       deadline;
+
+    /* by earlier ones: see waha.session_history */
+    unsigned                         asked:1;
+    unsigned                         recovered:1;
+    unsigned                         stuck:1;
+
+    /* by this one: what the database is told */
+    unsigned                         started:1;
+    unsigned                         recovering:1;
+    unsigned                         logged_out:1;
+    unsigned                         configured:1;
+
+    /* what follows ngx_http_waha_configure() */
+    ngx_http_waha_step_pt            configure_then;
+
+    /* what unlinks the phone, see ngx_http_waha_control.c */
+    ngx_http_waha_step_pt            unlink;
+
+    /* the phone goes on to show the session as linked */
+    unsigned                         still_linked:1;
+
     /* of the plan that connects it, see ngx_http_waha_connect.h */
-    ngx_http_waha_lock_t             lock;
     ngx_uint_t                       rounds;
+    ngx_uint_t                       codes;
+    u_char                          *tried;         /* instances */
     ngx_str_t                        phone;
     ngx_str_t                        pairing_code;
 
     unsigned                         restart:1;
     unsigned                         no_passkey:1;
-    unsigned                         started:1;
+    unsigned                         charged:1;
 
     /* of the plan that links a phone, see ngx_http_waha_link.h */
     const struct ngx_http_waha_link_request_s
@@ -80,6 +106,13 @@ ngx_int_t ngx_http_waha_session_find_any(ngx_http_waha_step_t *step,
 ngx_int_t ngx_http_waha_session_reserve(ngx_http_waha_step_t *step,
     ngx_str_t *id, ngx_str_t *label, ngx_http_waha_step_pt then);
 
+/*
+ * Moves a session that WAHA was never asked to create to another instance;
+ * NGX_DECLINED: it cannot be moved, and nothing was started.
+ */
+ngx_int_t ngx_http_waha_session_move(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt then);
+
 /* Asks WAHA for the session and records what differs from the row. */
 ngx_int_t ngx_http_waha_session_look(ngx_http_waha_step_t *step,
     ngx_http_waha_step_pt then);
@@ -87,6 +120,10 @@ ngx_int_t ngx_http_waha_session_look(ngx_http_waha_step_t *step,
 /* The same where an answer is not needed: step->session->stale is set then. */
 ngx_int_t ngx_http_waha_session_try_look(ngx_http_waha_step_t *step,
     ngx_http_waha_step_pt then);
+
+/* Asks WAHA for the session; what handler does, see ngx_http_waha_step.h. */
+ngx_int_t ngx_http_waha_session_start_look(ngx_http_waha_step_t *step,
+    ngx_http_waha_step_pt handler, ngx_http_waha_step_pt then);
 
 /* Records what differs between info and the row. */
 ngx_int_t ngx_http_waha_session_record(ngx_http_waha_step_t *step,
@@ -120,6 +157,9 @@ ngx_uint_t ngx_http_waha_session_is_old(ngx_http_waha_step_t *step);
  */
 ngx_int_t ngx_http_waha_session_read_answer(ngx_http_waha_step_t *step);
 ngx_int_t ngx_http_waha_session_read_row(ngx_http_waha_step_t *step);
+
+/* Ends the plan with the error of a query, and the time to wait in it. */
+ngx_int_t ngx_http_waha_session_refuse(ngx_http_waha_step_t *step);
 
 /* Ends the plan, as WAHA's answer cannot be used; the log says why. */
 ngx_int_t ngx_http_waha_session_fail(ngx_http_waha_step_t *step);

@@ -10,15 +10,40 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_session_conf.h>
 #include <ngx_http_waha_signature.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_value.h>
+
+
+static char *ngx_http_waha_session_conf_read_budget(ngx_str_t *value,
+    ngx_http_waha_budget_t *budget);
+
+
+ngx_str_t  ngx_http_waha_session_budgets[] = {
+    ngx_string("codes"),
+    ngx_string("connects"),
+    ngx_string("restarts")
+};
+
+static ngx_http_waha_budget_t  ngx_http_waha_session_default_budgets[] = {
+    { 3, 600 },
+    { 10, 3600 },
+    { 10, 3600 }
+};
 
 
 void
 ngx_http_waha_session_conf_create(ngx_http_waha_session_conf_t *conf)
 {
+    ngx_uint_t  i;
+
     conf->max_sessions = NGX_CONF_UNSET;
     conf->status_ttl = NGX_CONF_UNSET;
     conf->connect_enables = NGX_CONF_UNSET;
+
+    for (i = 0; i < NGX_HTTP_WAHA_NBUDGETS; i++) {
+        conf->budgets[i].most = NGX_CONF_UNSET;
+        conf->budgets[i].time = NGX_CONF_UNSET;
+    }
 }
 
 
@@ -26,10 +51,22 @@ void
 ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,
     ngx_http_waha_session_conf_t *conf)
 {
+    ngx_uint_t               i;
+    ngx_http_waha_budget_t  *budget;
+
     ngx_conf_merge_str_value(conf->webhook_url, prev->webhook_url, "");
     ngx_conf_merge_value(conf->max_sessions, prev->max_sessions, 5);
     ngx_conf_merge_sec_value(conf->status_ttl, prev->status_ttl, 60);
     ngx_conf_merge_value(conf->connect_enables, prev->connect_enables, 0);
+
+    for (i = 0; i < NGX_HTTP_WAHA_NBUDGETS; i++) {
+        budget = &ngx_http_waha_session_default_budgets[i];
+
+        ngx_conf_merge_value(conf->budgets[i].most, prev->budgets[i].most,
+                             budget->most);
+        ngx_conf_merge_value(conf->budgets[i].time, prev->budgets[i].time,
+                             budget->time);
+    }
 }
 
 
@@ -106,6 +143,95 @@ ngx_http_waha_session_conf_webhook_url(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     session->webhook_url = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_waha_session_conf_budget(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    char        *rv;
+    ngx_str_t   *value, *name, rest;
+    ngx_uint_t   i, n;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (n = 0; n < NGX_HTTP_WAHA_NBUDGETS; n++) {
+            name = &ngx_http_waha_session_budgets[n];
+
+            if (value[i].len > name->len && value[i].data[name->len] == '='
+                && ngx_strncmp(value[i].data, name->data, name->len) == 0)
+            {
+                break;
+            }
+        }
+
+        rv = "invalid";
+
+        if (n < NGX_HTTP_WAHA_NBUDGETS) {
+            rest.data = value[i].data + name->len + 1;
+            rest.len = value[i].len - name->len - 1;
+
+            rv = ngx_http_waha_session_conf_read_budget(&rest,
+                                                &wlcf->session->budgets[n]);
+        }
+
+        if (rv != NGX_CONF_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "%s parameter \"%V\", it has to be such as "
+                               "\"codes=3/10m\", \"connects=10/1h\" or "
+                               "\"restarts=off\"", rv, &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* a number and a time, such as "3/10m", or "off" */
+
+static char *
+ngx_http_waha_session_conf_read_budget(ngx_str_t *value,
+    ngx_http_waha_budget_t *budget)
+{
+    u_char     *slash;
+    ngx_str_t   time;
+
+    if (budget->most != NGX_CONF_UNSET) {
+        return "duplicate";
+    }
+
+    if (ngx_http_waha_string_is(value, "off")) {
+        budget->most = 0;
+        budget->time = 0;
+        return NGX_CONF_OK;
+    }
+
+    slash = ngx_strlchr(value->data, value->data + value->len, '/');
+    if (slash == NULL) {
+        return "invalid";
+    }
+
+    time.data = slash + 1;
+    time.len = value->data + value->len - time.data;
+
+    budget->most = ngx_atoi(value->data, slash - value->data);
+    budget->time = ngx_parse_time(&time, 1);
+
+    /* the database keeps a time of each */
+
+    if (budget->most < 1 || budget->most > 1000
+        || budget->time < 1 || budget->time > 86400)
+    {
+        return "invalid";
+    }
 
     return NGX_CONF_OK;
 }

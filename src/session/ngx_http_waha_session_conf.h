@@ -14,17 +14,48 @@
 #include <ngx_http_waha.h>
 
 
+/* what the database counts of a session */
+
+typedef enum {
+    NGX_HTTP_WAHA_BUDGET_CODES = 0,
+    NGX_HTTP_WAHA_BUDGET_CONNECTS,
+    NGX_HTTP_WAHA_BUDGET_RESTARTS,
+    NGX_HTTP_WAHA_NBUDGETS
+} ngx_http_waha_budget_e;
+
+
+typedef struct {
+    ngx_int_t      most;            /* 0: no limit */
+    time_t         time;
+} ngx_http_waha_budget_t;
+
+
 typedef struct ngx_http_waha_session_conf_s {
     ngx_str_t      webhook_url;     /* the configuration of a session has it */
     ngx_int_t      max_sessions;    /* of an organization */
     time_t         status_ttl;
     ngx_flag_t     connect_enables;
+
+    ngx_http_waha_budget_t
+                   budgets[NGX_HTTP_WAHA_NBUDGETS];
+
+    /* events that the webhook does not store: WAHA need not send them */
+    unsigned       ignore_groups:1;
+    unsigned       ignore_statuses:1;
+    unsigned       ignore_newsletters:1;
+    unsigned       ignore_broadcasts:1;
 } ngx_http_waha_session_conf_t;
 
 
-/* Handler of "waha_webhook_url". */
+/* the names of budgets in the directive and in the database, by the enum */
+
+extern ngx_str_t  ngx_http_waha_session_budgets[];
+
+/* Handlers of "waha_webhook_url" and "waha_session_budget". */
 char *ngx_http_waha_session_conf_webhook_url(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+char *ngx_http_waha_session_conf_budget(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 void ngx_http_waha_session_conf_create(ngx_http_waha_session_conf_t *conf);
 void ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,

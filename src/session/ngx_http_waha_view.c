@@ -337,6 +337,10 @@ ngx_http_waha_view_extras(ngx_http_waha_json_out_t *out,
     if (view->stale) {
         ngx_http_waha_json_put_bool(out, "stale", 1);
     }
+
+    if (view->still_linked) {
+        ngx_http_waha_json_put_bool(out, "unlinked", 0);
+    }
 }
 
 

@@ -46,6 +46,9 @@ typedef struct {
 
     /* the status is old: WAHA did not answer */
     unsigned       stale:1;
+
+    /* the phone was not told that it is not linked any more */
+    unsigned       still_linked:1;
 } ngx_http_waha_view_t;
 
 

@@ -17,7 +17,8 @@
 
 static ngx_http_waha_session_config_t  fuzz_conf = {
     ngx_string("https://crm.example.com/hook"), ngx_string("key"),
-    ngx_string("acme"), ngx_string("7")
+    ngx_string("acme"), ngx_string("7"),
+    ngx_string("https://old.example.com/hook"), 1, 1, 0, 1
 };
 
 static ngx_str_t  fuzz_name = ngx_string("tenant-acme");

@@ -25,7 +25,10 @@ static void ngx_http_waha_session_config_write_metadata(
     ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
     const cJSON *metadata);
 static void ngx_http_waha_session_config_write_ignore(
-    ngx_http_waha_json_out_t *out, const cJSON *ignore);
+    ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
+    const cJSON *ignore);
+static ngx_uint_t ngx_http_waha_session_config_is_ignored(
+    ngx_http_waha_session_config_t *conf, const char *name);
 static void ngx_http_waha_session_config_write_webhooks(
     ngx_http_waha_json_out_t *out, ngx_http_waha_session_config_t *conf,
     const cJSON *webhooks);
@@ -36,6 +39,14 @@ static void ngx_http_waha_session_config_copy_others(
     ngx_http_waha_json_out_t *out, const cJSON *object, const char **names);
 static ngx_uint_t ngx_http_waha_session_config_has_webhook(
     ngx_http_waha_session_config_t *conf, const cJSON *webhooks);
+static ngx_uint_t ngx_http_waha_session_config_is_replaced(
+    ngx_http_waha_session_config_t *conf, const cJSON *webhook);
+static ngx_uint_t ngx_http_waha_session_config_has_place(
+    const ngx_str_t *host, const ngx_str_t *path, const ngx_str_t *url);
+static void ngx_http_waha_session_config_split(const ngx_str_t *url,
+    ngx_str_t *host, ngx_str_t *path);
+static ngx_uint_t ngx_http_waha_session_config_wants(
+    ngx_http_waha_session_config_t *conf, const char *event);
 static ngx_uint_t ngx_http_waha_session_config_has_event(const cJSON *events,
     const char *event);
 static ngx_uint_t ngx_http_waha_session_config_has(const cJSON *object,
@@ -44,11 +55,20 @@ static ngx_uint_t ngx_http_waha_session_config_has(const cJSON *object,
 
 static const char  *ngx_http_waha_session_config_events[] = {
     "session.status", "message.any", "message.ack", "message.reaction",
-    "message.edited", "message.revoked", NULL
+    "message.edited", "message.revoked", "message.ack.group",
+    "call.received", "call.accepted", "call.rejected", NULL
 };
 
 static const char  *ngx_http_waha_session_config_ignored[] = {
     "status", "channels", "broadcast", NULL
+};
+
+/* of webhooks that older services made, on any host */
+
+static ngx_str_t  ngx_http_waha_session_config_guides[] = {
+    ngx_string("/api/whatsapp/webhook"),
+    ngx_string("/api/webhook/waha"),
+    ngx_null_string
 };
 
 /* members that we write; all others of an object are copied */
@@ -140,7 +160,7 @@ ngx_http_waha_session_config_write(ngx_http_waha_json_out_t *out,
 
     ngx_http_waha_session_config_write_metadata(out, conf,
                                    ngx_http_waha_json_get(config, "metadata"));
-    ngx_http_waha_session_config_write_ignore(out,
+    ngx_http_waha_session_config_write_ignore(out, conf,
                                    ngx_http_waha_json_get(config, "ignore"));
     ngx_http_waha_session_config_write_webhooks(out, conf,
                                    ngx_http_waha_json_get(config, "webhooks"));
@@ -168,7 +188,7 @@ ngx_http_waha_session_config_write_metadata(ngx_http_waha_json_out_t *out,
 
 static void
 ngx_http_waha_session_config_write_ignore(ngx_http_waha_json_out_t *out,
-    const cJSON *ignore)
+    ngx_http_waha_session_config_t *conf, const cJSON *ignore)
 {
     const char  **name;
 
@@ -178,10 +198,29 @@ ngx_http_waha_session_config_write_ignore(ngx_http_waha_json_out_t *out,
                                ngx_http_waha_session_config_ignored);
 
     for (name = ngx_http_waha_session_config_ignored; *name; name++) {
-        ngx_http_waha_json_put_bool(out, *name, 1);
+        ngx_http_waha_json_put_bool(out, *name,
+                        ngx_http_waha_session_config_is_ignored(conf, *name));
     }
 
     ngx_http_waha_json_close(out, '}');
+}
+
+
+static ngx_uint_t
+ngx_http_waha_session_config_is_ignored(ngx_http_waha_session_config_t *conf,
+    const char *name)
+{
+    switch (*name) {
+
+    case 's':
+        return conf->ignore_statuses;
+
+    case 'c':
+        return conf->ignore_newsletters;
+
+    default: /* broadcast */
+        return conf->ignore_broadcasts;
+    }
 }
 
 
@@ -189,6 +228,7 @@ static void
 ngx_http_waha_session_config_write_webhooks(ngx_http_waha_json_out_t *out,
     ngx_http_waha_session_config_t *conf, const cJSON *webhooks)
 {
+    ngx_str_t     url;
     const cJSON  *webhook, *ours;
 
     ours = NULL;
@@ -199,10 +239,12 @@ ngx_http_waha_session_config_write_webhooks(ngx_http_waha_json_out_t *out,
          webhook;
          webhook = webhook->next)
     {
-        if (ngx_http_waha_session_config_has(webhook, "url", &conf->url)) {
+        url = ngx_http_waha_json_get_string(webhook, "url");
+
+        if (ngx_http_waha_string_is_equal(&url, &conf->url)) {
             ours = webhook;
 
-        } else {
+        } else if (!ngx_http_waha_session_config_is_replaced(conf, webhook)) {
             ngx_http_waha_json_put_item(out, NULL, webhook);
         }
     }
@@ -229,7 +271,10 @@ ngx_http_waha_session_config_write_webhook(ngx_http_waha_json_out_t *out,
     ngx_http_waha_json_open(out, "events", '[');
 
     for (event = ngx_http_waha_session_config_events; *event; event++) {
-        ngx_http_waha_json_put_text(out, NULL, *event);
+
+        if (ngx_http_waha_session_config_wants(conf, *event)) {
+            ngx_http_waha_json_put_text(out, NULL, *event);
+        }
     }
 
     ngx_http_waha_json_close(out, ']');
@@ -292,7 +337,9 @@ ngx_http_waha_session_config_is_ours(ngx_http_waha_session_config_t *conf,
 
     for (name = ngx_http_waha_session_config_ignored; *name; name++) {
 
-        if (!cJSON_IsTrue(ngx_http_waha_json_get(ignore, *name))) {
+        if (cJSON_IsTrue(ngx_http_waha_json_get(ignore, *name))
+            != (int) ngx_http_waha_session_config_is_ignored(conf, *name))
+        {
             return 0;
         }
     }
@@ -306,7 +353,7 @@ ngx_http_waha_session_config_is_ours(ngx_http_waha_session_config_t *conf,
 }
 
 
-/* exactly one with our URL: WAHA would send each event to all of them */
+/* exactly one is ours: WAHA would send each event to all of them */
 
 static ngx_uint_t
 ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
@@ -322,6 +369,11 @@ ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
          webhook = webhook->next)
     {
         if (!ngx_http_waha_session_config_has(webhook, "url", &conf->url)) {
+
+            if (ngx_http_waha_session_config_is_replaced(conf, webhook)) {
+                return 0;
+            }
+
             continue;
         }
 
@@ -334,7 +386,8 @@ ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
 
     for (event = ngx_http_waha_session_config_events; *event; event++) {
 
-        if (!ngx_http_waha_session_config_has_event(
+        if (ngx_http_waha_session_config_wants(conf, *event)
+            && !ngx_http_waha_session_config_has_event(
                                ngx_http_waha_json_get(ours, "events"), *event))
         {
             return 0;
@@ -345,6 +398,114 @@ ngx_http_waha_session_config_has_webhook(ngx_http_waha_session_config_t *conf,
            || ngx_http_waha_session_config_has(
                                           ngx_http_waha_json_get(ours, "hmac"),
                                           "key", &conf->key);
+}
+
+
+/* whether ours takes the place of a webhook with another URL */
+
+static ngx_uint_t
+ngx_http_waha_session_config_is_replaced(ngx_http_waha_session_config_t *conf,
+    const cJSON *webhook)
+{
+    ngx_str_t  *guide, url, host, path;
+
+    url = ngx_http_waha_json_get_string(webhook, "url");
+
+    if (url.len == 0) {
+        return 0;
+    }
+
+    ngx_http_waha_session_config_split(&url, &host, &path);
+
+    if (ngx_http_waha_session_config_has_place(&host, &path, &conf->url)) {
+        return 1;
+    }
+
+    if (conf->old_url.len
+        && ngx_http_waha_session_config_has_place(&host, &path,
+                                                  &conf->old_url))
+    {
+        return 1;
+    }
+
+    for (guide = ngx_http_waha_session_config_guides; guide->len; guide++) {
+
+        if (ngx_http_waha_string_is_equal(&path, guide)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_session_config_has_place(const ngx_str_t *host,
+    const ngx_str_t *path, const ngx_str_t *url)
+{
+    ngx_str_t  own_host, own_path;
+
+    ngx_http_waha_session_config_split(url, &own_host, &own_path);
+
+    return host->len == own_host.len
+           && ngx_strncasecmp(host->data, own_host.data, host->len) == 0
+           && ngx_http_waha_string_is_equal(path, &own_path);
+}
+
+
+/* the host without a port, the path without a query and a last "/" */
+
+static void
+ngx_http_waha_session_config_split(const ngx_str_t *url, ngx_str_t *host,
+    ngx_str_t *path)
+{
+    u_char  *p, *last;
+
+    last = url->data + url->len;
+
+    p = ngx_strlchr(url->data, last, ':');
+
+    host->data = (p && last - p > 2 && p[1] == '/' && p[2] == '/')
+                 ? p + 3 : url->data;
+
+    for (p = host->data; p < last; p++) {
+
+        if (*p == '/' || *p == '?' || *p == '#') {
+            break;
+        }
+    }
+
+    path->data = p;
+
+    for (host->len = 0; host->data + host->len < path->data; host->len++) {
+
+        /* an IPv6 address has colons within brackets */
+
+        if (host->data[host->len] == ':'
+            && (host->data[0] != '[' || host->data[host->len - 1] == ']'))
+        {
+            break;
+        }
+    }
+
+    for ( /* void */ ; p < last && *p != '?' && *p != '#'; p++) { /* void */ }
+
+    path->len = p - path->data;
+
+    if (path->len && path->data[path->len - 1] == '/') {
+        path->len--;
+    }
+}
+
+
+/* each acknowledgement in a group would be an event */
+
+static ngx_uint_t
+ngx_http_waha_session_config_wants(ngx_http_waha_session_config_t *conf,
+    const char *event)
+{
+    return !conf->ignore_groups
+           || ngx_strcmp(event, "message.ack.group") != 0;
 }
 
 

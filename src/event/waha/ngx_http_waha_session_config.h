@@ -22,6 +22,15 @@ typedef struct {
     /* metadata, which WAHA sends in each webhook */
     ngx_str_t   organization_slug;
     ngx_str_t   organization_id;
+
+    /* of our webhook as it was; data NULL: not known */
+    ngx_str_t   old_url;
+
+    /* chats whose events WAHA need not send */
+    unsigned    ignore_groups:1;
+    unsigned    ignore_statuses:1;
+    unsigned    ignore_newsletters:1;
+    unsigned    ignore_broadcasts:1;
 } ngx_http_waha_session_config_t;
 
 
@@ -40,7 +49,10 @@ ngx_str_t ngx_http_waha_session_config_find_key(ngx_array_t *keys,
 ngx_int_t ngx_http_waha_session_config_write_create(ngx_pool_t *pool,
     ngx_http_waha_session_config_t *conf, ngx_str_t *name, ngx_str_t *json);
 
-/* Whether WAHA's configuration of a session (NULL: none) has all of ours. */
+/*
+ * Whether WAHA's configuration of a session (NULL: none) has all of ours, and
+ * no webhook that ours replaces.
+ */
 ngx_uint_t ngx_http_waha_session_config_is_ours(
     ngx_http_waha_session_config_t *conf, const cJSON *config);
 

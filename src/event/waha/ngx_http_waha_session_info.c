@@ -43,10 +43,18 @@ ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
 
     me = ngx_http_waha_json_get(json, "me");
 
-    info->phone = ngx_http_waha_session_info_phone(me);
+    info->me = cJSON_IsObject(me);
     info->config = ngx_http_waha_json_get(json, "config");
 
-    value = ngx_http_waha_json_get_string(me, "pushName");
+    ngx_str_null(&info->phone);
+    ngx_str_null(&value);
+
+    /* before the login WAHA shows the number of a pairing code */
+
+    if (ngx_http_waha_string_is(&info->status, "WORKING")) {
+        info->phone = ngx_http_waha_session_info_phone(me);
+        value = ngx_http_waha_json_get_string(me, "pushName");
+    }
 
     if (value.len) {
         info->push_name = ngx_http_waha_string_cut(&value,
@@ -81,6 +89,7 @@ ngx_http_waha_session_info_set_missing(ngx_http_waha_session_info_t *info)
     ngx_str_null(&info->phone);
     ngx_str_null(&info->push_name);
     info->config = NULL;
+    info->me = 0;
 }
 
 
@@ -126,6 +135,24 @@ ngx_http_waha_session_info_phone(const cJSON *me)
     }
 
     return jid.phone;
+}
+
+
+/* commands wait for each other for some seconds */
+
+ngx_uint_t
+ngx_http_waha_session_info_is_busy(const cJSON *json)
+{
+    ngx_str_t  message;
+
+    message = ngx_http_waha_json_get_string(
+                                   ngx_http_waha_json_get(json, "exception"),
+                                   "message");
+
+    return message.len
+           && ngx_strncmp(message.data, "async-lock timed out",
+                          sizeof("async-lock timed out") - 1)
+              == 0;
 }
 
 

@@ -17,9 +17,12 @@
 
 typedef struct {
     ngx_str_t      status;
-    ngx_str_t      phone;           /* digits; data NULL: none */
+    ngx_str_t      phone;           /* digits, of one that works; or NULL */
     ngx_str_t      push_name;       /* at most 255 bytes; data NULL: none */
     const cJSON   *config;          /* NULL: none */
+
+    /* WAHA shows a phone; before the login that of a pairing code */
+    unsigned       me:1;
 } ngx_http_waha_session_info_t;
 
 
@@ -47,6 +50,9 @@ ngx_str_t ngx_http_waha_session_info_status(const cJSON *json);
 
 /* The digits of the phone number in WAHA's "me"; data NULL: none. */
 ngx_str_t ngx_http_waha_session_info_phone(const cJSON *me);
+
+/* Whether an answer says that another command keeps the session busy. */
+ngx_uint_t ngx_http_waha_session_info_is_busy(const cJSON *json);
 
 /* Whether another status follows without a request of ours. */
 ngx_uint_t ngx_http_waha_session_info_is_transient(ngx_str_t *status);

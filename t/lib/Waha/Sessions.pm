@@ -19,18 +19,20 @@ use parent 'Waha::Api';
 use Waha::Process qw(free_port);
 
 
-# wahas: list of stand-ins; timeout: proxy_read_timeout (5s); and the options of
-# Waha::Api
+# wahas: list of stand-ins; timeout: proxy_read_timeout (5s); unlimited: without
+# waha_session_budget; and the options of Waha::Api
 
 sub new {
     my ($class, $t, %o) = @_;
 
     my $wahas = delete $o{wahas};
     my $timeout = delete $o{timeout} // "5s";
+    my $budget = delete $o{unlimited} ? 'waha_session_budget codes=off '
+                                        . "connects=off restarts=off;\n" : '';
     my $port = free_port();
     my $url = "http://127.0.0.1:$port/api/whatsapp/webhook";
 
-    my $http = "waha_webhook_url $url;\n"
+    my $http = "waha_webhook_url $url;\n$budget"
                . join '', map { "waha_instance $_->{name} /$_->{name};\n" }
                           @$wahas;
 
