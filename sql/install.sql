@@ -135,6 +135,7 @@ set local role waha_owner;
 
 \ir views.sql
 
+\ir ingest/locks.sql
 \ir ingest/identity.sql
 \ir ingest/contacts.sql
 \ir ingest/organization.sql
@@ -207,6 +208,25 @@ reset role;
 \endif
 
 set local role waha_owner;
+
+do $$
+declare
+    rights  text;
+begin
+    select string_agg(r, ' and ' order by r) into rights
+      from unnest('{connect,temporary}'::text[]) r
+     where has_database_privilege('public', current_database(), r);
+
+    if rights is not null then
+        raise warning 'every role may % in database "%"',
+            replace(replace(rights, 'connect', 'connect to it'), 'temporary',
+                    'make temporary tables'), current_database()
+            using hint = format('revoke %s on database %I from public',
+                                replace(rights, ' and', ','),
+                                current_database());
+    end if;
+end
+$$;
 
 update waha.version
    set contract = 3, contract_min = 1, migration = 12, installed_at = now();

@@ -645,6 +645,10 @@ begin
     delete from waha.api_keys k
      where k.organization_slug = organization;
 
+    delete from waha.locks l
+     where l.name in ('sessions of ' || organization,
+                      'keys of ' || organization);
+
     begin
         delete from waha.contacts c
          where c.organization_slug = organization collate "POSIX"
@@ -692,8 +696,7 @@ declare
 begin
     -- waha.reserve_session takes the same lock: no session is added
 
-    perform pg_advisory_xact_lock(
-                hashtextextended(own || '/sessions', 7761686));
+    perform waha.lock_name('sessions of ' || own);
 
     if not exists (select from waha.organizations o where o.slug = own) then
         return row('unknown_organization', null)::waha.reply;

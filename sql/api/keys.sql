@@ -188,7 +188,7 @@ begin
         return row('unknown_organization', null)::waha.reply;
     end if;
 
-    perform pg_advisory_xact_lock(hashtextextended(org || '/keys', 7761686));
+    perform waha.lock_name('keys of ' || org);
 
     delete from waha.api_keys k
      where k.organization_slug = org

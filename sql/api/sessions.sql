@@ -1,5 +1,5 @@
 -- Sessions as callers of the API create, find and delete them.  Locks are
--- taken in this order: the advisory locks of reserve_session, rows of
+-- taken in this order: the locks of reserve_session by name, rows of
 -- sessions, rows of organizations.
 
 create or replace function waha.own_session(organization text, session text)
@@ -57,10 +57,9 @@ language plpgsql
 set search_path = waha, pg_temp
 as $$
 begin
-    -- one choice at a time, until its session is committed; the keys 0 to 63
-    -- are those of waha.lock_messages
+    -- one choice at a time, until its session is committed
 
-    perform pg_advisory_xact_lock(7761686, 64);
+    perform waha.lock_name('instances');
 
     return (
         select i.name
@@ -145,8 +144,9 @@ begin
     -- Not the organization's row: a batch locks it after the session's, and
     -- the opposite order could deadlock.
 
-    perform pg_advisory_xact_lock(
-                hashtextextended(organization || '/sessions', 7761686));
+    perform waha.lock_name('sessions of ' || o.slug)
+       from waha.organizations o
+      where o.slug = organization;
 
     select o.whatsapp_enabled into enabled
       from waha.organizations o

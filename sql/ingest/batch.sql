@@ -4,7 +4,7 @@
 --
 --   sessions       rows, by name: record_session
 --   organizations  rows, by slug: show_sessions
---   messages       advisory locks, by bucket of the message id: lock_messages
+--   messages       tables, by bucket of the message id: lock_messages
 --   identities     advisory locks, by hash of the identity: create_contacts
 --   contacts       rows, by id: lock_contacts
 --   activities     rows, by message: store_activities
@@ -25,21 +25,23 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    found  bigint[];
+    found    bigint[];
+    buckets  int[];
+    alone    int[];
 begin
     -- A message and its change can arrive in two transactions that do not
     -- see each other's rows.  Storing a message takes the shared lock of its
     -- bucket; a change of a message that is not stored yet takes the
     -- exclusive one, and then looks for the message again.
 
-    perform case when k.alone
-                 then pg_advisory_xact_lock(7761686, k.bucket)
-                 else pg_advisory_xact_lock_shared(7761686, k.bucket)
-            end
-       from (
+    select array_agg(k.bucket order by k.bucket),
+           array_agg(k.bucket) filter (where k.alone)
+      into buckets, alone
+      from (
         select l.bucket, bool_or(l.alone) as alone
-          from (select hashtext(case when u.kind = 'message' then u.id
-                                     else u.target end) & 63 as bucket,
+          from (select waha.message_bucket(case when u.kind = 'message'
+                                                then u.id
+                                                else u.target end) as bucket,
                        u.kind <> 'message' as alone
                   from unnest(organizations, sessions, kinds, ids, targets)
                        as u (organization, session, kind, id, target)
@@ -53,8 +55,19 @@ begin
                                    and a.session_name = u.session
                                    and a.message_id = u.target
                                  limit 1) is null)) l
-         group by l.bucket
-         order by l.bucket) k;
+         group by l.bucket) k;
+
+    if alone is null then
+        perform waha.share_messages(buckets);
+    else
+        for n in 1 .. cardinality(buckets) loop
+            if buckets[n] = any (alone) then
+                perform waha.lock_message(buckets[n]);
+            else
+                perform waha.share_messages(buckets[n : n]);
+            end if;
+        end loop;
+    end if;
 
     if not kinds && '{reaction,edit,revoke}' then
         return array_fill(null::bigint, array[cardinality(kinds)]);
@@ -174,14 +187,17 @@ declare
     by_lid    waha.contact_identities;
     contact   bigint;
     n         int := 0;
+    seed      bytea;
 begin
     -- Transactions that create or join the same identities run one after
     -- the other.  So do those that store the same message, which can arrive
     -- under another identity of its sender, and those that create the
     -- channel of an organization.  One statement takes all of these locks.
 
+    select v.lock_seed into seed from waha.version v;
+
     perform pg_advisory_xact_lock(k.hash)
-       from (select distinct hashtextextended(i.key, 7761686) as hash
+       from (select distinct waha.secret_key(i.key, seed) as hash
                from unnest(organizations, sessions, ids, phones, lids)
                     with ordinality as u (organization, session, id, phone,
                                           lid, pos)

@@ -7,7 +7,7 @@ as $$
 declare
     channel  bigint;
 begin
-    -- waha.create_contacts holds the advisory lock of the organization's
+    -- waha.create_contacts holds the lock of the organization's
     -- channel: it is not created twice
 
     select t.id into channel

@@ -379,7 +379,6 @@ as $$
 declare
     sender   text := waha.clean_name($11);
     at       timestamptz := to_timestamp($14 / 1000.0);
-    locked   text;
     org      text;
     id       bigint;
     contact  bigint;
@@ -394,7 +393,7 @@ begin
     then
         -- the lock that waha.lock_messages takes for a message
 
-        locked := pg_advisory_xact_lock_shared(7761686, hashtext($7) & 63);
+        perform waha.share_messages(array[waha.message_bucket($7)]);
 
         select o.slug, o.id, c.id into org, id, contact
           from (select k.organization_slug, k.instance

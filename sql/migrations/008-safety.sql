@@ -35,6 +35,34 @@ create index sessions_deleted
     where deleted_at is not null
       and status in ('NOT_CREATED', 'STOPPED', 'FAILED');
 
+-- Locks that need a right, see ingest/locks.sql.
+
+alter table waha.version
+    add column if not exists lock_seed bytea not null
+        default uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid());
+
+comment on column waha.version.lock_seed is
+    'makes the keys of advisory locks secret';
+
+create table if not exists waha.locks (
+    name  text collate "C" primary key
+);
+
+comment on table waha.locks is 'locks that have a name, see waha.lock_name';
+comment on column waha.locks.name is 'what it is for';
+
+do $$
+begin
+    for n in 0 .. 15 loop
+        execute format('create table if not exists waha.message_lock_%s ()',
+                       n);
+        execute format('comment on table waha.message_lock_%s is %L', n,
+                       'always empty: a lock of it stands for messages, see '
+                       'waha.share_messages');
+    end loop;
+end
+$$;
+
 drop function if exists
     waha.record_session(text, text, text, timestamptz, text, text, text);
 

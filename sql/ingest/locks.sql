@@ -1,0 +1,93 @@
+-- Locks that are not on the rows in question.  Whoever may connect to a
+-- database can take any advisory lock whose key he knows, and sees in pg_locks
+-- the keys that are in use.  A lock on a table or row needs a right to it.
+--
+-- A lock of messages is one on an empty table: it costs as little as an
+-- advisory one and writes nothing, while a lock on a row would write the row's
+-- page with every message.
+
+create or replace function waha.message_bucket(id text) returns int
+language sql immutable parallel safe
+as $$
+    select pg_catalog.hashtext(id) & 15
+$$;
+
+comment on function waha.message_bucket(text) is
+    'number of the table waha.message_lock_* that stands for a message';
+
+
+create or replace function waha.share_messages(buckets int[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+begin
+    if cardinality(buckets) > 0 then
+        execute (
+            select 'lock table '
+                   || string_agg('waha.message_lock_' || b, ', ' order by n)
+                   || ' in row share mode'
+              from unnest(buckets) with ordinality as k (b, n));
+    end if;
+end
+$$;
+
+comment on function waha.share_messages(int[]) is
+    'takes the shared locks of buckets of messages, in the given order';
+
+
+create or replace function waha.lock_message(bucket int) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+begin
+    execute 'lock table waha.message_lock_' || bucket
+            || ' in exclusive mode';
+end
+$$;
+
+comment on function waha.lock_message(int) is
+    'takes the exclusive lock of a bucket of messages';
+
+
+-- Locks of identities are many and short.  Their keys are secret; a key that
+-- somebody read in pg_locks is that of a person who is known a moment later.
+
+create or replace function waha.secret_key(name text, seed bytea)
+returns bigint
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select ('x' || left(encode(sha256(seed || convert_to(name, 'UTF8')),
+                               'hex'), 16))::bit(64)::bigint
+$$;
+
+comment on function waha.secret_key(text, bytea) is
+    'key of an advisory lock; seed: waha.version.lock_seed';
+
+
+create or replace function waha.lock_name(name text) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+    perform
+       from waha.locks l
+      where l.name = name
+        for update;
+
+    if not found then
+        insert into waha.locks (name)
+            values (name)
+            on conflict on constraint locks_pkey do nothing;
+
+        perform
+           from waha.locks l
+          where l.name = name
+            for update;
+    end if;
+end
+$$;
+
+comment on function waha.lock_name(text) is
+    'takes an exclusive lock that has a name, for what seldom happens';
