@@ -185,6 +185,13 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       offsetof(ngx_http_waha_local_conf_t, intake.hmac_legacy),
       NULL },
 
+    { ngx_string("waha_max_age"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_waha_local_conf_t, intake.max_age),
+      NULL },
+
     { ngx_string("waha_tenant_from"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_conf_set_bitmask_slot,
@@ -846,6 +853,18 @@ ngx_http_waha_check_auth(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf,
                       "\"%s\" needs \"waha_database\" in the \"http\" block",
                       name);
         return NGX_CONF_ERROR;
+    }
+
+    if (location->len && !wmcf->warned && conf->auth.jwt.keys
+        && (conf->auth.jwt.issuer.len == 0
+            || conf->auth.jwt.audience.len == 0))
+    {
+        wmcf->warned = 1;
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "location \"%V\" has \"waha_jwt_key\" without "
+                      "\"waha_jwt_issuer\" and \"waha_jwt_audience\": it takes "
+                      "tokens that were made for other services", location);
     }
 
     /* a server has no name; requests are served by its locations */

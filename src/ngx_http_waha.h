@@ -29,6 +29,7 @@ typedef struct {
 
     unsigned                               database:1;
     unsigned                               api:1;
+    unsigned                               warned:1;
 } ngx_http_waha_main_conf_t;
 
 

@@ -146,6 +146,10 @@ subtest 'a photo' => sub {
        'a photo has its Content-Length');
     is($r->{headers}{'x-content-type-options'}, 'nosniff',
        'a photo has "nosniff"');
+    is($r->{headers}{'content-security-policy'}, "sandbox; default-src 'none'",
+       'a photo is no page');
+    is($r->{headers}{'cross-origin-resource-policy'}, 'same-origin',
+       'pages of other origins cannot embed a photo');
     is($r->{headers}{'cache-control'}, 'private',
        'a photo may be kept by the client alone');
     is($r->{headers}{'content-disposition'}, undef,
@@ -159,6 +163,8 @@ subtest 'a photo' => sub {
 
     is_deeply([ grep { !/^(server|date|connection|content-type|content-length
                           |x-content-type-options|cache-control|accept-ranges
+                          |content-security-policy
+                          |cross-origin-resource-policy
                           |etag|last-modified)$/x }
                 sort keys %{ $r->{headers} } ], [],
               'a photo has no other headers');

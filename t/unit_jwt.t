@@ -368,7 +368,7 @@ declined(token({}, { map { ("c$_" => $_) } 1 .. 127 }, $hs256),
 
 # --- times -------------------------------------------------------------------
 
-for ([ exp => [ $now - 59, $now - 59.5, $now + 1, 2 ** 53, '1.9e9' ],
+for ([ exp => [ $now - 59, $now - 59.5, $now + 1, $now + 315360000, '1.9e9' ],
               [ $now - 60, $now - 60.5, 0, '-0', 1, '1e-9' ],
        'token has expired' ],
      [ nbf => [ 0, $now, $now + 60, "$now.5", '0.0' ],
@@ -420,6 +420,10 @@ declined(token({}, { aud => $_ }, $hs256), 'audience is another',
          'audience ' . $json->encode([ $_ ]))
     for undef, '', 'wah', 'wahaa', 'WAHA', [], [ 'crm' ], [ [ 'waha' ] ],
         [ 'waha', 1 ], [ undef, 'waha' ], { waha => 'waha' }, 1, $true;
+
+
+declined(timed('exp', $_), 'expiry is years away', "exp of $_")
+    for $now + 315360001, 2 ** 53;
 
 
 # --- organizations -----------------------------------------------------------

@@ -338,7 +338,11 @@ set search_path = waha, pg_temp
 as $$
 begin
     perform pg_notify('waha_tenant', coalesce(old.id, new.id)),
-            pg_notify('waha_tenant', coalesce(new.id, old.id));
+            pg_notify('waha_tenant', coalesce(new.id, old.id)),
+            pg_notify('waha_tenant',
+                      left(coalesce(new.organization_slug,
+                                    old.organization_slug, new.id,
+                                    old.id), 1000));
 
     return null;
 end

@@ -373,9 +373,9 @@ begin
         return waha.refuse_page(size);
     end if;
 
-    if coalesce(skip, 0) not between 0 and 100000 then
+    if coalesce(skip, 0) not between 0 and 1000 then
         return waha.refuse_argument('skip',
-                   'up to 100000 activities are skipped: use "after"');
+                   'up to 1000 activities are skipped: use "after"');
     end if;
 
     select json_build_object(

@@ -23,6 +23,12 @@ ngx_int_t
 ngx_http_waha_answer_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json)
 {
+    if (ngx_http_waha_answer_header(r, "X-Content-Type-Options", "nosniff")
+        == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return ngx_http_waha_answer_bytes(r, status, &ngx_http_waha_answer_type,
                                       json);
 }

@@ -70,6 +70,7 @@ typedef struct {
     ngx_str_t               missing;
 
     int64_t                 sent_at;        /* ms since the epoch */
+    int64_t                 delivered_at;   /* as signed; 0: not said */
 
     /* set by intake: who sent the delivery, and how tenants may be found */
     ngx_str_t               provider;

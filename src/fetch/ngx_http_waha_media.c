@@ -519,8 +519,21 @@ ngx_http_waha_media_headers_out(ngx_http_request_t *r,
 
     r->headers_out.content_type_len = type->len;
 
-    return ngx_http_waha_answer_header(r, "X-Content-Type-Options", "nosniff")
-           ? NGX_OK : NGX_ERROR;
+    /* a file of a stranger is no page, whatever a browser makes of it */
+
+    if (ngx_http_waha_answer_header(r, "X-Content-Type-Options", "nosniff")
+            == NULL
+        || ngx_http_waha_answer_header(r, "Content-Security-Policy",
+                                       "sandbox; default-src 'none'")
+           == NULL
+        || ngx_http_waha_answer_header(r, "Cross-Origin-Resource-Policy",
+                                       "same-origin")
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

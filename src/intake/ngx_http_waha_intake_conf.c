@@ -55,6 +55,7 @@ ngx_http_waha_intake_conf_create(ngx_http_waha_intake_conf_t *conf)
      */
 
     conf->hmac_legacy = NGX_CONF_UNSET;
+    conf->max_age = NGX_CONF_UNSET;
 }
 
 
@@ -82,6 +83,7 @@ ngx_http_waha_intake_conf_merge(ngx_conf_t *cf,
     }
 
     ngx_conf_merge_value(conf->hmac_legacy, prev->hmac_legacy, 0);
+    ngx_conf_merge_sec_value(conf->max_age, prev->max_age, 0);
 
     ngx_conf_merge_str_value(conf->default_organization,
                              prev->default_organization, "");

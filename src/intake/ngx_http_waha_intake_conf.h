@@ -35,6 +35,7 @@
 
 typedef struct ngx_http_waha_intake_conf_s {
     ngx_flag_t      hmac_legacy;
+    time_t          max_age;            /* of deliveries; 0: any */
 
     ngx_uint_t      tenant_from;
     ngx_str_t       default_organization;

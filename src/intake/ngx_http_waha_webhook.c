@@ -563,6 +563,14 @@ ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
 
     ignore = wlcf->intake->ignore;
 
+    /* an event that does not say when it was sent could be sent for ever */
+
+    if (wlcf->intake->max_age
+        && event->delivered_at / 1000 + wlcf->intake->max_age < ngx_time())
+    {
+        return "old";
+    }
+
     if (event->kind == NGX_HTTP_WAHA_OTHER) {
         /* a constant, which ends with NUL */
         return (char *) event->reason.data;

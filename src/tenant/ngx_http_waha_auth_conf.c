@@ -126,7 +126,7 @@ static char *
 ngx_http_waha_auth_conf_set_key_params(ngx_conf_t *cf,
     ngx_http_waha_jwt_key_t *key)
 {
-    ngx_str_t   *value;
+    ngx_str_t   *value, age;
     ngx_uint_t   i;
 
     value = cf->args->elts;
@@ -153,9 +153,30 @@ ngx_http_waha_auth_conf_set_key_params(ngx_conf_t *cf,
             continue;
         }
 
+        if (ngx_strcmp(value[i].data, "typ=JWT") == 0
+            || ngx_strcmp(value[i].data, "typ=at+jwt") == 0)
+        {
+            key->typ.data = value[i].data + 4;
+            key->typ.len = value[i].len - 4;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "max_age=", 8) == 0) {
+            age.data = value[i].data + 8;
+            age.len = value[i].len - 8;
+
+            key->max_age = ngx_parse_time(&age, 1);
+
+            if (key->max_age > 0) {
+                continue;
+            }
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\", it can only be "
-                           "\"kid=<id>\" or \"role=operator\"", &value[i]);
+                           "\"kid=<id>\", \"typ=JWT\", \"typ=at+jwt\", "
+                           "\"max_age=<time>\" or \"role=operator\"",
+                           &value[i]);
         return NGX_CONF_ERROR;
     }
 

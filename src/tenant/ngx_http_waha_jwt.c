@@ -24,6 +24,10 @@
 #define NGX_HTTP_WAHA_JWT_MEMBERS        128
 #define NGX_HTTP_WAHA_JWT_LEEWAY         60
 
+/* ten years, in seconds: a token that is valid for longer never expires */
+
+#define NGX_HTTP_WAHA_JWT_EXPIRY         315360000
+
 /* 2^53: a double represents each integer up to here */
 
 #define NGX_HTTP_WAHA_JWT_NUMBER_MAX     9007199254740992.0
@@ -49,9 +53,10 @@ typedef struct {
     ngx_str_t         signature;
     ngx_str_t         text;
 
-    /* of the header; data of kid is NULL where there is none */
+    /* of the header; data of kid and typ is NULL where there is none */
     ngx_str_t         alg;
     ngx_str_t         kid;
+    ngx_str_t         typ;
 } ngx_http_waha_jwt_t;
 
 
@@ -73,7 +78,7 @@ static ngx_int_t ngx_http_waha_jwt_check_claims(ngx_http_waha_jwt_t *jwt,
     ngx_http_waha_jwt_conf_t *conf, ngx_http_waha_jwt_key_t *key, time_t now,
     ngx_http_waha_jwt_claims_t *claims);
 static ngx_int_t ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt,
-    cJSON *json, time_t now);
+    ngx_http_waha_jwt_key_t *key, cJSON *json, time_t now);
 static ngx_int_t ngx_http_waha_jwt_read_date(const cJSON *json,
     const char *name, double *date);
 static ngx_int_t ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
@@ -225,6 +230,8 @@ ngx_http_waha_jwt_parse_header(ngx_http_waha_jwt_t *jwt)
     {
         return ngx_http_waha_jwt_error(jwt, "type is not JWT");
     }
+
+    jwt->typ = ngx_http_waha_json_get_string(json, "typ");
 
     if (cJSON_GetObjectItemCaseSensitive(json, "kid")) {
 
@@ -444,7 +451,15 @@ ngx_http_waha_jwt_check_claims(ngx_http_waha_jwt_t *jwt,
         return rc;
     }
 
-    rc = ngx_http_waha_jwt_check_times(jwt, json, now);
+    if (key->typ.len
+        && (jwt->typ.len != key->typ.len
+            || ngx_strncasecmp(jwt->typ.data, key->typ.data, key->typ.len)
+               != 0))
+    {
+        return ngx_http_waha_jwt_error(jwt, "type is another");
+    }
+
+    rc = ngx_http_waha_jwt_check_times(jwt, key, json, now);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -491,8 +506,8 @@ ngx_http_waha_jwt_check_claims(ngx_http_waha_jwt_t *jwt,
 
 
 static ngx_int_t
-ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt, cJSON *json,
-    time_t now)
+ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt,
+    ngx_http_waha_jwt_key_t *key, cJSON *json, time_t now)
 {
     double  exp, nbf, iat;
 
@@ -500,7 +515,7 @@ ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt, cJSON *json,
 
     exp = -1;
     nbf = 0;
-    iat = 0;
+    iat = -1;
 
     if (ngx_http_waha_jwt_read_date(json, "exp", &exp) != NGX_OK
         || ngx_http_waha_jwt_read_date(json, "nbf", &nbf) != NGX_OK
@@ -517,12 +532,28 @@ ngx_http_waha_jwt_check_times(ngx_http_waha_jwt_t *jwt, cJSON *json,
         return ngx_http_waha_jwt_error(jwt, "token has expired");
     }
 
+    if (exp > (double) now + NGX_HTTP_WAHA_JWT_EXPIRY) {
+        return ngx_http_waha_jwt_error(jwt, "expiry is years away");
+    }
+
     if (nbf > now + NGX_HTTP_WAHA_JWT_LEEWAY) {
         return ngx_http_waha_jwt_error(jwt, "token is not valid yet");
     }
 
     if (iat > now + NGX_HTTP_WAHA_JWT_LEEWAY) {
         return ngx_http_waha_jwt_error(jwt, "token is of the future");
+    }
+
+    if (key->max_age == 0) {
+        return NGX_OK;
+    }
+
+    if (iat < 0) {
+        return ngx_http_waha_jwt_error(jwt, "time of issue is missing");
+    }
+
+    if (iat + key->max_age + NGX_HTTP_WAHA_JWT_LEEWAY <= now) {
+        return ngx_http_waha_jwt_error(jwt, "token is too old");
     }
 
     return NGX_OK;

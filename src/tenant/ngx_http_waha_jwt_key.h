@@ -26,6 +26,8 @@ typedef struct {
     ngx_str_t                 kid;          /* empty: of any key id */
     ngx_str_t                 secret;       /* of HS256 */
     EVP_PKEY                 *pkey;         /* of the other algorithms */
+    ngx_str_t                 typ;          /* of tokens; empty: any */
+    time_t                    max_age;      /* of tokens; 0: any */
     unsigned                  operator:1;   /* verifies operators' tokens */
 } ngx_http_waha_jwt_key_t;
 

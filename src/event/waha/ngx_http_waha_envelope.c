@@ -116,6 +116,8 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     event->sanitised = replaced ? 1 : 0;
     event->event = ngx_http_waha_json_get_string(json, "event");
     event->session = ngx_http_waha_json_get_string(json, "session");
+    event->delivered_at = ngx_http_waha_reader_time(
+                             ngx_http_waha_json_get(json, "timestamp"));
 
     ngx_memzero(&reader, sizeof(ngx_http_waha_reader_t));
 

@@ -244,10 +244,13 @@ sub _complete {
 sub _seen {
     my ($self, $r) = @_;
 
-    my ($type, $cache) = @{ $r->{headers} }{qw(content-type cache-control)};
+    my ($type, $cache, $sniff) = @{ $r->{headers} }
+        {qw(content-type cache-control x-content-type-options)};
 
     Test::More::is($cache, 'no-store', 'no cache may keep an answer')
         if ($type // '') =~ /json/ && ($cache // '') ne 'no-store';
+    Test::More::is($sniff, 'nosniff', 'no browser may take JSON for a page')
+        if ($type // '') =~ /json/ && ($sniff // '') ne 'nosniff';
 
     $self->{answers} .= join "\n", %{ $r->{headers} },
                              substr($r->{body}, 0, 10_000), '';
