@@ -141,6 +141,7 @@ set local role waha_owner;
 \ir ingest/organization.sql
 \ir ingest/session_state.sql
 \ir ingest/states.sql
+\ir ingest/changes.sql
 \ir ingest/conversations.sql
 \ir ingest/batch.sql
 \ir ingest/ingest.sql

@@ -146,6 +146,10 @@ subtest 'status of delivery' => sub {
                            sent_at => 9000))->{action}, 'duplicate',
        'the same status again is a duplicate');
 
+    outcome($pg, message(message_id => 'D1', direction => 'outbound',
+                         phone => $phone));
+    is($state->('read'), 'played|7', 'the message has it when it arrives');
+
     my @r = outcomes($pg, batch => map { status(target_id => 'D2',
         status => $_) } qw(sent read delivered read));
     is(join(' ', map { $_->{action} } @r),
@@ -221,6 +225,357 @@ subtest 'edits, reactions and deletions' => sub {
     is($pg->value("select message_content from contact_activities "
                   . "where message_id = 'C2'"), 'after',
        'an edit that arrives before its message is applied');
+};
+
+
+subtest 'edits that bring nothing' => sub {
+    my @of = (phone => $phone);
+
+    for my $how (qw(ingest batch each)) {
+        my ($text, $image, $bare) = map { "N$_$how" } 1 .. 3;
+        my $edit = sub {
+            my ($id, $body, $at) = @_;
+            my ($r) = outcomes($pg, $how, message(@of, kind => 'edit',
+                target_id => $id, message_id => "NE$at", body => $body,
+                sent_at => 1000 * $at));
+            return "$r->{action} " . row(
+                "select message_content, metadata->>'original_content',
+                        metadata->>'edited_at', metadata->>'edits'
+                   from contact_activities where message_id = '$id'");
+        };
+
+        outcomes($pg, batch => message(@of, message_id => $text, body => 'a'),
+                 message(@of, message_id => $image, body => 'caption',
+                         type => 'image', metadata => '{"has_media":true}'),
+                 message(@of, message_id => $bare, body => undef));
+
+        is($edit->($text, undef, 10),
+           'status_updated a||1970-01-01T00:00:10.000Z|',
+           "$how: an edit that cannot be read keeps the text");
+        is($edit->($text, '', 20),
+           'status_updated a||1970-01-01T00:00:20.000Z|',
+           "$how: a text cannot be edited to nothing");
+        is($edit->($text, 'b', 15),
+           'status_updated b|a|1970-01-01T00:00:20.000Z|[]',
+           "$how: an edit between them is taken");
+        is($edit->($text, '', 20),
+           'duplicate b|a|1970-01-01T00:00:20.000Z|[]',
+           "$how: the same edit again is a duplicate");
+        is($edit->($image, '', 20),
+           'status_updated |caption|1970-01-01T00:00:20.000Z|[]',
+           "$how: a caption can be removed");
+        is($edit->($image, 'new', 30),
+           'status_updated new|caption|1970-01-01T00:00:30.000Z|[""]',
+           "$how: and comes back");
+        is($edit->($bare, 'found', 10),
+           'status_updated found||1970-01-01T00:00:10.000Z|[]',
+           "$how: an edit brings a text that was not there");
+    }
+};
+
+
+subtest 'edits, reactions and votes have bounds' => sub {
+    my @of = (phone => $phone, chat => 'group', chat_id => '1@g.us');
+    my $id = outcome($pg, message(@of, message_id => 'O1', body => 'x' x 40))
+                 ->{activity_id};
+    my $meta = sub {
+        return JSON::PP::decode_json($pg->value(
+            "select metadata from contact_activities where id = $id"));
+    };
+
+    outcomes($pg, batch => map { message(@of, kind => 'edit',
+        target_id => 'O1', message_id => "O$_", body => "edit $_",
+        sent_at => 1000 * $_) } 10 .. 30);
+    is("@{ $meta->()->{edits} }", 'edit 25 edit 26 edit 27 edit 28 edit 29',
+       'the last five texts before the newest are kept');
+    is($meta->()->{original_content}, 'x' x 40, 'so is the first one');
+    is(outcome($pg, message(@of, kind => 'edit', target_id => 'O1',
+                            message_id => 'O5', body => 'late',
+                            sent_at => 5000))->{action}, 'duplicate',
+       'an edit older than these changes nothing');
+
+    outcomes($pg, batch => map { message(@of, kind => 'edit',
+        target_id => 'O1', message_id => "OL$_", body => $_ x 20000,
+        sent_at => 1000 * (40 + $_)) } 1 .. 4);
+    is(join(' ', map { substr($_, 0, 1) . length }
+                     @{ $meta->()->{edits} }), 'e7 e7 14096 24096 34096',
+       'earlier texts are cut');
+
+    for my $kind (qw(reaction vote)) {
+        outcomes($pg, batch => map { message(@of, kind => $kind,
+            target_id => 'O1', message_id => "O$kind$_", lid => 5000 + $_,
+            phone => undef, body => 'y' x 100, sent_at => 1000 * $_,
+            metadata => '{"options": ["' . 'z' x 200 . '"]}') } 1 .. 50);
+        my $list = $meta->()->{"${kind}s"};
+        is(scalar @$list, 32, "the newest 32 ${kind}s are kept");
+        is($list->[0]{person}, '5019', 'the oldest ones are not');
+        cmp_ok(length JSON::PP::encode_json($list), '<', 8000,
+               'each is cut to what WhatsApp allows');
+    }
+};
+
+
+subtest 'votes in a poll' => sub {
+    my %poll = (phone => $phone, session => 't1');
+    my $vote = sub {
+        my ($options, %o) = @_;
+        my $r = outcome($pg, message(%poll, kind => 'vote',
+            target_id => 'P1', message_id => 'PV' . ++$n, body => undef,
+            metadata => '{"options": ' . $options . '}', %o));
+        return "$r->{action} " . ($pg->value(
+            "select metadata->>'votes' from contact_activities
+              where message_id = 'P1'") // '');
+    };
+
+    is($vote->('["1"]', sent_at => 1000), 'status_updated ',
+       'a vote before its poll waits');
+    outcome($pg, message(%poll, message_id => 'P1', type => 'poll',
+                         direction => 'outbound', body => 'Grade?'));
+    is($vote->('["1"]', sent_at => 1000),
+       'duplicate [{"at": "1970-01-01T00:00:01.000Z", "person": "contact", '
+       . '"options": ["1"]}]', 'the poll has the vote that came before it');
+    is($vote->('["5", "4"]', sent_at => 2000),
+       'status_updated [{"at": "1970-01-01T00:00:02.000Z", "person": '
+       . '"contact", "options": ["5", "4"]}]', 'a later vote replaces it');
+    is($vote->('[]', sent_at => 3000), 'status_updated ',
+       'a vote without options takes it back');
+    like($vote->('["3"]', sent_at => 3000, direction => 'outbound'),
+         qr/"person": "me", "options": \["3"\]/, 'the own vote is "me"');
+    is($vote->('"x"', sent_at => 9000) =~ /"contact"/, '',
+       'options that are no list are none');
+};
+
+
+subtest 'the status that a message comes with' => sub {
+    my $state = sub {
+        my ($id) = @_;
+        return $pg->value("select status from waha.message_states
+                            where message_id = '$id'");
+    };
+
+    for my $how (qw(ingest batch each)) {
+        my $of = sub { message(message_id => "A$how", phone => $phone,
+                               direction => 'outbound', @_) };
+        my $r = sub { (outcomes($pg, $how, @_))[0]{action} };
+
+        is($r->($of->(status => 'sent')), 'activity_logged',
+           "$how: an outbound message is stored");
+        is($state->("A$how"), 'sent', "$how: with its status");
+        is($r->($of->(status => 'sent')), 'duplicate',
+           "$how: the same again is a duplicate");
+        is($r->($of->(status => 'delivered')), 'status_updated',
+           "$how: a second delivery moves the status");
+        is($r->($of->(status => 'pending')), 'duplicate',
+           "$how: not back");
+        is($state->("A$how"), 'delivered', "$how: it is the last one");
+
+        outcomes($pg, $how, message(message_id => "I$how", status => 'read',
+                                    phone => $phone));
+        is($state->("I$how"), undef,
+           "$how: an inbound message has no status of delivery");
+    }
+};
+
+
+subtest 'messages that were read on the phone' => sub {
+    my @orders = ([ 0, 1, 2, 3 ], [ 3, 0, 1, 2 ], [ 2, 3, 1, 0 ]);
+
+    for my $how (qw(ingest batch each)) {
+        for my $order (@orders) {
+            my $who = '7922' . (1000000 + ++$n);
+            my @of = (phone => $who);
+            my @events = ((map { message(@of, message_id => "$who$_",
+                                         sent_at => 1000 * $_) } 1 .. 3),
+                          status(@of, direction => 'inbound',
+                                 target_id => "${who}2", status => 'read'));
+            my @in = @events[@$order];
+
+            if ($how eq 'ingest') {
+                outcome($pg, $_) for @in;
+            } else {
+                outcomes($pg, $how, @in);
+            }
+
+            is(row("select unread_count,
+                           extract(epoch from unread_since)::int,
+                           last_message_id
+                      from waha.conversations v
+                      join waha.contact_identities i using (contact_id)
+                     where i.key = '$who'"), "1|3|${who}3",
+               "$how @$order: only what came after it is unread");
+        }
+    }
+
+    my $who = '79229999999';
+    outcome($pg, message(phone => $who, message_id => 'RO',
+                         direction => 'outbound', sent_at => 1000));
+    outcome($pg, message(phone => $who, message_id => 'RI', sent_at => 2000));
+    outcome($pg, status(phone => $who, target_id => 'RO', status => 'read',
+                        sent_at => 3000));
+    is(unread($who), 1, 'that the contact has read says nothing of the owner');
+    outcome($pg, status(phone => $who, target_id => 'RI',
+                        status => 'delivered', direction => 'inbound'));
+    is(unread($who), 1, 'nor does a delivery to the phone');
+};
+
+
+subtest 'messages that say nothing' => sub {
+    for my $how (qw(ingest batch each)) {
+        my $who = '7922' . (5550000 + ++$n);
+        my @of = (phone => $who, body => undef, type => 'unknown',
+                  empty => 'true', name => 'Nobody');
+        my ($id, $later, $new) = map { "V$_$how" } 1 .. 3;
+        my $people = $pg->value('select count(*) from contacts');
+        my $one = sub { (outcomes($pg, $how, @_))[0] };
+
+        my $r = $one->(message(@of, message_id => $new, phone => "$who$n"));
+        is("$r->{action} $r->{code}", 'ignored no_contact',
+           "$how: of somebody unknown it is ignored");
+        is($pg->value('select count(*) from contacts'), $people,
+           "$how: it makes no contact");
+
+        outcome($pg, message(phone => $who, message_id => "V0$how",
+                             name => 'Ann', sent_at => 1000));
+        my $unread = unread($who);
+        $r = $one->(message(@of, message_id => $id, sent_at => 2000));
+        is($r->{action}, 'activity_logged',
+           "$how: of a contact it is stored");
+        is(unread($who), $unread, "$how: it is not unread");
+        is(last_message($who), "V0$how", "$how: nor the last message");
+        is($pg->value("select first_name from contacts
+                        where id = $r->{contact_id}"), 'Ann',
+           "$how: its name is not taken");
+        is($one->(message(@of, message_id => $id, sent_at => 2000))
+               ->{action}, 'duplicate', "$how: again it is a duplicate");
+
+        $r = $one->(message(phone => $who, message_id => $id, body => 'now',
+                            name => 'Ann', sent_at => 2000));
+        is($r->{action}, 'activity_updated',
+           "$how: a fuller delivery fills it");
+        is(row("select message_content, message_type, sender_name,
+                       metadata ? 'empty'
+                  from contact_activities where message_id = '$id'"),
+           'now|text|Ann|f', "$how: with text, type and name");
+        is(unread($who), $unread + 1, "$how: it is unread now");
+        is(last_message($who), $id, "$how: and the last message");
+
+        $one->(message(@of, message_id => $later, sent_at => 3000));
+        outcome($pg, status(phone => $who, target_id => $later,
+                            status => 'read', direction => 'inbound'));
+        is(unread($who), $unread + 1,
+           "$how: that it was read says nothing of others");
+        $one->(message(phone => $who, message_id => $later, body => 'x',
+                       sent_at => 3000));
+        is(unread($who), 0, "$how: until it says something");
+
+        $r = $one->(message(message_id => $new, phone => "$who$n"));
+        is($r->{action}, 'contact_created',
+           "$how: a fuller delivery of a stranger's makes the contact");
+        $n++;
+    }
+};
+
+
+subtest 'a fuller delivery of a message' => sub {
+    my @cases = (
+        [ 'a text', { body => undef, type => 'unknown' }, { },
+          'hi|text|{}' ],
+        [ 'a file', { body => '', type => 'image', metadata =>
+                      '{"has_media": true, "media": {"mimetype": "i/j"}}' },
+          { body => '', type => 'image', metadata =>
+            '{"has_media": true, "media_url": "u", "media": {"url": "u", '
+            . '"mimetype": "x"}}' },
+          '|image|{"media": {"url": "u", "mimetype": "i/j"}, "has_media": '
+          . 'true, "media_url": "u"}' ],
+        [ 'a file of what looked like a text', { body => '' },
+          { body => 'c', type => 'image', metadata => '{"has_media": true}' },
+          'c|image|{"has_media": true}' ],
+        [ 'how it came is no news', { metadata => '{"source": "app"}' },
+          { metadata => '{"source": "api", "engine": "X"}' }, undef ],
+        [ 'nothing replaces something', { body => 'a', type => 'image',
+          metadata => '{"media": {"url": "u"}}' },
+          { body => undef, type => 'unknown', metadata =>
+            '{"media": null, "media_url": null}' }, undef ],
+        [ 'something does not replace something', { body => 'a' },
+          { body => 'b', type => 'image' }, undef ],
+        [ 'it says nothing', { body => undef, type => 'unknown' },
+          { empty => 'true' }, undef ],
+    );
+
+    for my $how (qw(ingest batch each together)) {
+        for my $case (@cases) {
+            my ($name, $first, $second, $expected) = @$case;
+            my $id = 'FU' . ++$n;
+            my @m = map { message(phone => '79226660000', message_id => $id,
+                                  sent_at => 1000 * (100 + $n), %$_) }
+                        $first, $second;
+            my @r = $how eq 'together'
+                    ? outcomes($pg, batch => @m)
+                    : map { outcomes($pg, $how, $_) } @m;
+            my $stored = "select message_content, message_type, metadata
+                            from contact_activities where message_id = '$id'";
+
+            is($r[1]{action}, $expected ? 'activity_updated' : 'duplicate',
+               "$how: $name");
+            is(row($stored), $expected, "$how: it is filled")
+                if $expected;
+            is(last_message('79226660000', 'last_message') // '',
+               row("select message_content from contact_activities
+                     where message_id = '$id'"),
+               "$how: the conversation follows");
+        }
+    }
+
+    my @of = (phone => '79226660000', message_id => 'FE');
+    outcome($pg, message(@of, body => undef, type => 'unknown'));
+    outcome($pg, message(phone => '79226660000', kind => 'edit', body => 'e',
+                         message_id => 'FEE', target_id => 'FE',
+                         sent_at => 1795226570000));
+    outcome($pg, message(@of, body => 'first'));
+    is(row("select message_content, metadata->>'original_content'
+              from contact_activities where message_id = 'FE'"), 'e|first',
+       'the text of a message that was edited before is its original');
+
+    $pg->psql("update contact_activities set message_content = null,
+                   metadata = '{\"erased\": true}' where message_id = 'FE'");
+    is(outcome($pg, message(@of, body => 'first'))->{action}, 'duplicate',
+       'what was erased is not filled');
+};
+
+
+subtest 'a fuller delivery beside another one' => sub {
+    my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
+    my @of = (phone => '79226660000', message_id => 'FC', type => 'image');
+    my $text = message(@of, body => 'c');
+    my $file = message(@of, body => undef, metadata => '{"media_url": "u"}');
+
+    outcome($pg, message(@of, body => undef, type => 'unknown'));
+    $s[0]->query('begin');
+    $s[0]->query(call_sql(ingest => $text));
+    $s[1]->async(call_sql(batch => $file));
+    ok($s[1]->wait_blocked, 'the second waits for the first');
+    $s[0]->query('commit');
+    like($s[1]->result, qr/activity_updated/, 'then it fills, too');
+    is(row("select message_content, metadata->>'media_url'
+              from contact_activities where message_id = 'FC'"), 'c|u',
+       'the message has what both told');
+};
+
+
+subtest 'names with a slash' => sub {
+    $pg->organization('a', session => 's/w');
+    $pg->organization('a/s', session => 'w');
+    outcomes($pg, batch =>
+        message(session => 's/w', message_id => 'SL', phone => $phone),
+        message(session => 'w', message_id => 'SL', phone => $phone),
+        message(session => 's/w', kind => 'reaction', target_id => 'SL',
+                phone => $phone, body => 'one'),
+        message(session => 'w', kind => 'reaction', target_id => 'SL',
+                phone => $phone, body => 'two'));
+    is($pg->psql("select organization_slug, metadata->'reactions'->0->'emoji'
+                    from contact_activities where message_id = 'SL'
+                   order by 1"), qq(a|"one"\na/s|"two"),
+       'each organization has its own');
 };
 
 
@@ -441,15 +796,31 @@ subtest 'deletion of messages by the CRM' => sub {
 
 
 subtest 'waha.maintain' => sub {
-    outcome($pg, status(target_id => $_, status => 'read')) for 'Z1', 'M1';
+    # versions before contract 3 had rows for messages that never came
+
+    my $old = sub {
+        $pg->psql("insert into waha.message_states (organization_slug,
+                       session_name, message_id, status)
+                   values ('acme', 't1', '$_[0]', 'read')");
+    };
+
+    outcome($pg, status(target_id => 'W1', status => 'read'));
+    outcome($pg, status(target_id => 'M1', status => 'read'));
+    $old->('Z1');
     $pg->psql("update waha.message_states
                   set created_at = now() - interval '31 days'
                 where message_id in ('Z1', 'M1');
+               update waha.waiting_changes
+                  set created_at = now() - interval '31 days'
+                where message_id = 'W1';
                update waha.quarantine
                   set resolved_at = resolved_at - interval '31 days'");
 
-    is($pg->value('select waha.maintain(1)'), 3,
+    is($pg->value('select waha.maintain(1)'), 4,
        'maintain looks at the old rows');
+    is($pg->value("select count(*) from waha.waiting_changes
+                    where message_id = 'W1'"), 0,
+       'maintain removes a change whose message never came');
     is($pg->value("select string_agg(message_id, ' ') "
                   . "from waha.message_states "
                   . "where message_id in ('Z1', 'M1')"), 'M1',
@@ -459,7 +830,7 @@ subtest 'waha.maintain' => sub {
     is($pg->value('select waha.maintain()'), 0,
        'a second maintain finds nothing');
 
-    outcome($pg, status(target_id => 'Z2', status => 'read'));
+    $old->('Z2');
     $pg->psql("update waha.message_states
                   set created_at = now() - interval '30 days 1 hour'
                 where message_id = 'Z2';
@@ -532,6 +903,20 @@ subtest 'the sender as the source of the organization' => sub {
 };
 
 $t->done;
+
+
+sub unread { return last_message($_[0], 'unread_count') }
+
+
+sub last_message {
+    my ($number, $column) = @_;
+
+    $column //= 'last_message_id';
+    return $pg->value("select coalesce($column\::text, '')
+                         from waha.conversations v
+                         join waha.contact_identities i using (contact_id)
+                        where i.key = '$number'");
+}
 
 
 sub row {

@@ -413,6 +413,8 @@ begin
 
     keys := waha.keys_of(organization, ids);
 
+    perform waha.erase_waiting(organization, keys);
+
     activities := array(
         select a.id
           from waha.contact_activities a

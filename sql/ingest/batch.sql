@@ -8,8 +8,9 @@
 --   identities     advisory locks, by hash of the identity: create_contacts
 --   contacts       rows, by id: lock_contacts
 --   activities     rows, by message: store_activities
---   states         rows, by message: store_states, then the activities that
---                  they change: apply_states
+--   states         rows of states and of waiting changes, by message:
+--                  store_states, then the activities that they change:
+--                  apply_states
 --   conversations  rows, by organization, contact and session:
 --                  update_conversations
 --
@@ -30,9 +31,10 @@ declare
     alone    int[];
 begin
     -- A message and its change can arrive in two transactions that do not
-    -- see each other's rows.  Storing a message takes the shared lock of its
-    -- bucket; a change of a message that is not stored yet takes the
-    -- exclusive one, and then looks for the message again.
+    -- see each other's rows: then the change would wait for ever.  Storing a
+    -- message takes the shared lock of its bucket; a change of a message that
+    -- is not stored yet takes the exclusive one, and then looks for the
+    -- message again.
 
     select array_agg(k.bucket order by k.bucket),
            array_agg(k.bucket) filter (where k.alone)
@@ -47,7 +49,8 @@ begin
                        as u (organization, session, kind, id, target)
                  where u.organization is not null
                    and (u.kind = 'message'
-                        or u.kind in ('reaction', 'edit', 'revoke')
+                        or u.kind in ('status', 'reaction', 'vote', 'edit',
+                                      'revoke')
                            and (select true
                                   from waha.contact_activities a
                                  where a.organization_slug
@@ -69,7 +72,7 @@ begin
         end loop;
     end if;
 
-    if not kinds && '{reaction,edit,revoke}' then
+    if not kinds && '{status,reaction,vote,edit,revoke}' then
         return array_fill(null::bigint, array[cardinality(kinds)]);
     end if;
 
@@ -79,7 +82,8 @@ begin
                              = u.organization collate "C"
                          and a.session_name = u.session
                          and a.message_id = u.target
-                         and u.kind in ('reaction', 'edit', 'revoke')
+                         and u.kind in ('status', 'reaction', 'vote', 'edit',
+                                        'revoke')
                        order by a.direction
                        limit 1) order by u.pos)
       into found
@@ -92,13 +96,12 @@ $$;
 
 comment on function waha.lock_messages is
     'locks the messages that a batch stores or changes; result: for each '
-    'reaction, edit and revocation the contact of the message that it '
-    'changes, if that is stored';
+    'change the contact of the message that it changes, if that is stored';
 
 
 create or replace function waha.identify(organizations text[], kinds text[],
-    chats text[], phones text[], lids text[], out contacts bigint[],
-    out strangers int[])
+    chats text[], phones text[], lids text[], empties text[],
+    out contacts bigint[], out strangers int[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -112,12 +115,13 @@ begin
                    u.organization is not null
                    and u.kind in ('message', 'call')
                    and u.chat = 'person'
+                   and u.empty is null
                    and (u.phone is not null and p.proved is not true
                         or u.lid is not null and l.proved is not true
                         or p.contact_id <> l.contact_id) as strange
-              from unnest(organizations, kinds, chats, phones, lids)
+              from unnest(organizations, kinds, chats, phones, lids, empties)
                    with ordinality as u (organization, kind, chat, phone,
-                                         lid, pos)
+                                         lid, empty, pos)
               left join lateral (
                     select i.contact_id, i.proved
                       from waha.contact_identities i
@@ -141,7 +145,8 @@ $$;
 comment on function waha.identify is
     'finds the contacts of a batch by phone number and hidden id; strangers: '
     'positions of messages and calls with an identity that is new or not '
-    'proved, or with identities of two contacts';
+    'proved, or with identities of two contacts; a message that says nothing '
+    'is none of them';
 
 
 create or replace function waha.prove_identity(organization text, kind text,
@@ -197,25 +202,25 @@ begin
     select v.lock_seed into seed from waha.version v;
 
     perform pg_advisory_xact_lock(k.hash)
-       from (select distinct waha.secret_key(i.key, seed) as hash
+       from (select distinct waha.secret_key(
+                        array[u.organization, i.kind, i.owner, i.key]::text,
+                        seed) as hash
                from unnest(organizations, sessions, ids, phones, lids)
                     with ordinality as u (organization, session, id, phone,
                                           lid, pos)
               cross join lateral (
-                    values (u.organization || '/phone/'
-                            || waha.phone_key(u.phone)),
-                           (u.organization || '/lid/' || u.lid),
-                           (u.organization || '/message/' || u.session
-                            || '/' || u.id),
-                           (case when (
+                    values ('phone', '', waha.phone_key(u.phone)),
+                           ('lid', '', u.lid),
+                           ('message', u.session, u.id),
+                           ('channel', '', case when (
                                 select true
                                   from waha.traffic_channels t
                                  where t.organization_slug
                                        = u.organization collate "default"
                                    and t.name = 'WhatsApp'
                                  limit 1) is null
-                            then u.organization || '/channel' end)
-                    ) as i (key)
+                            then '' end)
+                    ) as i (kind, owner, key)
               where u.pos = any (strangers)
                 and i.key is not null
               order by 1) k;
@@ -434,6 +439,7 @@ as $$
                        and a.session_name = u.session
                        and a.message_id = u.id
                        and a.direction = u.direction collate "C"
+                       and (a.metadata ? 'empty') is not true
                      limit 1) is null
              order by u.organization, u.contact, u.at desc,
                       waha.clean_name(u.name) collate "C" desc) n
@@ -446,9 +452,10 @@ comment on function waha.rename_contacts is
 create or replace function waha.store_activities(organizations text[],
     kinds text[], sessions text[], directions text[], chats text[],
     ids text[], types text[], bodies text[], times timestamptz[],
-    names text[], statuses text[], metadata text[],
-    inout contacts bigint[], inout actions text[],
-    out activities bigint[], out fresh int[], out stated boolean)
+    names text[], statuses text[], metadata text[], chat_ids text[],
+    empties text[], inout contacts bigint[], inout actions text[],
+    out activities bigint[], out fresh int[], out gaps int[],
+    out awaited boolean)
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -489,17 +496,18 @@ begin
                case u.kind
                    when 'call' then waha.call_metadata(u.metadata::jsonb,
                                                        u.status, u.at)
-                   else coalesce(u.metadata::jsonb, '{}') end,
+                   else waha.message_metadata(u.metadata::jsonb, u.chat_id,
+                                              u.empty) end,
                u.session, u.id, u.type, u.chat,
                case u.direction when 'inbound'
                                 then waha.clean_name(u.name) end,
                u.at
           from unnest(organizations, kinds, sessions, directions, chats, ids,
                       types, bodies, times, names, statuses, metadata,
-                      contacts)
+                      chat_ids, empties, contacts)
                with ordinality as u (organization, kind, session, direction,
                                      chat, id, type, body, at, name, status,
-                                     metadata, contact, pos)
+                                     metadata, chat_id, empty, contact, pos)
          where u.organization is not null
            and u.contact is not null
            and u.kind in ('message', 'call')
@@ -509,16 +517,14 @@ begin
         do nothing
         returning a.id, (
             select true
-              from waha.message_states s
-             where s.organization_slug = a.organization_slug
-               and s.session_name = a.session_name
-               and s.message_id = a.message_id
-               and (s.edits is not null or s.reactions is not null
-                    or s.revoked_at is not null)
-             limit 1) as stated
+              from waha.waiting_changes c
+             where c.organization_slug = a.organization_slug
+               and c.session_name = a.session_name
+               and c.message_id = a.message_id
+             limit 1) as awaited
     )
-    select array_agg(w.id), bool_or(w.stated)
-      into stored, stated
+    select array_agg(w.id), bool_or(w.awaited)
+      into stored, awaited
       from written w;
 
     if cardinality(stored) = cardinality(places) and not doubts then
@@ -536,13 +542,18 @@ begin
 
     for r in
         select u.pos, u.kind, u.status, u.at, a.id, a.contact_id,
-               a.id = any (stored) as is_new
-          from unnest(organizations, kinds, sessions, directions, ids, times,
-                      statuses)
+               a.id = any (stored) as is_new,
+               u.kind = 'message'
+               and waha.fill(a.whole, u.type, u.body, u.metadata::jsonb,
+                             waha.clean_name(u.name), u.empty)
+                   is distinct from a.whole as has_gap
+          from unnest(organizations, kinds, sessions, directions, ids, types,
+                      bodies, times, names, statuses, metadata, empties)
                with ordinality as u (organization, kind, session, direction,
-                                     id, at, status, pos)
+                                     id, type, body, at, name, status,
+                                     metadata, empty, pos)
          cross join lateral (
-                select v.id, v.contact_id
+                select v.id, v.contact_id, v as whole
                   from waha.contact_activities v
                  where v.organization_slug = u.organization collate "C"
                    and v.session_name = u.session
@@ -564,6 +575,10 @@ begin
             actions[r.pos] := 'status_updated';
         else
             actions[r.pos] := 'duplicate';
+
+            if r.has_gap then
+                gaps := gaps || r.pos::int;
+            end if;
         end if;
 
         last := r.id;
@@ -580,8 +595,151 @@ $$;
 
 comment on function waha.store_activities is
     'stores messages and calls, each once; fresh: positions of those that are '
-    'new; stated: whether a reaction, edit or revocation of one of them '
-    'arrived before it';
+    'new; gaps: positions of those that tell more than what is stored; '
+    'awaited: whether a change of one of them waits for it';
+
+
+create or replace function waha.message_metadata(metadata jsonb,
+    chat_id text, empty text) returns jsonb
+language sql immutable
+as $$
+    select case
+           when chat_id is null and empty is null
+           then coalesce(metadata, '{}')
+           else coalesce(metadata, '{}')
+                || jsonb_strip_nulls(jsonb_build_object(
+                       'chat_id', chat_id,
+                       'empty', empty is not null or null))
+           end
+$$;
+
+comment on function waha.message_metadata(jsonb, text, text) is
+    'metadata of a message with its chat, unless that is a person''s, and '
+    'with a mark if it says nothing';
+
+
+create or replace function waha.fill_metadata(metadata jsonb, more jsonb)
+returns jsonb
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    -- not how the message came, which each delivery tells of itself
+
+    select metadata || coalesce((
+        select jsonb_object_agg(m.key,
+                   case when jsonb_typeof(m.value) = 'object'
+                             and jsonb_typeof(metadata->m.key) = 'object'
+                        then m.value || jsonb_strip_nulls(metadata->m.key)
+                        else m.value end)
+          from jsonb_each(more) m
+         where m.key <> all ('{whatsapp_message_id,whatsapp_chat_id,
+                               whatsapp_id,session,engine,source,timestamp,
+                               sanitised,truncated,time_missing,erased,
+                               empty}'::text[])
+           and m.value not in ('null', '""', '[]', '{}', 'false')
+           and case
+               when jsonb_typeof(m.value) = 'object'
+                    and jsonb_typeof(metadata->m.key) = 'object'
+               then not metadata->m.key
+                        @> (m.value || jsonb_strip_nulls(metadata->m.key))
+               else coalesce(metadata->m.key, 'null')
+                    in ('null', '""', '[]', '{}', 'false')
+               end), '{}')
+$$;
+
+comment on function waha.fill_metadata(jsonb, jsonb) is
+    'metadata of a message with what another delivery of it tells more';
+
+
+create or replace function waha.fill(a waha.contact_activities, type text,
+    body text, more jsonb, name text, empty text)
+returns waha.contact_activities
+language plpgsql immutable
+set search_path = waha, pg_temp
+as $$
+declare
+    meta    jsonb := coalesce(a.metadata, '{}');
+    edited  boolean := meta ? 'original_content';
+    silent  boolean;
+begin
+    if empty is not null or meta ? 'erased' then
+        return a;
+    end if;
+
+    silent := coalesce(case when edited then meta->>'original_content'
+                            else a.message_content end, '') = '';
+    meta := waha.fill_metadata(meta - 'empty', more);
+
+    if silent and body <> '' then
+        if edited then
+            meta := meta || jsonb_build_object('original_content', body);
+        else
+            a.message_content := body;
+        end if;
+
+        meta := meta || jsonb_strip_nulls(jsonb_build_object(
+            'sanitised', more->'sanitised',
+            'truncated', more->'truncated'));
+    end if;
+
+    if type <> 'unknown'
+       and coalesce(a.message_type in ('', 'unknown')
+                    or a.message_type = 'text' and silent, true)
+    then
+        a.message_type := type;
+    end if;
+
+    if a.metadata ? 'empty' and a.direction = 'inbound' then
+        a.sender_name := coalesce(a.sender_name, name);
+    end if;
+
+    if meta <> coalesce(a.metadata, '{}') then
+        a.metadata := meta;
+    end if;
+
+    return a;
+end
+$$;
+
+comment on function waha.fill is
+    'a stored message with what another delivery of it tells more: text, '
+    'type, file; what is there stays';
+
+
+create or replace function waha.fill_activity(activity bigint, type text,
+    body text, more jsonb, name text, empty text, out filled boolean,
+    out woken boolean)
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    was  waha.contact_activities;
+    a    waha.contact_activities;
+begin
+    select v.* into was
+      from waha.contact_activities v
+     where v.id = activity
+       for no key update;
+
+    a := waha.fill(was, type, body, more, name, empty);
+    filled := a is distinct from was;
+    woken := coalesce(was.metadata ? 'empty' and not a.metadata ? 'empty',
+                      false);
+
+    if filled then
+        update waha.contact_activities v
+           set message_content = a.message_content,
+               message_type = a.message_type,
+               metadata = a.metadata,
+               sender_name = a.sender_name
+         where v.id = activity;
+    end if;
+end
+$$;
+
+comment on function waha.fill_activity is
+    'fills the gaps of a stored message; woken: it said nothing before';
 
 
 create or replace function waha.call_metadata(metadata jsonb, status text,
@@ -634,52 +792,101 @@ comment on function waha.change_call(bigint, text, timestamptz) is
 
 
 create or replace function waha.apply_states(organizations text[],
-    sessions text[], ids text[], targets text[], fresh int[], applied int[],
-    inout bodies text[], out changed waha.contact_activities[])
+    sessions text[], ids text[], types text[], names text[],
+    metadata text[], empties text[], activities bigint[], fresh int[],
+    gaps int[], applied waha.message_states[], seen waha.message_states[],
+    inout bodies text[], inout actions text[],
+    out changed waha.contact_activities[],
+    out woken waha.contact_activities[], out read waha.contact_activities[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    r  record;
-    a  waha.contact_activities;
+    r       record;
+    a       waha.contact_activities;
+    filled  record;
+    p       int;
+    woke    bigint[];
 begin
-    -- new messages whose states came before them, and stored messages whose
-    -- states changed in this batch
+    -- messages that were told more of, and messages whose states changed
 
     for r in
-        select u.organization, u.session, u.id, u.pos
-          from unnest(organizations, sessions, ids)
-               with ordinality as u (organization, session, id, pos)
-         where u.pos = any (fresh)
-           and (select true
-                  from waha.message_states s
-                 where s.organization_slug = u.organization
-                   and s.session_name = u.session
-                   and s.message_id = u.id
-                   and (s.edits is not null or s.reactions is not null
-                        or s.revoked_at is not null)
-                 limit 1)
+        select m.organization, m.session, m.message,
+               array_agg(m.pos order by m.pos)
+                   filter (where m.pos is not null) as places,
+               bool_or(m.applied) as applied, bool_or(m.seen) as seen
+          from (select organizations[g] as organization,
+                       sessions[g] as session, ids[g] as message, g as pos,
+                       false as applied, false as seen
+                  from unnest(gaps) g
 
-        union all
+                union all
 
-        select organizations[p], sessions[p], targets[p], null
-          from unnest(applied) p
-         order by 1, 2, 3
+                select s.organization_slug, s.session_name, s.message_id,
+                       null, true, false
+                  from unnest(applied) s
+
+                union all
+
+                select s.organization_slug, s.session_name, s.message_id,
+                       null, false, true
+                  from unnest(seen) s) m
+         group by m.organization, m.session, m.message
+         order by m.organization collate "C", m.session collate "C",
+                  m.message collate "C"
     loop
-        perform waha.apply_state(r.organization, r.session, r.id);
+        woke := '{}';
+
+        foreach p in array coalesce(r.places, '{}') loop
+            select * into filled
+              from waha.fill_activity(activities[p], types[p], bodies[p],
+                                      metadata[p]::jsonb,
+                                      waha.clean_name(names[p]),
+                                      empties[p]);
+
+            if filled.filled then
+                actions[p] := 'activity_updated';
+                r.applied := true;
+            end if;
+
+            if filled.woken then
+                woke := woke || activities[p];
+            end if;
+        end loop;
+
+        if r.applied then
+            perform waha.apply_state(r.organization, r.session, r.message);
+        end if;
 
         for a in
             select v.*
               from waha.contact_activities v
              where v.organization_slug = r.organization collate "C"
                and v.session_name = r.session
-               and v.message_id = r.id
+               and v.message_id = r.message
         loop
-            if r.pos is null then
+            continue when a.metadata ? 'empty';
+
+            if a.direction = 'inbound'
+               and (r.seen or a.id = any (woke)
+                              and waha.was_read(r.organization, r.session,
+                                                r.message))
+            then
+                read := read || a;
+            end if;
+
+            select f into p
+              from unnest(fresh) f
+             where activities[f] = a.id
+             limit 1;
+
+            if a.id = any (woke) then
+                woken := woken || a;
+            elsif p is not null then
+                bodies[p] := a.message_content;
+            elsif r.applied then
                 changed := changed || a;
-            else
-                bodies[r.pos] := a.message_content;
             end if;
         end loop;
     end loop;
@@ -687,6 +894,23 @@ end
 $$;
 
 comment on function waha.apply_states is
-    'writes reactions, edits and revocations from waha.message_states into '
-    'new messages (fresh) and stored ones (applied); bodies: texts of the new '
-    'ones afterwards; changed: the stored ones afterwards';
+    'fills the gaps of messages and writes what is in waha.message_states '
+    'into new messages (fresh) and stored ones; bodies: texts of the new ones '
+    'afterwards; changed: the stored ones afterwards; woken: those that said '
+    'nothing before; read: those that were read on the phone';
+
+
+create or replace function waha.was_read(organization text, session text,
+    message text) returns boolean
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select coalesce((select s.status in ('read', 'played')
+                       from waha.message_states s
+                      where s.organization_slug = organization
+                        and s.session_name = session
+                        and s.message_id = message), false)
+$$;
+
+comment on function waha.was_read(text, text, text) is
+    'whether a message has the status read or played';

@@ -19,11 +19,12 @@ as $$
                     else -1
                end
 
-           when new.last_outbound_at
+           when greatest(new.last_outbound_at, new.read_at)
                 > coalesce(greatest(was.last_outbound_at, was.read_at),
                            '-infinity') then
                case when coalesce(was.last_inbound_at
-                                  <= new.last_outbound_at, true)
+                                  <= greatest(new.last_outbound_at,
+                                              new.read_at), true)
                     then 0
                     else -1
                end
@@ -97,7 +98,9 @@ comment on function waha.combine(waha.conversations, waha.conversations) is
 create or replace function waha.update_conversations(organizations text[],
     kinds text[], chats text[], sessions text[], directions text[],
     ids text[], contacts bigint[], times timestamptz[], bodies text[],
-    fresh int[], changed waha.contact_activities[]) returns void
+    fresh int[], changed waha.contact_activities[],
+    woken waha.contact_activities[], read waha.contact_activities[])
+returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -106,18 +109,26 @@ declare
     open_org      text[];
     open_contact  bigint[];
     open_session  text[];
-    m             waha.contact_activities;
+    m             record;
     n             int := cardinality(ids);
 begin
     -- a message that was edited can be the last one of its conversation
 
-    foreach m in array coalesce(changed, '{}') loop
+    for m in
+        select c.*, 'changed' as kind from unnest(changed) c
+        union all
+        select c.*, 'message' from unnest(woken) c
+        union all
+        select c.*, 'read' from unnest(read) c
+    loop
         continue when m.chat <> 'person'
                       or m.activity_type <> 'whatsapp_message';
 
         n := n + 1;
         organizations[n] := m.organization_slug;
-        kinds[n] := 'changed';
+        kinds[n] := m.kind;
+        chats[n] := m.chat;
+        fresh := fresh || n;
         sessions[n] := m.session_name;
         directions[n] := m.direction;
         ids[n] := m.message_id;
@@ -134,13 +145,15 @@ begin
                     (organization_slug, contact_id, session_name,
                      last_message_id, last_message_at, last_direction,
                      last_message, unread_count, unread_since,
-                     last_inbound_at, last_outbound_at)
+                     last_inbound_at, last_outbound_at, read_at)
         select g.organization, g.contact, g.session, ids[g.last],
                times[g.last], directions[g.last],
                left(bodies[g.last], 255),
-               case when g.unread = 0 or g.last_outbound_at is null
+               case when g.unread = 0
+                         or g.last_outbound_at is null and g.read_at is null
                     then g.unread else -1 end,
-               g.unread_since, g.last_inbound_at, g.last_outbound_at
+               g.unread_since, g.last_inbound_at, g.last_outbound_at,
+               g.read_at
           from (select u.organization, u.contact, u.session,
                        (array_agg(u.pos))[count(*)] as last,
                        count(*) filter (where u.inbound) as unread,
@@ -148,10 +161,11 @@ begin
                        max(u.at) filter (where u.inbound)
                            as last_inbound_at,
                        max(u.at) filter (where not u.inbound)
-                           as last_outbound_at
+                           as last_outbound_at,
+                       max(u.at) filter (where u.kind = 'read') as read_at
                   from (select k.organization collate "C" as organization,
                                k.contact, k.session collate "C" as session,
-                               k.pos, k.at,
+                               k.pos, k.at, k.kind,
                                case when k.kind = 'message'
                                     then k.direction = 'inbound'
                                end as inbound
@@ -161,10 +175,9 @@ begin
                                                      chat, session,
                                                      direction, id, contact,
                                                      at, pos)
-                         where k.kind = 'message'
-                               and k.chat = 'person'
-                               and k.pos = any (fresh)
-                            or k.kind = 'changed'
+                         where k.kind in ('message', 'changed', 'read')
+                           and k.chat = 'person'
+                           and k.pos = any (fresh)
                          order by 1, 2, 3, k.at, k.id collate "C") u
                  group by u.organization, u.contact, u.session) g
          order by g.organization, g.contact, g.session
@@ -196,8 +209,9 @@ end
 $$;
 
 comment on function waha.update_conversations is
-    'updates waha.conversations with messages that were stored (fresh) and '
-    'messages that were changed (changed)';
+    'updates waha.conversations with messages that were stored (fresh, '
+    'woken), that were changed (changed), and that were read on the phone '
+    '(read)';
 
 
 create or replace function waha.count_unread(organization text,
@@ -215,6 +229,7 @@ as $$
                   and a.activity_type = 'whatsapp_message'
                   and a.direction = 'inbound'
                   and a.chat = 'person'
+                  and (a.metadata ? 'empty') is not true
                   and a.occurred_at > coalesce(greatest(c.last_outbound_at,
                                                         c.read_at),
                                                '-infinity'))

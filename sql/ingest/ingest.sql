@@ -14,7 +14,8 @@ as $$
                case when message_id is null then 'no_message_id'
                     when phone is null and lid is null then 'no_contact'
                end
-           when kind in ('status', 'reaction', 'edit', 'revoke') then
+           when kind in ('status', 'reaction', 'vote', 'edit', 'revoke')
+           then
                case when target_id is null then 'no_target' end
            when kind = 'session' then null
            else 'unknown_kind'
@@ -85,11 +86,14 @@ declare
     org_ids     alias for organization_id;
     tenants     alias for tenant;
     claimed     alias for claims;
+    chat_ids    alias for chat_id;
+    empties     alias for empty;
 
     times       timestamptz[];
     found_org   text[];     -- organization of each record
     found_id    bigint[];
     live        text[];     -- the same, null for a record that is finished
+    said        text[];     -- the same, null for a message that says nothing
     unsure      int[];
     resolved    record;
     actions     text[];
@@ -107,11 +111,18 @@ declare
     lockable_org  text[];
     lockable    bigint[];
     renamed     boolean;
+    links       boolean;
     activities  bigint[];
-    fresh       int[];
-    stated      boolean;
-    applied     int[];
+    fresh       int[] := '{}';
+    gaps        int[];
+    awaited     boolean;
+    linked_org  text[];     -- contacts with new identities
+    linked      bigint[];
+    applied     waha.message_states[];
+    seen        waha.message_states[];
     changed     waha.contact_activities[];
+    woken       waha.contact_activities[];
+    reads       waha.contact_activities[];
     p           int;
 begin
     -- the organization of the session, unless the record names another one
@@ -209,9 +220,20 @@ begin
     contacts := array_fill(null::bigint, array[cardinality(live)]);
     subjects := contacts;
 
-    if kinds && '{message,reaction,edit,revoke}' then
+    if kinds && '{message,status,reaction,vote,edit,revoke}' then
         subjects := waha.lock_messages(live, sessions, kinds, ids, targets);
     end if;
+
+    -- a message that says nothing tells nothing of its person, either
+
+    said := live;
+
+    for n in 1 .. cardinality(empties) loop
+        if empties[n] is not null then
+            said[n] := null;
+            names[n] := null;
+        end if;
+    end loop;
 
     if 'call' = any (kinds) then
         -- the time of a call can change later, so the name in it could not
@@ -226,12 +248,12 @@ begin
 
     if kinds && '{message,call}' then
         select * into contacts, strangers
-          from waha.identify(live, kinds, chats, phones, lids);
+          from waha.identify(live, kinds, chats, phones, lids, empties);
 
         if strangers is not null then
             select * into creators, join_org, join_one, join_other,
                           join_phone
-              from waha.create_contacts(strangers, live, sessions,
+              from waha.create_contacts(strangers, said, sessions,
                                         directions, ids, phones, lids,
                                         names);
 
@@ -240,19 +262,30 @@ begin
             end loop;
 
             select f.contacts into contacts
-              from waha.identify(live, kinds, chats, phones, lids) f;
+              from waha.identify(live, kinds, chats, phones, lids,
+                                 empties) f;
         end if;
     end if;
+
+    -- new identities of contacts that are there
+
+    links := join_org is not null
+             or exists (select
+                          from unnest(strangers) s
+                         where s <> all (creators));
 
     lockable_org := live || live || join_org || join_org;
     lockable := contacts || subjects || join_one || join_other;
 
     begin
-        renamed := waha.lock_contacts(lockable_org, lockable, chats,
-                                      directions, names,
-                                      join_org is not null);
+        -- A change of a message waits while its person is not known.  It
+        -- has the shared lock of the contact: with the exclusive one, either
+        -- it finds the new identity, or it is found here.
 
-        if renamed and join_org is null then
+        renamed := waha.lock_contacts(lockable_org, lockable, chats,
+                                      directions, names, links);
+
+        if renamed and not links then
             raise sqlstate 'WA001';
         end if;
 
@@ -269,9 +302,11 @@ begin
 
             perform waha.complete_merges(lockable_org, lockable);
             renamed := true;
+            links := true;
 
             select f.contacts into contacts
-              from waha.identify(live, kinds, chats, phones, lids) f;
+              from waha.identify(live, kinds, chats, phones, lids,
+                                 empties) f;
     end;
 
     if strangers is not null then
@@ -287,20 +322,30 @@ begin
                                    join_phone);
 
         select f.contacts into contacts
-          from waha.identify(live, kinds, chats, phones, lids) f;
+          from waha.identify(live, kinds, chats, phones, lids, empties) f;
+    end if;
+
+    if links then
+        select array_agg(u.organization),
+               array_agg(waha.live_contact(u.organization, u.contact))
+          into linked_org, linked
+          from unnest(live || live, contacts || subjects)
+               as u (organization, contact)
+         where u.contact is not null;
     end if;
 
     if renamed or join_org is not null then
-        perform waha.rename_contacts(live, kinds, chats, sessions,
+        perform waha.rename_contacts(said, kinds, chats, sessions,
                                      directions, ids, contacts, names,
                                      times);
     end if;
 
     if kinds && '{message,call}' then
-        select * into contacts, actions, activities, fresh, stated
+        select * into contacts, actions, activities, fresh, gaps, awaited
           from waha.store_activities(live, kinds, sessions, directions,
                                      chats, ids, types, bodies, times, names,
-                                     statuses, metas, contacts, actions);
+                                     statuses, metas, chat_ids, empties,
+                                     contacts, actions);
 
         -- Another transaction stored the message just now, perhaps under the
         -- other identity of its sender: then the contact made here is one too
@@ -316,23 +361,33 @@ begin
         end loop;
     end if;
 
-    if kinds && '{status,reaction,edit,revoke}' then
-        select * into actions, applied
+    if kinds && '{status,reaction,vote,edit,revoke}' or awaited
+       or linked is not null or 'outbound' = any (directions)
+    then
+        select * into actions, applied, seen
           from waha.store_states(live, sessions, kinds, directions, chats,
-                                 ids, targets, phones, lids, bodies, times,
-                                 statuses, metas, actions);
+                                 chat_ids, ids, targets, phones, lids,
+                                 bodies, times, statuses, metas, activities,
+                                 case when awaited then fresh end,
+                                 linked_org, linked, actions);
     end if;
 
-    if stated or applied <> '{}' then
-        select * into bodies, changed
-          from waha.apply_states(live, sessions, ids, targets, fresh,
-                                 applied, bodies);
+    if gaps is not null or applied is not null or seen is not null then
+        select * into bodies, actions, changed, woken, reads
+          from waha.apply_states(live, sessions, ids, types, names, metas,
+                                 empties, activities, fresh, gaps, applied,
+                                 seen, bodies, actions);
     end if;
 
-    if fresh <> '{}' or changed <> '{}' then
+    fresh := array(select f from unnest(fresh) f where empties[f] is null);
+
+    if fresh <> '{}' or changed is not null or woken is not null
+       or reads is not null
+    then
         perform waha.update_conversations(live, kinds, chats, sessions,
                                           directions, ids, contacts, times,
-                                          bodies, fresh, changed);
+                                          bodies, fresh, changed, woken,
+                                          reads);
     end if;
 
     perform waha.await_standby();
@@ -382,13 +437,13 @@ declare
     org      text;
     id       bigint;
     contact  bigint;
-    made     record;
+    made     waha.contact_activities;
     count    int;
 begin
     -- The short way, for a message of a contact that is known.  Any other
     -- event is a batch of one.
 
-    if $4 = 'message' and $6 = 'person' and $20 is null
+    if $4 = 'message' and $6 = 'person' and $20 is null and $22 is null
        and $7 is not null and $5 is not null and at is not null
     then
         -- the lock that waha.lock_messages takes for a message
@@ -430,6 +485,12 @@ begin
                    and k.id = coalesce(l.contact_id, p.contact_id)
                    and ($9 is null or k.id = p.contact_id)
                    and ($10 is null or k.id = l.contact_id)
+                   and (select true
+                          from waha.waiting_changes w
+                         where w.organization_slug = s.organization_slug
+                           and w.session_name = $3
+                           and w.message_id = $7
+                         limit 1) is null
                    and ($2 is null or $2 = s.instance)
                    and coalesce($17 = o.slug, true)
                    and coalesce($18 = o.id::text, true)
@@ -457,23 +518,14 @@ begin
                  message_content, metadata, session_name, message_id,
                  message_type, chat, sender_name, occurred_at)
         values (org, contact, 'whatsapp_message', $5, $13,
-                coalesce($16::jsonb, '{}'), $3, $7, $12, $6,
+                waha.message_metadata($16::jsonb, $21, $22), $3, $7, $12, $6,
                 case $5 when 'inbound' then sender end, at)
         on conflict (organization_slug, session_name, message_id, direction)
         do nothing
-        returning a.id, (
-            select true
-              from waha.message_states m
-             where m.organization_slug = org
-               and m.session_name = $3
-               and m.message_id = $7
-               and (m.edits is not null or m.reactions is not null
-                    or m.revoked_at is not null)
-             limit 1) as changed
-        into made;
+        returning a.id into made;
 
     if made.id is null then
-        select a.id, a.contact_id into made
+        select a.* into made
           from waha.contact_activities a
          where a.organization_slug = org collate "C"
            and a.session_name = $3
@@ -484,17 +536,30 @@ begin
             raise exception 'a trigger of the CRM refused message "%"', $7;
         end if;
 
+        if $5 = 'outbound' and waha.status_rank($15) > 0
+           or waha.fill(made, $12, $13, $16::jsonb, sender, null)
+              is distinct from made
+        then
+            return query
+                select *
+                  from waha.ingest_batch(array[$1], array[$2], array[$3],
+                           array[$4], array[$5], array[$6], array[$7],
+                           array[$8], array[$9], array[$10], array[$11],
+                           array[$12], array[$13], array[$14], array[$15],
+                           array[$16], array[$17], array[$18], array[$19],
+                           array[$20], array[$21], array[$22]);
+            return;
+        end if;
+
         return next row(0, 'duplicate', org, id,
                         made.contact_id, made.id, null)::waha.outcome;
         return;
     end if;
 
-    if made.changed then
-        perform waha.apply_state(org, $3, $7);
-
-        select a.message_content into $13
-          from waha.contact_activities a
-         where a.id = made.id;
+    if $5 = 'outbound' and waha.status_rank($15) > 0 then
+        perform waha.store_state(row(org, $3, $7, $15, at, null, null, null,
+                                     null, null, null,
+                                     null)::waha.message_states);
     end if;
 
     insert into waha.conversations as c

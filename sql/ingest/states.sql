@@ -1,6 +1,6 @@
--- What happens to a message after it was sent: delivery, reactions, edits,
--- revocation.  Each event is stored in waha.message_states first, whether or
--- not the message has arrived, and is written into the message from there.
+-- What happens to a message after it was sent: delivery, reactions, votes,
+-- edits, revocation.  What fits the message is stored in waha.message_states,
+-- and is written into the message from there.
 
 create or replace function waha.status_rank(status text) returns int
 language sql immutable parallel safe
@@ -31,45 +31,154 @@ $$;
 comment on function waha.rfc3339(timestamptz) is 'a time in UTC as JSON has it';
 
 
-create or replace function waha.newer_reactions(one jsonb, other jsonb)
+create or replace function waha.newest_of_people(one jsonb, other jsonb)
 returns jsonb
 language sql immutable
 set search_path = waha, pg_temp
 as $$
-    -- a person's newest reaction keeps the mark "sanitised" of earlier ones
+    -- a person's newest entry keeps the mark "sanitised" of earlier ones
 
-    select jsonb_object_agg(key, value)
-      from (select distinct on (r.key) r.key,
-                   r.value || case when bool_or(r.value ? 'sanitised')
-                                            over (partition by r.key)
-                                   then '{"sanitised": true}'
-                                   else '{}' end::jsonb as value
-              from (select * from jsonb_each(one)
-                    union all
-                    select * from jsonb_each(other)) r
-             order by r.key, (r.value->>'at')::bigint desc,
-                      r.value->>'emoji' collate "C" desc) newest
+    select jsonb_object_agg(p.key, p.value)
+      from (select n.key, n.value
+              from (select distinct on (r.key) r.key,
+                           r.value || case when bool_or(r.value ? 'sanitised')
+                                                over (partition by r.key)
+                                           then '{"sanitised": true}'
+                                           else '{}' end::jsonb as value
+                      from (select * from jsonb_each(one)
+                            union all
+                            select * from jsonb_each(other)) r
+                     order by r.key, (r.value->>'at')::bigint desc,
+                              coalesce(r.value->>'emoji',
+                                       r.value->>'options')
+                                  collate "C" desc) n
+             order by (n.value->>'at')::bigint desc, n.key collate "C"
+             limit 32) p
 $$;
 
-comment on function waha.newer_reactions(jsonb, jsonb) is
-    'the newest reaction of each person in either object';
+comment on function waha.newest_of_people(jsonb, jsonb) is
+    'the newest reaction or vote of each person in either object, of the 32 '
+    'people who made one last';
 
 
-create or replace function waha.all_edits(one jsonb, other jsonb)
+create or replace function waha.newest_edits(one jsonb, other jsonb)
 returns jsonb
 language sql immutable
 set search_path = waha, pg_temp
 as $$
-    select jsonb_agg(e.value order by (e.value->>'at')::bigint,
-                     e.value->>'id' collate "C",
-                     e.value->>'text' collate "C")
-      from (select value from jsonb_array_elements(one)
-            union
-            select value from jsonb_array_elements(other)) e
+    -- The newest text is whole, five older ones are cut.  An empty one
+    -- counts only where it removes a caption: it takes no place.
+
+    select jsonb_agg(
+               case when k.n = 1 then k.value
+                    else k.value || jsonb_build_object('text',
+                                                       left(k.text, 4096))
+               end order by k.at, k.id)
+      from (select e.*, row_number() over (partition by e.text = ''
+                                           order by e.at desc, e.id desc) as n
+              from (select distinct on ((u.value->>'at')::bigint,
+                                        u.value->>'id')
+                           u.value, (u.value->>'at')::bigint as at,
+                           u.value->>'id' collate "C" as id,
+                           u.value->>'text' as text
+                      from (select value from jsonb_array_elements(one)
+                            union all
+                            select value from jsonb_array_elements(other)) u
+                     order by (u.value->>'at')::bigint, u.value->>'id',
+                              octet_length(u.value->>'text') desc,
+                              u.value->>'text' collate "C",
+                              u.value ? 'sanitised' desc) e) k
+     where k.n <= case k.text when '' then 1 else 6 end
 $$;
 
-comment on function waha.all_edits(jsonb, jsonb) is
-    'the edits in both arrays, each once, oldest first';
+comment on function waha.newest_edits(jsonb, jsonb) is
+    'the six newest edits in both arrays, each once, oldest first';
+
+
+create or replace function waha.has_file(type text, metadata jsonb)
+returns boolean
+language sql immutable parallel safe
+as $$
+    select coalesce(type in ('image', 'video', 'audio', 'voice', 'document',
+                             'sticker'), false)
+           or coalesce(metadata->'has_media' = 'true', false)
+$$;
+
+comment on function waha.has_file(text, jsonb) is
+    'whether the text of a message is the caption of a file';
+
+
+create or replace function waha.apply_edits(state waha.message_states,
+    inout message waha.contact_activities)
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+declare
+    meta    jsonb := coalesce(message.metadata, '{}');
+    file    boolean := waha.has_file(message.message_type, meta);
+    edits   jsonb;
+    edited  timestamptz := state.edited_at;
+    text    text := message.message_content;
+begin
+    -- only the side that wrote a message can edit it; a text cannot be
+    -- edited to nothing
+
+    select jsonb_agg(e.value order by e.n) into edits
+      from jsonb_array_elements(state.edits) with ordinality as e (value, n)
+     where e.value->>'direction' = message.direction
+       and (e.value->>'text' <> '' or file and e.value->>'text' = '');
+
+    if edits is not null then
+        if meta ? 'original_content' then
+            text := meta->>'original_content';
+        end if;
+
+        meta := meta || jsonb_build_object(
+            'original_content', text,
+            'edits', (select coalesce(jsonb_agg(e.value->'text' order by e.n),
+                                      '[]')
+                        from jsonb_array_elements(edits - -1)
+                             with ordinality as e (value, n)));
+        text := edits->-1->>'text';
+        edited := greatest(edited, to_timestamp((edits->-1->>'at')::bigint
+                                                / 1000.0));
+    end if;
+
+    if edited is not null then
+        meta := meta || jsonb_build_object('edited_at', waha.rfc3339(edited));
+    end if;
+
+    if edits @> '[{"sanitised": true}]' then
+        meta := meta || '{"sanitised": true}';
+    end if;
+
+    message.message_content := text;
+    message.metadata := meta;
+end
+$$;
+
+comment on function waha.apply_edits is
+    'a message with the text of its last edit; metadata has the text that it '
+    'was sent with, and the edits between';
+
+
+create or replace function waha.shown_people(people jsonb, member text)
+returns jsonb
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select jsonb_agg(jsonb_build_object(
+               'person', p.key,
+               member, p.value->member,
+               'at', waha.rfc3339(to_timestamp((p.value->>'at')::bigint
+                                               / 1000.0)))
+               order by p.key collate "C")
+      from jsonb_each(people) p
+     where p.value->member not in ('""', '[]')
+$$;
+
+comment on function waha.shown_people(jsonb, text) is
+    'reactions or votes as metadata shows them, without those taken back';
 
 
 create or replace function waha.apply_state(organization text, session text,
@@ -80,10 +189,8 @@ as $$
 #variable_conflict use_column
 declare
     state  waha.message_states;
-    a      record;
-    edits  jsonb;
-    meta   jsonb;
-    text   text;
+    a      waha.contact_activities;
+    was    waha.contact_activities;
 begin
     select m.* into state
       from waha.message_states m
@@ -92,206 +199,62 @@ begin
        and m.message_id = message;
 
     for a in
-        select c.id, c.direction, c.message_content, c.metadata
+        select c.*
           from waha.contact_activities c
          where c.organization_slug = organization collate "C"
            and c.session_name = session
            and c.message_id = message
          order by c.direction
     loop
-        meta := coalesce(a.metadata, '{}') - 'reactions';
-        text := a.message_content;
+        was := a;
+        a := waha.apply_edits(state, a);
 
-        -- only the side that wrote a message can edit it
-
-        select jsonb_agg(e) into edits
-          from jsonb_array_elements(state.edits) e
-         where e->>'direction' = a.direction;
-
-        if edits is not null then
-            meta := meta || jsonb_build_object(
-                'original_content', coalesce(a.metadata->'original_content',
-                                             to_jsonb(a.message_content)),
-                'edited_at', waha.rfc3339(to_timestamp(
-                                 (edits->-1->>'at')::bigint / 1000.0)),
-                'edits', (select coalesce(jsonb_agg(e->'text' order by n),
-                                          '[]')
-                            from jsonb_array_elements(edits - -1)
-                                 with ordinality as earlier (e, n)));
-
-            -- an edit that could not be read brings nothing
-
-            text := coalesce((select e->>'text'
-                                from jsonb_array_elements(edits)
-                                     with ordinality as given (e, n)
-                               where e->>'text' is not null
-                               order by n desc limit 1), text);
-        end if;
-
-        if edits @> '[{"sanitised": true}]'
-           or jsonb_path_exists(state.reactions, '$.*.sanitised')
-        then
-            meta := meta || '{"sanitised": true}';
+        if jsonb_path_exists(state.reactions, '$.*.sanitised') then
+            a.metadata := a.metadata || '{"sanitised": true}';
         end if;
 
         if state.revoked_at is not null then
-            meta := meta || jsonb_build_object(
+            a.metadata := a.metadata || jsonb_build_object(
                 'revoked_at', waha.rfc3339(state.revoked_at));
         end if;
 
-        meta := meta || coalesce((
-            select jsonb_build_object('reactions', jsonb_agg(
-                       jsonb_build_object(
-                           'person', key,
-                           'emoji', value->>'emoji',
-                           'at', waha.rfc3339(to_timestamp(
-                               (value->>'at')::bigint / 1000.0)))
-                       order by key collate "C"))
-              from jsonb_each(state.reactions)
-             where value->>'emoji' <> ''
-            having count(*) > 0), '{}');
+        a.metadata := a.metadata - '{reactions,votes}'::text[]
+            || jsonb_strip_nulls(jsonb_build_object(
+                   'reactions', waha.shown_people(state.reactions, 'emoji'),
+                   'votes', waha.shown_people(state.votes, 'options')));
 
-        update waha.contact_activities c
-           set message_content = text,
-               metadata = meta
-         where c.id = a.id
-           and (c.message_content is distinct from text
-                or c.metadata is distinct from meta);
+        if (a.message_content, a.metadata)
+           is distinct from (was.message_content, was.metadata)
+        then
+            update waha.contact_activities c
+               set message_content = a.message_content,
+                   metadata = a.metadata
+             where c.id = a.id;
+        end if;
     end loop;
 end
 $$;
 
 comment on function waha.apply_state(text, text, text) is
-    'writes edits, reactions and revocation into the message, if it is '
+    'writes edits, reactions, votes and revocation into the message, if it is '
     'stored; repeating it changes nothing';
 
 
-create or replace function waha.store_states(organizations text[],
-    sessions text[], kinds text[], directions text[], chats text[],
-    ids text[], targets text[], phones text[], lids text[], bodies text[],
-    times timestamptz[], statuses text[], metadata text[],
-    inout actions text[], out applied int[])
-language plpgsql
+create or replace function waha.store_state(state waha.message_states)
+returns void
+language sql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
-declare
-    r        record;
-    key      text;
-    state    waha.message_states;
-    changes  waha.message_states[] := '{}';
-    n        int := 0;
-    m        int := 0;
-    new      jsonb;
-    flag     jsonb;
-begin
-    applied := '{}';
-
-    -- the events of each message are added to its stored state
-
-    for r in
-        select u.*, u.organization || '/' || u.session || '/' || u.target
-                    as key,
-               s.known
-          from unnest(organizations, sessions, targets, kinds, directions,
-                      chats, ids, phones, lids, bodies, times, statuses,
-                      metadata)
-               with ordinality as u (organization, session, target, kind,
-                                     direction, chat, id, phone, lid, body,
-                                     at, status, metadata, pos)
-          left join lateral (
-                select m as known
-                  from waha.message_states m
-                 where m.organization_slug = u.organization
-                   and m.session_name = u.session
-                   and m.message_id = u.target
-                 limit 1) s on true
-         where u.organization is not null
-           and u.kind in ('status', 'reaction', 'edit', 'revoke')
-         order by u.organization collate "C", u.session collate "C",
-                  u.target collate "C", u.pos
-    loop
-        if r.key is distinct from key then
-            key := r.key;
-            state := r.known;
-            state.organization_slug := r.organization;
-            state.session_name := r.session;
-            state.message_id := r.target;
-            m := 0;
-        end if;
-
-        actions[r.pos] := 'duplicate';
-        flag := case when r.metadata::jsonb @> '{"sanitised": true}'
-                     then '{"sanitised": true}' else '{}' end;
-
-        if r.kind = 'status' then
-            continue when waha.status_rank(r.status) = 0
-                      or waha.status_rank(r.status)
-                         <= waha.status_rank(state.status)
-                         and (r.status <> state.status
-                              or r.at >= state.status_at);
-
-            state.status := r.status;
-            state.status_at := r.at;
-
-        elsif r.kind = 'reaction' then
-            new := waha.newer_reactions(state.reactions, jsonb_build_object(
-                case when r.direction = 'outbound' then 'me'
-                     when r.chat = 'person' then 'contact'
-                     else coalesce(r.phone, r.lid, '') end,
-                flag || jsonb_build_object(
-                            'emoji', coalesce(r.body, ''),
-                            'at', waha.milliseconds(r.at))));
-
-            continue when new = state.reactions;
-
-            state.reactions := new;
-
-        elsif r.kind = 'edit' then
-            new := waha.all_edits(state.edits, jsonb_build_array(
-                flag || jsonb_build_object(
-                            'id', r.id, 'text', r.body,
-                            'at', waha.milliseconds(r.at),
-                            'direction', r.direction)));
-
-            continue when new = state.edits;
-
-            state.edits := new;
-
-        else
-            continue when state.revoked_at <= r.at;
-
-            state.revoked_at := r.at;
-        end if;
-
-        actions[r.pos] := 'status_updated';
-
-        if m = 0 then
-            n := n + 1;
-            m := 1;
-        end if;
-
-        changes[n] := state;
-
-        if r.kind <> 'status' and m = 1 then
-            applied := applied || r.pos::int;
-            m := 2;
-        end if;
-    end loop;
-
-    if n = 0 then
-        return;
-    end if;
-
-    -- another transaction may have changed a state since it was read
+    -- another transaction may have changed the state since it was read
 
     insert into waha.message_states as s
                 (organization_slug, session_name, message_id, status,
-                 status_at, reactions, edits, revoked_at)
-    select c.organization_slug, c.session_name, c.message_id, c.status,
-           c.status_at, c.reactions, c.edits, c.revoked_at
-      from unnest(changes) c
-     order by c.organization_slug, c.session_name, c.message_id
+                 status_at, reactions, edits, edited_at, votes, revoked_at,
+                 waiting)
+        values (state.organization_slug, state.session_name,
+                state.message_id, state.status, state.status_at,
+                state.reactions, state.edits, state.edited_at, state.votes,
+                state.revoked_at, coalesce(state.waiting, false))
     on conflict (organization_slug, session_name, message_id) do update
        set status = case
                when waha.status_rank(excluded.status)
@@ -307,19 +270,241 @@ begin
            reactions = case
                when excluded.reactions is null then s.reactions
                when s.reactions is null then excluded.reactions
-               else waha.newer_reactions(s.reactions, excluded.reactions) end,
+               else waha.newest_of_people(s.reactions, excluded.reactions)
+               end,
+           votes = case
+               when excluded.votes is null then s.votes
+               when s.votes is null then excluded.votes
+               else waha.newest_of_people(s.votes, excluded.votes) end,
            edits = case
                when excluded.edits is null then s.edits
                when s.edits is null then excluded.edits
-               else waha.all_edits(s.edits, excluded.edits) end,
-           revoked_at = least(s.revoked_at, excluded.revoked_at);
+               else waha.newest_edits(s.edits, excluded.edits) end,
+           edited_at = greatest(s.edited_at, excluded.edited_at),
+           revoked_at = least(s.revoked_at, excluded.revoked_at)
+$$;
+
+comment on function waha.store_state(waha.message_states) is
+    'adds a state to the one that is stored for the same message';
+
+
+create or replace function waha.settle_changes(
+    state waha.message_states, changes waha.waiting_changes[],
+    own boolean[], out news boolean[], out seen boolean, out shown boolean)
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    c       waha.waiting_changes;
+    before  waha.message_states;
+    told    waha.message_states := state;
+    next    waha.message_states;
+    stored  boolean;
+    fits    boolean;
+begin
+    -- "told" is what the events told of the message; "state" is the part of
+    -- it that fits
+
+    news := '{}';
+    seen := false;
+
+    stored := (select true
+                 from waha.contact_activities a
+                where a.organization_slug
+                      = state.organization_slug collate "C"
+                  and a.session_name = state.session_name
+                  and a.message_id = state.message_id
+                limit 1);
+
+    if stored and state.waiting then
+        delete from waha.message_states s
+         where s.organization_slug = state.organization_slug
+           and s.session_name = state.session_name
+           and s.message_id = state.message_id;
+
+        told := row(state.organization_slug, state.session_name,
+                    state.message_id, null, null, null, null, null, null,
+                    null, null, null)::waha.message_states;
+        state := told;
+    end if;
+
+    before := state;
+
+    for c in
+        select w.*
+          from waha.waiting_changes w
+         where w.organization_slug = state.organization_slug
+           and w.session_name = state.session_name
+           and w.message_id = state.message_id
+         order by w.id
+    loop
+        told := waha.add_change(told, c);
+
+        if waha.change_fits(c) then
+            next := waha.add_change(state, c);
+            seen := seen or c.kind = 'status' and c.direction = 'inbound'
+                            and next.status is distinct from state.status;
+            state := next;
+
+            perform waha.drop_change(c);
+        end if;
+    end loop;
+
+    for n in 1 .. cardinality(changes) loop
+        c := changes[n];
+        next := waha.add_change(told, c);
+        news[n] := next is distinct from told;
+        fits := own[n] or waha.change_fits(c);
+
+        told := next;
+
+        if fits then
+            next := waha.add_change(state, c);
+            seen := seen or c.kind = 'status' and c.direction = 'inbound'
+                            and next.status is distinct from state.status;
+            state := next;
+
+        elsif c.kind <> 'status' or waha.status_rank(c.status) > 0 then
+            perform waha.keep_change(c);
+        end if;
+    end loop;
+
+    seen := seen and state.status in ('read', 'played');
+    shown := (before.reactions, before.edits, before.edited_at, before.votes,
+              before.revoked_at)
+             is distinct from
+             (state.reactions, state.edits, state.edited_at, state.votes,
+              state.revoked_at);
+
+    if state is distinct from before then
+        perform waha.store_state(state);
+
+    elsif stored is null and true = any (news) then
+        told.waiting := true;
+        perform waha.store_state(told);
+    end if;
+end
+$$;
+
+comment on function waha.settle_changes is
+    'adds the changes that fit to the state of a message, and keeps the '
+    'others waiting; own: the message itself told it; news: which ones told '
+    'something new; seen: an inbound message was read on the phone; shown: '
+    'waha.apply_state has to update the message';
+
+
+create or replace function waha.store_states(organizations text[],
+    sessions text[], kinds text[], directions text[], chats text[],
+    chat_ids text[], ids text[], targets text[], phones text[], lids text[],
+    bodies text[], times timestamptz[], statuses text[], metadata text[],
+    activities bigint[], fresh int[], linked_org text[], linked bigint[],
+    inout actions text[], out applied waha.message_states[],
+    out seen waha.message_states[])
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    r        record;
+    settled  record;
+    state    waha.message_states;
+    p        int;
+begin
+    -- changes in this batch, messages that changes waited for, and changes
+    -- that waited for what is now known of their person
+
+    for r in
+        select m.organization, m.session, m.message,
+               array_agg(m.pos order by m.pos)
+                   filter (where m.pos is not null) as places,
+               array_agg(m.change order by m.pos)
+                   filter (where m.pos is not null) as changes,
+               array_agg(m.own order by m.pos)
+                   filter (where m.pos is not null) as own
+          from (select u.organization, u.session, t.message, u.pos::int,
+                       u.kind = 'message' as own,
+                       waha.new_change(u.organization, u.session, t.message,
+                           case u.kind when 'message' then 'status'
+                                       else u.kind end,
+                           u.direction, u.chat, u.chat_id, u.phone, u.lid,
+                           u.id, u.at, u.status, u.body, u.metadata::jsonb)
+                           as change
+                  from unnest(organizations, sessions, kinds, directions,
+                              chats, chat_ids, ids, targets, phones, lids,
+                              bodies, times, statuses, metadata, activities)
+                       with ordinality as u (organization, session, kind,
+                                             direction, chat, chat_id, id,
+                                             target, phone, lid, body, at,
+                                             status, metadata, activity, pos)
+                 cross join lateral (
+                        select case u.kind when 'message' then u.id
+                                           else u.target end) t (message)
+                 where u.organization is not null
+                   and (u.kind in ('status', 'reaction', 'vote', 'edit',
+                                   'revoke')
+                        or u.kind = 'message'
+                           and u.direction = 'outbound'
+                           and u.activity is not null
+                           and waha.status_rank(u.status) > 0)
+
+                union all
+
+                select organizations[f], sessions[f], ids[f], null, null,
+                       null
+                  from unnest(fresh) f
+
+                union all
+
+                select l.organization, l.session, l.message, null, null, null
+                  from waha.changes_of(linked_org, linked) l) m
+         group by m.organization, m.session, m.message
+         order by m.organization collate "C", m.session collate "C",
+                  m.message collate "C"
+    loop
+        select s.* into state
+          from waha.message_states s
+         where s.organization_slug = r.organization
+           and s.session_name = r.session
+           and s.message_id = r.message;
+
+        state.organization_slug := r.organization;
+        state.session_name := r.session;
+        state.message_id := r.message;
+
+        select * into settled
+          from waha.settle_changes(state, coalesce(r.changes, '{}'), r.own);
+
+        for n in 1 .. coalesce(cardinality(r.places), 0) loop
+            p := r.places[n];
+
+            if settled.news[n] and (kinds[p] <> 'message'
+                                    or actions[p] = 'duplicate')
+            then
+                actions[p] := 'status_updated';
+            elsif kinds[p] <> 'message' then
+                actions[p] := 'duplicate';
+            end if;
+        end loop;
+
+        if settled.seen then
+            seen := seen || state;
+        end if;
+
+        if settled.shown then
+            applied := applied || state;
+        end if;
+    end loop;
 end
 $$;
 
 comment on function waha.store_states is
-    'adds statuses, reactions, edits and revocations to waha.message_states; '
-    'actions: the outcome of each record; applied: positions of the records '
-    'whose messages waha.apply_state has to update';
+    'adds statuses, reactions, votes, edits and revocations to '
+    'waha.message_states or waha.waiting_changes; fresh: positions of new '
+    'messages that changes wait for; linked: contacts with new identities; '
+    'actions: the outcome of each record; applied: messages that '
+    'waha.apply_state has to update; seen: messages that were read on the '
+    'phone';
 
 
 create or replace function waha.milliseconds(at timestamptz) returns bigint

@@ -9,6 +9,7 @@ as $$
 declare
     until    timestamptz;
     looked   bigint;
+    waited   bigint;
     removed  bigint;
     ended    bigint;
     forgot   bigint;
@@ -67,6 +68,21 @@ begin
      where states_until < until;
 
     with old as materialized (
+        select c.ctid
+          from waha.waiting_changes c
+         where c.created_at < now() - interval '30 days'
+         order by c.created_at
+         limit portion
+           for update skip locked
+    ), gone as (
+        delete from waha.waiting_changes c
+         using old
+         where c.ctid = old.ctid
+        returning 1
+    )
+    select count(*) into waited from gone;
+
+    with old as materialized (
         select q.id
           from waha.quarantine q
          where q.resolved_at < now() - interval '30 days'
@@ -122,13 +138,13 @@ begin
     )
     select count(*) into ended from gone;
 
-    return looked + removed + ended + forgot;
+    return looked + waited + removed + ended + forgot;
 end
 $$;
 
 comment on function waha.maintain(int) is
-    'deletes states of messages that never came, quarantine that was '
-    'resolved, and deleted sessions that WAHA does not run, all after 30 '
+    'deletes states and changes of messages that never came, quarantine that '
+    'was resolved, and deleted sessions that WAHA does not run, all after 30 '
     'days, quarantine that was last seen 90 days ago, and timeouts after 7 '
     'days; at most portion of each; to be called daily until the result is 0';
 

@@ -104,7 +104,8 @@ sub quote {
 
 sub empty_sql {
     return <<'EOF_SQL';
-truncate waha.message_states, waha.conversations, waha.contact_identities,
+truncate waha.message_states, waha.waiting_changes,
+         waha.conversations, waha.contact_identities,
          waha.shared_phones, contact_activities, contacts;
 update waha.sessions set status = null, status_at = null, phone = null,
        push_name = null, named_at = null, connected_at = null,
