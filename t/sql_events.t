@@ -620,14 +620,15 @@ subtest 'the status of a session' => sub {
                sent_at => 3000), 'session_updated WORKING|+7911|3',
        'WORKING is shown with number and time');
     is($after->(status => 'STARTING', sent_at => 2000),
-       'duplicate WORKING|+7911|3', 'an older status changes nothing');
+       'session_updated WORKING|+7911|3', 'an older status is not shown');
     is($after->(status => 'STARTING', sent_at => 4000),
        'session_updated STARTING|+7911|3', 'STARTING keeps the number');
     is($after->(status => 'STOPPED', sent_at => 5000),
-       'session_updated STOPPED||', 'STOPPED removes the number');
+       'session_updated STOPPED|+7911|3', 'so does STOPPED');
     is(row("select push_name, phone, instance from waha.sessions
              where name = 't2'"), 'Acme|7911|',
        "the session's row keeps name and number");
+    $pg->psql("select waha.add_session('other', 't2', 'waha-1')");
     is($after->(status => 'WORKING', phone => '7912', sent_at => 6000,
                instance => 'waha-1'),
        'session_updated WORKING|+7912|6', 'another number replaces the first');
@@ -673,8 +674,8 @@ subtest 'the organization of an event' => sub {
 
         # sessions with an instance
         [ 'other', session => 't2', instance => 'waha-1' ],
-        [ 'contradiction', session => 't2', instance => 'waha-2' ],
-        [ 'acme', session => 't1', instance => 'waha-2' ],
+        [ 'foreign_instance', session => 't2', instance => 'waha-2' ],
+        [ 'foreign_instance', session => 't1', instance => 'waha-2' ],
 
         # an unknown session
         [ 'unknown_organization', session => 'x' ],
