@@ -170,9 +170,18 @@ my %expected = (
         { organization_slug => 'acme', session_name => 't1',
           message_id => '3EB0AAAAAAAAAAAAAAAA13', status => 'read',
           status_ms => 1795226563129 },
+        { organization_slug => 'acme', session_name => 't1',
+          message_id => '3EB0AAAAAAAAAAAAAAAA16', status => 'sent',
+          status_ms => $second * 1000 },
+        { organization_slug => 'bravo', session_name => 'tenant42',
+          message_id => '3AAAAAAAAAAAAAAAAA01', status => 'delivered',
+          status_ms => $synthetic * 1000 },
         { organization_slug => 'bravo', session_name => 'tenant42',
           message_id => '3EB0AAAAAAAAAAAAAA02', status => 'read',
           status_ms => 1795226800123 },
+        { organization_slug => 'bravo', session_name => 'tenant42',
+          message_id => '3EB0AAAAAAAAAAAAAA13', status => 'sent',
+          status_ms => $synthetic * 1000 },
     ],
 
     sessions => [
