@@ -52,6 +52,11 @@ sub texts {
 }
 
 
+sub contents {
+    return join ' ', map { $_->{message_content} } @{ $_[0] };
+}
+
+
 subtest 'a list of contacts' => sub {
     my $data = data('/api/whatsapp/contacts');
     is_deeply([ map { $_->{id} } @{ $data->{contacts} } ], [ $bob, $anna ],
@@ -102,10 +107,9 @@ subtest 'activities of a contact' => sub {
        'skip= leaves out the newest');
 
     my $guide = "/api/contacts/$anna/activities";
-    is(texts(data("$guide?org=acme&type=whatsapp_message&limit=2&offset=1")
-                 ->{activities}), 'two one',
-       "a guide's route takes type, limit and offset");
-    is(texts(data("$guide?org=acme&size=1&skip=1")->{activities}),
+    is(contents(data("$guide?org=acme&type=whatsapp_message&limit=2&offset=1")),
+       'two one', "a guide's route takes type, limit and offset");
+    is(contents(data("$guide?org=acme&size=1&skip=1")),
        'of the CRM three two one', "a guide's route ignores size and skip");
 
     my $a = data($path)->{activities}[3];
