@@ -91,7 +91,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 8 as safety_needed,
        :migration < 9 as timeouts_needed,
        :migration < 11 as operations_needed,
-       :migration < 12 as numbers_needed \gset
+       :migration < 12 as numbers_needed,
+       :migration < 13 as merges_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -133,6 +134,10 @@ set local role waha_owner;
     \ir migrations/012-numbers.sql
 \endif
 
+\if :merges_needed
+    \ir migrations/013-merges.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/locks.sql
@@ -150,6 +155,7 @@ set local role waha_owner;
 
 \ir ops/check.sql
 \ir ops/maintenance.sql
+\ir ops/unmerge.sql
 
 \ir access.sql
 
@@ -230,7 +236,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 12, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 13, installed_at = now();
 
 reset role;
 

@@ -102,6 +102,8 @@ my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
           conversations => qr/^conversations_pkey$/,
           organizations => qr/^organizations_(slug_key|pkey)$/,
           sessions => qr/^sessions_pkey$/,
+          merges => qr/^merges_(kept|merged)$/,
+          moves => qr/^moves_(pkey|to)$/,
           traffic_channels => qr/./);
 
 for (sort keys %seen) {

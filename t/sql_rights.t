@@ -35,7 +35,8 @@ subtest 'waha_gateway only executes' => sub {
     like($pg->error($_, user => 'waha_gateway'), qr/permission denied/, $_)
         for 'create table x ()', 'create table waha.x ()', 'create schema x',
             'create function waha.x() returns int language sql as $$ $$',
-            'select waha.merge_contacts(null, null, null)',
+            'select waha.merge_contacts(null, null, null, null)',
+            "select waha.unmerge('acme', 1)",
             'select waha.replay(1)', 'select waha.maintain()',
             'set role waha_owner';
 

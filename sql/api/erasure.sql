@@ -328,6 +328,14 @@ begin
      where s.organization_slug = organization
        and s.contact_id = any (ids);
 
+    delete from waha.merges m
+     where m.organization_slug = organization
+       and (m.kept_id = any (ids) or m.merged_id = any (ids));
+
+    delete from waha.moves m
+     where m.organization_slug = organization
+       and m.from_id = any (ids);
+
     delete from waha.conversations v
      where v.organization_slug = organization
        and v.contact_id = any (ids);

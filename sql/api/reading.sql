@@ -306,7 +306,12 @@ declare
     at     timestamptz := 'infinity';
     below  bigint := 9223372036854775807;
     had    int := 0;
+    own    boolean;
+    ids    bigint[];    -- merged contacts whose messages are being moved
 begin
+    own := not exists (select from waha.moves m where m.from_id = contact);
+    ids := array(select m.from_id from waha.moves m where m.to_id = contact);
+
     if parts[1] <> '' then
         at := waha.time_of(parts[1]);
         below := parts[2]::bigint;
@@ -317,12 +322,20 @@ begin
     else
         return query
             select a.*
-              from waha.tenant_contact_activities a
-             where a.contact_id = contact
-               and (a.occurred_at, a.id) < (at, below)
-               and (type is null or a.activity_type = type)
-               and (session is null or a.session_name = session)
-               and (chat is null or a.chat = chat)
+              from unnest(contact || ids) as k (id)
+             cross join lateral (
+                    select v.*
+                      from waha.tenant_contact_activities v
+                     where v.contact_id = k.id
+                       and case when k.id <> contact
+                                then v.message_id is not null
+                                else own or v.message_id is null end
+                       and (v.occurred_at, v.id) < (at, below)
+                       and (type is null or v.activity_type = type)
+                       and (session is null or v.session_name = session)
+                       and (chat is null or v.chat = chat)
+                     order by v.occurred_at desc, v.id desc
+                     limit most) a
              order by a.occurred_at desc, a.id desc
              limit most;
 

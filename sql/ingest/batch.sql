@@ -76,7 +76,7 @@ begin
         return array_fill(null::bigint, array[cardinality(kinds)]);
     end if;
 
-    select array_agg((select a.contact_id
+    select array_agg((select waha.live_of(u.organization, a.contact_id)
                         from waha.contact_activities a
                        where a.organization_slug
                              = u.organization collate "C"
@@ -181,7 +181,7 @@ create or replace function waha.create_contacts(strangers int[],
     organizations text[], sessions text[], directions text[], ids text[],
     phones text[], lids text[], names text[], out creators int[],
     out join_org text[], out join_one bigint[], out join_other bigint[],
-    out join_phone text[])
+    out join_phone text[], out join_pos int[])
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -297,6 +297,7 @@ begin
             join_one[n] := by_lid.contact_id;
             join_other[n] := by_phone.contact_id;
             join_phone[n] := r.phone;
+            join_pos[n] := r.pos;
         end if;
 
         if r.phone is not null and by_phone.proved is not true then
@@ -315,7 +316,8 @@ $$;
 comment on function waha.create_contacts is
     'creates contacts and identities for strangers; creators: positions of '
     'the records that created a contact; join_*: pairs of contacts that are '
-    'one person, and numbers that are new for a contact';
+    'one person, and numbers that are new for a contact, with the position of '
+    'the record that shows it';
 
 
 create or replace function waha.lock_contacts(organizations text[],
@@ -387,27 +389,38 @@ comment on function waha.lock_contacts is
 
 
 create or replace function waha.join_contacts(organizations text[],
-    ones bigint[], others bigint[], phones text[]) returns void
+    ones bigint[], others bigint[], new_phones text[], places int[],
+    sessions text[], ids text[], times timestamptz[], phones text[],
+    lids text[]) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
+declare
+    p  int;
 begin
     for n in 1 .. cardinality(organizations) loop
+        p := places[n];
+
         if others[n] is not null then
-            perform waha.merge_contacts(organizations[n], ones[n],
-                                        others[n]);
+            perform waha.merge_contacts(organizations[n], ones[n], others[n],
+                        jsonb_build_object('session', sessions[p],
+                                           'message_id', ids[p],
+                                           'at', waha.rfc3339(times[p]),
+                                           'phone', phones[p],
+                                           'lid', lids[p]));
         else
             perform waha.add_phone(organizations[n],
                                    waha.live_contact(organizations[n],
-                                                     ones[n]), phones[n]);
+                                                     ones[n]),
+                                   new_phones[n]);
         end if;
     end loop;
 end
 $$;
 
-comment on function waha.join_contacts(text[], bigint[], bigint[], text[]) is
+comment on function waha.join_contacts is
     'merges the pairs of contacts and adds the numbers that '
-    'waha.create_contacts found';
+    'waha.create_contacts found, at these places of the batch';
 
 
 create or replace function waha.rename_contacts(organizations text[],
@@ -553,7 +566,12 @@ begin
                                      id, type, body, at, name, status,
                                      metadata, empty, pos)
          cross join lateral (
-                select v.id, v.contact_id, v as whole
+                select v.id, v as whole,
+                       coalesce((select m.to_id
+                                   from waha.moves m
+                                  where m.organization_slug = u.organization
+                                    and m.from_id = v.contact_id
+                                  limit 1), v.contact_id) as contact_id
                   from waha.contact_activities v
                  where v.organization_slug = u.organization collate "C"
                    and v.session_name = u.session

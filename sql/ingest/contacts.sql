@@ -1,5 +1,36 @@
 -- How contacts are renamed, merged and given numbers.
 
+create or replace function waha.with_moving(organization text,
+    contact bigint) returns bigint[]
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select contact || array(
+        select m.from_id
+          from waha.moves m
+         where m.organization_slug = organization
+           and m.to_id = contact)
+$$;
+
+comment on function waha.with_moving(text, bigint) is
+    'a contact, and the merged ones whose messages it has yet to get';
+
+
+create or replace function waha.live_of(organization text, contact bigint)
+returns bigint
+language sql stable
+as $$
+    select coalesce((select m.to_id
+                       from waha.moves m
+                      where m.organization_slug = organization
+                        and m.from_id = contact
+                      limit 1), contact)
+$$;
+
+comment on function waha.live_of(text, bigint) is
+    'the contact that gets the messages of another one, or that one itself';
+
+
 create or replace function waha.channel(organization text) returns bigint
 language plpgsql
 set search_path = waha, pg_temp
@@ -85,7 +116,7 @@ as $$
            select
              from waha.contact_activities a
             where a.organization_slug = organization collate "POSIX"
-              and a.contact_id = contact
+              and a.contact_id = any (waha.with_moving(organization, contact))
               and a.direction = 'inbound'
               and a.chat = 'person'
               and a.occurred_at >= rename_contact.at
@@ -99,25 +130,166 @@ comment on function waha.rename_contact(text, bigint, text, timestamptz) is
     'is known; first and last name follow unless a person edited them';
 
 
+create or replace function waha.move_portion(organization text,
+    kept bigint, merged bigint, portion int) returns bigint
+language plpgsql
+set search_path = waha, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_variable
+declare
+    n  bigint;
+begin
+    -- a batch locks messages in another order: this does not wait for one
+
+    with due as materialized (
+        select a.id
+          from waha.contact_activities a
+         where a.organization_slug = organization collate "POSIX"
+           and a.contact_id = merged
+           and a.message_id is not null
+         order by a.occurred_at desc
+         limit portion
+           for update skip locked
+    ), moved as (
+        update waha.contact_activities a
+           set contact_id = kept
+          from due d
+         where a.id = d.id
+        returning a.id
+    ), noted as (
+        -- of several merges, the first contact counts
+        insert into waha.moved_messages (organization_slug, activity_id,
+                                         contact_id)
+        select organization, m.id, merged
+          from moved m
+            on conflict on constraint moved_messages_pkey do nothing
+    )
+    select count(*) into n from moved;
+
+    return n;
+end
+$$;
+
+comment on function waha.move_portion(text, bigint, bigint, int) is
+    'gives a contact the newest messages and calls of another one; result: '
+    'how many';
+
+
+create or replace function waha.has_messages(organization text,
+    contact bigint) returns boolean
+language sql
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+    select exists (
+        select
+          from waha.contact_activities a
+         where a.organization_slug = organization collate "POSIX"
+           and a.contact_id = contact
+           and a.message_id is not null)
+$$;
+
+comment on function waha.has_messages(text, bigint) is
+    'whether messages or calls are stored for a contact';
+
+
 create or replace function waha.move_messages(organization text,
     kept bigint, merged bigint) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_variable
+declare
+    most  constant int := 1000;    -- takes some 50 milliseconds
 begin
-    update waha.contact_activities a
-       set contact_id = kept
-     where a.organization_slug = organization collate "POSIX"
-       and a.contact_id = merged
-       and a.message_id is not null;
+    update waha.moves m
+       set to_id = kept
+     where m.organization_slug = organization
+       and m.to_id = merged;
+
+    -- the rest is moved by waha.maintain; readers look at both meanwhile
+
+    perform waha.move_portion(organization, kept, merged, most);
+
+    if waha.has_messages(organization, merged) then
+        insert into waha.moves as m (organization_slug, from_id, to_id)
+            values (organization, merged, kept)
+            on conflict on constraint moves_pkey
+            do update set to_id = kept;
+    end if;
 
     perform waha.move_conversations(organization, kept, merged);
 end
 $$;
 
 comment on function waha.move_messages(text, bigint, bigint) is
-    'gives a contact the messages, calls and conversations of another one';
+    'gives a contact the conversations and the newest messages and calls of '
+    'another one, and notes when there are more';
+
+
+create or replace function waha.move_rest(portion int) returns bigint
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    m      waha.moves;
+    n      bigint;
+    total  bigint := 0;
+begin
+    for m in
+        select * from waha.moves order by organization_slug, from_id
+    loop
+        exit when total >= portion;
+
+        -- contacts before activities, as in a batch, but this does not wait
+        -- for one: it holds the contacts of several merges
+
+        select count(*) into n
+          from (select
+                  from waha.contacts c
+                 where c.organization_slug = m.organization_slug collate "C"
+                   and c.id in (m.from_id, m.to_id)
+                 order by c.id
+                   for key share skip locked) c;
+
+        continue when n < 2;
+
+        -- another transaction may have merged the other contact meanwhile
+
+        select k.to_id into m.to_id
+          from waha.moves k
+         where k.organization_slug = m.organization_slug
+           and k.from_id = m.from_id
+           for update skip locked;
+
+        continue when not found;
+
+        n := waha.move_portion(m.organization_slug, m.to_id, m.from_id,
+                               (portion - total)::int);
+
+        if not waha.has_messages(m.organization_slug, m.from_id) then
+            delete from waha.moves k
+             where k.organization_slug = m.organization_slug
+               and k.from_id = m.from_id;
+        end if;
+
+        total := total + n;
+    end loop;
+
+    return total;
+end
+$$;
+
+comment on function waha.move_rest(int) is
+    'moves messages of merged contacts; result: how many, at most portion';
 
 
 create or replace function waha.phone_unless_in(phone text, country text,
@@ -134,8 +306,23 @@ comment on function waha.phone_unless_in(text, text, text[]) is
     'a phone number as it is spelled, or null when its key is one of keys';
 
 
+create or replace function waha.names_of(c waha.contacts) returns jsonb
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select jsonb_build_object('first_name', c.first_name,
+                              'last_name', c.last_name,
+                              'whatsapp_name', c.whatsapp_name,
+                              'phone_1', c.phone_1, 'phone_2', c.phone_2,
+                              'phone_3', c.phone_3)
+$$;
+
+comment on function waha.names_of(waha.contacts) is
+    'names and numbers of a contact, for waha.merges';
+
+
 create or replace function waha.merge_contacts(organization text,
-    one bigint, other bigint) returns bigint
+    one bigint, other bigint, evidence jsonb) returns bigint
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -169,6 +356,28 @@ begin
      where c.organization_slug = organization collate "C"
        and c.id = one + other - kept.id;
 
+    -- an administrator has taken this merge back: it is not repeated
+
+    if exists (select
+                 from waha.merges m
+                where m.organization_slug = organization
+                  and m.kept_id = kept.id
+                  and m.merged_id = merged.id
+                  and m.undone_at is not null)
+    then
+        return one;
+    end if;
+
+    insert into waha.merges (organization_slug, kept_id, merged_id, evidence,
+                             identities, kept_was, merged_was)
+        values (organization, kept.id, merged.id, evidence, array(
+                    select i.kind || ' ' || i.key
+                      from waha.contact_identities i
+                     where i.organization_slug = organization collate "POSIX"
+                       and i.contact_id = merged.id
+                     order by 1),
+                waha.names_of(kept), waha.names_of(merged));
+
     update waha.contact_identities i
        set contact_id = kept.id
      where i.organization_slug = organization collate "POSIX"
@@ -176,14 +385,19 @@ begin
 
     perform waha.move_messages(organization, kept.id, merged.id);
 
-    select a.sender_name into newest
-      from waha.contact_activities a
-     where a.organization_slug = organization collate "POSIX"
-       and a.contact_id = kept.id
-       and a.direction = 'inbound'
-       and a.chat = 'person'
-       and a.sender_name is not null
-     order by a.occurred_at desc, a.sender_name collate "C" desc
+    select n.sender_name into newest
+      from unnest(waha.with_moving(organization, kept.id)) as k (id)
+     cross join lateral (
+            select a.sender_name, a.occurred_at
+              from waha.contact_activities a
+             where a.organization_slug = organization collate "POSIX"
+               and a.contact_id = k.id
+               and a.direction = 'inbound'
+               and a.chat = 'person'
+               and a.sender_name is not null
+             order by a.occurred_at desc, a.sender_name collate "C" desc
+             limit 1) n
+     order by n.occurred_at desc, n.sender_name collate "C" desc
      limit 1;
 
     newest := coalesce(newest, kept.whatsapp_name, merged.whatsapp_name);
@@ -254,9 +468,10 @@ begin
 end
 $$;
 
-comment on function waha.merge_contacts(text, bigint, bigint) is
+comment on function waha.merge_contacts(text, bigint, bigint, jsonb) is
     'merges two contacts of one person: the older one stays and gets what '
-    'WhatsApp stored for the other, which is kept with merged_into';
+    'WhatsApp stored for the other, which is kept with merged_into; evidence: '
+    'what shows it, for waha.merges';
 
 
 create or replace function waha.live_contact(organization text,

@@ -132,7 +132,7 @@ begin
         sessions[n] := m.session_name;
         directions[n] := m.direction;
         ids[n] := m.message_id;
-        contacts[n] := m.contact_id;
+        contacts[n] := waha.live_of(m.organization_slug, m.contact_id);
         times[n] := m.occurred_at;
         bodies[n] := m.message_content;
     end loop;
@@ -224,7 +224,8 @@ as $$
                select count(*), min(a.occurred_at)
                  from waha.contact_activities a
                 where a.organization_slug = organization collate "POSIX"
-                  and a.contact_id = contact
+                  and a.contact_id = any (waha.with_moving(organization,
+                                                           contact))
                   and a.session_name = session
                   and a.activity_type = 'whatsapp_message'
                   and a.direction = 'inbound'
@@ -280,4 +281,4 @@ $$;
 
 comment on function waha.move_conversations(text, bigint, bigint) is
     'adds the conversations of a merged contact to those of the kept one; its '
-    'messages must have been moved before';
+    'messages must have been moved before, or noted in waha.moves';

@@ -108,6 +108,7 @@ declare
     join_one    bigint[];
     join_other  bigint[];
     join_phone  text[];
+    join_pos    int[];
     lockable_org  text[];
     lockable    bigint[];
     renamed     boolean;
@@ -252,7 +253,7 @@ begin
 
         if strangers is not null then
             select * into creators, join_org, join_one, join_other,
-                          join_phone
+                          join_phone, join_pos
               from waha.create_contacts(strangers, said, sessions,
                                         directions, ids, phones, lids,
                                         names);
@@ -319,7 +320,8 @@ begin
 
     if join_org is not null then
         perform waha.join_contacts(join_org, join_one, join_other,
-                                   join_phone);
+                                   join_phone, join_pos, sessions, ids,
+                                   times, phones, lids);
 
         select f.contacts into contacts
           from waha.identify(live, kinds, chats, phones, lids, empties) f;
@@ -549,6 +551,10 @@ begin
                            array[$16], array[$17], array[$18], array[$19],
                            array[$20], array[$21], array[$22]);
             return;
+        end if;
+
+        if made.contact_id <> contact then
+            made.contact_id := waha.live_of(org, made.contact_id);
         end if;
 
         return next row(0, 'duplicate', org, id,

@@ -1,4 +1,4 @@
--- Deletion of rows that have expired.
+-- Deletion of rows that have expired, and what merges left to do.
 
 create or replace function waha.maintain(portion int default 10000)
 returns bigint
@@ -12,6 +12,7 @@ declare
     waited   bigint;
     removed  bigint;
     ended    bigint;
+    moved    bigint;
     forgot   bigint;
 begin
     -- States of messages that never came.  Each row is examined once, when
@@ -138,14 +139,17 @@ begin
     )
     select count(*) into ended from gone;
 
-    return looked + waited + removed + ended + forgot;
+    moved := waha.move_rest(portion);
+
+    return looked + waited + removed + ended + forgot + moved;
 end
 $$;
 
 comment on function waha.maintain(int) is
-    'deletes states and changes of messages that never came, quarantine that '
-    'was resolved, and deleted sessions that WAHA does not run, all after 30 '
-    'days, quarantine that was last seen 90 days ago, and timeouts after 7 '
-    'days; at most portion of each; to be called daily until the result is 0';
+    'moves messages of merged contacts; deletes states and changes of messages '
+    'that never came, quarantine that was resolved, and deleted sessions that '
+    'WAHA does not run, all after 30 days, quarantine that was last seen 90 '
+    'days ago, and timeouts after 7 days; at most portion of each; to be '
+    'called daily until the result is 0';
 
 grant execute on function waha.maintain to waha_admin;

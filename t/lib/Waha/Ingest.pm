@@ -106,7 +106,8 @@ sub empty_sql {
     return <<'EOF_SQL';
 truncate waha.message_states, waha.waiting_changes,
          waha.conversations, waha.contact_identities,
-         waha.shared_phones, contact_activities, contacts;
+         waha.shared_phones, waha.merges, waha.moves, waha.moved_messages,
+         contact_activities, contacts;
 update waha.sessions set status = null, status_at = null, phone = null,
        push_name = null, named_at = null, connected_at = null,
        disconnected_at = null, working_times = null, other_times = null;
