@@ -16,8 +16,8 @@ $pg->psql(q{
 });
 
 my $keys = $t->dir;
-spew("$keys/one.key", 'key-of-one');
-spew("$keys/two.key", 'key-of-two');
+spew_secret("$keys/one.key", 'key-of-one');
+spew_secret("$keys/two.key", 'key-of-two');
 
 $t->nginx(conf => <<'EOF_CONF' =~ s/KEYS/$keys/gr);
 %%GLOBALS%%

@@ -16,7 +16,7 @@ my $api = Waha::Sessions->new($t, unlimited => 1, wahas => \@wahas,
     timeout => '1s', workers => 2, http => 'waha_hmac_key ' . $t->dir
                           . '/waha-2.key instance=waha-2;');
 
-spew($t->dir . '/waha-2.key', 'the key of waha-2');
+spew_secret($t->dir . '/waha-2.key', 'the key of waha-2');
 $t->start;
 
 my $sessions = '/api/whatsapp/sessions';

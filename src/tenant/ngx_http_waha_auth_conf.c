@@ -80,6 +80,7 @@ ngx_http_waha_auth_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_int_t                  rc;
     ngx_str_t                 *value, material;
+    ngx_uint_t                 secret;
     const char                *reason;
     ngx_http_waha_jwt_key_t   *key;
     ngx_http_waha_jwt_conf_t  *jwt;
@@ -101,7 +102,11 @@ ngx_http_waha_auth_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_waha_key_file_read(cf, &value[2], &material) != NGX_OK) {
+    secret = ngx_http_waha_string_is(&value[1], "HS256");
+
+    if (ngx_http_waha_key_file_read(cf, &value[2], secret, &material)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -10,7 +10,7 @@ use File::Basename ();
 use File::Find ();
 
 use Exporter qw(import);
-our @EXPORT = qw(root source sources slurp spew);
+our @EXPORT = qw(root source sources slurp spew spew_secret);
 
 my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 
@@ -66,6 +66,19 @@ sub spew {
     open my $fh, '>:raw', $path or die "$path: $!";
     print $fh $bytes;
     close $fh or die "$path: $!";
+
+    return $path;
+}
+
+
+# the same, and only the owner of the file can read it
+
+sub spew_secret {
+    my ($path, $bytes) = @_;
+
+    my $umask = umask 077;
+    spew($path, $bytes);
+    umask $umask;
 
     return $path;
 }

@@ -75,12 +75,13 @@ sub conf {
 }
 
 
-# a file in nginx's directory; its path
+# a file in nginx's directory, closed to other users as a key has to be; its
+# path
 
 sub write {
     my ($self, $name, $text) = @_;
 
-    return spew("$self->{dir}/$name", $text);
+    return spew_secret("$self->{dir}/$name", $text);
 }
 
 

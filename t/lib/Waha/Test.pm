@@ -68,7 +68,8 @@ sub import {
         for qw(ok is isnt like unlike cmp_ok is_deeply pass fail diag note
                plan done_testing BAIL_OUT subtest explain);
     *{"${caller}::$_"} = \&$_
-        for qw(wait_for root source sources slurp spew bearer refused seed);
+        for qw(wait_for root source sources slurp spew spew_secret bearer
+               refused seed);
 }
 
 

@@ -47,7 +47,7 @@ sub file {
 
     if ($alg eq 'HS256') {
         $self->{secret} = 'a secret of more than thirty-two bytes';
-        spew($file, $self->{secret});
+        spew_secret($file, $self->{secret});
 
     } else {
         my $key = "$self->{dir}/$alg.key";
