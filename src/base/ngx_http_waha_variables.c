@@ -7,8 +7,16 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <openssl/evp.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_bearer.h>
+#include <ngx_http_waha_request.h>
 #include <ngx_http_waha_variables.h>
+
+
+/* bytes of the SHA-256 of a token that are shown */
+
+#define NGX_HTTP_WAHA_TOKEN_HASH  16
 
 
 static ngx_int_t ngx_http_waha_variables_string(ngx_http_request_t *r,
@@ -16,6 +24,8 @@ static ngx_int_t ngx_http_waha_variables_string(ngx_http_request_t *r,
 static ngx_int_t ngx_http_waha_variables_batch(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_waha_variables_db_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_waha_variables_token_hash(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
@@ -42,6 +52,9 @@ static ngx_http_variable_t  ngx_http_waha_variables[] = {
 
     { ngx_string("waha_db_time"), NULL, ngx_http_waha_variables_db_time,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("waha_token_hash"), NULL, ngx_http_waha_variables_token_hash,
+      0, 0, 0 },
 
       ngx_http_null_variable
 };
@@ -149,6 +162,48 @@ ngx_http_waha_variables_db_time(ngx_http_request_t *r,
 
     v->len = ngx_sprintf(v->data, "%T.%03M", (time_t) ms / 1000, ms % 1000)
              - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* before authorization: what the client presents, whether it is valid or not */
+
+static ngx_int_t
+ngx_http_waha_variables_token_hash(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char       hash[EVP_MAX_MD_SIZE];
+    ngx_str_t    value, token;
+    const char  *reason;
+
+    static ngx_str_t  name = ngx_string("authorization");
+
+    if (ngx_http_waha_request_header(r, &name, &value) != NGX_OK
+        || ngx_http_waha_bearer_parse_header(&value, &token) != NGX_OK
+        || ngx_http_waha_bearer_check_token(&token, &reason) != NGX_OK)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    if (EVP_Digest(token.data, token.len, hash, NULL, EVP_sha256(), NULL)
+        != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    v->data = ngx_pnalloc(r->pool, 2 * NGX_HTTP_WAHA_TOKEN_HASH);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(v->data, hash, NGX_HTTP_WAHA_TOKEN_HASH);
+
+    v->len = 2 * NGX_HTTP_WAHA_TOKEN_HASH;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
