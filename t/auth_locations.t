@@ -384,7 +384,7 @@ $conf->refused('waha_jwt_key with a file that does not exist',
                qr/No such file/,
                $database, '', 'waha_auth on; waha_jwt_key HS256 none.key;');
 $conf->refused('waha_jwt_key with an unknown parameter',
-               qr/"kid=<id>" or "role=operator"/,
+               qr/"kid=<id>".* or "role=operator"/,
                $database, '',
                "waha_auth on; waha_jwt_key HS256 $file role=admin;");
 $conf->refused('waha_jwt_key with a key id that no token may have',

@@ -502,9 +502,9 @@ subtest 'notifications to the workers' => sub {
                                sent_at => $now + 60_000 }), '' ],
         [ reply_sql(delete_session => 'news', undef), 'news' ],
         [ "insert into waha.api_keys (id, organization_slug, hash, scopes)
-               values ('k1', 'news', '', '{read}')", 'k1' ],
+               values ('k1', 'news', '', '{read}')", 'k1 news' ],
         [ "update waha.api_keys set last_used_at = now()", '' ],
-        [ "delete from waha.api_keys where id = 'k1'", 'k1' ],
+        [ "delete from waha.api_keys where id = 'k1'", 'k1 news' ],
         [ "delete from organizations where slug = 'news'", 'ID news' ],
     );
 
