@@ -88,6 +88,7 @@ EOF_CONF
 
 my $api = Waha::Api->new($t, http => <<"EOF_HTTP", server => <<"EOF_SERVER");
     waha_webhook_url http://127.0.0.1/api/whatsapp/webhook;
+    waha_session_budget restarts=off;
     waha_call_timeout 60s look=30s;
 
     proxy_cache_path $dir/cache keys_zone=waha:1m;

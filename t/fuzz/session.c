@@ -115,7 +115,6 @@ fuzz_shape(ngx_pool_t *pool, const cJSON *json)
 
         view.session = json;
         view.stale = 1;
-        ngx_str_set(&view.organization, "a/b");
 
         fuzz_check(ngx_http_waha_view_session(pool, shape, &view, &text)
                    == NGX_OK);
