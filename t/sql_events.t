@@ -752,6 +752,22 @@ subtest 'a record that PostgreSQL refuses' => sub {
 };
 
 
+subtest 'modules of older contracts' => sub {
+    # they do not have the last two arguments
+
+    for my $how (qw(batch each)) {
+        my $sql = call_sql($how, map { message(message_id => "OLD$how$_",
+                                               phone => "7922222220$_") } 1, 2);
+        $sql =~ s/(, array\[[^]]*\]::text\[\]){2}\)/)/ or die $sql;
+
+        is($pg->psql("select count(*) from ($sql) r
+                       where action = 'contact_created'
+                          or action = 'activity_logged'"), 2,
+           "ingest_$how stores their events");
+    }
+};
+
+
 subtest 'quarantine' => sub {
     my $event = message(session => 'later', message_id => 'Q1',
                         phone => $phone);

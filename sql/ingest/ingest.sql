@@ -229,7 +229,7 @@ begin
 
     said := live;
 
-    for n in 1 .. cardinality(empties) loop
+    for n in 1 .. coalesce(cardinality(empties), 0) loop
         if empties[n] is not null then
             said[n] := null;
             names[n] := null;
