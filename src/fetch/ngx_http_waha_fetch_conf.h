@@ -31,10 +31,13 @@ typedef struct {
 
 
 typedef struct ngx_http_waha_fetch_conf_s {
-    ngx_array_t   *instances;       /* ngx_http_waha_instance_t; or NULL */
-    size_t         size;            /* bytes of an answer */
-    ngx_msec_t     timeout;         /* of a whole call */
-    ngx_msec_t     look_timeout;    /* of one that only looks at a session */
+    ngx_array_t               *instances;     /* ngx_http_waha_instance_t */
+    size_t                     size;          /* bytes of an answer */
+    ngx_msec_t                 timeout;       /* of a whole call */
+    ngx_msec_t                 look_timeout;  /* of a look at a session */
+
+    /* of an internal location: its core, made when it is first used */
+    ngx_http_core_loc_conf_t  *without_pages;
 } ngx_http_waha_fetch_conf_t;
 
 

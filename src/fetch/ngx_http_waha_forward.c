@@ -7,7 +7,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_waha.h>
 #include <ngx_http_waha_fetch.h>
+#include <ngx_http_waha_fetch_conf.h>
 #include <ngx_http_waha_forward.h>
 #include <ngx_http_waha_media.h>
 
@@ -110,8 +112,10 @@ ngx_http_waha_forward_get(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_waha_forward_drop_pages(ngx_http_request_t *r)
 {
-    void                      **loc_conf;
-    ngx_http_core_loc_conf_t   *clcf, *copy;
+    void                       **loc_conf;
+    ngx_http_core_loc_conf_t    *clcf, *copy;
+    ngx_http_waha_loc_conf_t    *wlcf;
+    ngx_http_waha_fetch_conf_t  *conf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -119,19 +123,32 @@ ngx_http_waha_forward_drop_pages(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    loc_conf = ngx_palloc(r->pool, sizeof(void *) * ngx_http_max_module);
-    copy = ngx_palloc(r->pool, sizeof(ngx_http_core_loc_conf_t));
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+    conf = wlcf->fetch;
 
-    if (loc_conf == NULL || copy == NULL) {
+    if (conf->without_pages == NULL) {
+
+        /* of the cycle: nginx still uses it when the request is freed */
+
+        copy = ngx_palloc(ngx_cycle->pool, sizeof(ngx_http_core_loc_conf_t));
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        *copy = *clcf;
+        copy->error_pages = NULL;
+
+        conf->without_pages = copy;
+    }
+
+    loc_conf = ngx_palloc(r->pool, sizeof(void *) * ngx_http_max_module);
+    if (loc_conf == NULL) {
         return NGX_ERROR;
     }
 
     ngx_memcpy(loc_conf, r->loc_conf, sizeof(void *) * ngx_http_max_module);
 
-    *copy = *clcf;
-    copy->error_pages = NULL;
-
-    loc_conf[ngx_http_core_module.ctx_index] = copy;
+    loc_conf[ngx_http_core_module.ctx_index] = conf->without_pages;
     r->loc_conf = loc_conf;
 
     return NGX_OK;
