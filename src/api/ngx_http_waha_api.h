@@ -62,7 +62,7 @@ typedef enum {
 
 #define NGX_HTTP_WAHA_ROUTE_MEMBERS   0x40
 
-/* an operator makes the organization that the path names and nobody knows */
+/* for an operator, an organization that does not exist is created */
 
 #define NGX_HTTP_WAHA_ROUTE_CREATE    0x80
 

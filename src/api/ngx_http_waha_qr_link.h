@@ -37,7 +37,8 @@ ngx_int_t ngx_http_waha_qr_link_make(ngx_http_waha_step_t *step,
 
 /*
  * Opens the part of the path that is signed; strings are of r->pool.
- * NGX_DECLINED: it was signed by nobody, or is too old; NGX_ERROR: no memory.
+ * NGX_DECLINED: no key of ours signed it, or it has expired; NGX_ERROR: no
+ * memory.
  */
 ngx_int_t ngx_http_waha_qr_link_open(ngx_http_request_t *r, ngx_str_t *text,
     ngx_http_waha_qr_link_t *link);

@@ -122,7 +122,7 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
                                   NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED, NULL);
     }
 
-    /* nobody's bytes are stored before there is a signature to verify */
+    /* without a well-formed signature the body is not read */
 
     delivery->provider = ngx_http_waha_provider_find(r);
 
@@ -413,7 +413,7 @@ ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
 }
 
 
-/* the sender is told which member is missing, or not valid */
+/* answers 400 with the name of the member that is missing or not valid */
 
 static ngx_int_t
 ngx_http_waha_webhook_unread(ngx_http_request_t *r,

@@ -114,7 +114,7 @@ struct ngx_http_waha_pg_connection_s {
     /* the statements were prepared again for the job, or are being so */
     unsigned                            again:1;
 
-    /* nobody waits for the job, whose statement is to be ended */
+    /* the request is gone: the job's statement is to be cancelled */
     unsigned                            unwanted:1;
 
     /* the job "interrupt" waits or runs: no other statement may be hit */

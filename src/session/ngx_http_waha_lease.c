@@ -400,7 +400,7 @@ ngx_http_waha_lease_cleanup(void *data)
 }
 
 
-/* a query that nobody waits for */
+/* the request does not wait for the result of this query */
 
 static void
 ngx_http_waha_lease_keep(ngx_http_waha_step_t *step, const char *seconds)

@@ -49,7 +49,7 @@ typedef struct ngx_http_waha_session_s {
     unsigned                         recovered:1;
     unsigned                         stuck:1;
 
-    /* by this one: what the database is told */
+    /* by this operation: arguments of waha.end_operation */
     unsigned                         started:1;
     unsigned                         recovering:1;
     unsigned                         logged_out:1;

@@ -47,7 +47,7 @@ typedef struct {
     /* the status is old: WAHA did not answer */
     unsigned       stale:1;
 
-    /* the phone was not told that it is not linked any more */
+    /* WAHA could not unlink the phone, which still shows the device */
     unsigned       still_linked:1;
 } ngx_http_waha_view_t;
 

@@ -478,7 +478,7 @@ ngx_http_waha_change_read_vote(ngx_http_waha_reader_t *reader)
 }
 
 
-/* a vote without id is told by the poll and the chat */
+/* a vote without an id names its chat and author in members of their own */
 
 static ngx_int_t
 ngx_http_waha_change_read_voter(ngx_http_waha_reader_t *reader)

@@ -28,7 +28,7 @@ typedef enum {
     NGX_HTTP_WAHA_CONTENT_REVOKES,
     NGX_HTTP_WAHA_CONTENT_CALLS,        /* the events of calls tell it */
     NGX_HTTP_WAHA_CONTENT_WAITS,        /* not decrypted yet */
-    NGX_HTTP_WAHA_CONTENT_NOTHING,      /* nobody has said anything */
+    NGX_HTTP_WAHA_CONTENT_NOTHING,      /* no content for a person: ignored */
     NGX_HTTP_WAHA_CONTENT_BESIDE        /* goes with the content, if any */
 } ngx_http_waha_content_e;
 

@@ -260,7 +260,7 @@ ngx_http_waha_person_is_self(ngx_http_waha_reader_t *reader, ngx_str_t *chat)
         return 1;
     }
 
-    /* WEBJS, WPP: sender and recipient are told also before "me" is known */
+    /* WEBJS, WPP: from = to means a chat with oneself, even without "me" */
 
     from = ngx_http_waha_reader_get_jid(reader, reader->message, "from");
     to = ngx_http_waha_reader_get_jid(reader, reader->message, "to");

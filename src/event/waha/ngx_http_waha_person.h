@@ -13,7 +13,7 @@
 #include <ngx_http_waha_reader.h>
 
 
-/* Reads who we are; before anything else is read of an envelope. */
+/* Reads our own number and LID from "me"; to be called before other readers. */
 void ngx_http_waha_person_read_me(ngx_http_waha_reader_t *reader);
 
 /* Whether a JID, as WAHA or the engine writes it, is ours. */
