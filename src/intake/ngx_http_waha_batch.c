@@ -1,0 +1,258 @@
+
+/*
+ * Copyright (C) the ngx_http_waha_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_waha_batch.h>
+
+
+static ngx_int_t ngx_http_waha_batch_prepare(ngx_http_waha_pg_job_t *job);
+
+
+const ngx_http_waha_batch_function_t  ngx_http_waha_batch_functions[] = {
+    [NGX_HTTP_WAHA_BATCH_ONE] =
+        { "ingest", NGX_HTTP_WAHA_INGEST_VALUES },
+    [NGX_HTTP_WAHA_BATCH_TOGETHER] =
+        { "ingest_batch", NGX_HTTP_WAHA_INGEST_ARRAYS },
+    [NGX_HTTP_WAHA_BATCH_EACH] =
+        { "ingest_each", NGX_HTTP_WAHA_INGEST_ARRAYS },
+    [NGX_HTTP_WAHA_BATCH_QUARANTINE] =
+        { "quarantine", NGX_HTTP_WAHA_INGEST_ASIDE },
+    [NGX_HTTP_WAHA_BATCH_TIMEOUT] =
+        { "count_timeout", NGX_HTTP_WAHA_INGEST_HASH }
+};
+
+
+ngx_http_waha_batch_t *
+ngx_http_waha_batch_create(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_batch_variant_e variant)
+{
+    ngx_pool_t             *pool;
+    ngx_http_waha_batch_t  *batch;
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE / 4, ingest->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    batch = ngx_pcalloc(pool, sizeof(ngx_http_waha_batch_t));
+    if (batch == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    ngx_queue_init(&batch->entries);
+
+    batch->ingest = ingest;
+    batch->pool = pool;
+    batch->variant = variant;
+
+    batch->job.deadline = ngx_current_msec + ingest->timeout;
+    batch->job.prepare = ngx_http_waha_batch_prepare;
+    batch->job.handler = ingest->handler;
+    batch->job.data = batch;
+    batch->job.log = ingest->log;
+
+    return batch;
+}
+
+
+void
+ngx_http_waha_batch_destroy(ngx_http_waha_batch_t *batch)
+{
+    if (batch->ingest->open == batch) {
+        batch->ingest->open = NULL;
+    }
+
+    ngx_destroy_pool(batch->pool);
+}
+
+
+void
+ngx_http_waha_batch_join(ngx_http_waha_batch_t *batch,
+    ngx_http_waha_entry_t *entry)
+{
+    ngx_queue_insert_tail(&batch->entries, &entry->queue);
+    batch->nentries++;
+    batch->size += entry->size;
+    batch->ingest->waiting++;
+
+    entry->batch = batch;
+    entry->share = ngx_http_waha_share_take(&batch->ingest->shares,
+                                        ngx_http_waha_batch_session(entry));
+}
+
+
+void
+ngx_http_waha_batch_leave(ngx_http_waha_entry_t *entry)
+{
+    ngx_http_waha_batch_t  *batch;
+
+    batch = entry->batch;
+
+    ngx_queue_remove(&entry->queue);
+    batch->nentries--;
+    batch->size -= entry->size;
+    entry->batch = NULL;
+
+    if (batch->sent) {
+        batch->sent[entry->position] = NULL;
+    }
+
+    if (batch->left) {
+        return;
+    }
+
+    batch->ingest->waiting--;
+
+    ngx_http_waha_share_give(&batch->ingest->shares, entry->share);
+    entry->share = NULL;
+
+    if (batch->nentries == 0) {
+
+        if (batch->submitted) {
+            ngx_http_waha_pg_cancel(&batch->job);
+        }
+
+        ngx_http_waha_batch_destroy(batch);
+    }
+}
+
+
+void
+ngx_http_waha_batch_set_waiting(ngx_http_waha_batch_t *batch)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_entry_t  *entry;
+
+    batch->left = 0;
+    batch->ingest->waiting += batch->nentries;
+
+    for (q = ngx_queue_head(&batch->entries);
+         q != ngx_queue_sentinel(&batch->entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        entry->share = ngx_http_waha_share_take(&batch->ingest->shares,
+                                        ngx_http_waha_batch_session(entry));
+    }
+}
+
+
+void
+ngx_http_waha_batch_set_left(ngx_http_waha_batch_t *batch)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_entry_t  *entry;
+
+    batch->left = 1;
+    batch->ingest->waiting -= batch->nentries;
+
+    for (q = ngx_queue_head(&batch->entries);
+         q != ngx_queue_sentinel(&batch->entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        ngx_http_waha_share_give(&batch->ingest->shares, entry->share);
+        entry->share = NULL;
+    }
+}
+
+
+/* what could not be read is of no session */
+
+ngx_str_t *
+ngx_http_waha_batch_session(ngx_http_waha_entry_t *entry)
+{
+    static ngx_str_t  none = ngx_string("");
+
+    return entry->event ? &entry->event->session : &none;
+}
+
+
+ngx_int_t
+ngx_http_waha_batch_submit(ngx_http_waha_batch_t *batch)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_waha_pg_submit(batch->ingest->pool, &batch->job);
+
+    batch->submitted = (rc == NGX_OK);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_waha_batch_prepare(ngx_http_waha_pg_job_t *job)
+{
+    ngx_uint_t               i;
+    ngx_queue_t             *q;
+    ngx_http_waha_batch_t   *batch;
+    ngx_http_waha_entry_t   *entry;
+    ngx_http_waha_event_t  **events;
+    ngx_http_waha_ingest_t  *ingest;
+
+    batch = job->data;
+    ingest = batch->ingest;
+
+    if (ingest->open == batch) {
+        ingest->open = NULL;
+    }
+
+    ngx_http_waha_batch_set_left(batch);
+    ingest->inflight++;
+
+    batch->sent = ngx_palloc(batch->pool,
+                             batch->nentries * sizeof(ngx_http_waha_entry_t *));
+    events = ngx_palloc(batch->pool,
+                        batch->nentries * sizeof(ngx_http_waha_event_t *));
+
+    if (batch->sent == NULL || events == NULL) {
+        return NGX_ERROR;
+    }
+
+    i = 0;
+
+    for (q = ngx_queue_head(&batch->entries);
+         q != ngx_queue_sentinel(&batch->entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+        entry->position = i;
+        events[i] = entry->event;
+        batch->sent[i++] = entry;
+    }
+
+    batch->nsent = i;
+
+    if (batch->variant == NGX_HTTP_WAHA_BATCH_ONE && i > 1) {
+        batch->variant = NGX_HTTP_WAHA_BATCH_TOGETHER;
+    }
+
+    job->statement = batch->variant;
+
+    switch (ngx_http_waha_batch_functions[batch->variant].form) {
+
+    case NGX_HTTP_WAHA_INGEST_VALUES:
+        return ngx_http_waha_ingest_params_values(job, batch->pool, events[0]);
+
+    case NGX_HTTP_WAHA_INGEST_ASIDE:
+        batch->aside.raw = batch->sent[0]->raw;
+
+        return ngx_http_waha_ingest_params_aside(job, batch->pool, events[0],
+                                                 &batch->aside);
+
+    case NGX_HTTP_WAHA_INGEST_HASH:
+        return ngx_http_waha_ingest_params_hash(job, batch->pool, events[0],
+                                                &batch->sent[0]->raw);
+
+    default: /* NGX_HTTP_WAHA_INGEST_ARRAYS */
+        return ngx_http_waha_ingest_params_arrays(job, batch->pool, events, i);
+    }
+}
