@@ -92,7 +92,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 9 as timeouts_needed,
        :migration < 11 as operations_needed,
        :migration < 12 as numbers_needed,
-       :migration < 13 as merges_needed \gset
+       :migration < 13 as merges_needed,
+       :migration < 14 as erased_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -138,10 +139,15 @@ set local role waha_owner;
     \ir migrations/013-merges.sql
 \endif
 
+\if :erased_needed
+    \ir migrations/014-erased.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/locks.sql
 \ir ingest/identity.sql
+\ir ingest/erased.sql
 \ir ingest/contacts.sql
 \ir ingest/organization.sql
 \ir ingest/session_state.sql
@@ -175,6 +181,10 @@ set local role waha_owner;
 
 \if :renames_needed
     \ir migrations/006-renamed.sql
+\endif
+
+\if :erased_needed
+    \ir migrations/014-votes.sql
 \endif
 
 -- waha_api is subject to row-level security and owns the functions that read
@@ -236,7 +246,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 13, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 14, installed_at = now();
 
 reset role;
 

@@ -59,6 +59,9 @@ insert into waha.conversations (organization_slug, contact_id, session_name,
         last_message_id, last_message_at, last_direction, unread_count)
     select 'acme', id, 't1', 'x', '1970-01-01', 'inbound', 0 from contacts
     on conflict do nothing;
+insert into waha.erased (hash)
+    select waha.erased_key('acme', 't1', 'gone' || k)
+      from generate_series(1, $people) k;
 insert into organizations (slug, whatsapp_enabled)
     select 'o' || k, true from generate_series(1, $people) k;
 insert into waha.sessions (name, organization_slug)
@@ -104,6 +107,7 @@ my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
           sessions => qr/^sessions_pkey$/,
           merges => qr/^merges_(kept|merged)$/,
           moves => qr/^moves_(pkey|to)$/,
+          erased => qr/^erased_pkey$/,
           traffic_channels => qr/./);
 
 for (sort keys %seen) {

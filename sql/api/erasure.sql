@@ -103,12 +103,53 @@ create or replace function waha.reacted(reactions jsonb) returns text[]
 language sql immutable
 set search_path = waha, pg_temp
 as $$
-    select array_agg(left(waha.phone_key(k), 100))
+    select array_agg(left(n.key, 100))
       from jsonb_object_keys(reactions) k
+     cross join lateral (values (k), (waha.phone_key(k))) as n (key)
 $$;
 
 comment on function waha.reacted(jsonb) is
-    'keys of the people in waha.message_states.reactions';
+    'keys of the people in reactions or votes of waha.message_states, of whom '
+    'it is not known whether they are numbers or hidden ids';
+
+
+create or replace function waha.without_people(people jsonb, keys text[])
+returns jsonb
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select jsonb_object_agg(e.key, e.value)
+      from jsonb_each(people) e
+     where left(e.key, 100) <> all (keys)
+       and left(waha.phone_key(e.key), 100) <> all (keys)
+$$;
+
+comment on function waha.without_people(jsonb, text[]) is
+    'reactions or votes without those of people with these keys';
+
+
+create or replace function waha.reacted_by(organization text, keys text[])
+returns table (session_name text, message_id text)
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select s.session_name, s.message_id
+      from waha.message_states s
+     where s.organization_slug = organization
+       and s.reactions - '{me,contact}'::text[] <> '{}'
+       and waha.reacted(s.reactions) && keys
+
+     union
+
+    select s.session_name, s.message_id
+      from waha.message_states s
+     where s.organization_slug = organization
+       and s.votes - '{me,contact}'::text[] <> '{}'
+       and waha.reacted(s.votes) && keys
+$$;
+
+comment on function waha.reacted_by(text, text[]) is
+    'messages in groups that people with these keys reacted to or voted on';
 
 
 create or replace function waha.keys_of(organization text,
@@ -179,10 +220,7 @@ begin
              union
 
              select r.session_name, r.message_id
-               from waha.message_states r
-              where r.organization_slug = organization
-                and r.reactions - '{me,contact}'::text[] <> '{}'
-                and waha.reacted(r.reactions) && keys
+               from waha.reacted_by(organization, keys) r
 
              order by 1, 2) m
       cross join lateral (
@@ -197,7 +235,54 @@ $$;
 
 comment on function waha.lock_states(text, bigint[], text[]) is
     'locks the states of messages, and of messages that people with these '
-    'keys reacted to';
+    'keys reacted to or voted on';
+
+
+create or replace function waha.remember_messages(organization text,
+    activities bigint[]) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    select waha.remember(array(
+               select waha.erased_key(organization, a.session_name,
+                                      a.message_id)
+                 from unnest(activities) as u (id)
+                cross join lateral (
+                       select k.session_name, k.message_id
+                         from waha.contact_activities k
+                        where k.organization_slug = organization collate "C"
+                          and k.id = u.id
+                          and k.message_id is not null
+                        limit 1) a))
+$$;
+
+comment on function waha.remember_messages(text, bigint[]) is
+    'remembers the messages of activities that are going to be erased';
+
+
+create or replace function waha.remember_events(organization text,
+    events bigint[]) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    -- of a change what this person did: the message can be of somebody else
+
+    select waha.remember(array(
+               select k.hash
+                 from unnest(events) as u (id)
+                 join waha.quarantine q on q.id = u.id
+                cross join unnest(waha.erased_keys(organization,
+                           q.event->>'session', q.event->>'kind',
+                           q.event->>'message_id', q.event->>'target_id',
+                           q.event->>'phone', q.event->>'lid')) as k (hash)
+                where q.event->>'target_id' is null
+                   or k.hash <> waha.erased_key(organization,
+                                                q.event->>'session',
+                                                q.event->>'target_id')))
+$$;
+
+comment on function waha.remember_events(text, bigint[]) is
+    'remembers events in quarantine that are going to be erased';
 
 
 create or replace function waha.erase_activities(organization text,
@@ -218,6 +303,18 @@ begin
      where s.organization_slug = organization
        and s.session_name = a.session_name
        and s.message_id = a.message_id;
+
+    delete from waha.waiting_changes w
+     using unnest(ids) as u (id)
+     cross join lateral (
+            select k.session_name, k.message_id
+              from waha.contact_activities k
+             where k.organization_slug = organization collate "C"
+               and k.id = u.id
+             limit 1) a
+     where w.organization_slug = organization
+       and w.session_name = a.session_name
+       and w.message_id = a.message_id;
 
     begin
         delete from waha.contact_activities a
@@ -241,8 +338,9 @@ end
 $$;
 
 comment on function waha.erase_activities(text, bigint[]) is
-    'deletes activities and the states of their messages; where a key of the '
-    'CRM forbids it for one, empties all of them of text, name and metadata';
+    'deletes activities, states and changes of their messages; where a key of '
+    'the CRM forbids it for one, empties all of them of text, name and '
+    'metadata';
 
 
 create or replace function waha.erase_reactions(organization text,
@@ -257,17 +355,17 @@ declare
 begin
     for s in
         select r.session_name, r.message_id
-          from waha.message_states r
-         where r.organization_slug = organization
-           and r.reactions - '{me,contact}'::text[] <> '{}'
-           and waha.reacted(r.reactions) && keys
+          from waha.reacted_by(organization, keys) r
          order by 1, 2
     loop
+        perform waha.remember(array(
+                    select waha.erased_key(organization, s.session_name,
+                                           s.message_id, k)
+                      from unnest(keys) k));
+
         update waha.message_states m
-           set reactions = (
-                   select jsonb_object_agg(e.key, e.value)
-                     from jsonb_each(m.reactions) e
-                    where left(waha.phone_key(e.key), 100) <> all (keys))
+           set reactions = waha.without_people(m.reactions, keys),
+               votes = waha.without_people(m.votes, keys)
          where m.organization_slug = organization
            and m.session_name = s.session_name
            and m.message_id = s.message_id;
@@ -283,8 +381,8 @@ end
 $$;
 
 comment on function waha.erase_reactions(text, text[]) is
-    'removes the reactions of people to messages of others in groups; result: '
-    'the number of these messages';
+    'removes the reactions and votes of people from messages of others in '
+    'groups; result: the number of these messages';
 
 
 create or replace function waha.drop_contacts(organization text,
@@ -335,6 +433,10 @@ begin
     delete from waha.moves m
      where m.organization_slug = organization
        and m.from_id = any (ids);
+
+    delete from waha.moved_messages m
+     where m.organization_slug = organization
+       and m.contact_id = any (ids);
 
     delete from waha.conversations v
      where v.organization_slug = organization
@@ -432,6 +534,7 @@ begin
          limit most);
 
     perform waha.lock_states(organization, activities, keys);
+    perform waha.remember_messages(organization, activities);
     perform waha.erase_activities(organization, activities);
 
     if cardinality(activities) = most then
@@ -442,6 +545,8 @@ begin
     events := array(
         select q.id
           from waha.quarantined(organization, ids) q);
+
+    perform waha.remember_events(organization, events);
 
     delete from waha.quarantine q where q.id = any (events);
 
@@ -648,9 +753,18 @@ set search_path = waha, pg_temp
 set lock_timeout = '10ms'
 as $$
 #variable_conflict use_column
+declare
+    hashes  bytea[];
 begin
-    delete from waha.sessions s
-     where s.organization_slug = organization;
+    with gone as (
+        delete from waha.sessions s
+         where s.organization_slug = organization
+        returning s.name
+    )
+    select array_agg(waha.erased_key('', g.name, '')) into hashes
+      from gone g;
+
+    perform waha.remember(hashes);
 
     delete from waha.api_keys k
      where k.organization_slug = organization;
@@ -686,8 +800,8 @@ $$;
 
 comment on function waha.erase_rest(text) is
     'deletes an organization with its sessions, keys, lead sources and '
-    'remaining contacts; false: a key of the CRM forbids it, null: another '
-    'transaction holds a lock';
+    'remaining contacts, and remembers the sessions; false: a key of the CRM '
+    'forbids it, null: another transaction holds a lock';
 
 
 create or replace function waha.delete_organization(slug text)

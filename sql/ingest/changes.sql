@@ -395,20 +395,28 @@ create or replace function waha.erase_waiting(organization text,
 language sql
 set search_path = waha, pg_temp
 as $$
-    with gone as (
+    with gone as materialized (
         delete from waha.waiting_changes w
          using waha.waiting_of(organization, keys) k
          where w.ctid = k
-        returning w.organization_slug, w.session_name, w.message_id
+        returning w.organization_slug, w.session_name, w.message_id, w.phone,
+                  w.lid
+    ), forgotten as (
+        delete from waha.message_states s
+         using gone g
+         where s.organization_slug = g.organization_slug
+           and s.session_name = g.session_name
+           and s.message_id = g.message_id
+           and s.waiting
     )
-    delete from waha.message_states s
-     using gone g
-     where s.organization_slug = g.organization_slug
-       and s.session_name = g.session_name
-       and s.message_id = g.message_id
-       and s.waiting
+    select waha.remember(array(
+               select waha.erased_key(g.organization_slug, g.session_name,
+                                      g.message_id, p.key)
+                 from gone g
+                cross join lateral (values (g.phone), (g.lid)) as p (key)
+                where p.key <> ''))
 $$;
 
 comment on function waha.erase_waiting(text, text[]) is
     'removes the changes by people with these keys that still wait, and what '
-    'was told of their messages';
+    'was told of their messages, and remembers them';

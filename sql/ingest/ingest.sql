@@ -124,6 +124,7 @@ declare
     changed     waha.contact_activities[];
     woken       waha.contact_activities[];
     reads       waha.contact_activities[];
+    remembers   boolean;    -- something was erased lately
     p           int;
 begin
     -- the organization of the session, unless the record names another one
@@ -138,8 +139,10 @@ begin
                           else 'ignored' end),
            array_agg(f.pos order by f.kind = 'session' desc,
                      f.session collate "C", f.pos)
-               filter (where f.sure is not true or f.kind = 'session')
-      into times, found_org, found_id, live, codes, actions, unsure
+               filter (where f.sure is not true or f.kind = 'session'),
+           (select true from waha.erased e where e.hash >= '' limit 1)
+      into times, found_org, found_id, live, codes, actions, unsure,
+           remembers
       from (select u.pos::int, u.kind, u.session, o.slug, o.id,
                    coalesce(to_timestamp(u.sent / 1000.0), now()) as at,
                    waha.ignore_reason(u.kind, u.id, u.target, u.phone,
@@ -211,6 +214,16 @@ begin
             end if;
         end if;
     end loop;
+
+    if remembers then
+        foreach p in array coalesce(
+            waha.places_erased(live, sessions, kinds, ids, targets, phones,
+                               lids), '{}')
+        loop
+            live[p] := null;
+            actions[p] := 'duplicate';
+        end loop;
+    end if;
 
     if shown is not null then
         perform waha.show_sessions(shown);
@@ -381,7 +394,18 @@ begin
                                  seen, bodies, actions);
     end if;
 
-    fresh := array(select f from unnest(fresh) f where empties[f] is null);
+    -- with a look at what was erased since
+
+    select array(select f from unnest(fresh) f where empties[f] is null),
+           (select true from waha.erased e where e.hash >= '' limit 1)
+      into fresh, remembers;
+
+    if remembers and waha.places_erased(live, sessions, kinds, ids, targets,
+                                        phones, lids) is not null
+    then
+        raise serialization_failure
+            using message = 'a message was erased meanwhile';
+    end if;
 
     if fresh <> '{}' or changed is not null or woken is not null
        or reads is not null
@@ -493,6 +517,15 @@ begin
                            and w.session_name = $3
                            and w.message_id = $7
                          limit 1) is null
+                   and ((select true
+                           from waha.erased e
+                          where e.hash >= ''
+                          limit 1) is null
+                        or (select true
+                              from waha.erased e
+                             where e.hash = waha.erased_key(
+                                                s.organization_slug, $3, $7)
+                             limit 1) is null)
                    and ($2 is null or $2 = s.instance)
                    and coalesce($17 = o.slug, true)
                    and coalesce($18 = o.id::text, true)
@@ -573,11 +606,19 @@ begin
                  last_message_id, last_message_at, last_direction,
                  last_message, unread_count, unread_since, last_inbound_at,
                  last_outbound_at)
-        values (org, contact, $3, $7, at, $5, left($13, 255),
-                ($5 = 'inbound')::int,
-                case $5 when 'inbound' then at end,
-                case $5 when 'inbound' then at end,
-                case $5 when 'outbound' then at end)
+        select org, contact, $3, $7, at, $5, left($13, 255),
+               ($5 = 'inbound')::int,
+               case $5 when 'inbound' then at end,
+               case $5 when 'inbound' then at end,
+               case $5 when 'outbound' then at end
+         where (select true
+                  from waha.erased e
+                 where e.hash >= ''
+                 limit 1) is null
+            or (select true
+                  from waha.erased e
+                 where e.hash = waha.erased_key(org, $3, $7)
+                 limit 1) is null
         on conflict (organization_slug, contact_id, session_name) do update
            set last_message_id = (waha.combine(c, excluded)).last_message_id,
                last_message_at = (waha.combine(c, excluded)).last_message_at,
@@ -589,6 +630,11 @@ begin
                last_outbound_at = (waha.combine(c, excluded)).last_outbound_at,
                read_at = (waha.combine(c, excluded)).read_at
         returning c.unread_count into count;
+
+    if not found then
+        raise serialization_failure
+            using message = 'a message was erased meanwhile';
+    end if;
 
     if count < 0 then
         perform waha.count_unread(org, contact, $3);

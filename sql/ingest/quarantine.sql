@@ -11,10 +11,10 @@ language sql security definer
 set search_path = waha, pg_temp
 as $$
     insert into waha.quarantine as q (hash, reason, sqlstate, raw, event)
-        values (sha256(raw || convert_to(concat_ws(' ', session, kind,
-                    message_id, target_id, status), 'UTF8')),
-                reason, sqlstate, raw,
-                case when session is not null then jsonb_build_object(
+        select sha256(raw || convert_to(concat_ws(' ', session, kind,
+                   message_id, target_id, status), 'UTF8')),
+               reason, sqlstate, raw, e.event
+          from (select case when session is not null then jsonb_build_object(
                     'provider', provider, 'instance', instance,
                     'session', session, 'kind', kind,
                     'direction', direction, 'chat', chat,
@@ -25,7 +25,8 @@ as $$
                     'organization_slug', organization_slug,
                     'organization_id', organization_id,
                     'tenant', tenant, 'claims', claims,
-                    'chat_id', chat_id, 'empty', empty) end)
+                    'chat_id', chat_id, 'empty', empty) end) as e (event)
+         where waha.was_erased(e.event) is not true
         on conflict (hash) do update set seen_at = now(),
                                          reason = excluded.reason,
                                          sqlstate = excluded.sqlstate,
@@ -37,7 +38,7 @@ $$;
 comment on function waha.quarantine is
     'keeps an event for waha.replay: reason, SQLSTATE and the body of its '
     'delivery, then the arguments of waha.ingest; an event that comes again '
-    'updates its row';
+    'updates its row, and one that was erased is not kept: the result is null';
 
 grant execute on function waha.quarantine to waha_gateway;
 

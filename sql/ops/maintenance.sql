@@ -14,6 +14,7 @@ declare
     ended    bigint;
     moved    bigint;
     forgot   bigint;
+    erased   bigint;
 begin
     -- States of messages that never came.  Each row is examined once, when
     -- it is 30 days old; states_until is created_at of the last one.  Rows
@@ -115,6 +116,21 @@ begin
     )
     select count(*) into forgot from gone;
 
+    with old as materialized (
+        select e.hash
+          from waha.erased e
+         where e.erased_at < now() - (select v.erased_for from waha.version v)
+         order by e.erased_at
+         limit portion
+           for update skip locked
+    ), gone as (
+        delete from waha.erased e
+         using old
+         where e.hash = old.hash
+        returning 1
+    )
+    select count(*) into erased from gone;
+
     -- without its row, a session that WAHA still runs would have no
     -- organization, and its messages would be lost
 
@@ -141,7 +157,7 @@ begin
 
     moved := waha.move_rest(portion);
 
-    return looked + waited + removed + ended + forgot + moved;
+    return looked + waited + removed + ended + forgot + erased + moved;
 end
 $$;
 
@@ -149,7 +165,8 @@ comment on function waha.maintain(int) is
     'moves messages of merged contacts; deletes states and changes of messages '
     'that never came, quarantine that was resolved, and deleted sessions that '
     'WAHA does not run, all after 30 days, quarantine that was last seen 90 '
-    'days ago, and timeouts after 7 days; at most portion of each; to be '
-    'called daily until the result is 0';
+    'days ago, timeouts after 7 days, and what waha.erased remembers after '
+    'its time; at most portion of each; to be called daily until the result '
+    'is 0';
 
 grant execute on function waha.maintain to waha_admin;

@@ -1,0 +1,142 @@
+-- What was erased and comes again: a provider repeats, somebody has kept the
+-- signed bytes, an event is replayed.  Before anything is written, a batch
+-- drops what is in waha.erased.  An erasure can be committed after that, so the
+-- batch looks again when all is written, and fails if there is any of it.  In
+-- between, unique keys and the locks of contacts make one wait for the other.
+--
+-- Mostly the table is empty.  Statements that are there anyway ask whether it
+-- is; only if not, a statement looks for each record.
+
+create or replace function waha.erased_key(organization text, session text,
+    message text, person text default '') returns bytea
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select sha256(convert_to(array[organization, session, message,
+                                   person]::text, 'UTF8'))
+$$;
+
+comment on function waha.erased_key(text, text, text, text) is
+    'waha.erased.hash of a message, or of what a person with this number or '
+    'hidden id did to it';
+
+
+create or replace function waha.erased_keys(organization text, session text,
+    kind text, id text, target text, phone text, lid text) returns bytea[]
+language sql immutable parallel safe
+set search_path = waha, pg_temp
+as $$
+    select case
+           when kind in ('message', 'call')
+           then array[waha.erased_key(organization, session, id)]
+           when target is not null
+           then array[waha.erased_key(organization, session, target),
+                      waha.erased_key(organization, session, target,
+                          coalesce(waha.phone_key(phone), '')),
+                      waha.erased_key(organization, session, target,
+                          coalesce(lid, ''))]
+           end
+$$;
+
+comment on function waha.erased_keys is
+    'what in waha.erased would make an event a duplicate';
+
+
+create or replace function waha.places_erased(organizations text[],
+    sessions text[], kinds text[], ids text[], targets text[],
+    phones text[], lids text[]) returns int[]
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select array_agg(u.pos::int)
+      from unnest(organizations, sessions, kinds, ids, targets, phones, lids)
+           with ordinality as u (organization, session, kind, id, target,
+                                 phone, lid, pos)
+     where u.organization is not null
+       and exists (
+           select
+             from unnest(waha.erased_keys(u.organization, u.session, u.kind,
+                                          u.id, u.target, u.phone, u.lid))
+                  as k (hash)
+            where (select true
+                     from waha.erased e
+                    where e.hash = k.hash
+                    limit 1))
+$$;
+
+comment on function waha.places_erased is
+    'positions of the records of a batch that were erased, or change what was '
+    'erased; null: there are none';
+
+
+create or replace function waha.was_erased(event jsonb) returns boolean
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+declare
+    session  text := event->>'session';
+begin
+    if not exists (select from waha.erased e where e.hash >= '') then
+        return false;
+    end if;
+
+    -- the sessions of a deleted organization are nobody's any more
+
+    if exists (select
+                 from waha.erased e
+                where e.hash = waha.erased_key('', session, ''))
+       and not exists (select
+                         from waha.sessions s
+                        where s.name = session)
+    then
+        return true;
+    end if;
+
+    return waha.places_erased(
+               array[waha.quarantine_owner(event)], array[session],
+               array[event->>'kind'], array[event->>'message_id'],
+               array[event->>'target_id'], array[event->>'phone'],
+               array[event->>'lid']) is not null;
+end
+$$;
+
+comment on function waha.was_erased(jsonb) is
+    'whether an event for waha.quarantine was erased, or is of a session whose '
+    'organization was deleted';
+
+
+create or replace function waha.remember(hashes bytea[]) returns void
+language sql
+set search_path = waha, pg_temp
+as $$
+    insert into waha.erased as e (hash)
+        select distinct h
+          from unnest(hashes) h
+         order by h
+    on conflict (hash) do update set erased_at = now()
+$$;
+
+comment on function waha.remember(bytea[]) is
+    'stores hashes of what was erased';
+
+
+create or replace function waha.remember_erased(span interval) returns void
+language plpgsql security definer
+set search_path = waha, pg_temp
+as $$
+begin
+    if span is null or span < interval '0' then
+        raise exception 'waha.remember_erased needs a time that is not '
+            'negative';
+    end if;
+
+    update waha.version
+       set erased_for = span;
+end
+$$;
+
+comment on function waha.remember_erased(interval) is
+    'sets how long events that were erased are answered as duplicates; 7 days '
+    'by default, the longest time for which a provider repeats an event';
+
+grant execute on function waha.remember_erased(interval) to waha_admin;
