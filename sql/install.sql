@@ -93,7 +93,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 11 as operations_needed,
        :migration < 12 as numbers_needed,
        :migration < 13 as merges_needed,
-       :migration < 14 as erased_needed \gset
+       :migration < 14 as erased_needed,
+       :migration < 17 as restrictions_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -141,6 +142,10 @@ set local role waha_owner;
 
 \if :erased_needed
     \ir migrations/014-erased.sql
+\endif
+
+\if :restrictions_needed
+    \ir migrations/017-restrictions.sql
 \endif
 
 \ir views.sql
@@ -246,7 +251,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 14, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 17, installed_at = now();
 
 reset role;
 

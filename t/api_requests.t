@@ -320,6 +320,30 @@ subtest 'arguments' => sub {
         }
     }
 
+    my %skips = (skip => "/api/whatsapp/contacts/$contact/activities",
+                 offset => "/api/contacts/$contact/activities");
+
+    for my $name (sort keys %skips) {
+        my $at = "$skips{$name}?$name=";
+
+        is($api->get('acme', $at . $_)->{status}, 200, "$name=$_ is answered")
+            for '', 0, 1, 1000;
+
+        for my $value (1001, -1, 2**31 - 1, 2**31, 2**32, 2**63, '9' x 20,
+                       'x', '1x', '1.5', '1e3', '%31%00', "1&$name=1")
+        {
+            my $r = $api->get('acme', $at . $value);
+            next if $value =~ /%00/ && $r->{status} == 400 && !$r->{json};
+            refused($r, 400, 'invalid_argument', "$name=$value");
+            is($r->{json}{data}{argument}, $name,
+               "the refusal of $value names the argument $name");
+        }
+
+        my $r = $api->get('acme', $at . 1001);
+        like($r->{json}{data}{reason}, qr/after/,
+             "the refusal of $name=1001 names the way on");
+    }
+
     for my $id ('0', '-1', 'x', '1e3', '9' x 19, '99999999999999999999999',
                 '1%00', '01', '%D9%A1')
     {

@@ -1,6 +1,6 @@
 # One organization reads more than PostgreSQL gives: another one is served
 # meanwhile, what waits too long a list gives 429, and reads of clients that
-# have hung up end at once.
+# have hung up end at once.  Searches that find nothing end at their bound.
 
 use Waha::Test;
 use Waha::Api;
@@ -96,5 +96,58 @@ for my $n (2, 3) {
         unlike($t->error_log, qr/57014/, 'what was ended is not logged');
     };
 }
+
+subtest 'searches among many contacts' => sub {
+    $t->nginx->stop;
+    $pg->psql("delete from contacts where first_name = 'Slow';
+               delete from waha.api_keys;
+               insert into contacts (organization_slug, first_name)
+                   select 'acme', 'Person ' || k
+                     from generate_series(1, 30000) k");
+
+    my $api = Waha::Api->new($t, timeout => '60s');
+    $t->start;
+    is($api->get('other', $list)->{status}, 200, 'other is served before');
+
+    my $search = "$list?search=nobody";
+    my ($cut, $refused, @odd) = (0, 0);
+
+    for my $round (1 .. 10) {
+        my @flood = map { $api->send($t->http, acme => GET => $search) }
+                    1 .. 24;
+
+        is($api->get('other', $list)->{status}, 200,
+           "other is served while acme searches, $round");
+
+        for (@flood) {
+            my $r = $_->answer;
+
+            if ($r->{status} == 429) {
+                $refused++;
+
+            } elsif ($r->{status} == 200 && $r->{json}{data}{cut}) {
+                $cut++;
+
+            } else {
+                push @odd, $r->{status};
+            }
+
+            $_->close;
+        }
+    }
+
+    is("@odd", '', 'each search is cut or refused with 429');
+    cmp_ok($cut, '>', 0, 'some were made');
+    cmp_ok($refused, '>', 0, 'some were refused');
+
+    # page by page, the whole organization is searched
+
+    my @pages = $api->pages('acme', "$list?search=son%2030000", size => 50);
+    is(scalar(map { @{ $_->{contacts} } } @pages), 1, 'the newest is found');
+    is(scalar(grep { $_->{cut} } @pages), 3,
+       'a page is cut every 10,000 contacts');
+    @pages = $api->pages('acme', "$list?search=son%201", size => 200);
+    is($pages[-1]{contacts}[-1]{first_name}, 'Person 1', 'so is the oldest');
+};
 
 $t->done;

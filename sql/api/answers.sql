@@ -76,6 +76,16 @@ comment on function waha.page_size(int) is
     'of bounds';
 
 
+create or replace function waha.most_read() returns int
+language sql immutable
+as $$
+    select 10000
+$$;
+
+comment on function waha.most_read() is
+    'how many rows a page of a list looks at, however few of them it shows';
+
+
 create or replace function waha.refuse_argument(argument text, reason text)
 returns waha.reply
 language sql immutable
@@ -184,10 +194,10 @@ comment on function waha.public_metadata(jsonb, bigint, text) is
 
 grant execute on function waha.to_cursor(text), waha.from_cursor(text),
     waha.to_base64url(bytea), waha.microseconds(timestamptz),
-    waha.time_of(text), waha.page_size(int),
+    waha.time_of(text), waha.page_size(int), waha.most_read(),
     waha.refuse_argument(text, text), waha.refuse_page(int),
     waha.primary_session(text),
     waha.session_object(waha.sessions, text),
     waha.public_metadata(jsonb, bigint, text), waha.rfc3339(timestamptz),
-    waha.id_of(text)
+    waha.id_of(text), waha.phone_key(text)
     to waha_api;

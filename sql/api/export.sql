@@ -4,6 +4,11 @@ create or replace function waha.tenant_persons(contact bigint)
 returns bigint[]
 language sql stable
 set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
     with recursive same as (
         select waha.live_tenant_contact(contact) as id
@@ -12,7 +17,7 @@ as $$
 
         select c.id::bigint
           from same s
-          join waha.tenant_contacts c on c.merged_into = s.id
+          join waha.api_contacts c on c.merged_into = s.id
     )
     select array_agg(id order by id) from same where id is not null
 $$;
@@ -50,12 +55,16 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
-    select c.id
-      from waha.tenant_contacts c
-     where c.id > after
-       and (contacts is null or c.id = any (contacts))
-     order by c.id
-     limit 1
+    select case when contacts is null
+                then (select c.id
+                        from waha.api_contacts c
+                       where c.id > after
+                       order by c.organization_slug collate "POSIX", c.id
+                       limit 1)
+                else (select min(u.id)
+                        from unnest(contacts) as u (id)
+                       where u.id > after)
+                end
 $$;
 
 comment on function waha.next_contact(bigint[], bigint) is
@@ -94,7 +103,8 @@ begin
         loop
             items := items || json_build_object(
                                   'activity', waha.activity_object(a));
-            place := waha.from_cursor(waha.activity_cursor(a));
+            place := waha.from_cursor(waha.activity_cursor(a.occurred_at,
+                                                           a.id));
         end loop;
 
         exit when cardinality(items) = n;

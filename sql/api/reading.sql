@@ -4,8 +4,9 @@
 -- without "security definer" are parts of the others.
 --
 -- Pages are in the order of an index, and a page begins after the last row of
--- the one before it: rows that are added in between shift nothing.  Plans may
--- be made while tables are still empty, so the settings leave only indexes.
+-- the one before it: rows that are added in between shift nothing.  A page
+-- looks at waha.most_read rows at most, whatever is searched.  Plans may be
+-- made while tables are still empty, so the settings leave only indexes.
 
 create or replace function waha.enter_organization(organization text)
 returns bigint
@@ -129,6 +130,11 @@ create or replace function waha.live_tenant_contact(contact bigint)
 returns bigint
 language sql stable
 set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
     with recursive chain as (
         select c.id, c.merged_into, 1 as step
@@ -139,7 +145,7 @@ as $$
 
         select c.id, c.merged_into, chain.step + 1
           from chain
-          join waha.tenant_contacts c on c.id = chain.merged_into
+          join waha.api_contacts c on c.id = chain.merged_into
          where chain.step < 100
     )
     select id from chain order by step desc limit 1
@@ -180,6 +186,113 @@ comment on function waha.find_contact(text, bigint) is
     'unknown_contact';
 
 
+create or replace function waha.number_prefix(search text, country text)
+returns text
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    select waha.phone_key(case
+               when search like '+%' then digits
+               when digits like '00%' then substr(digits, 3)
+               when digits like '0%' then ltrim(country, '+ 0')
+                                          || ltrim(digits, '0')
+               else digits end)
+      from regexp_replace(search, '[^0-9]', '', 'g') as d (digits)
+     where search ~ '^[+(]?[0-9][-0-9 ()./]*$'
+$$;
+
+comment on function waha.number_prefix(text, text) is
+    'the digits with which the key of a number begins that somebody looks '
+    'for, or null; country: calling code for national numbers, or null';
+
+
+create or replace function waha.contacts_by_number(organization text,
+    prefix text, after text, most int,
+    out contacts waha.tenant_contacts[], out places text[])
+language sql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_sort = off
+set jit = off
+as $$
+    select coalesce(array_agg(f.contact order by f.key), '{}'),
+           coalesce(array_agg('#' || f.key order by f.key), '{}')
+      from (select row(c.*)::waha.tenant_contacts as contact, i.key
+              from waha.contact_identities i
+              join waha.api_contacts c on c.id = i.contact_id
+             where i.organization_slug = organization
+               and i.kind = 'phone'
+               and i.key >= prefix collate "C"
+               and i.key < prefix || ':' collate "C"
+               and i.key > after collate "C"
+               and c.merged_into is null
+               -- with several numbers, the contact is at the first one
+               and not exists (
+                   select
+                     from waha.contact_identities j
+                    where j.organization_slug = i.organization_slug
+                      and j.contact_id = i.contact_id
+                      and j.kind = 'phone'
+                      and j.key >= prefix collate "C"
+                      and j.key < i.key)
+             order by i.key
+             limit most) f
+$$;
+
+comment on function waha.contacts_by_number(text, text, text, int) is
+    'contacts with a number that begins with a prefix, after another number, '
+    'in the order of numbers; most: at most so many';
+
+
+create or replace function waha.contacts_by_text(below bigint, words text,
+    digits text, prefix text, most int,
+    out contacts waha.tenant_contacts[], out places text[])
+language sql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $$
+    select coalesce(array_agg(f.contact order by (f.contact).id desc), '{}'),
+           coalesce(array_agg((f.contact).id::text
+                              order by (f.contact).id desc), '{}')
+      from (select k.contact
+              from (select row(c.*)::waha.tenant_contacts as contact
+                      from waha.api_contacts c
+                     where c.id < below
+                     order by c.organization_slug collate "POSIX" desc,
+                              c.id desc
+                     limit waha.most_read()) k
+             where (k.contact).merged_into is null
+               and (words is null
+                    or lower(concat_ws(' ', (k.contact).first_name,
+                                       (k.contact).last_name,
+                                       (k.contact).whatsapp_name)) like words
+                    or regexp_replace(concat_ws(',', (k.contact).phone_1,
+                                                (k.contact).phone_2,
+                                                (k.contact).phone_3),
+                                      '[^0-9,]', '', 'g') like digits)
+               and (prefix is null
+                    or not exists (
+                       select
+                         from waha.contact_identities i
+                        where i.contact_id = (k.contact).id
+                          and i.kind = 'phone'
+                          and i.key >= prefix collate "C"
+                          and i.key < prefix || ':' collate "C"))
+             limit most) f
+$$;
+
+comment on function waha.contacts_by_text(bigint, text, text, text, int) is
+    'contacts among the waha.most_read newest ones below an id, newest first: '
+    'words, digits: only those with such a name or number, prefix: only those '
+    'that contacts_by_number does not find; most: at most so many';
+
+
 create or replace function waha.list_contacts(organization text, search text,
     after text, size int) returns waha.reply
 language plpgsql security definer
@@ -190,19 +303,24 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    n      int := waha.page_size(size);
-    place  bigint := 9223372036854775807;
-    words  text := '%' || replace(replace(replace(lower(search),
-                       '\', '\\'), '%', '\%'), '_', '\_') || '%';
-    digits text := '%' || nullif(regexp_replace(search, '[^0-9]', '', 'g'),
-                                 '') || '%';
-    data   json;
+    n         int := waha.page_size(size);
+    place     text := waha.from_cursor(after);
+    number    text := case when place is null then ''
+                           else substring(place from '^#([0-9]*)$') end;
+    below     bigint := case when number is null then waha.id_of(place)
+                             else 9223372036854775807 end;
+    words     text := '%' || replace(replace(replace(lower(search),
+                          '\', '\\'), '%', '\%'), '_', '\_') || '%';
+    digits    text := case when search ~ '^[-0-9 +()./]*$' then '%' || nullif(
+                          regexp_replace(search, '[^0-9]', '', 'g'), '')
+                          || '%' end;
+    contacts  waha.tenant_contacts[] := '{}';
+    places    text[] := '{}';
+    prefix    text;
+    more      record;
+    edge      bigint;   -- where a search ends that is cut
 begin
-    if after is not null then
-        place := waha.id_of(waha.from_cursor(after));
-    end if;
-
-    if place is null or n is null then
+    if n is null or after is not null and place is null or below is null then
         return waha.refuse_page(size);
     end if;
 
@@ -210,39 +328,51 @@ begin
         return row('unknown_organization', null)::waha.reply;
     end if;
 
-    select json_build_object(
-               'contacts', coalesce(json_agg(waha.contact_object(p.contact)
-                                             order by p.pos)
-                                        filter (where p.pos <= n), '[]'),
-               'next', case when count(*) > n then waha.to_cursor(
-                   (min((p.contact).id) filter (where p.pos <= n))::text)
-                   end)
-      into data
-      from (select c.contact, row_number() over () as pos
-              from (select c as contact
-                      from waha.tenant_contacts c
-                     where c.id < place
-                       and c.merged_into is null
-                       and (words is null
-                            or lower(concat_ws(' ', c.first_name,
-                                               c.last_name,
-                                               c.whatsapp_name))
-                               like words
-                            or regexp_replace(concat_ws(',', c.phone_1,
-                                                        c.phone_2,
-                                                        c.phone_3),
-                                              '[^0-9,]', '', 'g')
-                               like digits)
-                     order by c.id desc
-                     limit n + 1) c) p;
+    prefix := waha.number_prefix(search, (select o.country_code
+                                            from waha.tenant_organizations o));
 
-    return row(null, data)::waha.reply;
+    if prefix is not null and number is not null then
+        select * into contacts, places
+          from waha.contacts_by_number(organization, prefix, number, n + 1);
+    end if;
+
+    if cardinality(places) <= n then
+        select * into more
+          from waha.contacts_by_text(below, words, digits, prefix,
+                                     n + 1 - cardinality(places));
+
+        contacts := contacts || more.contacts;
+        places := places || more.places;
+    end if;
+
+    if cardinality(places) <= n then
+        select c.id into edge
+          from waha.api_contacts c
+         where c.id < below
+         order by c.organization_slug collate "POSIX" desc, c.id desc
+        offset waha.most_read() - 1
+         limit 1;
+    end if;
+
+    return row(null, json_build_object(
+                         'contacts', (
+                             select coalesce(json_agg(
+                                        waha.contact_object(contacts[k])
+                                        order by k), '[]')
+                               from generate_series(1, least(n,
+                                        cardinality(places))) as k),
+                         'next', waha.to_cursor(
+                             case when cardinality(places) > n then places[n]
+                                  else edge::text end),
+                         'cut', edge is not null))::waha.reply;
 end
 $$;
 
 comment on function waha.list_contacts(text, text, text, int) is
     'contacts that were not merged into another one, newest first; search: '
-    'part of a name or number; codes: unknown_organization, invalid_argument';
+    'part of a name or number, those first whose number begins with it; cut: '
+    'the page ends where waha.most_read were looked at, next goes on there; '
+    'codes: unknown_organization, invalid_argument';
 
 
 create or replace function waha.activity_object(
@@ -278,17 +408,18 @@ comment on function waha.activity_object(waha.tenant_contact_activities) is
     'an activity as the API shows it';
 
 
-create or replace function waha.activity_cursor(
-    a waha.tenant_contact_activities) returns text
+create or replace function waha.activity_cursor(at timestamptz, id bigint)
+returns text
 language sql stable
 set search_path = waha, pg_temp
 as $$
-    select waha.to_cursor(coalesce(waha.microseconds(a.occurred_at)::text, '')
-                          || ',' || a.id)
+    select waha.to_cursor(coalesce(waha.microseconds(at)::text, '')
+                          || ',' || id)
 $$;
 
-comment on function waha.activity_cursor(waha.tenant_contact_activities) is
-    'the place after an activity in the list of its contact';
+comment on function waha.activity_cursor(timestamptz, bigint) is
+    'the place after an activity in the list of its contact, by its time and '
+    'id';
 
 
 create or replace function waha.activities_after(contact bigint, place text,
@@ -298,6 +429,7 @@ language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_sort = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -324,17 +456,20 @@ begin
             select a.*
               from unnest(contact || ids) as k (id)
              cross join lateral (
-                    select v.*
-                      from waha.tenant_contact_activities v
-                     where v.contact_id = k.id
-                       and case when k.id <> contact
-                                then v.message_id is not null
-                                else own or v.message_id is null end
-                       and (v.occurred_at, v.id) < (at, below)
-                       and (type is null or v.activity_type = type)
-                       and (session is null or v.session_name = session)
-                       and (chat is null or v.chat = chat)
-                     order by v.occurred_at desc, v.id desc
+                    select (v.found).*
+                      from (select t as found
+                              from waha.api_contact_activities t
+                             where t.contact_id = k.id
+                               and case when k.id <> contact
+                                        then t.message_id is not null
+                                        else own or t.message_id is null end
+                               and (t.occurred_at, t.id) < (at, below)
+                             order by t.occurred_at desc, t.id desc
+                             limit waha.most_read()) v
+                     where (type is null or (v.found).activity_type = type)
+                       and (session is null
+                            or (v.found).session_name = session)
+                       and (chat is null or (v.found).chat = chat)
                      limit most) a
              order by a.occurred_at desc, a.id desc
              limit most;
@@ -347,15 +482,17 @@ begin
 
     if had < most then
         return query
-            select a.*
-              from waha.tenant_contact_activities a
-             where a.contact_id = contact
-               and a.occurred_at is null
-               and a.id < below
-               and (type is null or a.activity_type = type)
-               and (session is null or a.session_name = session)
-               and (chat is null or a.chat = chat)
-             order by a.id desc
+            select (v.found).*
+              from (select t as found
+                      from waha.api_contact_activities t
+                     where t.contact_id = contact
+                       and t.occurred_at is null
+                       and t.id < below
+                     order by t.occurred_at desc, t.id desc
+                     limit waha.most_read()) v
+             where (type is null or (v.found).activity_type = type)
+               and (session is null or (v.found).session_name = session)
+               and (chat is null or (v.found).chat = chat)
              limit most - had;
     end if;
 end
@@ -364,7 +501,66 @@ $$;
 comment on function waha.activities_after(
     bigint, text, text, text, text, int) is
     'activities of a contact after a place, newest first; type, session, '
-    'chat: only these; most: at most so many';
+    'chat: only these, among the next waha.most_read ones; most: at most so '
+    'many';
+
+
+create or replace function waha.activities_edge(contact bigint, place text,
+    out at timestamptz, out id bigint)
+language plpgsql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    parts  text[] := regexp_match(place, '^(-?[0-9]{1,17}|),([0-9]{1,18})$');
+    since  timestamptz := 'infinity';
+    below  bigint := 9223372036854775807;
+begin
+    if parts is not null then
+        since := waha.time_of(nullif(parts[1], ''));
+        below := parts[2]::bigint;
+    end if;
+
+    if since is not null then
+        select e.occurred_at, e.id into activities_edge.at, activities_edge.id
+          from unnest(contact || array(select m.from_id
+                                         from waha.moves m
+                                        where m.to_id = contact)) as k (id)
+         cross join lateral (
+                select t.occurred_at, t.id
+                  from waha.api_contact_activities t
+                 where t.contact_id = k.id
+                   and (t.occurred_at, t.id) < (since, below)
+                 order by t.occurred_at desc, t.id desc
+                offset waha.most_read() - 1
+                 limit 1) e
+         order by e.occurred_at desc, e.id desc
+         limit 1;
+
+        below := 9223372036854775807;
+    end if;
+
+    if activities_edge.id is null then
+        select t.id into activities_edge.id
+          from waha.api_contact_activities t
+         where t.contact_id = contact
+           and t.occurred_at is null
+           and t.id < below
+         order by t.occurred_at desc, t.id desc
+        offset waha.most_read() - 1
+         limit 1;
+    end if;
+end
+$$;
+
+comment on function waha.activities_edge(bigint, text) is
+    'time and id of the last activity that waha.activities_after looks at, or '
+    'null: it looks at all that there are; null as the time: one of the last, '
+    'which have no time';
 
 
 create or replace function waha.activity_page(name text, contact bigint,
@@ -377,7 +573,9 @@ as $$
 declare
     n      int := waha.page_size(size);
     place  text := waha.from_cursor(after);
-    data   json;
+    found  waha.tenant_contact_activities[];
+    edge   record;
+    next   text;
 begin
     if n is null
        or after is not null
@@ -391,29 +589,59 @@ begin
                    'up to 1000 activities are skipped: use "after"');
     end if;
 
-    select json_build_object(
-               name, coalesce(json_agg(waha.activity_object(p.activity)
-                                       order by p.pos)
-                                  filter (where p.pos <= n), '[]'),
-               'next', case when count(*) > n then
-                   (array_agg(waha.activity_cursor(p.activity))
-                        filter (where p.pos = n))[1] end)
-      into data
-      from (select a.activity, row_number() over () as pos
-              from (select a as activity
-                      from waha.activities_after(contact, place, type,
-                               session, chat,
-                               n + 1 + coalesce(skip, 0)) a
-                    offset coalesce(skip, 0)) a) p;
+    found := array(
+        select a
+          from waha.activities_after(contact, place, type, session, chat,
+                                     n + 1 + coalesce(skip, 0)) a);
 
-    return row(null, data)::waha.reply;
+    select null::timestamptz as at, null::bigint as id into edge;
+
+    if coalesce(type, session, chat) is not null
+       and (cardinality(found) <= n + coalesce(skip, 0)
+            or exists (select from waha.moves m where m.to_id = contact))
+    then
+        select * into edge from waha.activities_edge(contact, place);
+    end if;
+
+    -- messages of merged contacts may come before the edge of another one
+
+    if edge.id is not null then
+        found := array(
+            select f
+              from unnest(found) f
+             where coalesce(f.occurred_at, '-infinity')
+                   > coalesce(edge.at, '-infinity')
+                or f.occurred_at is not distinct from edge.at
+                   and f.id >= edge.id);
+    end if;
+
+    found := found[coalesce(skip, 0) + 1:];
+
+    if cardinality(found) > n then
+        next := waha.activity_cursor((found[n]).occurred_at, (found[n]).id);
+
+    elsif edge.id is not null then
+        next := waha.activity_cursor(edge.at, edge.id);
+    end if;
+
+    return row(null, json_build_object(
+                         name, (
+                             select coalesce(json_agg(
+                                        waha.activity_object(found[k])
+                                        order by k), '[]')
+                               from generate_series(1, least(n,
+                                        cardinality(found))) as k),
+                         'next', next,
+                         'cut', cardinality(found) <= n
+                                and edge.id is not null))::waha.reply;
 end
 $$;
 
 comment on function waha.activity_page(
     text, bigint, text, text, text, text, int, int) is
-    'a page of activities; name: member of the answer that holds them; codes: '
-    'invalid_argument';
+    'a page of activities; name: member of the answer that holds them; cut: '
+    'the page ends where waha.most_read were looked at, next goes on there; '
+    'codes: invalid_argument';
 
 
 create or replace function waha.list_activities(organization text,
@@ -506,7 +734,8 @@ begin
                                             order by e.pos), '[]')
                      from json_array_elements(r.data->'activities')
                           with ordinality as e (shown, pos)),
-               'next', r.data->'next'))::waha.reply;
+               'next', r.data->'next',
+               'cut', r.data->'cut'))::waha.reply;
 end
 $$;
 
@@ -555,12 +784,15 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    n      int := waha.page_size(size);
-    parts  text[] := regexp_match(waha.from_cursor(after),
-                                  '^(-?[0-9]{1,17}),([0-9]{1,18}),(.*)$');
-    at     timestamptz := 'infinity';
-    below  bigint := 9223372036854775807;
-    data   json;
+    n          int := waha.page_size(size);
+    parts      text[] := regexp_match(waha.from_cursor(after),
+                             '^(-?[0-9]{1,17}),([0-9]{1,18}),(.*)$');
+    at         timestamptz := 'infinity';
+    below      bigint := 9223372036854775807;
+    name       text := coalesce(parts[3], '');
+    selective  boolean := session is not null or coalesce(unread, false);
+    found      waha.conversations[];
+    last       waha.conversations;  -- that is shown, or was looked at
 begin
     if n is null or after is not null and parts is null then
         return waha.refuse_page(size);
@@ -575,37 +807,58 @@ begin
         return row('unknown_organization', null)::waha.reply;
     end if;
 
-    select json_build_object(
-               'conversations', coalesce(json_agg(
-                       waha.conversation_object(p.found) order by p.pos)
-                           filter (where p.pos <= n), '[]'),
-               'next', case when count(*) > n then (array_agg(waha.to_cursor(
-                       waha.microseconds((p.found).last_message_at)
-                       || ',' || (p.found).contact_id
-                       || ',' || (p.found).session_name))
-                           filter (where p.pos = n))[1] end)
-      into data
-      from (select v.found, row_number() over () as pos
-              from (select v as found
-                      from waha.conversations v
-                     where v.organization_slug
-                           = organization collate "POSIX"
-                       and v.last_day <= (at at time zone 'UTC')::date
-                       and (v.last_message_at, v.contact_id, v.session_name)
-                           < (at, below, coalesce(parts[3], ''))
-                       and (session is null or v.session_name = session)
-                       and (unread is not true or v.unread_count > 0)
-                     order by v.last_day desc, v.last_message_at desc,
-                              v.contact_id desc, v.session_name desc
-                     limit n + 1) v) p;
+    found := array(
+        select k.looked
+          from (select v as looked
+                  from waha.conversations v
+                 where v.organization_slug = organization collate "POSIX"
+                   and v.last_day <= (at at time zone 'UTC')::date
+                   and (v.last_message_at, v.contact_id, v.session_name)
+                       < (at, below, name)
+                 order by v.last_day desc, v.last_message_at desc,
+                          v.contact_id desc, v.session_name desc
+                 limit case when selective then waha.most_read()
+                            else n + 1 end) k
+         where (session is null or (k.looked).session_name = session)
+           and (unread is not true or (k.looked).unread_count > 0)
+         limit n + 1);
 
-    return row(null, data)::waha.reply;
+    if cardinality(found) > n then
+        last := found[n];
+
+    elsif selective then
+        select v.* into last
+          from waha.conversations v
+         where v.organization_slug = organization collate "POSIX"
+           and v.last_day <= (at at time zone 'UTC')::date
+           and (v.last_message_at, v.contact_id, v.session_name)
+               < (at, below, name)
+         order by v.last_day desc, v.last_message_at desc,
+                  v.contact_id desc, v.session_name desc
+        offset waha.most_read() - 1
+         limit 1;
+    end if;
+
+    return row(null, json_build_object(
+                         'conversations', (
+                             select coalesce(json_agg(
+                                        waha.conversation_object(found[k])
+                                        order by k), '[]')
+                               from generate_series(1, least(n,
+                                        cardinality(found))) as k),
+                         'next', waha.to_cursor(
+                             waha.microseconds(last.last_message_at)
+                             || ',' || last.contact_id
+                             || ',' || last.session_name),
+                         'cut', cardinality(found) <= n
+                                and last.contact_id is not null))::waha.reply;
 end
 $$;
 
 comment on function waha.list_conversations(text, text, boolean, text, int) is
     'conversations, newest first; session: only of this one, unread: only '
-    'those with unread messages; codes: unknown_organization, '
+    'those with unread messages; cut: the page ends where waha.most_read were '
+    'looked at, next goes on there; codes: unknown_organization, '
     'invalid_argument';
 
 
