@@ -94,6 +94,7 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 12 as numbers_needed,
        :migration < 13 as merges_needed,
        :migration < 14 as erased_needed,
+       :migration < 16 as audit_needed,
        :migration < 17 as restrictions_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
@@ -170,7 +171,14 @@ set local role waha_owner;
 
 \ir access.sql
 
+-- after the view that its policy reads
+
+\if :audit_needed
+    \ir migrations/016-audit.sql
+\endif
+
 \ir api/answers.sql
+\ir api/audit.sql
 \ir api/sessions.sql
 \ir api/operations.sql
 \ir api/keys.sql

@@ -47,6 +47,8 @@ begin
                     then 'waha_operators'
                     when p.proname = 'check'
                     then 'waha_webhooks, waha_tenants, waha_operators'
+                    when p.proname = 'act_as'
+                    then 'waha_tenants, waha_operators'
                     else 'waha_tenants' end as roles
           from pg_proc p
          cross join aclexplode(p.proacl) a

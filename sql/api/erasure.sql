@@ -509,6 +509,7 @@ declare
     talks       bigint;
     reactions   bigint;
     gone        boolean;
+    told        json;
 begin
     if ids is null then
         return row('unknown_contact', null)::waha.reply;
@@ -538,6 +539,11 @@ begin
     perform waha.erase_activities(organization, activities);
 
     if cardinality(activities) = most then
+        perform waha.record_audit(organization, 'contact.erase',
+                                  contact => contact,
+                                  details => '{"erased": false}',
+                                  seconds => 3600);
+
         return row(null, json_build_object('erased', false,
                                            'activities', most))::waha.reply;
     end if;
@@ -567,17 +573,20 @@ begin
         perform waha.empty_contacts(organization, ids);
     end if;
 
-    return row(null, json_build_object(
-                         'erased', true,
-                         'contact', case when gone then 'deleted'
-                                         else 'emptied' end,
-                         'merged', cardinality(ids) - 1,
-                         'activities', cardinality(activities),
-                         'identities', identities,
-                         'conversations', talks,
-                         'reactions', reactions,
-                         'quarantine', cardinality(events))
-              )::waha.reply;
+    told := json_build_object('erased', true,
+                              'contact', case when gone then 'deleted'
+                                              else 'emptied' end,
+                              'merged', cardinality(ids) - 1,
+                              'activities', cardinality(activities),
+                              'identities', identities,
+                              'conversations', talks,
+                              'reactions', reactions,
+                              'quarantine', cardinality(events));
+
+    perform waha.record_audit(organization, 'contact.erase',
+                              contact => contact, details => told::jsonb);
+
+    return row(null, told)::waha.reply;
 end
 $$;
 
@@ -733,7 +742,8 @@ begin
     return waha.erase_messages(organization)
            or waha.erase_people(organization)
            or waha.erase_states(organization)
-           or waha.erase_quarantine(organization);
+           or waha.erase_quarantine(organization)
+           or waha.erase_actors(organization);
 
 exception
     when lock_not_available then
@@ -804,6 +814,27 @@ comment on function waha.erase_rest(text) is
     'forbids it, null: another transaction holds a lock';
 
 
+create or replace function waha.end_deletion(slug text, what text)
+returns waha.reply
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    told  json := json_build_object('complete', true, 'organization', what);
+begin
+    perform waha.record_audit(slug, 'organization.delete',
+                              details => told::jsonb);
+
+    return row(null, told)::waha.reply;
+end
+$$;
+
+comment on function waha.end_deletion(text, text) is
+    'the reply to the deletion of an organization, which was deleted or '
+    'emptied, and its row in waha.audit';
+
+
 create or replace function waha.delete_organization(slug text)
 returns waha.reply
 language plpgsql security definer
@@ -843,6 +874,9 @@ begin
        and o.whatsapp_enabled is not false;
 
     if found then
+        perform waha.record_audit(own, 'organization.delete',
+                                  details => '{"complete": false}');
+
         return row(null, json_build_object('complete', false))::waha.reply;
     end if;
 
@@ -851,20 +885,20 @@ begin
         exit when done is null;
 
         if done and kept then
-            return row(null, json_build_object(
-                                 'complete', true,
-                                 'organization', 'emptied'))::waha.reply;
+            return waha.end_deletion(own, 'emptied');
         end if;
 
         kept := done and not waha.erase_rest(own);
         exit when kept is null;
 
         if done and not kept then
-            return row(null, json_build_object(
-                                 'complete', true,
-                                 'organization', 'deleted'))::waha.reply;
+            return waha.end_deletion(own, 'deleted');
         end if;
     end loop;
+
+    perform waha.record_audit(own, 'organization.delete',
+                              details => '{"complete": false}',
+                              seconds => 3600);
 
     return row(null, json_build_object('complete', false))::waha.reply;
 end

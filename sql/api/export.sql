@@ -156,6 +156,10 @@ begin
         return waha.refuse_page(size);
     end if;
 
+    perform waha.record_audit(organization, 'contact.export',
+                              contact => contact, seconds => 3600,
+                              always => after is null);
+
     return row(null, json_build_object(
                          'items', to_json(page.items),
                          'quarantine', case when after is null then (
@@ -200,6 +204,9 @@ begin
     if page.code is not null then
         return waha.refuse_page(size);
     end if;
+
+    perform waha.record_audit(own, 'organization.export', seconds => 3600,
+                              always => after is null);
 
     return row(null, json_build_object(
                          'organization', own,

@@ -119,6 +119,21 @@ comment on function waha.key_object(waha.api_keys) is
     'a key as the API shows it';
 
 
+create or replace function waha.key_details(k waha.api_keys)
+returns jsonb
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    -- not its label, in which there may be the name of a person
+
+    select jsonb_build_object('key', k.id, 'scopes', to_json(k.scopes),
+                              'expires_at', waha.rfc3339(k.expires_at))
+$$;
+
+comment on function waha.key_details(waha.api_keys) is
+    'what waha.audit tells of a new key';
+
+
 create or replace function waha.make_key(organization text, label text,
     scopes text[], expires timestamptz, out made waha.api_keys, out key text)
 language plpgsql
@@ -204,6 +219,9 @@ begin
       from waha.make_key(org, label, given,
                          now() + expires_in * interval '1 second');
 
+    perform waha.record_audit(org, 'key.create',
+                              details => waha.key_details(new.made));
+
     return row(null, jsonb_build_object('key', new.key)
                      || waha.key_object(new.made)::jsonb)::waha.reply;
 end
@@ -261,6 +279,9 @@ begin
         return row('unknown_key', null)::waha.reply;
     end if;
 
+    perform waha.record_audit(org, 'key.delete',
+                              details => jsonb_build_object('key', key));
+
     return row(null, json_build_object('deleted', true))::waha.reply;
 end
 $$;
@@ -274,11 +295,21 @@ comment on function waha.delete_api_key(text, text) is
 
 create or replace function waha.create_operator_key(label text,
     expires interval default null) returns text
-language sql security definer
+language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
-    select m.key
-      from waha.make_key(null, label, '{read,write}', now() + expires) m
+#variable_conflict use_column
+declare
+    new  record;
+begin
+    select * into new
+      from waha.make_key(null, $1, '{read,write}', now() + expires);
+
+    perform waha.record_audit(null, 'key.create',
+                              details => waha.key_details(new.made));
+
+    return new.key;
+end
 $$;
 
 comment on function waha.create_operator_key(text, interval) is
@@ -312,7 +343,14 @@ begin
      where k.id = $1
        and k.organization_slug is null;
 
-    return found;
+    if not found then
+        return false;
+    end if;
+
+    perform waha.record_audit(null, 'key.delete',
+                              details => jsonb_build_object('key', $1));
+
+    return true;
 end
 $$;
 

@@ -76,6 +76,12 @@ begin
         return row('session_busy', null)::waha.reply;
     end if;
 
+    if own.name is not null and own.deleted_at is null then
+        perform waha.record_audit(organization,
+                    'session.' || begin_operation.operation, own.name,
+                    seconds => 60);
+    end if;
+
     return waha.find_operated(organization, own.name);
 end
 $$;
@@ -94,7 +100,14 @@ set enable_seqscan = off
 set jit = off
 as $$
 #variable_conflict use_column
+declare
+    had  text;
 begin
+    select s.webhook_url into had
+      from waha.sessions s
+     where s.name = session
+       and s.organization_slug = organization;
+
     update waha.sessions s
        set operation = case when seconds > 0 then s.operation end,
            operation_holder = case when seconds > 0
@@ -111,6 +124,11 @@ begin
      where s.name = session
        and s.organization_slug = organization
        and s.operation_holder = holder;
+
+    if found and had <> end_operation.webhook_url then
+        perform waha.record_audit(organization, 'session.configure', session,
+                                  seconds => 60);
+    end if;
 
     return row(null, null)::waha.reply;
 end

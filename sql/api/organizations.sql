@@ -174,6 +174,7 @@ declare
     country  text := nullif(ltrim($3, '+'), '');
     created  boolean := false;
     fault    text;
+    given    text[];
     r        waha.reply;
 begin
     if not exists (select from waha.organizations o where o.slug = own) then
@@ -206,6 +207,19 @@ begin
                                    else country end,
                whatsapp_enabled = coalesce(enabled, o.whatsapp_enabled)
          where o.slug = own;
+    end if;
+
+    given := array_remove(array[
+        case when title is not null then 'name' end,
+        case when $3 is not null then 'country_code' end,
+        case when enabled is not null then 'enabled' end], null);
+
+    if created or given <> '{}' then
+        perform waha.record_audit(own,
+            case when created then 'organization.create'
+                 else 'organization.change' end,
+            details => jsonb_strip_nulls(jsonb_build_object(
+                           'given', given, 'enabled', enabled)));
     end if;
 
     r := waha.show_organization(own);
@@ -271,6 +285,11 @@ begin
        set whatsapp_enabled = true
      where o.slug = organization
        and o.whatsapp_enabled is not true;
+
+    if found then
+        perform waha.record_audit(organization, 'organization.change',
+            details => '{"given": ["enabled"], "enabled": true}');
+    end if;
 
     return row(null, null)::waha.reply;
 end

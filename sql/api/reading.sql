@@ -93,6 +93,67 @@ comment on function waha.list_sessions(text) is
     'unknown_organization';
 
 
+create or replace function waha.list_audit(organization text, after text,
+    size int) returns waha.reply
+language plpgsql security definer
+set search_path = waha, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    n       int := waha.page_size(size);
+    place   bigint := 9223372036854775807;
+    tenant  bigint;
+    data    json;
+begin
+    if after is not null then
+        place := waha.id_of(waha.from_cursor(after));
+    end if;
+
+    if place is null or n is null then
+        return waha.refuse_page(size);
+    end if;
+
+    tenant := waha.enter_organization(organization);
+
+    if tenant is null then
+        return row('unknown_organization', null)::waha.reply;
+    end if;
+
+    select json_build_object(
+               'audit', coalesce(json_agg(json_build_object(
+                       'id', p.id,
+                       'at', waha.rfc3339(p.at),
+                       'principal', p.principal,
+                       'name', p.name,
+                       'operator', p.operator,
+                       'operation', p.operation,
+                       'session', p.session_name,
+                       'contact_id', p.contact_id,
+                       'details', p.details) order by p.pos)
+                           filter (where p.pos <= n), '[]'),
+               'next', case when count(*) > n then waha.to_cursor(
+                   (min(p.id) filter (where p.pos <= n))::text) end)
+      into data
+      from (select a.*, row_number() over () as pos
+              from (select k.*
+                      from waha.audit k
+                     where k.organization_id = any (array[tenant])
+                       and k.id < place
+                     order by k.organization_id desc, k.id desc
+                     limit n + 1) a) p;
+
+    return row(null, data)::waha.reply;
+end
+$$;
+
+comment on function waha.list_audit(text, text, int) is
+    'rows of waha.audit of an organization, newest first; codes: '
+    'unknown_organization, invalid_argument';
+
+
 create or replace function waha.contact_object(c waha.tenant_contacts)
 returns json
 language sql stable
@@ -990,6 +1051,7 @@ comment on function waha.find_media(text, bigint) is
 
 grant execute on function waha.find_session(text, text),
     waha.list_sessions(text), waha.find_contact(text, bigint),
+    waha.list_audit(text, text, int),
     waha.list_contacts(text, text, text, int),
     waha.list_activities(text, bigint, text, text, text, int, int),
     waha.list_activity_rows(text, bigint, text, text, text, int, int),

@@ -229,6 +229,10 @@ begin
                (chosen, coalesce(reserve_session.label, s.label), null);
     end if;
 
+    if had.name is null or had.deleted_at is not null then
+        perform waha.record_audit(organization, 'session.create', name);
+    end if;
+
     r := waha.find_operated(organization, name);
     r.data := r.data::jsonb || jsonb_build_object(
                   'created', had.name is null or had.deleted_at is not null);
@@ -493,6 +497,11 @@ begin
              where s.name = add_session.session)
             using errcode = 'unique_violation';
     end if;
+
+    perform waha.record_audit(add_session.organization, 'session.assign',
+        add_session.session,
+        details => jsonb_build_object('instance',
+                                      left(add_session.instance, 200)));
 end
 $$;
 

@@ -81,6 +81,10 @@ begin
          where q.id = replay.id;
     end if;
 
+    perform waha.record_audit(r.organization, 'quarantine.replay',
+                left(e->>'session', 255), r.contact_id,
+                jsonb_build_object('event', replay.id, 'action', r.action));
+
     return next r;
 end
 $$;

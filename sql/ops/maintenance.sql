@@ -157,7 +157,8 @@ begin
 
     moved := waha.move_rest(portion);
 
-    return looked + waited + removed + ended + forgot + erased + moved;
+    return looked + waited + removed + ended + forgot + erased + moved
+           + waha.drop_audit(portion);
 end
 $$;
 
@@ -165,8 +166,8 @@ comment on function waha.maintain(int) is
     'moves messages of merged contacts; deletes states and changes of messages '
     'that never came, quarantine that was resolved, and deleted sessions that '
     'WAHA does not run, all after 30 days, quarantine that was last seen 90 '
-    'days ago, timeouts after 7 days, and what waha.erased remembers after '
-    'its time; at most portion of each; to be called daily until the result '
-    'is 0';
+    'days ago, timeouts after 7 days, what waha.erased remembers after its '
+    'time, and rows of waha.audit after waha.version.audit_days; at most '
+    'portion of each; to be called daily until the result is 0';
 
 grant execute on function waha.maintain to waha_admin;

@@ -191,6 +191,10 @@ begin
 
     perform waha.rebuild_conversations(organization, kept, reads);
     perform waha.rebuild_conversations(organization, contact, reads);
+
+    perform waha.record_audit(organization, 'contact.unmerge',
+                              contact => contact,
+                              details => jsonb_build_object('kept', kept));
 end
 $$;
 
