@@ -232,6 +232,7 @@ ngx_http_waha_dispatch_open_link(ngx_http_waha_api_t *api,
     api->link = link;
     api->step.organization.slug = link->organization;
     api->step.principal->organization = api->step.organization;
+    ngx_str_set(&api->step.principal->actor, "tenant link ");
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
     ctx->organization = link->organization;

@@ -129,7 +129,7 @@ static const ngx_http_waha_argument_t  ngx_http_waha_args_export_contact[] = {
 };
 
 
-static const ngx_http_waha_argument_t  ngx_http_waha_args_organizations[] = {
+static const ngx_http_waha_argument_t  ngx_http_waha_args_page[] = {
     { "after", NGX_HTTP_WAHA_ARG_TEXT, 0 },
     { "size", NGX_HTTP_WAHA_ARG_SIZE, 0 },
     { NULL, 0, 0 }
@@ -351,6 +351,12 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       NGX_HTTP_WAHA_READ, ngx_http_waha_activity_media,
       0, NULL, 0 },
 
+    /* it names the people who work with the API */
+
+    { NGX_HTTP_GET, "/api/whatsapp/audit",
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_api_statement,
+      NGX_HTTP_WAHA_LIST_AUDIT, ngx_http_waha_args_page, 0 },
+
     /* operators */
 
     { NGX_HTTP_GET, "/api/whatsapp/contacts/{id}/export",
@@ -363,7 +369,7 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
 
     { NGX_HTTP_GET, "/api/whatsapp/organizations",
       NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_api_statement,
-      NGX_HTTP_WAHA_LIST_ORGANIZATIONS, ngx_http_waha_args_organizations, 0 },
+      NGX_HTTP_WAHA_LIST_ORGANIZATIONS, ngx_http_waha_args_page, 0 },
 
     { NGX_HTTP_GET, "/api/whatsapp/organizations/{slug}",
       NGX_HTTP_WAHA_GLOBAL_READ, ngx_http_waha_api_statement,

@@ -32,7 +32,8 @@ typedef struct {
     ngx_queue_t                     queue;
     ngx_event_t                     event;
 
-    const char                     *values[NGX_HTTP_WAHA_STATEMENT_ARGS];
+    /* the last one is the actor */
+    const char                     *values[NGX_HTTP_WAHA_STATEMENT_ARGS + 1];
 
     unsigned                        waiting:1;
     unsigned                        retried:1;
@@ -55,7 +56,9 @@ static ngx_http_waha_query_job_t *ngx_http_waha_query_create_job(
     ngx_http_waha_db_conf_t *db, ngx_http_waha_query_t *query,
     ngx_http_waha_statement_e statement, const ngx_str_t *args);
 static ngx_int_t ngx_http_waha_query_copy_args(ngx_http_waha_query_job_t *qj,
-    ngx_uint_t n, const ngx_str_t *args);
+    const ngx_str_t *args);
+static ngx_int_t ngx_http_waha_query_copy_arg(ngx_http_waha_query_job_t *qj,
+    ngx_uint_t n, const ngx_str_t *arg);
 static ngx_int_t ngx_http_waha_query_prepare(ngx_http_waha_pg_job_t *job);
 static void ngx_http_waha_query_done(ngx_http_waha_pg_job_t *job);
 static ngx_int_t ngx_http_waha_query_retry(ngx_http_waha_query_job_t *qj);
@@ -269,6 +272,7 @@ ngx_http_waha_query_is_read(ngx_http_waha_statement_e statement)
     switch (statement) {
 
     case NGX_HTTP_WAHA_LIST_SESSIONS:
+    case NGX_HTTP_WAHA_LIST_AUDIT:
     case NGX_HTTP_WAHA_LIST_CONTACTS:
     case NGX_HTTP_WAHA_FIND_CONTACT:
     case NGX_HTTP_WAHA_LIST_ACTIVITIES:
@@ -350,10 +354,7 @@ ngx_http_waha_query_create_job(ngx_http_waha_db_conf_t *db,
     qj->cleanup = ngx_pool_cleanup_add(query->pool, 0);
 
     if (qj->cleanup == NULL
-        || ngx_http_waha_query_copy_args(qj,
-                                  ngx_http_waha_statements[statement].nparams,
-                                  args)
-           != NGX_OK)
+        || ngx_http_waha_query_copy_args(qj, args) != NGX_OK)
     {
         ngx_destroy_pool(pool);
         return NULL;
@@ -367,28 +368,46 @@ ngx_http_waha_query_create_job(ngx_http_waha_db_conf_t *db,
 
 
 static ngx_int_t
-ngx_http_waha_query_copy_args(ngx_http_waha_query_job_t *qj, ngx_uint_t n,
+ngx_http_waha_query_copy_args(ngx_http_waha_query_job_t *qj,
     const ngx_str_t *args)
 {
-    u_char      *p;
-    ngx_uint_t   i;
+    ngx_uint_t  i, nargs, nparams;
 
-    for (i = 0; i < n; i++) {
+    nargs = ngx_http_waha_statement_nargs[qj->job.statement];
+    nparams = ngx_http_waha_statements[qj->job.statement].nparams;
 
-        if (args[i].data == NULL) {
-            continue;
-        }
+    for (i = 0; i < nargs; i++) {
 
-        p = ngx_pnalloc(qj->pool, args[i].len + 1);
-        if (p == NULL) {
+        if (ngx_http_waha_query_copy_arg(qj, i, &args[i]) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        qj->values[i] = (char *) p;
-
-        p = ngx_cpymem(p, args[i].data, args[i].len);
-        *p = '\0';
     }
+
+    return (nargs < nparams)
+           ? ngx_http_waha_query_copy_arg(qj, nargs, &qj->query->actor)
+           : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_query_copy_arg(ngx_http_waha_query_job_t *qj, ngx_uint_t n,
+    const ngx_str_t *arg)
+{
+    u_char  *p;
+
+    if (arg->data == NULL) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(qj->pool, arg->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    qj->values[n] = (char *) p;
+
+    p = ngx_cpymem(p, arg->data, arg->len);
+    *p = '\0';
 
     return NGX_OK;
 }

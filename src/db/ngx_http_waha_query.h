@@ -29,6 +29,9 @@ struct ngx_http_waha_query_s {
     ngx_pool_t                 *pool;
     ngx_log_t                  *log;
 
+    /* who acts, as waha.act_as takes it; data is NULL: not known */
+    ngx_str_t                   actor;
+
     /* called once, from the event loop */
     void                      (*handler)(ngx_http_waha_query_t *query);
     void                       *data;
@@ -42,9 +45,10 @@ struct ngx_http_waha_query_s {
 
 
 /*
- * Starts a query; args are as many as the statement has, and are copied; one
- * whose data is NULL is null.  NGX_OK: the handler will be called.
- * NGX_DECLINED: it will not, query->error says why; NGX_ERROR: no memory.
+ * Starts a query; args are as many as the statement has, and are copied with
+ * the actor; one whose data is NULL is null.  NGX_OK: the handler will be
+ * called.  NGX_DECLINED: it will not, query->error says why; NGX_ERROR: no
+ * memory.
  */
 ngx_int_t ngx_http_waha_query_start(ngx_http_waha_db_conf_t *db,
     ngx_http_waha_query_t *query, ngx_http_waha_statement_e statement,

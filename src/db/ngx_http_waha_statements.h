@@ -16,26 +16,29 @@
 /*
  * The functions of schema "waha" that the API calls: NGX_HTTP_WAHA_<id>, the
  * name, the number of arguments.  Each returns one row: the code of an error
- * or null, and JSON.
+ * or null, and JSON.  One that is "acted" leaves a row in waha.audit: it has a
+ * parameter more, with the actor, see ngx_http_waha_query.h.
  */
 
-#define NGX_HTTP_WAHA_STATEMENTS(statement)                                   \
+#define NGX_HTTP_WAHA_STATEMENTS(statement, acted)                            \
     statement(AUTHENTICATE, authenticate, 2)                                  \
     statement(FIND_ORGANIZATION, find_organization, 1)                        \
-    statement(ENSURE_ORGANIZATION, ensure_organization, 1)                    \
-    statement(ENABLE_ORGANIZATION, enable_organization, 1)                    \
+    acted(ENSURE_ORGANIZATION, ensure_organization, 1)                        \
+    acted(ENABLE_ORGANIZATION, enable_organization, 1)                        \
                                                                               \
     statement(LIST_SESSIONS, list_sessions, 1)                                \
     statement(FIND_SESSION, find_session, 2)                                  \
-    statement(RESERVE_SESSION, reserve_session, 5)                            \
+    acted(RESERVE_SESSION, reserve_session, 5)                                \
     statement(RECORD_SESSION_CHECK, record_session_check, 5)                  \
-    statement(BEGIN_OPERATION, begin_operation, 4)                            \
-    statement(END_OPERATION, end_operation, 7)                                \
+    acted(BEGIN_OPERATION, begin_operation, 4)                                \
+    acted(END_OPERATION, end_operation, 7)                                    \
     statement(CHARGE_OPERATION, charge_operation, 5)                          \
     statement(MOVE_SESSION, move_session, 3)                                  \
     statement(DISCONNECT_SESSION, disconnect_session, 2)                      \
     statement(DELETE_SESSION, delete_session, 2)                              \
     statement(EXPECT_NUMBER, expect_number, 3)                                \
+    acted(NOTE_OPERATION, note_operation, 3)                                  \
+    statement(LIST_AUDIT, list_audit, 3)                                      \
                                                                               \
     statement(LIST_CONTACTS, list_contacts, 4)                                \
     statement(FIND_CONTACT, find_contact, 2)                                  \
@@ -48,14 +51,14 @@
                                                                               \
     statement(LIST_ORGANIZATIONS, list_organizations, 2)                      \
     statement(SHOW_ORGANIZATION, show_organization, 1)                        \
-    statement(PUT_ORGANIZATION, put_organization, 4)                          \
-    statement(DELETE_ORGANIZATION, delete_organization, 1)                    \
-    statement(CREATE_API_KEY, create_api_key, 4)                              \
+    acted(PUT_ORGANIZATION, put_organization, 4)                              \
+    acted(DELETE_ORGANIZATION, delete_organization, 1)                        \
+    acted(CREATE_API_KEY, create_api_key, 4)                                  \
     statement(LIST_API_KEYS, list_api_keys, 1)                                \
-    statement(DELETE_API_KEY, delete_api_key, 2)                              \
-    statement(ERASE_CONTACT, erase_contact, 2)                                \
-    statement(EXPORT_CONTACT, export_contact, 4)                              \
-    statement(EXPORT_ORGANIZATION, export_organization, 3)
+    acted(DELETE_API_KEY, delete_api_key, 2)                                  \
+    acted(ERASE_CONTACT, erase_contact, 2)                                    \
+    acted(EXPORT_CONTACT, export_contact, 4)                                  \
+    acted(EXPORT_ORGANIZATION, export_organization, 3)
 
 
 #define NGX_HTTP_WAHA_STATEMENT_ARGS  7     /* the most that one has */
@@ -64,7 +67,8 @@
 #define ngx_http_waha_statement_id(id, name, nargs)  NGX_HTTP_WAHA_##id,
 
 typedef enum {
-    NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement_id)
+    NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement_id,
+                             ngx_http_waha_statement_id)
     NGX_HTTP_WAHA_NSTATEMENTS
 } ngx_http_waha_statement_e;
 
@@ -74,9 +78,10 @@ typedef enum {
 #define NGX_HTTP_WAHA_OPERATORS_FIRST  NGX_HTTP_WAHA_LIST_ORGANIZATIONS
 
 
-/* indexed by the enum */
+/* both indexed by the enum; nargs: without the actor */
 
 extern const ngx_http_waha_pg_statement_t  ngx_http_waha_statements[];
+extern const ngx_int_t                     ngx_http_waha_statement_nargs[];
 
 
 #endif /* _NGX_HTTP_WAHA_STATEMENTS_H_INCLUDED_ */

@@ -468,7 +468,7 @@ ngx_http_waha_connect_on_code(ngx_http_waha_step_t *step)
 
     if (ngx_http_waha_session_is_accepted(step)) {
         s->pairing_code = ngx_http_waha_link_pairing_code(step);
-        return ngx_http_waha_step_succeed(step);
+        return ngx_http_waha_link_note_code(step);
     }
 
     status = step->fetch.status;

@@ -273,6 +273,7 @@ ngx_http_waha_lease_end(ngx_http_waha_step_t *step,
 
     lease->query.pool = step->request->pool;
     lease->query.log = step->request->connection->log;
+    lease->query.actor = step->principal->actor;
     lease->query.handler = ngx_http_waha_lease_query_done;
     lease->query.data = step;
 
@@ -425,6 +426,7 @@ ngx_http_waha_lease_keep(ngx_http_waha_step_t *step, const char *seconds)
 
     query->pool = pool;
     query->log = ngx_cycle->log;
+    query->actor = step->principal->actor;
     query->handler = ngx_http_waha_lease_kept;
 
     ngx_http_waha_lease_args(step, args, seconds);

@@ -18,7 +18,10 @@
 #define NGX_HTTP_WAHA_LINK_CODE_LEN  32
 
 
-/* a request, and the status of the session that it needs */
+/*
+ * a request, the status of the session that it needs, and what waha.audit
+ * calls it
+ */
 
 typedef struct ngx_http_waha_link_request_s {
     ngx_uint_t     method;
@@ -26,11 +29,14 @@ typedef struct ngx_http_waha_link_request_s {
     ngx_str_t      args;
     ngx_str_t      accept;
     const char    *status;
+    ngx_str_t      operation;
 } ngx_http_waha_link_request_t;
 
 
 static ngx_int_t ngx_http_waha_link_on_look(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_link_on_answer(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_link_note(ngx_http_waha_step_t *step,
+    const ngx_http_waha_link_request_t *link);
 static ngx_int_t ngx_http_waha_link_ask_code(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_link_on_code(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_link_on_refused(ngx_http_waha_step_t *step);
@@ -40,35 +46,43 @@ static const ngx_http_waha_link_request_t  ngx_http_waha_link_requests[] = {
 
     [NGX_HTTP_WAHA_LINK_QR] =
         { NGX_HTTP_GET, "/api/%V/auth/qr",
-          ngx_null_string, ngx_null_string, "SCAN_QR_CODE" },
+          ngx_null_string, ngx_null_string, "SCAN_QR_CODE",
+          ngx_string("qr") },
 
     [NGX_HTTP_WAHA_LINK_QR_TEXT] =
         { NGX_HTTP_GET, "/api/%V/auth/qr",
-          ngx_string("format=raw"), ngx_null_string, "SCAN_QR_CODE" },
+          ngx_string("format=raw"), ngx_null_string, "SCAN_QR_CODE",
+          ngx_string("qr") },
 
     [NGX_HTTP_WAHA_LINK_QR_PNG] =
         { NGX_HTTP_GET, "/api/%V/auth/qr",
-          ngx_null_string, ngx_string("image/png"), "SCAN_QR_CODE" },
+          ngx_null_string, ngx_string("image/png"), "SCAN_QR_CODE",
+          ngx_string("qr") },
 
     [NGX_HTTP_WAHA_LINK_CODE] =
         { NGX_HTTP_POST, "/api/%V/auth/request-code",
-          ngx_null_string, ngx_null_string, "SCAN_QR_CODE" },
+          ngx_null_string, ngx_null_string, "SCAN_QR_CODE",
+          ngx_string("pairing-code") },
 
     [NGX_HTTP_WAHA_LINK_CHALLENGE] =
         { NGX_HTTP_GET, "/api/%V/auth/passkey/challenge",
-          ngx_null_string, ngx_null_string, "PASSKEY_REQUIRED" },
+          ngx_null_string, ngx_null_string, "PASSKEY_REQUIRED",
+          ngx_string("passkey") },
 
     [NGX_HTTP_WAHA_LINK_PASSKEY] =
         { NGX_HTTP_POST, "/api/%V/auth/passkey",
-          ngx_null_string, ngx_null_string, "PASSKEY_REQUIRED" },
+          ngx_null_string, ngx_null_string, "PASSKEY_REQUIRED",
+          ngx_string("passkey") },
 
     [NGX_HTTP_WAHA_LINK_CONFIRMATION] =
         { NGX_HTTP_GET, "/api/%V/auth/passkey/confirmation",
-          ngx_null_string, ngx_null_string, "PASSKEY_CONFIRMATION_REQUIRED" },
+          ngx_null_string, ngx_null_string, "PASSKEY_CONFIRMATION_REQUIRED",
+          ngx_string("passkey") },
 
     [NGX_HTTP_WAHA_LINK_CONFIRM] =
         { NGX_HTTP_POST, "/api/%V/auth/passkey/confirm",
-          ngx_null_string, ngx_null_string, "PASSKEY_CONFIRMATION_REQUIRED" }
+          ngx_null_string, ngx_null_string, "PASSKEY_CONFIRMATION_REQUIRED",
+          ngx_string("passkey") }
 };
 
 
@@ -127,7 +141,7 @@ ngx_http_waha_link_on_answer(ngx_http_waha_step_t *step)
     ngx_str_t  *status;
 
     if (ngx_http_waha_session_is_accepted(step)) {
-        return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NONE);
+        return ngx_http_waha_link_note(step, step->session->link);
     }
 
     if (step->fetch.status != NGX_HTTP_WAHA_UNPROCESSABLE) {
@@ -143,6 +157,31 @@ ngx_http_waha_link_on_answer(ngx_http_waha_step_t *step)
     }
 
     return ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NO_QR);
+}
+
+
+/* nobody gets to see what leaves no row in waha.audit */
+
+static ngx_int_t
+ngx_http_waha_link_note(ngx_http_waha_step_t *step,
+    const ngx_http_waha_link_request_t *link)
+{
+    ngx_str_t  args[3];
+
+    args[0] = step->organization.slug;
+    args[1] = step->session->name;
+    args[2] = link->operation;
+
+    return ngx_http_waha_step_query(step, NGX_HTTP_WAHA_NOTE_OPERATION, args,
+                                    ngx_http_waha_step_succeed);
+}
+
+
+ngx_int_t
+ngx_http_waha_link_note_code(ngx_http_waha_step_t *step)
+{
+    return ngx_http_waha_link_note(step,
+                       &ngx_http_waha_link_requests[NGX_HTTP_WAHA_LINK_CODE]);
 }
 
 

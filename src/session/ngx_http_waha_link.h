@@ -40,6 +40,9 @@ ngx_int_t ngx_http_waha_link(ngx_http_waha_step_t *step,
 ngx_int_t ngx_http_waha_link_request_code(ngx_http_waha_step_t *step,
     ngx_http_waha_step_pt then);
 
+/* A step: notes in waha.audit that there is a code, and ends the plan. */
+ngx_int_t ngx_http_waha_link_note_code(ngx_http_waha_step_t *step);
+
 /* The pairing code in WAHA's answer; data is NULL: none. */
 ngx_str_t ngx_http_waha_link_pairing_code(ngx_http_waha_step_t *step);
 

@@ -46,6 +46,7 @@ ngx_http_waha_step_query_with(ngx_http_waha_step_t *step,
 
     step->query.pool = step->request->pool;
     step->query.log = step->request->connection->log;
+    step->query.actor = step->principal->actor;
     step->query.handler = ngx_http_waha_step_query_done;
     step->query.data = step;
 

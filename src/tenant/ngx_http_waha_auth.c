@@ -34,6 +34,10 @@ struct ngx_http_waha_auth_s {
 
     ngx_http_waha_auth_lookup_t   *lookups;
 
+    /* what the credentials are, and who they name */
+    const char                    *kind;
+    ngx_str_t                      name;
+
     unsigned                       started:1;
 
     /* wrong credentials count as an attempt for "waha_auth_limit" */
@@ -61,6 +65,8 @@ static ngx_int_t ngx_http_waha_auth_check_organization(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, ngx_str_t *name);
 static ngx_int_t ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth);
+static ngx_int_t ngx_http_waha_auth_tell_actor(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth);
 static ngx_int_t ngx_http_waha_auth_reject(ngx_http_request_t *r,
     ngx_http_waha_auth_t *auth, const char *reason);
 
@@ -83,6 +89,10 @@ ngx_http_waha_auth(ngx_http_request_t *r,
 
     if (auth->rc == NGX_AGAIN) {
         auth->rc = ngx_http_waha_auth_find_principal(r, auth);
+    }
+
+    if (auth->rc == NGX_OK && auth->principal.actor.data == NULL) {
+        auth->rc = ngx_http_waha_auth_tell_actor(r, auth);
     }
 
     *principal = &auth->principal;
@@ -220,6 +230,8 @@ ngx_http_waha_auth_check_token(ngx_http_request_t *r,
 
         auth->statement = NGX_HTTP_WAHA_AUTHENTICATE;
         auth->text = *token;
+        auth->kind = "key";
+        auth->name = key.id;
 
         return NGX_AGAIN;
     }
@@ -259,6 +271,9 @@ ngx_http_waha_auth_check_jwt(ngx_http_request_t *r, ngx_http_waha_auth_t *auth,
         return NGX_ERROR;
     }
 
+    auth->kind = "jwt";
+    auth->name = claims.subject;
+
     if (claims.operator) {
         auth->principal.operator = 1;
         auth->principal.read = 1;
@@ -297,6 +312,9 @@ ngx_http_waha_auth_check_variable(ngx_http_request_t *r,
 
     name.len = vv->len;
     name.data = vv->data;
+
+    auth->kind = "variable";
+    auth->name = name;
 
     return ngx_http_waha_auth_check_organization(r, auth, &name);
 }
@@ -439,6 +457,30 @@ ngx_http_waha_auth_find_principal(ngx_http_request_t *r,
     }
 
     ctx->organization = auth->principal.organization.slug;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_tell_actor(ngx_http_request_t *r,
+    ngx_http_waha_auth_t *auth)
+{
+    ngx_str_t  *actor;
+
+    actor = &auth->principal.actor;
+
+    actor->len = sizeof("operator variable ") - 1 + auth->name.len;
+
+    actor->data = ngx_pnalloc(r->pool, actor->len);
+    if (actor->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    actor->len = ngx_sprintf(actor->data, "%s %s %V",
+                             auth->principal.operator ? "operator" : "tenant",
+                             auth->kind, &auth->name)
+                 - actor->data;
 
     return NGX_OK;
 }

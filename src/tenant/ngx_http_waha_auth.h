@@ -26,6 +26,9 @@ typedef struct {
     /* empty for an operator, who may act for any */
     ngx_http_waha_organization_t   organization;
 
+    /* for waha.act_as: "tenant" or "operator", how it proves who it is, who */
+    ngx_str_t                      actor;
+
     unsigned                       operator:1;
     unsigned                       read:1;
     unsigned                       write:1;

@@ -83,6 +83,8 @@ static ngx_int_t ngx_http_waha_jwt_read_date(const cJSON *json,
     const char *name, double *date);
 static ngx_int_t ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
     const cJSON *json, const cJSON *claim, ngx_str_t *organization);
+static ngx_int_t ngx_http_waha_jwt_read_subject(ngx_http_waha_jwt_t *jwt,
+    const cJSON *json, ngx_str_t *subject);
 static ngx_uint_t ngx_http_waha_jwt_has_value(const cJSON *claim,
     ngx_str_t *value);
 static ngx_uint_t ngx_http_waha_jwt_is_value(const cJSON *item,
@@ -501,7 +503,7 @@ ngx_http_waha_jwt_check_claims(ngx_http_waha_jwt_t *jwt,
         return ngx_http_waha_jwt_error(jwt, "organization is missing");
     }
 
-    return NGX_OK;
+    return ngx_http_waha_jwt_read_subject(jwt, json, &claims->subject);
 }
 
 
@@ -640,6 +642,35 @@ ngx_http_waha_jwt_read_organization(ngx_http_waha_jwt_t *jwt,
 malformed:
 
     return ngx_http_waha_jwt_error(jwt, "organization is malformed");
+}
+
+
+/* a string (RFC 7519, 4.1.2), which some issuers write as a number */
+
+static ngx_int_t
+ngx_http_waha_jwt_read_subject(ngx_http_waha_jwt_t *jwt, const cJSON *json,
+    ngx_str_t *subject)
+{
+    ngx_int_t   rc;
+    cJSON      *claim;
+
+    *subject = ngx_http_waha_json_get_string(json, "sub");
+
+    if (subject->len) {
+        return NGX_OK;
+    }
+
+    claim = ngx_http_waha_json_get(json, "sub");
+
+    rc = ngx_http_waha_json_integer(jwt->pool, &jwt->text, json, claim,
+                                    subject);
+
+    if (rc == NGX_DECLINED) {
+        ngx_str_null(subject);
+        return NGX_OK;
+    }
+
+    return rc;
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                 organization; /* slug or decimal id */
+    ngx_str_t                 subject;      /* empty: none, or malformed */
     unsigned                  operator:1;
 
     /* one of the keys has signed the token; set whatever the result */
