@@ -22,11 +22,11 @@ EOF_CONF
 
 # with these, a statement of the test itself meets a policy
 
-my %policies = map { $_ => 1 } qw(adoption isolation reading);
+my %policies = map { $_ => 1 } qw(adoption audit isolation reading);
 
 (my $dir = __FILE__) =~ s/[^\/]*\z//;
 
-for my $name (qw(adoption events identity isolation keys order privacy
+for my $name (qw(adoption audit events identity isolation keys order privacy
                  reading sessions))
 {
     local $ENV{TEST_POSTGRES_SETTINGS} = $settings
