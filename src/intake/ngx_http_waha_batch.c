@@ -9,6 +9,7 @@
 #include <ngx_http_waha_batch.h>
 
 
+static void ngx_http_waha_batch_set_running(ngx_http_waha_batch_t *batch);
 static ngx_int_t ngx_http_waha_batch_prepare(ngx_http_waha_pg_job_t *job);
 
 
@@ -67,7 +68,62 @@ ngx_http_waha_batch_destroy(ngx_http_waha_batch_t *batch)
         batch->ingest->open = NULL;
     }
 
+    if (batch->pending) {
+        ngx_queue_remove(&batch->queue);
+    }
+
     ngx_destroy_pool(batch->pool);
+}
+
+
+void
+ngx_http_waha_batch_wait(ngx_http_waha_batch_t *batch)
+{
+    batch->counted = 1;
+    batch->pending = 1;
+
+    ngx_queue_insert_tail(&batch->ingest->pending, &batch->queue);
+}
+
+
+static void
+ngx_http_waha_batch_set_running(ngx_http_waha_batch_t *batch)
+{
+    batch->running = 1;
+    batch->start = ngx_current_msec;
+
+    ngx_queue_insert_tail(&batch->ingest->running, &batch->queue);
+    batch->ingest->nrunning++;
+}
+
+
+void
+ngx_http_waha_batch_set_late(ngx_http_waha_batch_t *batch)
+{
+    batch->late = 1;
+
+    ngx_queue_remove(&batch->queue);
+    batch->ingest->nlate++;
+}
+
+
+void
+ngx_http_waha_batch_set_ended(ngx_http_waha_batch_t *batch)
+{
+    if (batch->running) {
+        batch->ingest->nrunning--;
+
+        if (batch->late) {
+            batch->ingest->nlate--;
+
+        } else {
+            ngx_queue_remove(&batch->queue);
+        }
+    }
+
+    batch->counted = 0;
+    batch->running = 0;
+    batch->late = 0;
 }
 
 
@@ -180,9 +236,24 @@ ngx_http_waha_batch_submit(ngx_http_waha_batch_t *batch)
 {
     ngx_int_t  rc;
 
+    if (batch->pending) {
+        ngx_queue_remove(&batch->queue);
+        batch->pending = 0;
+    }
+
+    /* may call prepare() at once */
+
     rc = ngx_http_waha_pg_submit(batch->ingest->pool, &batch->job);
 
-    batch->submitted = (rc == NGX_OK);
+    if (rc == NGX_OK) {
+        batch->submitted = 1;
+        return NGX_OK;
+    }
+
+    if (batch->counted) {
+        ngx_queue_insert_head(&batch->ingest->pending, &batch->queue);
+        batch->pending = 1;
+    }
 
     return rc;
 }
@@ -206,7 +277,13 @@ ngx_http_waha_batch_prepare(ngx_http_waha_pg_job_t *job)
     }
 
     ngx_http_waha_batch_set_left(batch);
-    ingest->inflight++;
+
+    job->timed = 0;
+
+    if (batch->counted) {
+        ngx_http_waha_batch_set_running(batch);
+        job->timed = ngx_http_waha_cap_is_due(&ingest->cap);
+    }
 
     batch->sent = ngx_palloc(batch->pool,
                              batch->nentries * sizeof(ngx_http_waha_entry_t *));

@@ -10,6 +10,7 @@
 
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_ingest_params.h>
+#include <ngx_http_waha_cap.h>
 
 
 /*
@@ -20,6 +21,8 @@
  *     outcome      what becomes of a batch that has ended, and of each of
  *      |           its entries
  *     batch        entries on their way in one transaction
+ *      |
+ *     cap          how many batches may be under way
  *
  * A batch that has ended comes back by the ingest's handler.
  */
@@ -51,6 +54,10 @@ struct ngx_http_waha_batch_s {
     ngx_http_waha_batch_variant_e    variant;
     ngx_queue_t                      entries;
     ngx_uint_t                       nentries;
+
+    /* in ingest->pending, or in ingest->running since start */
+    ngx_queue_t                      queue;
+    ngx_msec_t                       start;
     size_t                           size;
 
     /* indexed by position; NULL: the entry was cancelled or is finished */
@@ -59,6 +66,12 @@ struct ngx_http_waha_batch_s {
 
     /* of a quarantine */
     ngx_http_waha_ingest_aside_t     aside;
+
+    /* one of those whose number is limited, and where it is */
+    unsigned                         counted:1;
+    unsigned                         pending:1;
+    unsigned                         running:1;
+    unsigned                         late:1;
 
     unsigned                         submitted:1;
     unsigned                         retried:1;
@@ -78,11 +91,20 @@ struct ngx_http_waha_ingest_s {
     /* called when a batch that was submitted has ended */
     void                           (*handler)(ngx_http_waha_pg_job_t *job);
 
-    /* the batch that new entries join, and when it is sent at the latest */
+    /* those under way, the oldest first, without nlate that take long */
+    ngx_http_waha_cap_t              cap;
+    ngx_queue_t                      running;
+    ngx_uint_t                       nrunning;
+    ngx_uint_t                       nlate;
+
+    /* those that wait until there are fewer, or until some take long */
+    ngx_queue_t                      pending;
+    ngx_event_t                      timer;
+    ngx_msec_t                       patience;
+
+    /* the batch that new entries join, and how many entries wait */
     ngx_http_waha_batch_t           *open;
-    ngx_event_t                      linger;
     ngx_uint_t                       waiting;
-    ngx_uint_t                       inflight;
 
     ngx_http_waha_shares_t           shares;
 };
@@ -98,6 +120,15 @@ ngx_http_waha_batch_t *ngx_http_waha_batch_create(
     ngx_http_waha_ingest_t *ingest, ngx_http_waha_batch_variant_e variant);
 
 void ngx_http_waha_batch_destroy(ngx_http_waha_batch_t *batch);
+
+/* Lets a batch wait in ingest->pending, and counts it when it is sent. */
+void ngx_http_waha_batch_wait(ngx_http_waha_batch_t *batch);
+
+/* Of a batch that is counted and takes long. */
+void ngx_http_waha_batch_set_late(ngx_http_waha_batch_t *batch);
+
+/* Of a batch that has ended: it is not counted, also if it is sent again. */
+void ngx_http_waha_batch_set_ended(ngx_http_waha_batch_t *batch);
 
 void ngx_http_waha_batch_join(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry);

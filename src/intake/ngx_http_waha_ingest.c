@@ -15,20 +15,19 @@
 #define NGX_HTTP_WAHA_INGEST_BATCH   128
 #define NGX_HTTP_WAHA_INGEST_SIZE    1048576
 
-/*
- * while another batch is under way, the open batch waits until it has so many
- * records, or for so many milliseconds
- */
+/* the part of its time after which a batch has to be waiting for something */
 
-#define NGX_HTTP_WAHA_INGEST_ENOUGH  16
-#define NGX_HTTP_WAHA_INGEST_LINGER  10
+#define NGX_HTTP_WAHA_INGEST_LATE    20
 
 
 static ngx_uint_t ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
     ngx_queue_t *entries);
-static ngx_uint_t ngx_http_waha_ingest_is_enough(ngx_http_waha_batch_t *batch);
-static void ngx_http_waha_ingest_linger_handler(ngx_event_t *ev);
-static void ngx_http_waha_ingest_submit_open(ngx_http_waha_ingest_t *ingest);
+static ngx_http_waha_batch_t *ngx_http_waha_ingest_open(
+    ngx_http_waha_ingest_t *ingest);
+static ngx_int_t ngx_http_waha_ingest_send(ngx_http_waha_ingest_t *ingest);
+static void ngx_http_waha_ingest_set_timer(ngx_http_waha_ingest_t *ingest);
+static void ngx_http_waha_ingest_timer_handler(ngx_event_t *ev);
+static void ngx_http_waha_ingest_fail_pending(ngx_http_waha_ingest_t *ingest);
 static void ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job);
 
 
@@ -85,9 +84,17 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
 
     ngx_http_waha_share_init(&ingest->shares, (conf->queue + 1) / 2);
 
-    ingest->linger.handler = ngx_http_waha_ingest_linger_handler;
-    ingest->linger.data = ingest;
-    ingest->linger.log = cycle->log;
+    ngx_http_waha_cap_init(&ingest->cap, conf->connections);
+
+    ngx_queue_init(&ingest->running);
+    ngx_queue_init(&ingest->pending);
+
+    ingest->patience = conf->timeout / NGX_HTTP_WAHA_INGEST_LATE;
+
+    ingest->timer.handler = ngx_http_waha_ingest_timer_handler;
+    ingest->timer.data = ingest;
+    ingest->timer.log = cycle->log;
+    ingest->timer.cancelable = 1;
 
     return ingest;
 }
@@ -105,16 +112,9 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
         return NGX_DECLINED;
     }
 
-    batch = ingest->open;
-
+    batch = ngx_http_waha_ingest_open(ingest);
     if (batch == NULL) {
-        batch = ngx_http_waha_batch_create(ingest,
-                                                  NGX_HTTP_WAHA_BATCH_ONE);
-        if (batch == NULL) {
-            return NGX_ERROR;
-        }
-
-        ingest->open = batch;
+        return NGX_ERROR;
     }
 
     for (n = 0; !ngx_queue_empty(entries); n++) {
@@ -125,25 +125,19 @@ ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
                            ngx_queue_data(q, ngx_http_waha_entry_t, queue));
     }
 
-    if (!batch->submitted && ngx_http_waha_ingest_is_enough(batch)) {
-        rc = ngx_http_waha_batch_submit(batch);
+    rc = ngx_http_waha_ingest_send(ingest);
 
-        if (rc != NGX_OK) {
-            /* the other entries of the batch stay for the next submit */
+    if (rc != NGX_OK) {
+        /* what has waited before stays, since something is under way */
 
-            while (n--) {
-                q = ngx_queue_last(&batch->entries);
+        while (n--) {
+            q = ngx_queue_last(&batch->entries);
 
-                ngx_http_waha_batch_leave(
+            ngx_http_waha_batch_leave(
                            ngx_queue_data(q, ngx_http_waha_entry_t, queue));
-            }
-
-            return rc;
         }
-    }
 
-    if (!batch->submitted && !ingest->linger.timer_set) {
-        ngx_add_timer(&ingest->linger, NGX_HTTP_WAHA_INGEST_LINGER);
+        return rc;
     }
 
     if (batch->nentries >= NGX_HTTP_WAHA_INGEST_BATCH
@@ -230,50 +224,124 @@ ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
 }
 
 
-/* whether a batch is to be sent now */
+/* the batch that new entries join */
 
-static ngx_uint_t
-ngx_http_waha_ingest_is_enough(ngx_http_waha_batch_t *batch)
+static ngx_http_waha_batch_t *
+ngx_http_waha_ingest_open(ngx_http_waha_ingest_t *ingest)
 {
-    return batch->ingest->inflight == 0
-           || batch->nentries >= NGX_HTTP_WAHA_INGEST_ENOUGH
-           || batch->size >= NGX_HTTP_WAHA_INGEST_SIZE;
+    if (ingest->open) {
+        return ingest->open;
+    }
+
+    ingest->open = ngx_http_waha_batch_create(ingest, NGX_HTTP_WAHA_BATCH_ONE);
+
+    if (ingest->open) {
+        ngx_http_waha_batch_wait(ingest->open);
+    }
+
+    return ingest->open;
 }
 
 
-/* the batch under way takes long, and other connections may be idle */
+/* sends what waits, as far as there are not enough batches under way */
 
-static void
-ngx_http_waha_ingest_linger_handler(ngx_event_t *ev)
+static ngx_int_t
+ngx_http_waha_ingest_send(ngx_http_waha_ingest_t *ingest)
 {
-    ngx_http_waha_ingest_submit_open(ev->data);
+    ngx_int_t     rc;
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(&ingest->pending)
+           && ingest->nrunning - ingest->nlate < ingest->cap.value)
+    {
+        q = ngx_queue_head(&ingest->pending);
+
+        rc = ngx_http_waha_batch_submit(
+                           ngx_queue_data(q, ngx_http_waha_batch_t, queue));
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (!ngx_queue_empty(&ingest->pending)) {
+        ngx_http_waha_ingest_set_timer(ingest);
+    }
+
+    return NGX_OK;
 }
 
 
 static void
-ngx_http_waha_ingest_submit_open(ngx_http_waha_ingest_t *ingest)
+ngx_http_waha_ingest_set_timer(ngx_http_waha_ingest_t *ingest)
 {
+    ngx_queue_t            *q;
+    ngx_msec_t              age;
+    ngx_http_waha_batch_t  *oldest;
+
+    if (ingest->timer.timer_set || ngx_queue_empty(&ingest->running)) {
+        return;
+    }
+
+    q = ngx_queue_head(&ingest->running);
+    oldest = ngx_queue_data(q, ngx_http_waha_batch_t, queue);
+
+    age = ngx_current_msec - oldest->start;
+
+    ngx_add_timer(&ingest->timer,
+                  (age < ingest->patience) ? ingest->patience - age : 0);
+}
+
+
+/*
+ * a batch that takes long waits, for a lock or a disk, and uses no processor:
+ * others need not wait for its end while connections are idle
+ */
+
+static void
+ngx_http_waha_ingest_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_waha_ingest_t *ingest = ev->data;
+
+    ngx_queue_t            *q;
     ngx_http_waha_batch_t  *batch;
 
-    batch = ingest->open;
+    while (!ngx_queue_empty(&ingest->running)) {
+        q = ngx_queue_head(&ingest->running);
+        batch = ngx_queue_data(q, ngx_http_waha_batch_t, queue);
 
-    if (batch == NULL || batch->submitted) {
-        return;
+        if (ngx_current_msec - batch->start < ingest->patience) {
+            break;
+        }
+
+        ngx_http_waha_batch_set_late(batch);
     }
 
-    if (ngx_http_waha_batch_submit(batch) == NGX_OK) {
-        return;
-    }
+    /* what cannot be sent waits for the end of those under way */
 
-    if (ingest->inflight) {
-        return;
-    }
+    (void) ngx_http_waha_ingest_send(ingest);
+}
 
-    ngx_http_waha_batch_set_left(batch);
+
+static void
+ngx_http_waha_ingest_fail_pending(ngx_http_waha_ingest_t *ingest)
+{
+    ngx_queue_t            *q;
+    ngx_http_waha_batch_t  *batch;
+
     ingest->open = NULL;
 
-    ngx_http_waha_outcome_finish_all(batch, NGX_HTTP_WAHA_PG_DOWN);
-    ngx_http_waha_batch_destroy(batch);
+    while (!ngx_queue_empty(&ingest->pending)) {
+        q = ngx_queue_head(&ingest->pending);
+        batch = ngx_queue_data(q, ngx_http_waha_batch_t, queue);
+
+        ngx_queue_remove(q);
+        batch->pending = 0;
+
+        ngx_http_waha_batch_set_left(batch);
+        ngx_http_waha_outcome_finish_all(batch, NGX_HTTP_WAHA_PG_DOWN);
+        ngx_http_waha_batch_destroy(batch);
+    }
 }
 
 
@@ -290,10 +358,13 @@ ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job)
 
     batch->submitted = 0;
 
-    if (batch->left) {
-        ingest->inflight--;
+    ngx_http_waha_batch_set_ended(batch);
 
-    } else {
+    if (job->timed && status == NGX_HTTP_WAHA_PG_OK) {
+        ngx_http_waha_cap_follow(&ingest->cap, job->execution, job->commit);
+    }
+
+    if (!batch->left) {
         /* the deadline passed before a connection was free */
 
         ngx_http_waha_batch_set_left(batch);
@@ -305,7 +376,9 @@ ngx_http_waha_ingest_done(ngx_http_waha_pg_job_t *job)
 
     /* the next batch runs while the results of this one are handled */
 
-    ngx_http_waha_ingest_submit_open(ingest);
+    if (ngx_http_waha_ingest_send(ingest) != NGX_OK && ingest->nrunning == 0) {
+        ngx_http_waha_ingest_fail_pending(ingest);
+    }
 
     if (status == NGX_HTTP_WAHA_PG_OK) {
         ngx_http_waha_outcome_read(batch);

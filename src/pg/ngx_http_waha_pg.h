@@ -121,6 +121,9 @@ struct ngx_http_waha_pg_job_s {
     void                             *data;
     ngx_log_t                        *log;
 
+    /* set by prepare(): how long the statement and its commit take is asked */
+    unsigned                          timed:1;
+
     /* the outcome; the result is cleared after the handler returns */
     ngx_uint_t                        status;
     char                              sqlstate[6];
@@ -128,6 +131,10 @@ struct ngx_http_waha_pg_job_s {
 
     /* milliseconds from sending to the end; zero: it was not sent */
     ngx_msec_t                        elapsed;
+
+    /* microseconds, on the server's clock; zero: not known */
+    ngx_uint_t                        execution;
+    ngx_uint_t                        commit;
 
     /* private; zeroed by the caller before the first submit */
     ngx_http_waha_pg_pool_t          *pool;

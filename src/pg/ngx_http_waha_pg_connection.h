@@ -67,6 +67,12 @@ struct ngx_http_waha_pg_connection_s {
                                            PGresult *res);
     PGresult                           *result;
 
+    /* of a job that is timed: the server's clock, in microseconds */
+    ngx_uint_t                          step;
+    int64_t                             began;
+    int64_t                             ended;
+    int64_t                             committed;
+
     /* why the connection cannot be used, or why the server ends it */
     ngx_http_waha_pg_reason_t           reason;
 
@@ -101,6 +107,9 @@ struct ngx_http_waha_pg_connection_s {
      * which knows nothing of what was prepared in this one
      */
     unsigned                            pooled:1;
+
+    /* the server is asked for the time before and after the commit */
+    unsigned                            timed:1;
 
     /* one of the hosts that were tried needs an administrator */
     unsigned                            setup:1;

@@ -8,10 +8,14 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_pg_pool.h>
 #include <ngx_http_waha_pg_login.h>
+#include <ngx_http_waha_pg_clock.h>
 #include <ngx_http_waha_pg_job.h>
 
 
 static void ngx_http_waha_pg_job_deadline_handler(ngx_event_t *ev);
+static int ngx_http_waha_pg_job_send_statement(
+    ngx_http_waha_pg_connection_t *c,
+    const ngx_http_waha_pg_statement_t *statement);
 static ngx_int_t ngx_http_waha_pg_job_on_result(
     ngx_http_waha_pg_connection_t *c, PGresult *res);
 static ngx_int_t ngx_http_waha_pg_job_on_error(
@@ -44,6 +48,8 @@ ngx_http_waha_pg_job_enqueue(ngx_http_waha_pg_pool_t *pool,
     job->sqlstate[0] = '\0';
     job->result = NULL;
     job->elapsed = 0;
+    job->execution = 0;
+    job->commit = 0;
     job->sent = 0;
 
     ngx_queue_insert_tail(&pool->waiting, &job->queue);
@@ -163,17 +169,36 @@ ngx_http_waha_pg_job_send(ngx_http_waha_pg_connection_t *c)
 
     c->receive = ngx_http_waha_pg_job_on_result;
 
-    rc = (c->pooled || statement == &ngx_http_waha_pg_job_interrupt)
-         ? PQsendQueryParams(c->conn, statement->text, statement->nparams,
-                             statement->types, job->values, job->lengths,
-                             job->formats, 0)
-         : PQsendQueryPrepared(c->conn, statement->name, statement->nparams,
-                               job->values, job->lengths, job->formats, 0);
+    /* not through a pooler, which may know nothing of transactions */
+    c->timed = (job->timed && !c->pooled);
+
+    rc = (!c->timed || ngx_http_waha_pg_clock_begin(c))
+         && ngx_http_waha_pg_job_send_statement(c, statement)
+         && (!c->timed || ngx_http_waha_pg_clock_commit(c));
 
     if (rc == 0 || ngx_http_waha_pg_connection_flush(c) != NGX_OK) {
         ngx_http_waha_pg_error_set(&c->reason, PQerrorMessage(c->conn));
         c->handlers->failed(c, NGX_HTTP_WAHA_PG_DOWN);
     }
+}
+
+
+static int
+ngx_http_waha_pg_job_send_statement(ngx_http_waha_pg_connection_t *c,
+    const ngx_http_waha_pg_statement_t *statement)
+{
+    ngx_http_waha_pg_job_t  *job;
+
+    job = c->job;
+
+    if (c->pooled || statement == &ngx_http_waha_pg_job_interrupt) {
+        return PQsendQueryParams(c->conn, statement->text, statement->nparams,
+                                 statement->types, job->values, job->lengths,
+                                 job->formats, 0);
+    }
+
+    return PQsendQueryPrepared(c->conn, statement->name, statement->nparams,
+                               job->values, job->lengths, job->formats, 0);
 }
 
 
@@ -183,7 +208,8 @@ ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c,
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_waha_pg_connection_collect(c, res);
+    rc = c->timed ? ngx_http_waha_pg_clock_collect(c, res)
+                  : ngx_http_waha_pg_connection_collect(c, res);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;

@@ -19,6 +19,7 @@
  *     job          the wait of a job, its statement, its end
  *      |
  *     login        is the server fit, preparing the statements
+ *     clock        how long a statement and its commit take
  *      |
  *     connection   socket and libpq in nginx's event loop
  *      |
