@@ -14,15 +14,26 @@
 
 typedef enum {
     NGX_HTTP_WAHA_HMAC_SHA256 = 0,
-    NGX_HTTP_WAHA_HMAC_SHA512
+    NGX_HTTP_WAHA_HMAC_SHA512,
+    NGX_HTTP_WAHA_HMACS
 } ngx_http_waha_hmac_e;
 
 
 typedef struct {
     ngx_str_t               secret;
     ngx_str_t               instance;       /* it is bound to; empty: none */
+
+    /* of OpenSSL, indexed by the algorithm */
+    void                   *context[NGX_HTTP_WAHA_HMACS];
 } ngx_http_waha_hmac_key_t;
 
+
+/*
+ * Makes the contexts of a key from its secret; they are freed, and the secret
+ * in them is wiped, with the pool.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_signature_set_key(ngx_pool_t *pool,
+    ngx_http_waha_hmac_key_t *key);
 
 /*
  * Whether a signature has as many hex digits as the HMAC, in either case: what

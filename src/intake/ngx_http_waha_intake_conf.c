@@ -221,7 +221,8 @@ ngx_http_waha_intake_conf_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
         key->instance.len = value[2].len - (sizeof("instance=") - 1);
     }
 
-    if (ngx_http_waha_key_file_read(cf, &value[1], 1, &key->secret) != NGX_OK)
+    if (ngx_http_waha_key_file_read(cf, &value[1], 1, &key->secret) != NGX_OK
+        || ngx_http_waha_signature_set_key(cf->pool, key) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }

@@ -22,11 +22,12 @@
 
 
 static ngx_http_waha_hmac_key_t  fuzz_keys[] = {
-    { ngx_string("hmackey"), ngx_null_string },
-    { ngx_string("k"), ngx_null_string },
+    { ngx_string("hmackey"), ngx_null_string, { NULL, NULL } },
+    { ngx_string("k"), ngx_null_string, { NULL, NULL } },
     { ngx_string("a key that is longer than one block of the hash: 64, 128 "
                  "bytes, whatever it takes to be hashed before it is used "
-                 "as a key for HMAC at all"), ngx_null_string }
+                 "as a key for HMAC at all"), ngx_null_string,
+      { NULL, NULL } }
 };
 
 
@@ -59,8 +60,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const EVP_MD              *md;
     ngx_http_waha_hmac_key_t  *found, *want;
 
+    static ngx_pool_t  *pool;
+
     if (size < 4) {
         return 0;
+    }
+
+    if (pool == NULL) {
+        pool = ngx_create_pool(4096, NULL);
+
+        for (i = 0; i < 3; i++) {
+            fuzz_check(ngx_http_waha_signature_set_key(pool, &fuzz_keys[i])
+                       == NGX_OK);
+        }
     }
 
     mode = data[0];

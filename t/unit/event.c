@@ -69,6 +69,7 @@ static unit_command_t  unit_commands[] = {
 static ngx_http_waha_hmac_key_t  unit_key_list[8];
 static ngx_array_t  unit_keys = { unit_key_list, 0,
                                   sizeof(ngx_http_waha_hmac_key_t), 8, NULL };
+static ngx_pool_t  *unit_key_pool;
 static ngx_str_t    unit_signature;
 static ngx_uint_t   unit_fail_next;
 
@@ -294,12 +295,25 @@ unit_keep(ngx_str_t *arg)
 static void
 unit_key(ngx_pool_t *pool, ngx_str_t *arg, ngx_http_waha_json_out_t *out)
 {
-    while (arg->len == 0 && unit_keys.nelts) {
-        free(unit_key_list[--unit_keys.nelts].secret.data);
+    ngx_http_waha_hmac_key_t  *key;
+
+    if (arg->len == 0) {
+
+        while (unit_keys.nelts) {
+            free(unit_key_list[--unit_keys.nelts].secret.data);
+        }
+
+        ngx_destroy_pool(unit_key_pool);
+        unit_key_pool = ngx_create_pool(4096, NULL);
+
+        return;
     }
 
-    if (arg->len) {
-        unit_key_list[unit_keys.nelts++].secret = unit_keep(arg);
+    key = &unit_key_list[unit_keys.nelts++];
+    key->secret = unit_keep(arg);
+
+    if (ngx_http_waha_signature_set_key(unit_key_pool, key) != NGX_OK) {
+        abort();
     }
 }
 
@@ -418,6 +432,8 @@ main(void)
 {
     char       name[16];
     ngx_str_t  arg;
+
+    unit_key_pool = ngx_create_pool(4096, NULL);
 
     while (scanf("%15s %zu", name, &arg.len) == 2) {
 
