@@ -168,6 +168,7 @@ set local role waha_owner;
 \ir ops/check.sql
 \ir ops/maintenance.sql
 \ir ops/unmerge.sql
+\ir ops/import.sql
 
 \ir access.sql
 
