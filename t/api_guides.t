@@ -72,6 +72,29 @@ subtest 'guide of the session proxy: /api/whatsapp/session' => sub {
               'GET shows the number and the name of the phone');
     ok(!exists $data->{config}, "GET does not show WAHA's configuration");
 
+    # it starts and does not get on
+
+    $waha->status('tenant-proxy', 'STARTING');
+    $waha->delivered;
+    is(got(proxy => GET => $path)->{data}{status}, 'STARTING',
+       'GET shows STARTING');
+
+    $pg->psql("update waha.sessions
+                  set status_at = status_at - interval '3 min'");
+    $data = got(proxy => GET => $path)->{data};
+    is_deeply([ @$data{qw(status waha_status exists)} ],
+              [ 'STOPPED', 'STARTING', $true ],
+              'after two minutes the status is STOPPED, which has a button');
+
+    $waha->clear_requests;
+    is(got(proxy => POST => '/api/whatsapp/session',
+           { organizationSlug => 'proxy' })->{data}{status}, 'STARTING',
+       'POST shows that it starts again');
+    is(scalar(() = $waha->requests('^POST .*/restart$')), 1,
+       'POST restarts the session at WAHA');
+    ok($waha->reaches('tenant-proxy', 'WORKING'), 'it works again');
+    $waha->delivered;
+
     $data = got(proxy => DELETE => $path)->{data};
     is($data->{success}, $true, 'DELETE succeeds');
     is($waha->session('tenant-proxy')->{me}, undef,

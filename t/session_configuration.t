@@ -30,6 +30,25 @@ sub webhooks { return $waha->session('tenant-acme')->{config}{webhooks} }
 is($api->post('acme', $sessions)->{status}, 200, 'a session is created');
 
 my $ours = webhooks()->[0];
+
+
+subtest "the README's example" => sub {
+    my ($example) = slurp(root() . '/README.md')
+        =~ /^### Without the tenant API\n.*?^```json\n(.*?)^```/ms;
+    $example = JSON::PP->new->decode($example);
+
+    my $config = $waha->session('tenant-acme')->{config};
+
+    delete $config->{metadata}{organization_id};
+    $example->{config}{webhooks}[0]{url} = $api->url;
+    $example->{config}{webhooks}[0]{hmac} = $config->{webhooks}[0]{hmac};
+
+    is_deeply($example, { name => 'tenant-acme', start => $true,
+                          config => $config },
+              'it is what the API sends to WAHA');
+};
+
+
 my ($host, $path) = $api->url =~ m{^http://([^:/]+)[^/]*(/.*)};
 
 sub hook {

@@ -233,6 +233,31 @@ subtest 'what WAHA answered about a session' => sub {
 };
 
 
+subtest 'a session that starts for too long' => sub {
+    $pg->organization('starts', session => 's9');
+
+    my $check = sub { reply($pg, record_session_check => 'starts', 's9',
+                            @_,
+                            undef, undef)->{data}{stuck} };
+    my $wait = sub {
+        $pg->psql("update waha.sessions set $_[0] = $_[0] - interval '3 min'
+                    where name = 's9'");
+        return reply($pg, find_session => 'starts', 's9')->{data}{stuck};
+    };
+
+    session_event('s9', status => 'STARTING', sent_at => $now);
+    ok(!$check->('STARTING'), 'it is not stuck at first');
+    ok($wait->('status_at'), 'after two minutes it is');
+    session_event('s9', status => 'WORKING', sent_at => $now + 1000);
+    ok(!$wait->('status_at'), 'a session that works is not');
+    ok(!$check->('STARTING'), 'nor one that a check finds STARTING');
+    ok(!$check->('STARTING'), 'nor one that it finds again');
+    ok($wait->('starting_since'), 'two minutes after the check it is');
+    ok(!$check->('WORKING'), 'it works');
+    ok(!$check->('STARTING'), 'it starts again, and has some time');
+};
+
+
 subtest 'what the statuses say' => sub {
     $pg->organization('says', session => 's1');
 

@@ -135,6 +135,22 @@ comment on function waha.primary_session(text) is
     'without a caller''s id';
 
 
+create or replace function waha.is_stuck(session waha.sessions)
+returns boolean
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select coalesce(session.status = 'STARTING'
+                    and coalesce(session.starting_since, session.status_at,
+                                 session.created_at)
+                        < now() - interval '2 minutes', false)
+$$;
+
+comment on function waha.is_stuck(waha.sessions) is
+    'whether a session has been STARTING for so long that connect restarts '
+    'it';
+
+
 create or replace function waha.session_object(session waha.sessions,
     main text) returns json
 language sql stable
@@ -196,7 +212,7 @@ grant execute on function waha.to_cursor(text), waha.from_cursor(text),
     waha.to_base64url(bytea), waha.microseconds(timestamptz),
     waha.time_of(text), waha.page_size(int), waha.most_read(),
     waha.refuse_argument(text, text), waha.refuse_page(int),
-    waha.primary_session(text),
+    waha.primary_session(text), waha.is_stuck(waha.sessions),
     waha.session_object(waha.sessions, text),
     waha.public_metadata(jsonb, bigint, text), waha.rfc3339(timestamptz),
     waha.id_of(text), waha.phone_key(text)

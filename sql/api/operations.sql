@@ -12,16 +12,12 @@ as $$
                'asked', session.asked_at is not null,
                'recovered', coalesce(session.recovered_at
                                      > now() - interval '1 hour', false),
-               'stuck', coalesce(session.status = 'STARTING'
-                                 and coalesce(session.starting_since,
-                                              session.status_at,
-                                              session.created_at)
-                                     < now() - interval '2 minutes', false))
+               'stuck', waha.is_stuck(session))
 $$;
 
 comment on function waha.session_history(waha.sessions) is
     'what an operation has to know of earlier ones; recovered: a restart has '
-    'not helped; stuck: it has been STARTING for too long';
+    'not helped; stuck: see waha.is_stuck';
 
 
 create or replace function waha.find_operated(organization text,
@@ -283,6 +279,12 @@ as $$
 begin
     if new.status_at is distinct from old.status_at then
         new.starting_since := null;
+
+    -- a check has found it, later than WAHA would have told it
+
+    elsif new.status = 'STARTING' and old.status is distinct from 'STARTING'
+    then
+        new.starting_since := now();
     end if;
 
     if new.status in ('WORKING', 'SCAN_QR_CODE') then

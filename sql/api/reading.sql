@@ -48,6 +48,7 @@ begin
                          'session', waha.session_object(
                              s, waha.primary_session(organization)),
                          'instance', s.instance,
+                         'stuck', waha.is_stuck(s),
                          'age', case when known is not null
                              then greatest(0, floor(extract(epoch from
                                                             now() - known)))
@@ -58,7 +59,8 @@ $$;
 
 comment on function waha.find_session(text, text) is
     'a session by WAHA''s name or the caller''s id, null: the primary one; '
-    'age: seconds since its state was known; codes: unknown_session';
+    'age: seconds since its state was known; stuck: see waha.is_stuck; codes: '
+    'unknown_session';
 
 
 create or replace function waha.list_sessions(organization text)

@@ -497,6 +497,7 @@ ngx_http_waha_sessions_answer_view(ngx_http_waha_step_t *step)
     view.session = s->row;
     view.pairing_code = s->pairing_code;
     view.qr_code = api->qr_code;
+    view.stuck = s->stuck && !s->started;
     view.stale = s->stale;
     view.still_linked = s->still_linked;
 

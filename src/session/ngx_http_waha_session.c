@@ -314,6 +314,7 @@ ngx_http_waha_session_read_row(ngx_http_waha_step_t *step)
     }
 
     s->row = ngx_http_waha_json_get(json, "session");
+    s->stuck = cJSON_IsTrue(ngx_http_waha_json_get(json, "stuck"));
     s->name = ngx_http_waha_json_get_string(s->row, "session");
     s->status = ngx_http_waha_json_get_string(s->row, "status");
 
@@ -362,7 +363,6 @@ ngx_http_waha_session_read_history(ngx_http_waha_session_t *s, cJSON *json)
     s->webhook_url = ngx_http_waha_json_get_string(json, "webhook_url");
 
     s->asked = cJSON_IsTrue(ngx_http_waha_json_get(json, "asked"));
-    s->stuck = cJSON_IsTrue(ngx_http_waha_json_get(json, "stuck"));
 
     if (cJSON_IsTrue(ngx_http_waha_json_get(json, "recovered"))) {
         s->recovered = 1;

@@ -47,7 +47,7 @@ typedef struct ngx_http_waha_session_s {
     /* by earlier ones: see waha.session_history */
     unsigned                         asked:1;
     unsigned                         recovered:1;
-    unsigned                         stuck:1;
+    unsigned                         stuck:1;       /* always known */
 
     /* by this operation: arguments of waha.end_operation */
     unsigned                         started:1;

@@ -75,6 +75,11 @@ static ngx_http_waha_view_status_t  ngx_http_waha_view_statuses[] = {
 };
 
 
+/* the same for a session that does not get on by itself */
+
+static ngx_str_t  ngx_http_waha_view_stuck = ngx_string("STOPPED");
+
+
 ngx_int_t
 ngx_http_waha_view_session(ngx_pool_t *pool, ngx_http_waha_view_e form,
     ngx_http_waha_view_t *view, ngx_str_t *json)
@@ -208,7 +213,9 @@ ngx_http_waha_view_waha(ngx_http_waha_json_out_t *out, const char *name,
     ngx_http_waha_json_put_bool(out, "exists",
                                 !ngx_http_waha_string_is(&status,
                                                          "NOT_CREATED"));
-    ngx_http_waha_json_put(out, "status", &shown->waha);
+    ngx_http_waha_json_put(out, "status",
+                           view->stuck ? &ngx_http_waha_view_stuck
+                                       : &shown->waha);
     ngx_http_waha_json_put(out, "waha_status", &status);
     ngx_http_waha_json_put(out, "name", &session);
     ngx_http_waha_json_put(out, "sessionName", &session);

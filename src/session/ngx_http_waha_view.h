@@ -44,6 +44,9 @@ typedef struct {
     ngx_str_t      qr_code;         /* a picture as a data: URL */
     ngx_str_t      qr_url;          /* path of the picture */
 
+    /* it has been STARTING for so long that connect restarts it */
+    unsigned       stuck:1;
+
     /* the status is old: WAHA did not answer */
     unsigned       stale:1;
 
