@@ -515,7 +515,8 @@ subtest 'two clients over HTTP/2 leave while they wait for another' => sub {
 
 
 subtest 'the database fails after WAHA has created the session' => sub {
-    my $function = 'waha.record_session_check(text, text, text, text, text)';
+    my $function = 'waha.record_session_check'
+                   . '(text, text, text, text, text, text)';
 
     $waha->remove_session('tenant-acme');
     $pg->psql("update waha.sessions set status = 'WORKING'

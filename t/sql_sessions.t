@@ -30,6 +30,7 @@ subtest 'the first session of an organization' => sub {
     is_deeply($s, { session => 'tenant-acme', id => undef, label => 'Sales',
                     status => 'NOT_CREATED', phone => undef, name => undef,
                     given_phone => undef, connected_at => undef,
+                    restrictions => undef,
                     primary => JSON::PP::true },
               'the name of the first session comes from the slug');
 

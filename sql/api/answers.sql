@@ -151,6 +151,20 @@ comment on function waha.is_stuck(waha.sessions) is
     'it';
 
 
+create or replace function waha.restrictions_object(restrictions jsonb)
+returns jsonb
+language sql stable
+set search_path = waha, pg_temp
+as $$
+    select jsonb_object_agg(r.key, r.value)
+      from jsonb_each(restrictions) r
+     where ((r.value->>'until')::timestamptz > now()) is not false
+$$;
+
+comment on function waha.restrictions_object(jsonb) is
+    'restrictions of a session that are not over, or null';
+
+
 create or replace function waha.session_object(session waha.sessions,
     main text) returns json
 language sql stable
@@ -166,6 +180,8 @@ as $$
                'name', case when linked then session.push_name end,
                'connected_at', case when connected
                    then waha.rfc3339(session.connected_at) end,
+               'restrictions', case when linked
+                   then waha.restrictions_object(session.restrictions) end,
                'primary', session.name is not distinct from main,
                'created_at', waha.rfc3339(session.created_at))
       from (select coalesce(session.named_at > coalesce(
@@ -213,6 +229,7 @@ grant execute on function waha.to_cursor(text), waha.from_cursor(text),
     waha.time_of(text), waha.page_size(int), waha.most_read(),
     waha.refuse_argument(text, text), waha.refuse_page(int),
     waha.primary_session(text), waha.is_stuck(waha.sessions),
+    waha.restrictions_object(jsonb),
     waha.session_object(waha.sessions, text),
     waha.public_metadata(jsonb, bigint, text), waha.rfc3339(timestamptz),
     waha.id_of(text), waha.phone_key(text)

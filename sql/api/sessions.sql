@@ -265,8 +265,8 @@ comment on function waha.shows_otherwise(waha.sessions, waha.sessions) is
 
 
 create or replace function waha.record_session_check(organization text,
-    session text, status text, phone text, push_name text)
-returns waha.reply
+    session text, status text, phone text, push_name text,
+    restrictions text default null) returns waha.reply
 language plpgsql security definer
 set search_path = waha, pg_temp
 set enable_seqscan = off
@@ -306,6 +306,17 @@ begin
     -- to be, so that a webhook that comes after this check wins.
 
     if state = 'WORKING' then
+        if digits <> was.phone then
+            new.restrictions := null;
+        end if;
+
+        -- a webhook that comes after this check wins
+
+        if $6 is not null then
+            new.restrictions := waha.merge_restrictions(was.name,
+                                    new.restrictions, $6::jsonb);
+        end if;
+
         if digits is not null then
             new.phone := digits;
             new.push_name := coalesce(push_name, new.push_name);
@@ -336,6 +347,10 @@ begin
             new.disconnected_at := greatest(now(), new.named_at,
                                             new.connected_at);
         end if;
+
+        if waha.says_no_number(state) then
+            new.restrictions := null;
+        end if;
     end if;
 
     perform waha.store_session(new);
@@ -354,8 +369,10 @@ begin
 end
 $$;
 
-comment on function waha.record_session_check(text, text, text, text, text) is
-    'stores the state of a session that WAHA answered; codes: unknown_session';
+comment on function waha.record_session_check(
+    text, text, text, text, text, text) is
+    'stores the state of a session that WAHA answered; restrictions: as WAHA '
+    'tells them; codes: unknown_session';
 
 
 create or replace function waha.disconnect_session(organization text,
@@ -467,7 +484,7 @@ comment on function waha.delete_session(text, text) is
 
 grant execute on function
     waha.reserve_session(text, text, text, text[], int),
-    waha.record_session_check(text, text, text, text, text),
+    waha.record_session_check(text, text, text, text, text, text),
     waha.disconnect_session(text, text), waha.delete_session(text, text),
     waha.expect_number(text, text, text)
     to waha_gateway;

@@ -201,7 +201,7 @@ begin
             recorded := waha.record_session(live[p], sessions[p],
                             statuses[p], times[p], phones[p], names[p],
                             coalesce(claimed[p]::jsonb->'closed' <> 'true',
-                                     true));
+                                     true), metas[p]::jsonb);
 
             if recorded then
                 actions[p] := 'session_updated';

@@ -72,16 +72,90 @@ comment on function waha.connection_start(waha.sessions) is
     'since when a session has been working, or was when it last did';
 
 
+create or replace function waha.restriction_time(told jsonb)
+returns timestamptz
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    -- seconds; some engines tell milliseconds
+
+    select case when told #>> '{}' ~ '^[1-9][0-9]{8,10}$'
+                then to_timestamp((told #>> '{}')::float8)
+                when told #>> '{}' ~ '^[1-9][0-9]{11,13}$'
+                then to_timestamp((told #>> '{}')::float8 / 1000) end
+$$;
+
+comment on function waha.restriction_time(jsonb) is
+    'when a restriction ends or has begun, as WAHA tells it; null: not known';
+
+
+create or replace function waha.merge_restrictions(session text, known jsonb,
+    told jsonb) returns jsonb
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+declare
+    reachout  jsonb := told->'reachoutTimelock';
+    capping   jsonb := told->'messageCapping';
+    status    text := capping->>'cappingStatus';
+    merged    jsonb := coalesce(known, '{}');
+begin
+    if reachout = 'null' or reachout->'isActive' = 'false' then
+        merged := merged - 'reachout_timelock';
+
+    elsif reachout->'isActive' = 'true' then
+        merged := merged || jsonb_build_object('reachout_timelock',
+            jsonb_build_object(
+                'type', left(reachout->>'enforcementType', 50),
+                'until', waha.rfc3339(waha.restriction_time(
+                             reachout->'timeEnforcementEnds'))));
+
+    elsif reachout is not null then
+        raise log 'waha: session "%" has an unknown reachoutTimelock: %',
+            session, left(reachout::text, 100);
+    end if;
+
+    if capping = 'null' or status = 'NONE' then
+        merged := merged - 'message_capping';
+
+    elsif status in ('FIRST_WARNING', 'SECOND_WARNING', 'CAPPED') then
+        merged := merged || jsonb_build_object('message_capping',
+            jsonb_build_object(
+                'status', status,
+                'used', substring(capping->>'usedQuota'
+                                  from '^[0-9]{1,9}$')::int,
+                'total', substring(capping->>'totalQuota'
+                                   from '^[0-9]{1,9}$')::int,
+                'since', waha.rfc3339(waha.restriction_time(
+                             capping->'cycleStart')),
+                'until', waha.rfc3339(waha.restriction_time(
+                             capping->'cycleEnd'))));
+
+    elsif capping is not null then
+        raise log 'waha: session "%" has an unknown messageCapping: %',
+            session, left(capping::text, 100);
+    end if;
+
+    return nullif(merged, '{}');
+end
+$$;
+
+comment on function waha.merge_restrictions(text, jsonb, jsonb) is
+    'the known restrictions of a session with those that WAHA tells; what it '
+    'does not mention, or what nobody knows, changes nothing';
+
+
 create or replace function waha.record_session(organization text,
     session text, state text, at timestamptz, number text, own_name text,
-    addable boolean) returns boolean
+    addable boolean, told jsonb) returns boolean
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-    was  waha.sessions;
-    new  waha.sessions;
+    was      waha.sessions;
+    new      waha.sessions;
+    told_at  timestamptz;
 begin
     if waha.known_status(state) is distinct from state then
         raise log 'waha: session "%" has an unknown status: %', session,
@@ -145,6 +219,25 @@ begin
         end if;
     end if;
 
+    -- of the account: the next one has its own
+
+    if (new.phone <> was.phone or waha.says_no_number(state))
+       and (at < was.restrictions_at) is not true
+    then
+        new.restrictions := null;
+    end if;
+
+    told_at := coalesce(to_timestamp((told->>'told_at')::float8 / 1000), at);
+
+    if state = 'WORKING'
+       and told->'restrictions' is not null
+       and (told_at < was.restrictions_at) is not true
+    then
+        new.restrictions := waha.merge_restrictions(session, new.restrictions,
+                                                    told->'restrictions');
+        new.restrictions_at := told_at;
+    end if;
+
     new.connected_at := waha.connection_start(new);
 
     if new is not distinct from was then
@@ -159,8 +252,9 @@ $$;
 
 comment on function waha.record_session is
     'updates waha.sessions with a status that WAHA reported; addable: adds a '
-    'session that is not there; result: whether organizations.whatsapp_* may '
-    'have to change, null: there is no such session';
+    'session that is not there; told: restrictions, told_at; result: whether '
+    'organizations.whatsapp_* may have to change, null: there is no such '
+    'session';
 
 
 create or replace function waha.store_session(session waha.sessions)
@@ -178,7 +272,9 @@ as $$
            connected_at = session.connected_at,
            disconnected_at = session.disconnected_at,
            working_times = session.working_times,
-           other_times = session.other_times
+           other_times = session.other_times,
+           restrictions = session.restrictions,
+           restrictions_at = session.restrictions_at
      where s.name = session.name
 $$;
 

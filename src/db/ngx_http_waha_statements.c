@@ -14,6 +14,7 @@
 #define NGX_HTTP_WAHA_ARGS_3  "$1,$2,$3"
 #define NGX_HTTP_WAHA_ARGS_4  "$1,$2,$3,$4"
 #define NGX_HTTP_WAHA_ARGS_5  "$1,$2,$3,$4,$5"
+#define NGX_HTTP_WAHA_ARGS_6  "$1,$2,$3,$4,$5,$6"
 #define NGX_HTTP_WAHA_ARGS_7  "$1,$2,$3,$4,$5,$6,$7"
 
 /* arguments are evaluated before the function is called */

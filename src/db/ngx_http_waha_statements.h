@@ -29,7 +29,7 @@
     statement(LIST_SESSIONS, list_sessions, 1)                                \
     statement(FIND_SESSION, find_session, 2)                                  \
     acted(RESERVE_SESSION, reserve_session, 5)                                \
-    statement(RECORD_SESSION_CHECK, record_session_check, 5)                  \
+    statement(RECORD_SESSION_CHECK, record_session_check, 6)                  \
     acted(BEGIN_OPERATION, begin_operation, 4)                                \
     acted(END_OPERATION, end_operation, 7)                                    \
     statement(CHARGE_OPERATION, charge_operation, 5)                          \

@@ -570,13 +570,21 @@ ngx_int_t
 ngx_http_waha_session_record(ngx_http_waha_step_t *step,
     ngx_http_waha_step_pt then)
 {
-    ngx_str_t                 args[5];
+    ngx_str_t                 args[6];
     ngx_http_waha_session_t  *s;
 
     s = step->session;
 
     if (!ngx_http_waha_session_has_news(step)) {
         return then(step);
+    }
+
+    if (ngx_http_waha_session_info_write_restrictions(step->request->pool,
+                                                      NULL, s->info.account,
+                                                      &args[5])
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     args[0] = step->organization.slug;
@@ -601,7 +609,9 @@ ngx_http_waha_session_has_news(ngx_http_waha_step_t *step)
     s = step->session;
 
     if (ngx_http_waha_session_is_old(step)
-        || !ngx_http_waha_string_is_equal(&s->status, &s->info.status))
+        || !ngx_http_waha_string_is_equal(&s->status, &s->info.status)
+        || cJSON_IsObject(ngx_http_waha_json_get(s->row, "restrictions"))
+        || ngx_http_waha_session_info_is_restricted(s->info.account))
     {
         return 1;
     }

@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_waha_envelope_read_event(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_read_session(
     ngx_http_waha_reader_t *reader);
+static ngx_int_t ngx_http_waha_envelope_read_restrictions(
+    ngx_http_waha_reader_t *reader, const cJSON *me);
 static ngx_int_t ngx_http_waha_envelope_read_call(
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_envelope_find_caller(
@@ -308,7 +310,40 @@ ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
     name = ngx_http_waha_json_get_string(me, "pushName");
     event->name = ngx_http_waha_reader_display_name(&name);
 
-    return NGX_OK;
+    return ngx_http_waha_envelope_read_restrictions(reader, me);
+}
+
+
+/* they change without a new status, so they have a time of their own */
+
+static ngx_int_t
+ngx_http_waha_envelope_read_restrictions(ngx_http_waha_reader_t *reader,
+    const cJSON *me)
+{
+    ngx_str_t                 restrictions;
+    ngx_http_waha_json_out_t  out;
+
+    if (ngx_http_waha_session_info_write_restrictions(reader->pool,
+                               ngx_http_waha_json_get(reader->payload, "data"),
+                               me, &restrictions)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (restrictions.data == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_waha_json_start(&out, reader->pool, 64 + restrictions.len);
+
+    ngx_http_waha_json_open(&out, NULL, '{');
+    ngx_http_waha_json_put_raw(&out, "restrictions", &restrictions);
+    ngx_http_waha_json_put_number(&out, "told_at",
+                           (double) ngx_http_waha_reader_event_time(reader));
+    ngx_http_waha_json_close(&out, '}');
+
+    return ngx_http_waha_json_end(&out, &reader->event->metadata);
 }
 
 

@@ -22,6 +22,13 @@ static const char  *ngx_http_waha_session_info_transient[] = {
 };
 
 
+/* that WhatsApp puts on an account, as newer versions of WAHA tell */
+
+static const char  *ngx_http_waha_session_info_restrictions[] = {
+    "reachoutTimelock", "messageCapping", NULL
+};
+
+
 ngx_int_t
 ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
     ngx_http_waha_session_info_t *info)
@@ -45,6 +52,7 @@ ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
 
     info->me = cJSON_IsObject(me);
     info->config = ngx_http_waha_json_get(json, "config");
+    info->account = NULL;
 
     ngx_str_null(&info->phone);
     ngx_str_null(&value);
@@ -52,6 +60,7 @@ ngx_http_waha_session_info_read(const cJSON *json, ngx_str_t *name,
     /* before the login WAHA shows the number of a pairing code */
 
     if (ngx_http_waha_string_is(&info->status, "WORKING")) {
+        info->account = me;
         info->phone = ngx_http_waha_session_info_phone(me);
         value = ngx_http_waha_json_get_string(me, "pushName");
     }
@@ -89,6 +98,7 @@ ngx_http_waha_session_info_set_missing(ngx_http_waha_session_info_t *info)
     ngx_str_null(&info->phone);
     ngx_str_null(&info->push_name);
     info->config = NULL;
+    info->account = NULL;
     info->me = 0;
 }
 
@@ -135,6 +145,63 @@ ngx_http_waha_session_info_phone(const cJSON *me)
     }
 
     return jid.phone;
+}
+
+
+ngx_int_t
+ngx_http_waha_session_info_write_restrictions(ngx_pool_t *pool,
+    const cJSON *data, const cJSON *me, ngx_str_t *json)
+{
+    cJSON                     *item;
+    const char               **name;
+    ngx_uint_t                 told;
+    ngx_http_waha_json_out_t   out;
+
+    told = 0;
+
+    ngx_http_waha_json_start(&out, pool, 256);
+    ngx_http_waha_json_open(&out, NULL, '{');
+
+    for (name = ngx_http_waha_session_info_restrictions; *name; name++) {
+
+        /* null is told, too: the restriction has ended */
+
+        item = cJSON_GetObjectItemCaseSensitive(data, *name);
+
+        if (item == NULL) {
+            item = cJSON_GetObjectItemCaseSensitive(me, *name);
+        }
+
+        if (item) {
+            ngx_http_waha_json_put_item(&out, *name, item);
+            told = 1;
+        }
+    }
+
+    ngx_http_waha_json_close(&out, '}');
+
+    if (!told) {
+        ngx_str_null(json);
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_json_end(&out, json);
+}
+
+
+ngx_uint_t
+ngx_http_waha_session_info_is_restricted(const cJSON *me)
+{
+    const char  **name;
+
+    for (name = ngx_http_waha_session_info_restrictions; *name; name++) {
+
+        if (cJSON_IsObject(ngx_http_waha_json_get(me, *name))) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

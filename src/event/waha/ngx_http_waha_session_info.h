@@ -20,6 +20,7 @@ typedef struct {
     ngx_str_t      phone;           /* digits, of one that works; or NULL */
     ngx_str_t      push_name;       /* at most 255 bytes; data NULL: none */
     const cJSON   *config;          /* NULL: none */
+    const cJSON   *account;         /* "me" of one that works, or NULL */
 
     /* WAHA shows a phone; before the login that of a pairing code */
     unsigned       me:1;
@@ -50,6 +51,17 @@ ngx_str_t ngx_http_waha_session_info_status(const cJSON *json);
 
 /* The digits of the phone number in WAHA's "me"; data NULL: none. */
 ngx_str_t ngx_http_waha_session_info_phone(const cJSON *me);
+
+/*
+ * Writes what WAHA tells of restrictions, in "data" of an event or in "me",
+ * both of which may be NULL: an object with the members that are there, or data
+ * NULL if there is none.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_session_info_write_restrictions(ngx_pool_t *pool,
+    const cJSON *data, const cJSON *me, ngx_str_t *json);
+
+/* Whether "me" tells of a restriction; it may have ended. */
+ngx_uint_t ngx_http_waha_session_info_is_restricted(const cJSON *me);
 
 /* Whether an answer says that another command keeps the session busy. */
 ngx_uint_t ngx_http_waha_session_info_is_busy(const cJSON *json);
