@@ -96,6 +96,8 @@ static ngx_int_t ngx_http_waha_access_handler(ngx_http_request_t *r);
 
 static void *ngx_http_waha_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf);
+static char *ngx_http_waha_init_hosts(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global);
 static char *ngx_http_waha_init_webhooks(ngx_conf_t *cf,
     ngx_http_waha_global_conf_t *global);
 static char *ngx_http_waha_init_api(ngx_conf_t *cf,
@@ -544,11 +546,39 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
+    if (ngx_http_waha_init_hosts(cf, global) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_waha_init_webhooks(cf, global) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
     return ngx_http_waha_init_api(cf, global);
+}
+
+
+static char *
+ngx_http_waha_init_hosts(ngx_conf_t *cf, ngx_http_waha_global_conf_t *global)
+{
+    ngx_uint_t                 use;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    for (use = 0; use < NGX_HTTP_WAHA_DATABASES; use++) {
+
+        if (global->databases[use].keywords
+            && ngx_http_waha_pg_host_check(cf, &global->databases[use],
+                                           clcf->resolver,
+                                           clcf->resolver_timeout)
+               != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
 }
 
 

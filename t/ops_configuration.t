@@ -153,7 +153,7 @@ $conf->refused('waha_database with a timeout that is no time',
 
 $conf->refused('waha_database with a host that has no address',
     qr/nowhere\.invalid/,
-    'waha_database "host=nowhere.invalid dbname=crm";', '',
+    'waha_database "host=nowhere.invalid user=waha_gateway";', '',
     "waha_webhook; $key");
 
 $t->done;

@@ -36,20 +36,47 @@ typedef struct {
 
 
 typedef struct {
-    /* for the log */
-    const char                       *name;
+    /* as they were given; "": not at all */
+    const char                       *host;
+    const char                       *addr;
+    const char                       *port;
 
-    /* for PQconnectStartParams(), in the order of the keywords */
-    const char                      **values;
+    /* the one given, or those that the system knew when nginx started */
+    ngx_addr_t                       *addrs;
+    ngx_uint_t                        naddrs;
+
+    /* why the system did not know the name, else NULL */
+    const char                       *error;
+
+    /* a name, which may get other addresses */
+    unsigned                          named:1;
+
+    /* not known to be this machine */
+    unsigned                          remote:1;
 } ngx_http_waha_pg_host_t;
 
 
 typedef struct {
+    /* where the directive stands */
+    u_char                              *file_name;
+    ngx_uint_t                           line;
+
     /* of libpq, terminated by NULL */
     const char                         **keywords;
 
-    /* one for each address, tried in this order */
+    /*
+     * In the order of the keywords.  The first are common to all connections;
+     * of those of an address, what was given for all is set.
+     */
+    const char                         **values;
+    ngx_uint_t                           common;
+
+    /* tried in this order */
     ngx_array_t                          hosts;   /* ngx_http_waha_pg_host_t */
+
+    /* of nginx; NULL: names keep the addresses that they had at start */
+    ngx_resolver_t                      *resolver;
+    ngx_msec_t                           resolver_timeout;
 
     /* zero: not given */
     ngx_uint_t                           connections;
@@ -149,6 +176,15 @@ struct ngx_http_waha_pg_job_s {
  * error was logged, together with the values that are allowed.
  */
 char *ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf);
+
+/*
+ * Checks the hosts, with the resolver that looks up their names from now on;
+ * NULL: none.  To be called once for each directive, when all others were
+ * read.  NGX_CONF_ERROR: the error was logged.
+ */
+char *ngx_http_waha_pg_host_check(ngx_conf_t *cf,
+    ngx_http_waha_pg_conf_t *conf, ngx_resolver_t *resolver,
+    ngx_msec_t timeout);
 
 /*
  * Sets the time in milliseconds after which the server ends a statement of

@@ -6,10 +6,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_waha_pg.h>
+#include <ngx_http_waha_pg_host.h>
 
-
-#define NGX_HTTP_WAHA_PG_PORT         "5432"
 
 /* of each worker */
 
@@ -38,10 +36,6 @@ typedef struct {
     ngx_http_waha_pg_conf_t          *conf;
     PQconninfoOption                 *options;
 
-    /* a host that is not this machine, or NULL */
-    const char                       *remote;
-
-    /* keywords and values that all hosts have in common */
     ngx_array_t                       keywords;   /* const char * */
     ngx_array_t                       values;     /* const char * */
 } ngx_http_waha_pg_parse_t;
@@ -72,25 +66,10 @@ static ngx_int_t ngx_http_waha_pg_conf_add_settings(
     ngx_http_waha_pg_parse_t *parse);
 static ngx_int_t ngx_http_waha_pg_conf_add_setting(
     ngx_http_waha_pg_parse_t *parse, const char *keyword, const char *value);
+static ngx_int_t ngx_http_waha_pg_conf_add_host_keywords(
+    ngx_http_waha_pg_parse_t *parse);
 static const char *ngx_http_waha_pg_conf_format_options(ngx_pool_t *pool,
     ngx_http_waha_pg_conf_t *conf);
-static char *ngx_http_waha_pg_conf_parse_hosts(ngx_http_waha_pg_parse_t *parse);
-static ngx_int_t ngx_http_waha_pg_conf_split(ngx_http_waha_pg_parse_t *parse,
-    const char *keyword, ngx_array_t *parts);
-static char *ngx_http_waha_pg_conf_parse_host(ngx_http_waha_pg_parse_t *parse,
-    const char *host, const char *addr, const char *port);
-static char *ngx_http_waha_pg_conf_resolve_host(ngx_http_waha_pg_parse_t *parse,
-    const char *host, const char *port);
-static ngx_int_t ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
-    const char *host, const char *addr, const char *port,
-    struct sockaddr *sa);
-static char *ngx_http_waha_pg_conf_check_security(
-    ngx_http_waha_pg_parse_t *parse);
-static const char *ngx_http_waha_pg_conf_format_host_name(ngx_pool_t *pool,
-    const char *host, const char *addr, const char *port);
-static ngx_uint_t ngx_http_waha_pg_conf_has_password(
-    ngx_http_waha_pg_parse_t *parse);
-static ngx_uint_t ngx_http_waha_pg_conf_is_loopback(struct sockaddr *sa);
 static char *ngx_http_waha_pg_conf_copy(ngx_pool_t *pool, const char *s);
 
 
@@ -172,10 +151,13 @@ static const char  *ngx_http_waha_pg_conf_paths[] = {
 };
 
 
-/* keywords whose values differ from host to host; always the last */
-
 static const char  *ngx_http_waha_pg_conf_host_keywords[] = {
-    "host", "hostaddr", "port", "sslmode", "channel_binding", "options", NULL
+    [NGX_HTTP_WAHA_PG_HOST] = "host",
+    [NGX_HTTP_WAHA_PG_HOSTADDR] = "hostaddr",
+    [NGX_HTTP_WAHA_PG_PORT] = "port",
+    [NGX_HTTP_WAHA_PG_SSLMODE] = "sslmode",
+    [NGX_HTTP_WAHA_PG_CHANNEL_BINDING] = "channel_binding",
+    [NGX_HTTP_WAHA_PG_OPTIONS] = "options"
 };
 
 
@@ -194,6 +176,9 @@ ngx_http_waha_pg_conf(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf)
     }
 
     ngx_memzero(&parse, sizeof(ngx_http_waha_pg_parse_t));
+
+    conf->file_name = cf->conf_file->file.name.data;
+    conf->line = cf->conf_file->line;
 
     parse.cf = cf;
     parse.conf = conf;
@@ -346,7 +331,6 @@ ngx_http_waha_pg_conf_parse_time(ngx_str_t *value, const char *name,
 static char *
 ngx_http_waha_pg_conf_parse_conninfo(ngx_http_waha_pg_parse_t *parse)
 {
-    const char       **keyword, *options;
     ngx_pool_t        *pool;
     PQconninfoOption  *option;
 
@@ -374,8 +358,11 @@ ngx_http_waha_pg_conf_parse_conninfo(ngx_http_waha_pg_parse_t *parse)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_waha_pg_conf_parse_hosts(parse) != NGX_CONF_OK
-        || ngx_http_waha_pg_conf_check_security(parse) != NGX_CONF_OK)
+    if (ngx_http_waha_pg_host_parse(parse->cf, parse->conf,
+            ngx_http_waha_pg_conf_find_option(parse, "host"),
+            ngx_http_waha_pg_conf_find_option(parse, "hostaddr"),
+            ngx_http_waha_pg_conf_find_option(parse, "port"))
+        != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -389,24 +376,19 @@ ngx_http_waha_pg_conf_parse_conninfo(ngx_http_waha_pg_parse_t *parse)
         return NGX_CONF_ERROR;
     }
 
-    for (keyword = ngx_http_waha_pg_conf_host_keywords; *keyword; keyword++) {
-        if (ngx_http_waha_pg_conf_add_keyword(parse, *keyword, "") != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (ngx_http_waha_pg_conf_add_keyword(parse, NULL, NULL) != NGX_OK) {
+    if (ngx_http_waha_pg_conf_add_host_keywords(parse) != NGX_OK
+        || ngx_http_waha_pg_conf_add_keyword(parse, NULL, NULL) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     parse->conf->keywords = parse->keywords.elts;
+    parse->conf->values = parse->values.elts;
 
-    options = ngx_http_waha_pg_conf_find_option(parse, "options");
+    parse->conf->options = parse->conf->values[parse->conf->common
+                                               + NGX_HTTP_WAHA_PG_OPTIONS];
 
-    parse->conf->options = ngx_http_waha_pg_conf_copy(pool,
-                                                      options ? options : "");
-
-    return parse->conf->options ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 
@@ -602,51 +584,56 @@ ngx_http_waha_pg_conf_add_setting(ngx_http_waha_pg_parse_t *parse,
 }
 
 
+static ngx_int_t
+ngx_http_waha_pg_conf_add_host_keywords(ngx_http_waha_pg_parse_t *parse)
+{
+    ngx_uint_t   i;
+    const char  *keyword, *value;
+
+    parse->conf->common = parse->keywords.nelts;
+
+    for (i = 0; i < NGX_HTTP_WAHA_PG_HOST_KEYWORDS; i++) {
+        keyword = ngx_http_waha_pg_conf_host_keywords[i];
+        value = ngx_http_waha_pg_conf_find_option(parse, keyword);
+
+        value = ngx_http_waha_pg_conf_copy(parse->cf->pool,
+                                           value ? value : "");
+
+        if (value == NULL
+            || ngx_http_waha_pg_conf_add_keyword(parse, keyword, value)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_waha_pg_conf_limit(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf,
     ngx_msec_t timeout)
 {
-    size_t                     n;
-    ngx_uint_t                 i;
-    const char               **values, *options;
-    ngx_array_t                hosts;
-    ngx_http_waha_pg_host_t   *host, *copy;
+    size_t        n;
+    const char  **values, *options;
 
     conf->statement_timeout = ngx_max(timeout, 1);
 
     options = ngx_http_waha_pg_conf_format_options(cf->pool, conf);
 
-    if (options == NULL
-        || ngx_array_init(&hosts, cf->pool, conf->hosts.nelts,
-                          sizeof(ngx_http_waha_pg_host_t))
-           != NGX_OK)
-    {
+    n = conf->common + NGX_HTTP_WAHA_PG_HOST_KEYWORDS + 1;
+    values = ngx_palloc(cf->pool, n * sizeof(char *));
+
+    if (options == NULL || values == NULL) {
         return NGX_ERROR;
     }
 
-    for (n = 0; conf->keywords[n]; n++) { /* void */ }
+    ngx_memcpy(values, conf->values, n * sizeof(char *));
 
-    host = conf->hosts.elts;
+    values[conf->common + NGX_HTTP_WAHA_PG_OPTIONS] = options;
 
-    for (i = 0; i < conf->hosts.nelts; i++) {
-
-        copy = ngx_array_push(&hosts);
-        values = ngx_palloc(cf->pool, (n + 1) * sizeof(char *));
-
-        if (copy == NULL || values == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(values, host[i].values, (n + 1) * sizeof(char *));
-
-        /* the last keyword */
-        values[n - 1] = options;
-
-        *copy = host[i];
-        copy->values = values;
-    }
-
-    conf->hosts = hosts;
+    conf->values = values;
 
     return NGX_OK;
 }
@@ -687,384 +674,6 @@ ngx_http_waha_pg_conf_format_options(ngx_pool_t *pool,
                         ngx_max(conf->timeout / 5, 1), conf->timeout);
 
     return (const char *) p;
-}
-
-
-static char *
-ngx_http_waha_pg_conf_parse_hosts(ngx_http_waha_pg_parse_t *parse)
-{
-    ngx_uint_t    i, n;
-    ngx_conf_t   *cf;
-    const char   *host, *addr, *port, **elt;
-    ngx_array_t   hosts, addrs, ports;
-
-    cf = parse->cf;
-
-    if (ngx_http_waha_pg_conf_split(parse, "host", &hosts) != NGX_OK
-        || ngx_http_waha_pg_conf_split(parse, "hostaddr", &addrs) != NGX_OK
-        || ngx_http_waha_pg_conf_split(parse, "port", &ports) != NGX_OK
-        || ngx_array_init(&parse->conf->hosts, cf->pool, 2,
-                          sizeof(ngx_http_waha_pg_host_t))
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    n = ngx_max(ngx_max(hosts.nelts, addrs.nelts), 1);
-
-    if ((hosts.nelts && hosts.nelts != n)
-        || (addrs.nelts && addrs.nelts != n)
-        || (ports.nelts > 1 && ports.nelts != n))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"waha_database\" has %ui hosts, %ui hostaddrs "
-                           "and %ui ports, which do not match",
-                           hosts.nelts, addrs.nelts, ports.nelts);
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 0; i < n; i++) {
-        elt = hosts.elts;
-        host = hosts.nelts ? elt[i] : "";
-
-        elt = addrs.elts;
-        addr = addrs.nelts ? elt[i] : "";
-
-        elt = ports.elts;
-        port = ports.nelts ? elt[ports.nelts == 1 ? 0 : i] : "";
-
-        if (*port == '\0') {
-            port = NGX_HTTP_WAHA_PG_PORT;
-        }
-
-        if (ngx_http_waha_pg_conf_parse_host(parse, host, addr, port)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_waha_pg_conf_split(ngx_http_waha_pg_parse_t *parse,
-    const char *keyword, ngx_array_t *parts)
-{
-    char        *s, *comma, **part;
-    const char  *list;
-    ngx_pool_t  *pool;
-
-    pool = parse->cf->pool;
-
-    if (ngx_array_init(parts, pool, 2, sizeof(char *)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    list = ngx_http_waha_pg_conf_find_option(parse, keyword);
-
-    if (list == NULL) {
-        return NGX_OK;
-    }
-
-    s = ngx_http_waha_pg_conf_copy(pool, list);
-
-    while (s) {
-        part = ngx_array_push(parts);
-        if (part == NULL) {
-            return NGX_ERROR;
-        }
-
-        *part = s;
-
-        comma = strchr(s, ',');
-
-        if (comma == NULL) {
-            return NGX_OK;
-        }
-
-        *comma = '\0';
-        s = comma + 1;
-    }
-
-    return NGX_ERROR;
-}
-
-
-static char *
-ngx_http_waha_pg_conf_parse_host(ngx_http_waha_pg_parse_t *parse,
-    const char *host, const char *addr, const char *port)
-{
-    ngx_int_t         n;
-    ngx_addr_t        parsed;
-    struct sockaddr  *sa;
-
-    n = ngx_atoi((u_char *) port, ngx_strlen(port));
-
-    if (n < 1 || n > 65535) {
-        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
-                           "invalid port \"%s\" in \"waha_database\"", port);
-        return NGX_CONF_ERROR;
-    }
-
-    sa = NULL;
-
-    if (*addr != '\0') {
-
-        if (ngx_parse_addr(parse->cf->pool, &parsed, (u_char *) addr,
-                           ngx_strlen(addr))
-            != NGX_OK)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
-                               "invalid hostaddr \"%s\" in "
-                               "\"waha_database\"", addr);
-            return NGX_CONF_ERROR;
-        }
-
-        sa = parsed.sockaddr;
-
-    } else if (*host != '\0' && *host != '/' && *host != '@') {
-        return ngx_http_waha_pg_conf_resolve_host(parse, host, port);
-    }
-
-    if (ngx_http_waha_pg_conf_add_host(parse, host, addr, port, sa)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* a name is resolved here, since libpq would block the worker with it */
-
-static char *
-ngx_http_waha_pg_conf_resolve_host(ngx_http_waha_pg_parse_t *parse,
-    const char *host, const char *port)
-{
-    u_char      *addr;
-    size_t       len;
-    ngx_url_t    u;
-    ngx_uint_t   i;
-    ngx_pool_t  *pool;
-
-    pool = parse->cf->pool;
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.host.len = ngx_strlen(host);
-    u.host.data = (u_char *) host;
-
-    if (ngx_inet_resolve_host(pool, &u) != NGX_OK) {
-
-        if (u.err) {
-            ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
-                               "%s in \"waha_database\": \"%s\"",
-                               u.err, host);
-        }
-
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 0; i < u.naddrs; i++) {
-
-        addr = ngx_pnalloc(pool, NGX_SOCKADDR_STRLEN + 1);
-        if (addr == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        len = ngx_sock_ntop(u.addrs[i].sockaddr, u.addrs[i].socklen, addr,
-                            NGX_SOCKADDR_STRLEN, 0);
-        addr[len] = '\0';
-
-        if (ngx_http_waha_pg_conf_add_host(parse, host, (char *) addr, port,
-                                           u.addrs[i].sockaddr)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_waha_pg_conf_add_host(ngx_http_waha_pg_parse_t *parse,
-    const char *host, const char *addr, const char *port,
-    struct sockaddr *sa)
-{
-    size_t                    n;
-    const char              **v, *sslmode, *binding;
-    ngx_pool_t               *pool;
-    ngx_http_waha_pg_host_t  *h;
-
-    pool = parse->cf->pool;
-
-    h = ngx_array_push(&parse->conf->hosts);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = parse->values.nelts;
-
-    v = ngx_pcalloc(pool, n * sizeof(char *)
-                          + sizeof(ngx_http_waha_pg_conf_host_keywords));
-    if (v == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(v, parse->values.elts, n * sizeof(char *));
-
-    sslmode = ngx_http_waha_pg_conf_find_option(parse, "sslmode");
-    binding = ngx_http_waha_pg_conf_find_option(parse, "channel_binding");
-
-    if (sa && !ngx_http_waha_pg_conf_is_loopback(sa)) {
-        parse->remote = *host ? host : addr;
-
-        if (sslmode == NULL) {
-            sslmode = "verify-full";
-        }
-
-        if (binding == NULL
-            && ngx_strcmp(sslmode, "require") == 0
-            && ngx_http_waha_pg_conf_has_password(parse))
-        {
-            /* a server that is not verified must not get the password */
-            binding = "require";
-        }
-    }
-
-    if (sslmode == NULL) {
-        sslmode = "disable";
-    }
-
-    /* in the order of ngx_http_waha_pg_conf_host_keywords */
-
-    v[n] = host;
-    v[n + 1] = addr;
-    v[n + 2] = ngx_http_waha_pg_conf_copy(pool, port);
-    v[n + 3] = ngx_http_waha_pg_conf_copy(pool, sslmode);
-    v[n + 4] = ngx_http_waha_pg_conf_copy(pool, binding ? binding : "");
-
-    h->values = v;
-    h->name = ngx_http_waha_pg_conf_format_host_name(pool, host, addr, port);
-
-    if (v[n + 2] == NULL || v[n + 3] == NULL || v[n + 4] == NULL
-        || h->name == NULL)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_waha_pg_conf_has_password(ngx_http_waha_pg_parse_t *parse)
-{
-    return ngx_http_waha_pg_conf_find_option(parse, "password")
-           || ngx_http_waha_pg_conf_find_option(parse, "passfile");
-}
-
-
-static char *
-ngx_http_waha_pg_conf_check_security(ngx_http_waha_pg_parse_t *parse)
-{
-    const char  *sslmode, *binding;
-
-    if (parse->remote == NULL) {
-        return NGX_CONF_OK;
-    }
-
-    sslmode = ngx_http_waha_pg_conf_find_option(parse, "sslmode");
-    binding = ngx_http_waha_pg_conf_find_option(parse, "channel_binding");
-
-    if (sslmode == NULL
-        && ngx_http_waha_pg_conf_find_option(parse, "sslrootcert") == NULL)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, parse->cf, 0,
-                           "\"%s\" in \"waha_database\" is another machine, "
-                           "whose certificate has to be verified: name the "
-                           "file of its authority with \"sslrootcert=\", or "
-                           "choose another \"sslmode=\"", parse->remote);
-        return NGX_CONF_ERROR;
-    }
-
-    if (sslmode == NULL || ngx_strncmp(sslmode, "verify", 6) == 0) {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(sslmode, "require") == 0
-        && (binding ? ngx_strcmp(binding, "require") == 0
-                    : ngx_http_waha_pg_conf_has_password(parse)))
-    {
-        return NGX_CONF_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_WARN, parse->cf, 0,
-                       "\"sslmode=%s\" in \"waha_database\" lets whoever "
-                       "answers as \"%s\" have the password and the data: "
-                       "use \"sslmode=verify-full sslrootcert=...\", or "
-                       "\"sslmode=require channel_binding=require\"",
-                       sslmode, parse->remote);
-
-    return NGX_CONF_OK;
-}
-
-
-static const char *
-ngx_http_waha_pg_conf_format_host_name(ngx_pool_t *pool, const char *host,
-    const char *addr, const char *port)
-{
-    size_t   len;
-    u_char  *p;
-
-    len = ngx_strlen(host) + ngx_strlen(addr) + ngx_strlen(port)
-          + sizeof("local socket: ()");
-
-    p = ngx_pnalloc(pool, len);
-    if (p == NULL) {
-        return NULL;
-    }
-
-    if (*host == '\0') {
-        (void) ngx_sprintf(p, "%s:%s%Z", *addr ? addr : "local socket",
-                           port);
-
-    } else if (*addr == '\0' || ngx_strcmp(host, addr) == 0) {
-        (void) ngx_sprintf(p, "%s:%s%Z", host, port);
-
-    } else {
-        (void) ngx_sprintf(p, "%s:%s (%s)%Z", host, port, addr);
-    }
-
-    return (const char *) p;
-}
-
-
-static ngx_uint_t
-ngx_http_waha_pg_conf_is_loopback(struct sockaddr *sa)
-{
-    struct sockaddr_in   *sin;
-#if (NGX_HAVE_INET6)
-    struct sockaddr_in6  *sin6;
-#endif
-
-    switch (sa->sa_family) {
-
-#if (NGX_HAVE_INET6)
-    case AF_INET6:
-        sin6 = (struct sockaddr_in6 *) sa;
-        return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr) ? 1 : 0;
-#endif
-
-    default: /* AF_INET */
-        sin = (struct sockaddr_in *) sa;
-        return (ntohl(sin->sin_addr.s_addr) >> 24) == 127;
-    }
 }
 
 

@@ -39,7 +39,7 @@ ngx_int_t
 ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c)
 {
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, c->log, 0,
-                   "waha: pg connect to %s", c->host->name);
+                   "waha: pg connect to %s", c->address->name);
 
     ngx_http_waha_pg_connection_set_state(c, NGX_HTTP_WAHA_PG_CONNECTING);
 
@@ -50,7 +50,7 @@ ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c)
     c->again = 0;
     c->unwanted = 0;
 
-    c->conn = PQconnectStartParams(c->conf->keywords, c->host->values, 0);
+    c->conn = PQconnectStartParams(c->conf->keywords, c->address->values, 0);
 
     if (c->conn == NULL) {
         ngx_http_waha_pg_error_set(&c->reason, "no memory");

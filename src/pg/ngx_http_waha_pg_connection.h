@@ -8,7 +8,7 @@
 #define _NGX_HTTP_WAHA_PG_CONNECTION_H_INCLUDED_
 
 
-#include <ngx_http_waha_pg_error.h>
+#include <ngx_http_waha_pg_address.h>
 
 
 /*
@@ -94,9 +94,8 @@ struct ngx_http_waha_pg_connection_s {
     const char                         *pid;
     u_char                              digits[NGX_INT_T_LEN + 1];
 
-    /* the host to connect to; how many were tried, beginning with which */
-    ngx_http_waha_pg_host_t            *host;
-    ngx_uint_t                          first;
+    /* where it goes to; how many addresses were tried before */
+    ngx_http_waha_pg_address_t         *address;
     ngx_uint_t                          tried;
 
     /* when the login was done */
@@ -111,7 +110,7 @@ struct ngx_http_waha_pg_connection_s {
     /* the server is asked for the time before and after the commit */
     unsigned                            timed:1;
 
-    /* one of the hosts that were tried needs an administrator */
+    /* one of the servers that were tried needs an administrator */
     unsigned                            setup:1;
 
     /* the server has announced that it ends the connection */
@@ -135,7 +134,7 @@ struct ngx_http_waha_pg_connection_s {
 
 
 /*
- * Starts to connect to c->host.  NGX_ERROR: not even that is possible, for
+ * Starts to connect to c->address.  NGX_ERROR: not even that is possible, for
  * c->reason; the connection is to be closed.
  */
 ngx_int_t ngx_http_waha_pg_connection_open(ngx_http_waha_pg_connection_t *c);

@@ -236,7 +236,7 @@ ngx_http_waha_pg_job_on_result(ngx_http_waha_pg_connection_t *c,
     if (c->unconfirmed) {
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "waha: database %s: a commit was not confirmed by the "
-                      "synchronous standby", c->host->name);
+                      "synchronous standby", c->address->name);
 
         return ngx_http_waha_pg_job_complete(c, NGX_HTTP_WAHA_PG_DOWN);
     }

@@ -46,12 +46,16 @@ static void ngx_http_waha_pg_pool_dispatch(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_refuse_jobs(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_on_looked_up(void *data);
+static void ngx_http_waha_pg_pool_forget(ngx_http_waha_pg_pool_t *pool);
+static void ngx_http_waha_pg_pool_open(ngx_http_waha_pg_pool_t *pool);
 static ngx_uint_t ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool);
 static void ngx_http_waha_pg_pool_connect(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_back_off(ngx_http_waha_pg_pool_t *pool,
     ngx_uint_t setup);
 static void ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c);
-static void ngx_http_waha_pg_pool_set_host(ngx_http_waha_pg_connection_t *c);
+static void ngx_http_waha_pg_pool_set_address(
+    ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_release(ngx_http_waha_pg_connection_t *c);
 static ngx_uint_t ngx_http_waha_pg_pool_is_finished(
     ngx_http_waha_pg_pool_t *pool);
@@ -64,8 +68,6 @@ static void ngx_http_waha_pg_pool_timeout_handler(ngx_event_t *ev);
 static void ngx_http_waha_pg_pool_drain(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_on_quit(ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_close(ngx_http_waha_pg_connection_t *c);
-static ngx_uint_t ngx_http_waha_pg_pool_host_index(
-    ngx_http_waha_pg_connection_t *c);
 static void ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
     ngx_uint_t level);
 
@@ -101,6 +103,7 @@ ngx_http_waha_pg_create(ngx_cycle_t *cycle, ngx_http_waha_pg_conf_t *conf)
     pool->conf = conf;
 
     if (ngx_http_waha_pg_pool_init(pool) != NGX_OK) {
+        ngx_http_waha_pg_address_close(&pool->addresses);
         ngx_destroy_pool(mem);
         return NULL;
     }
@@ -116,6 +119,17 @@ ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
 {
     ngx_uint_t                      i, n;
     ngx_http_waha_pg_connection_t  *c;
+
+    pool->addresses.conf = pool->conf;
+    pool->addresses.log = pool->log;
+    pool->addresses.handler = ngx_http_waha_pg_pool_on_looked_up;
+    pool->addresses.data = pool;
+
+    if (ngx_http_waha_pg_address_init(&pool->addresses, pool->pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     n = 2 * pool->conf->connections;
 
@@ -143,12 +157,6 @@ ngx_http_waha_pg_pool_init(ngx_http_waha_pg_pool_t *pool)
         c[i].nudge.data = &c[i];
         c[i].nudge.log = pool->log;
         c[i].nudge.cancelable = 1;
-    }
-
-    pool->reasons = ngx_pcalloc(pool->pool, pool->conf->hosts.nelts
-                                        * sizeof(ngx_http_waha_pg_reason_t));
-    if (pool->reasons == NULL) {
-        return NGX_ERROR;
     }
 
     ngx_queue_init(&pool->idle);
@@ -203,6 +211,8 @@ ngx_http_waha_pg_destroy(ngx_http_waha_pg_pool_t *pool)
     if (pool->dispatch.posted) {
         ngx_delete_posted_event(&pool->dispatch);
     }
+
+    ngx_http_waha_pg_address_close(&pool->addresses);
 
     ngx_destroy_pool(pool->pool);
 }
@@ -272,7 +282,7 @@ ngx_http_waha_pg_pool_interrupt(ngx_http_waha_pg_connection_t *c)
     if (c->state != NGX_HTTP_WAHA_PG_RUNNING
         || c->pooled
         || c->interrupted
-        || ngx_http_waha_pg_pool_host_index(c) != pool->host)
+        || c->address != pool->address)
     {
         return;
     }
@@ -433,6 +443,72 @@ ngx_http_waha_pg_pool_retry_handler(ngx_event_t *ev)
 static void
 ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool)
 {
+    if (pool->addresses.running
+        || ngx_http_waha_pg_pool_missing(pool) == 0)
+    {
+        return;
+    }
+
+    if (ngx_http_waha_pg_pool_connecting(pool)) {
+        /* addresses must not change while a connection tries them in turn */
+        ngx_http_waha_pg_pool_open(pool);
+        return;
+    }
+
+    if (ngx_http_waha_pg_address_look_up(&pool->addresses) == NGX_OK) {
+        ngx_http_waha_pg_pool_on_looked_up(pool);
+    }
+}
+
+
+static void
+ngx_http_waha_pg_pool_on_looked_up(void *data)
+{
+    ngx_http_waha_pg_pool_t *pool = data;
+
+    ngx_http_waha_pg_pool_forget(pool);
+    ngx_http_waha_pg_pool_open(pool);
+}
+
+
+/* frees the former addresses that no connection goes to */
+
+static void
+ngx_http_waha_pg_pool_forget(ngx_http_waha_pg_pool_t *pool)
+{
+    ngx_uint_t                   i;
+    ngx_queue_t                 *q, *next;
+    ngx_http_waha_pg_address_t  *address;
+
+    for (q = ngx_queue_head(&pool->addresses.former);
+         q != ngx_queue_sentinel(&pool->addresses.former);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        address = ngx_queue_data(q, ngx_http_waha_pg_address_t, queue);
+
+        if (address == pool->address) {
+            continue;
+        }
+
+        for (i = 0; i < pool->nconnections; i++) {
+            if (pool->connections[i].state != NGX_HTTP_WAHA_PG_CLOSED
+                && pool->connections[i].address == address)
+            {
+                break;
+            }
+        }
+
+        if (i == pool->nconnections) {
+            ngx_http_waha_pg_address_free(address);
+        }
+    }
+}
+
+
+static void
+ngx_http_waha_pg_pool_open(ngx_http_waha_pg_pool_t *pool)
+{
     ngx_uint_t                      i, n;
     ngx_http_waha_pg_connection_t  *c;
 
@@ -445,7 +521,6 @@ ngx_http_waha_pg_pool_fill(ngx_http_waha_pg_pool_t *pool)
             continue;
         }
 
-        c->first = pool->host;
         c->tried = 0;
         c->setup = 0;
 
@@ -492,19 +567,24 @@ ngx_http_waha_pg_pool_missing(ngx_http_waha_pg_pool_t *pool)
 }
 
 
-/* tries the hosts in turn, those that were tried already left out */
+/* tries the addresses in turn, those that were tried already left out */
 
 static void
 ngx_http_waha_pg_pool_connect(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_uint_t                n;
-    ngx_http_waha_pg_host_t  *hosts;
+    ngx_http_waha_pg_pool_t  *pool;
 
-    n = c->conf->hosts.nelts;
-    hosts = c->conf->hosts.elts;
+    pool = c->pool;
 
-    while (c->tried < n) {
-        c->host = &hosts[(c->first + c->tried) % n];
+    while (c->tried < pool->addresses.n) {
+
+        if (c->tried == 0 && pool->address && !pool->address->former) {
+            c->address = pool->address;
+
+        } else {
+            c->address = ngx_http_waha_pg_address_next(&pool->addresses,
+                                               c->tried ? c->address : NULL);
+        }
 
         if (ngx_http_waha_pg_connection_open(c) == NGX_OK) {
             c->timer.cancelable = 1;
@@ -518,7 +598,7 @@ ngx_http_waha_pg_pool_connect(ngx_http_waha_pg_connection_t *c)
         c->tried++;
     }
 
-    ngx_http_waha_pg_pool_back_off(c->pool, c->setup);
+    ngx_http_waha_pg_pool_back_off(pool, c->setup);
 }
 
 
@@ -558,7 +638,7 @@ ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c)
 
     pool->failures = 0;
     pool->refused = 0;
-    pool->reasons[ngx_http_waha_pg_pool_host_index(c)].len = 0;
+    c->address->reason.len = 0;
 
     c->since = ngx_current_msec;
 
@@ -569,7 +649,7 @@ ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c)
     if (!pool->serving) {
         pool->serving = 1;
         ngx_log_error(NGX_LOG_NOTICE, pool->log, 0,
-                      "waha: database %s: connected%s", c->host->name,
+                      "waha: database %s: connected%s", c->address->name,
                       c->pooled ? " through a pooler" : "");
     }
 
@@ -578,7 +658,7 @@ ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c)
         ngx_http_waha_pg_job_send(c);
 
     } else {
-        ngx_http_waha_pg_pool_set_host(c);
+        ngx_http_waha_pg_pool_set_address(c);
         ngx_http_waha_pg_pool_release(c);
     }
 
@@ -589,25 +669,24 @@ ngx_http_waha_pg_pool_on_ready(ngx_http_waha_pg_connection_t *c)
 /* all connections go to one server: those to another one are closed */
 
 static void
-ngx_http_waha_pg_pool_set_host(ngx_http_waha_pg_connection_t *c)
+ngx_http_waha_pg_pool_set_address(ngx_http_waha_pg_connection_t *c)
 {
-    ngx_uint_t                      i, host;
+    ngx_uint_t                      i;
     ngx_http_waha_pg_pool_t        *pool;
     ngx_http_waha_pg_connection_t  *other;
 
     pool = c->pool;
-    host = ngx_http_waha_pg_pool_host_index(c);
 
-    if (pool->host == host) {
+    if (pool->address == c->address) {
         return;
     }
 
-    pool->host = host;
+    pool->address = c->address;
 
     for (i = 0; i < pool->nconnections; i++) {
         other = &pool->connections[i];
 
-        if (other->host == c->host) {
+        if (other->address == c->address) {
             continue;
         }
 
@@ -642,7 +721,7 @@ ngx_http_waha_pg_pool_release(ngx_http_waha_pg_connection_t *c)
              - (c->state == NGX_HTTP_WAHA_PG_RUNNING);
 
     if (others >= pool->conf->connections
-        || ngx_http_waha_pg_pool_host_index(c) != pool->host
+        || c->address != pool->address
         || ngx_http_waha_pg_pool_is_finished(pool))
     {
         ngx_http_waha_pg_pool_close(c);
@@ -718,7 +797,7 @@ ngx_http_waha_pg_pool_on_failed(ngx_http_waha_pg_connection_t *c,
 }
 
 
-/* the login was not reached or has failed: the next host may be better */
+/* the login was not reached or has failed: the next address may be better */
 
 static void
 ngx_http_waha_pg_pool_on_refused(ngx_http_waha_pg_connection_t *c,
@@ -849,18 +928,7 @@ ngx_http_waha_pg_pool_close(ngx_http_waha_pg_connection_t *c)
 }
 
 
-static ngx_uint_t
-ngx_http_waha_pg_pool_host_index(ngx_http_waha_pg_connection_t *c)
-{
-    ngx_http_waha_pg_host_t  *hosts;
-
-    hosts = c->conf->hosts.elts;
-
-    return c->host - hosts;
-}
-
-
-/* a reason is not repeated until the host has served or has another one */
+/* a reason is not repeated until the server has served or has another one */
 
 static void
 ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
@@ -868,7 +936,7 @@ ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
 {
     ngx_http_waha_pg_reason_t  *last;
 
-    last = &c->pool->reasons[ngx_http_waha_pg_pool_host_index(c)];
+    last = &c->address->reason;
 
     if (c->reason.len == last->len
         && ngx_memcmp(c->reason.data, last->data, last->len) == 0)
@@ -879,5 +947,5 @@ ngx_http_waha_pg_pool_log_reason(ngx_http_waha_pg_connection_t *c,
     *last = c->reason;
 
     ngx_log_error(level, c->log, 0, "waha: database %s: %*s",
-                  c->host->name, c->reason.len, c->reason.data);
+                  c->address->name, c->reason.len, c->reason.data);
 }

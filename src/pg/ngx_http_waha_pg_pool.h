@@ -14,14 +14,16 @@
 /*
  * Inside the room calls go one way:
  *
- *     pool         how many connections, to which host, when to try again;
- *      |           which job goes to which connection
+ *     pool         how many connections, to which address, when to try
+ *      |           again; which job goes to which connection
  *     job          the wait of a job, its statement, its end
  *      |
  *     login        is the server fit, preparing the statements
  *     clock        how long a statement and its commit take
  *      |
  *     connection   socket and libpq in nginx's event loop
+ *      |
+ *     address      where to connect to, and asking the resolver for it
  *      |
  *     error        classes of SQLSTATEs, reasons, reports in the log
  *
@@ -52,12 +54,12 @@ struct ngx_http_waha_pg_pool_s {
     ngx_event_t                       dispatch;
     ngx_event_t                       retry;
 
-    /* the host that served last, and the failed rounds since */
-    ngx_uint_t                        host;
+    ngx_http_waha_pg_addresses_t      addresses;
+
+    /* the one that served last, or NULL, and the failed rounds since */
+    ngx_http_waha_pg_address_t       *address;
     ngx_uint_t                        failures;
 
-    /* what was logged last, for each host */
-    ngx_http_waha_pg_reason_t        *reasons;
     ngx_http_waha_pg_report_t         reports[NGX_HTTP_WAHA_PG_REPORTS];
 
     /* jobs are not accepted until an administrator has acted */

@@ -14,7 +14,8 @@ use Waha::File;
 use Waha::Process qw(spawn reap alive wait_for within free_port);
 
 
-# dir, conf (lines of postgresql.conf), install (1: sql/install.sql is run)
+# dir, port (a free one), conf (lines of postgresql.conf), install (1:
+# sql/install.sql is run)
 
 sub new {
     my ($class, %o) = @_;
@@ -23,7 +24,7 @@ sub new {
         dir    => $o{dir},
         data   => "$o{dir}/data",
         log    => "$o{dir}/postgres.log",
-        port   => free_port(),
+        port   => $o{port} // free_port(),
         bin    => _bindir(),
         dbname => 'crm',
         user   => scalar _user(),
