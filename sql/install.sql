@@ -94,6 +94,7 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 12 as numbers_needed,
        :migration < 13 as merges_needed,
        :migration < 14 as erased_needed,
+       :migration < 15 as quarantine_needed,
        :migration < 16 as audit_needed,
        :migration < 17 as restrictions_needed \gset
 
@@ -143,6 +144,10 @@ set local role waha_owner;
 
 \if :erased_needed
     \ir migrations/014-erased.sql
+\endif
+
+\if :quarantine_needed
+    \ir migrations/015-quarantine.sql
 \endif
 
 \if :restrictions_needed

@@ -550,9 +550,18 @@ begin
 
     events := array(
         select q.id
-          from waha.quarantined(organization, ids) q);
+          from waha.quarantined(organization, ids) q
+         order by q.id);
 
     perform waha.remember_events(organization, events);
+
+    perform
+       from unnest(events) as u (id)
+      cross join lateral (
+             select
+               from waha.quarantine k
+              where k.id = u.id
+                for update) k;
 
     delete from waha.quarantine q where q.id = any (events);
 
@@ -718,6 +727,27 @@ begin
              from waha.quarantine k
             where waha.quarantine_names(k.event) && names
               and waha.quarantine_owner(k.event) = organization
+            limit 500);
+
+    if found then
+        return true;
+    end if;
+
+    -- bodies that could not be read
+
+    delete from waha.quarantine q
+     where q.id in (
+           select k.id
+             from unnest(names) as n (name)
+            cross join lateral (
+                   select u.id
+                     from waha.quarantine u
+                    where u.session_name = n.name
+                      and u.event is null
+                      and u.instance is null
+                    limit 500) k
+             join waha.sessions s on s.name = n.name
+            where s.organization_slug = organization
             limit 500);
 
     return found;

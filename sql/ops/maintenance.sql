@@ -85,23 +85,6 @@ begin
     select count(*) into waited from gone;
 
     with old as materialized (
-        select q.id
-          from waha.quarantine q
-         where q.resolved_at < now() - interval '30 days'
-            or q.resolved_at is null
-               and q.seen_at < now() - interval '90 days'
-         order by q.id
-         limit portion
-           for update skip locked
-    ), gone as (
-        delete from waha.quarantine q
-         using old
-         where q.id = old.id
-        returning 1
-    )
-    select count(*) into removed from gone;
-
-    with old as materialized (
         select t.hash
           from waha.timeouts t
          where t.timed_out_at < now() - interval '7 days'
@@ -156,6 +139,25 @@ begin
     select count(*) into ended from gone;
 
     moved := waha.move_rest(portion);
+
+    -- last: events that come to the quarantine wait for the count of it
+
+    with old as materialized (
+        select q.id
+          from waha.quarantine q
+         where q.resolved_at < now() - interval '30 days'
+            or q.resolved_at is null
+               and q.seen_at < now() - interval '90 days'
+         order by q.id
+         limit portion
+           for update skip locked
+    ), gone as (
+        delete from waha.quarantine q
+         using old
+         where q.id = old.id
+        returning 1
+    )
+    select count(*) into removed from gone;
 
     return looked + waited + removed + ended + forgot + erased + moved
            + waha.drop_audit(portion);

@@ -227,7 +227,7 @@ ngx_http_waha_batch_session(ngx_http_waha_entry_t *entry)
 {
     static ngx_str_t  none = ngx_string("");
 
-    return entry->event ? &entry->event->session : &none;
+    return entry->event->session.data ? &entry->event->session : &none;
 }
 
 

@@ -29,8 +29,9 @@ struct ngx_http_waha_entry_s {
     ngx_uint_t                       position;
 
     /*
-     * filled in by the caller; event is NULL when the delivery could not be
-     * read; raw are the bytes of the delivery, size those of this event
+     * filled in by the caller; event has only provider, instance and session
+     * when the delivery could not be read; raw are the bytes of the delivery,
+     * size those of this event
      */
     ngx_http_waha_event_t           *event;
     ngx_str_t                        raw;

@@ -474,9 +474,8 @@ ngx_http_waha_ingest_params_event(ngx_http_waha_event_t *event,
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_HTTP_WAHA_NCOLUMNS; i++) {
-        args[i] = event ? ngx_http_waha_ingest_params_column(
-                              &ngx_http_waha_columns[i], event, time)
-                        : ngx_http_waha_ingest_params_null;
+        args[i] = ngx_http_waha_ingest_params_column(&ngx_http_waha_columns[i],
+                                                     event, time);
     }
 }
 

@@ -14,6 +14,10 @@
 
 #define NGX_HTTP_WAHA_OUTCOME_ENDED  "57014"
 
+/* SQLSTATE of waha.quarantine at its bounds */
+
+#define NGX_HTTP_WAHA_OUTCOME_FULL   "53400"
+
 
 static ngx_int_t ngx_http_waha_outcome_resubmit(ngx_http_waha_batch_t *batch);
 static ngx_uint_t ngx_http_waha_outcome_is_worth_retry(
@@ -22,6 +26,7 @@ static ngx_uint_t ngx_http_waha_outcome_has_timed_out(
     ngx_http_waha_batch_t *batch);
 static ngx_uint_t ngx_http_waha_outcome_is_divisible(
     ngx_http_waha_batch_t *batch);
+static ngx_uint_t ngx_http_waha_outcome_is_full(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_outcome_divide(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_outcome_count_timeout(ngx_http_waha_batch_t *batch);
 static void ngx_http_waha_outcome_read_timeout(ngx_http_waha_batch_t *batch);
@@ -84,6 +89,13 @@ ngx_http_waha_outcome_retry(ngx_http_waha_batch_t *batch)
     if (ngx_http_waha_outcome_is_divisible(batch)) {
         batch->variant = NGX_HTTP_WAHA_BATCH_EACH;
         return ngx_http_waha_outcome_resubmit(batch);
+    }
+
+    if (ngx_http_waha_outcome_is_full(batch)) {
+        ngx_str_set(&batch->sent[0]->action, "quarantine_full");
+        ngx_http_waha_outcome_finish_all(batch, NGX_HTTP_WAHA_PG_OK);
+
+        return NGX_DECLINED;
     }
 
     if (batch->variant == NGX_HTTP_WAHA_BATCH_ONE
@@ -183,6 +195,14 @@ ngx_http_waha_outcome_is_divisible(ngx_http_waha_batch_t *batch)
                && ngx_strncmp(sqlstate, "57", 2) != 0
                && ngx_strncmp(sqlstate, "58", 2) != 0;
     }
+}
+
+
+static ngx_uint_t
+ngx_http_waha_outcome_is_full(ngx_http_waha_batch_t *batch)
+{
+    return batch->variant == NGX_HTTP_WAHA_BATCH_QUARANTINE
+           && ngx_strcmp(batch->job.sqlstate, NGX_HTTP_WAHA_OUTCOME_FULL) == 0;
 }
 
 

@@ -469,16 +469,27 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 {
     ngx_int_t                   rc;
     ngx_str_t                   reason;
+    ngx_http_waha_event_t      *event;
     ngx_http_waha_main_conf_t  *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
-    if (ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK
+    event = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_event_t));
+
+    if (event == NULL
+        || ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK
         || ngx_http_waha_webhook_unread_reason(r, delivery, &reason) != NGX_OK)
     {
         return ngx_http_waha_webhook_no_memory(r);
     }
 
+    /* whose share of the quarantine it takes */
+
+    event->provider = delivery->provider->name;
+    event->instance = delivery->instance;
+    event->session = delivery->ctx->session;
+
+    delivery->entries->event = event;
     delivery->entries->code = reason;
 
     rc = ngx_http_waha_ingest_quarantine(wmcf->ingest, delivery->entries,
