@@ -14,18 +14,20 @@ do $$
 declare
     held  regclass;
 begin
-    -- A table without a policy shows its rows to its owner only, whoever is
-    -- granted what.  It is not forced upon the owner, who may be nobody else
-    -- in pg_dump than an administrator who is no superuser.
+    -- A table without another policy shows its rows to its owner only,
+    -- whoever is granted what.
 
     for held in
         select c.oid
           from pg_class c
          where c.relnamespace = 'waha'::regnamespace
            and c.relkind = 'r'
-           and not c.relrowsecurity
+           and not c.relforcerowsecurity
     loop
-        execute format('alter table %s enable row level security', held);
+        execute format('create policy owner on %s to waha_owner '
+                       'using (true) with check (true)', held);
+        execute format('alter table %s enable row level security, '
+                       'force row level security', held);
     end loop;
 end
 $$;

@@ -43,8 +43,8 @@ subtest 'rights' => sub {
     is($pg->value(q{
         select string_agg(c.relname, ' ') from pg_class c
          where c.relnamespace = 'waha'::regnamespace
-           and c.relkind = 'r' and not c.relrowsecurity}), undef,
-       'every table has row-level security');
+           and c.relkind = 'r' and not c.relforcerowsecurity}), undef,
+       'row-level security is forced on every table');
 };
 
 
