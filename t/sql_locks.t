@@ -7,7 +7,7 @@ use Waha::Ingest;
 
 use List::Util qw(shuffle);
 
-my $t = Waha::Test->new(timeout => 900);
+my $t = Waha::Test->new;
 my $pg = $t->postgres(conf => 'deadlock_timeout = 20ms');
 
 my $connections = 6;

@@ -5,7 +5,7 @@ use Waha::Ingest;
 
 use List::Util qw(shuffle);
 
-my $t = Waha::Test->new(timeout => 900);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 
 my $sets = $ENV{TEST_SETS} || 20;

@@ -10,7 +10,7 @@ use JSON::PP ();
 use MIME::Base64 ();
 use Time::HiRes ();
 
-my $t = Waha::Test->new(timeout => 60);
+my $t = Waha::Test->new;
 
 my $waha = $t->standin(key => 'adminkey', name => 'waha-1');
 my $http = Waha::HTTP->new(port => $waha->port);

@@ -73,7 +73,7 @@ sub import {
 }
 
 
-# timeout: seconds after which the test fails as a whole (300)
+# timeout: seconds after which the test fails as a whole (900)
 
 sub new {
     my ($class, %o) = @_;
@@ -93,7 +93,7 @@ sub new {
     $SIG{INT} = sub { exit 130 };
     $SIG{TERM} = $SIG{HUP} = sub { exit 143 };
     $SIG{ALRM} = sub { Test::More::diag('the test takes too long'); exit 142 };
-    alarm($o{timeout} // 300);
+    alarm($o{timeout} // 900);
 
     return $self;
 }
