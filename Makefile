@@ -140,10 +140,10 @@ fuzz:			## fuzz the parsers, TIME= seconds each (60)
 	TIME=$(TIME) t/fuzz/run
 
 
-bench:			## compare the speed with pgbench, Node and Lua
+bench:			## compare the speed with pgbench, Node and Lua (PARTS=...)
 bench: setup all
 	@t/setup bench
-	$(ENV) t/bench/run
+	$(ENV) t/bench/run $(PARTS)
 
 
 install:		## install the module into MODULES=/usr/lib/nginx/modules

@@ -11,8 +11,6 @@
  *
  * The database is that of seed.sql.  CPU is the backend's own, so it must
  * run on this machine.
- *
- *     cc -O2 -I`pg_config --includedir` -o batch batch.c -lpq
  */
 
 
@@ -26,7 +24,7 @@
 #include <libpq-fe.h>
 
 
-#define NPARAMS    20
+#define NPARAMS    64
 #define TEXTARRAY  1009
 #define INT8ARRAY  1016
 #define TEXTOID    25
@@ -40,6 +38,16 @@ typedef struct {
 } buf_t;
 
 
+typedef struct {
+    char       name[64];
+    Oid        element;
+    int        given;
+    buf_t      array;
+} param_t;
+
+
+static param_t      params[NPARAMS];
+static int          nparams;
 static const char  *kind = "message";
 static long         ncontacts = 10000;
 static long         norgs = 10;
@@ -70,7 +78,7 @@ put_int(buf_t *b, int32_t n)
 
 
 static void
-put_head(buf_t *b, int32_t type)
+put_head(buf_t *b, Oid type)
 {
     b->len = 0;
     put_int(b, 1);
@@ -81,21 +89,71 @@ put_head(buf_t *b, int32_t type)
 }
 
 
-static void
-put_text(buf_t *b, const char *s)
+static param_t *
+find(const char *name)
 {
-    if (s == NULL) {
-        put_int(b, -1);
-        return;
+    int  i;
+
+    for (i = 0; i < nparams; i++) {
+        if (strcmp(params[i].name, name) == 0) {
+            params[i].given = 1;
+            return &params[i];
+        }
     }
 
-    put_int(b, strlen(s));
-    put(b, s, strlen(s));
+    /* the function has no such argument */
+    return NULL;
 }
 
 
 static void
-put_record(buf_t *p, long seq)
+put_text(const char *name, const char *s)
+{
+    param_t  *p;
+
+    p = find(name);
+
+    if (p) {
+        put_int(&p->array, strlen(s));
+        put(&p->array, s, strlen(s));
+    }
+}
+
+
+static void
+put_time(const char *name, int64_t n)
+{
+    param_t  *p;
+
+    p = find(name);
+
+    if (p) {
+        put_int(&p->array, 8);
+        put_int(&p->array, n >> 32);
+        put_int(&p->array, n & 0xffffffff);
+    }
+}
+
+
+/* of a record, what was not given is null */
+
+static void
+put_nulls(void)
+{
+    int  i;
+
+    for (i = 0; i < nparams; i++) {
+        if (!params[i].given) {
+            put_int(&params[i].array, -1);
+        }
+
+        params[i].given = 0;
+    }
+}
+
+
+static void
+put_record(long seq)
 {
     long      k;
     char      session[32], id[64], phone[32], name[64], meta[512];
@@ -121,28 +179,25 @@ put_record(buf_t *p, long seq)
              "\"media_url\":null,\"timestamp\":%lld,\"session\":\"%s\"}",
              phone, id, phone, (long long) at / 1000, session);
 
-    put_text(&p[0], "waha");
-    put_text(&p[1], NULL);
-    put_text(&p[2], session);
-    put_text(&p[3], kind);
-    put_text(&p[4], "inbound");
-    put_text(&p[5], "person");
-    put_text(&p[6], id);
-    put_text(&p[7], strcmp(kind, "status") == 0 ? id : NULL);
-    put_text(&p[8], phone);
-    put_text(&p[9], NULL);
-    put_text(&p[10], name);
-    put_text(&p[11], "text");
-    put_text(&p[12], "Hello, is the blue one still there?");
-    put_int(&p[13], 8);
-    put_int(&p[13], at >> 32);
-    put_int(&p[13], at & 0xffffffff);
-    put_text(&p[14], strcmp(kind, "status") == 0 ? "delivered" : NULL);
-    put_text(&p[15], meta);
-    put_text(&p[16], NULL);
-    put_text(&p[17], NULL);
-    put_text(&p[18], NULL);
-    put_text(&p[19], NULL);
+    put_text("provider", "waha");
+    put_text("session", session);
+    put_text("kind", kind);
+    put_text("direction", "inbound");
+    put_text("chat", "person");
+    put_text("message_id", id);
+    put_text("phone", phone);
+    put_text("name", name);
+    put_text("type", "text");
+    put_text("body", "Hello, is the blue one still there?");
+    put_time("sent_at", at);
+    put_text("metadata", meta);
+
+    if (strcmp(kind, "status") == 0) {
+        put_text("target_id", id);
+        put_text("status", "delivered");
+    }
+
+    put_nulls();
 }
 
 
@@ -181,29 +236,90 @@ now(void)
 }
 
 
+/* the function's arguments, whatever the contract has by now */
+
 static void
-run(PGconn *c, buf_t *p, long *seq)
+describe(PGconn *c)
+{
+    int        i;
+    PGresult  *res;
+
+    res = PQexec(c, "select a.name, t.typelem from pg_proc p,"
+                    " unnest(p.proargnames, p.proargtypes::oid[])"
+                    " with ordinality as a (name, type, n)"
+                    " join pg_type t on t.oid = a.type"
+                    " where p.oid = to_regproc('waha.ingest_batch')"
+                    " order by a.n");
+
+    nparams = PQntuples(res);
+
+    if (nparams == 0 || nparams > NPARAMS) {
+        fprintf(stderr, "waha.ingest_batch: not one function with arguments\n"
+                        "%s", PQerrorMessage(c));
+        exit(1);
+    }
+
+    for (i = 0; i < nparams; i++) {
+        snprintf(params[i].name, sizeof(params[i].name), "%s",
+                 PQgetvalue(res, i, 0));
+        params[i].element = atol(PQgetvalue(res, i, 1));
+    }
+
+    PQclear(res);
+}
+
+
+static void
+prepare(PGconn *c)
+{
+    int        i, n;
+    Oid        types[NPARAMS];
+    char       text[1024];
+    PGresult  *res;
+
+    n = snprintf(text, sizeof(text), "select * from waha.ingest_batch(");
+
+    for (i = 0; i < nparams; i++) {
+        types[i] = (params[i].element == INT8OID) ? INT8ARRAY : TEXTARRAY;
+        n += snprintf(text + n, sizeof(text) - n, "%s$%d", i ? "," : "",
+                      i + 1);
+    }
+
+    snprintf(text + n, sizeof(text) - n, ")");
+
+    res = PQprepare(c, "ingest_batch", text, nparams, types);
+
+    if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+        fprintf(stderr, "%s", PQerrorMessage(c));
+        exit(1);
+    }
+
+    PQclear(res);
+}
+
+
+static void
+run(PGconn *c, long *seq)
 {
     int          i, lengths[NPARAMS], formats[NPARAMS];
     PGresult    *res;
     const char  *values[NPARAMS];
 
-    for (i = 0; i < NPARAMS; i++) {
-        put_head(&p[i], i == 13 ? INT8OID : TEXTOID);
+    for (i = 0; i < nparams; i++) {
+        put_head(&params[i].array, params[i].element);
     }
 
     for (i = 0; i < batch; i++) {
-        put_record(p, (*seq)++);
+        put_record((*seq)++);
     }
 
-    for (i = 0; i < NPARAMS; i++) {
-        values[i] = p[i].data;
-        lengths[i] = p[i].len;
+    for (i = 0; i < nparams; i++) {
+        values[i] = params[i].array.data;
+        lengths[i] = params[i].array.len;
         formats[i] = 1;
-
     }
 
-    res = PQexecPrepared(c, "ingest_batch", NPARAMS, values, lengths,
+    res = PQexecPrepared(c, "ingest_batch", nparams, values, lengths,
                          formats, 0);
 
     if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != batch) {
@@ -219,12 +335,9 @@ int
 main(int argc, char **argv)
 {
     int          i, opt, seconds = 10, seed = 1;
-    Oid          types[NPARAMS];
     long         seq = 0, first;
-    buf_t        p[NPARAMS];
     double       start, used;
     PGconn      *c;
-    PGresult    *res;
     const char  *conninfo = "";
 
     while ((opt = getopt(argc, argv, "n:b:c:o:t:k:s:w:")) != -1) {
@@ -242,12 +355,6 @@ main(int argc, char **argv)
     }
 
     srandom(seed);
-    memset(p, 0, sizeof(p));
-
-    for (i = 0; i < NPARAMS; i++) {
-        types[i] = (i == 13) ? INT8ARRAY : TEXTARRAY;
-    }
-
     c = PQconnectdb(conninfo);
 
     if (PQstatus(c) != CONNECTION_OK) {
@@ -255,19 +362,11 @@ main(int argc, char **argv)
         return 1;
     }
 
-    res = PQprepare(c, "ingest_batch", "select * from waha.ingest_batch("
-                    "$1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,"
-                    "$16,$17,$18,$19,$20)", NPARAMS, types);
-
-    if (PQresultStatus(res) != PGRES_COMMAND_OK) {
-        fprintf(stderr, "%s", PQerrorMessage(c));
-        return 1;
-    }
-
-    PQclear(res);
+    describe(c);
+    prepare(c);
 
     for (i = 0; i < 20; i++) {
-        run(c, p, &seq);
+        run(c, &seq);
     }
 
     first = seq;
@@ -275,7 +374,7 @@ main(int argc, char **argv)
     used = cpu(PQbackendPID(c));
 
     while (now() - start < seconds) {
-        run(c, p, &seq);
+        run(c, &seq);
     }
 
     used = cpu(PQbackendPID(c)) - used;

@@ -59,12 +59,14 @@ typedef struct {
     const char   *address;
     const char   *path;
     const char   *key;
+    const char   *event;
     uint64_t      connections;
     uint64_t      requests;
     uint64_t      seconds;
     uint64_t      rate;                 /* per second; 0: closed loop */
     uint64_t      organizations;
     uint64_t      contacts;
+    uint64_t      strangers;            /* of 100 */
     uint64_t      seed;
 } load_conf_t;
 
@@ -203,6 +205,7 @@ load_options(load_t *l, int argc, char **argv)
     conf = &l->conf;
 
     conf->path = "/api/whatsapp/webhook";
+    conf->event = "message";
     conf->connections = 256;
     conf->requests = 100000;
     conf->seconds = 10;
@@ -210,9 +213,10 @@ load_options(load_t *l, int argc, char **argv)
     conf->contacts = 10000;
     conf->seed = 1;
 
-    while ((c = getopt(argc, argv, "a:c:k:m:n:o:p:r:s:t:")) != -1) {
+    while ((c = getopt(argc, argv, "a:c:e:k:m:n:o:p:r:s:t:w:")) != -1) {
         switch (c) {
         case 'a': conf->address = optarg; break;
+        case 'e': conf->event = optarg; break;
         case 'k': conf->key = optarg; break;
         case 'p': conf->path = optarg; break;
         case 'c': conf->connections = load_number("-c", optarg); break;
@@ -222,6 +226,7 @@ load_options(load_t *l, int argc, char **argv)
         case 'r': conf->rate = load_number("-r", optarg); break;
         case 's': conf->seed = load_number("-s", optarg); break;
         case 't': conf->seconds = load_number("-t", optarg); break;
+        case 'w': conf->strangers = load_number("-w", optarg); break;
         default: load_usage();
         }
     }
@@ -261,6 +266,8 @@ load_usage(void)
             "  -r rate           offered per second; default: closed loop\n"
             "  -o organizations  t0, t1, ..., each with one session, 10\n"
             "  -m contacts       79000000000, ..., spread over them, 10000\n"
+            "  -w percent        of messages whose sender is new, 0\n"
+            "  -e event          of all webhooks, message\n"
             "  -s seed           message ids differ between seeds, 1\n");
     exit(2);
 }
@@ -368,11 +375,17 @@ load_body(load_t *l, uint64_t i, char *body)
     ms = begin + i / 10;
     id = load_mix((l->conf.seed << 32) + i);
     contact = load_mix(id) % l->conf.contacts;
+
+    if (i % 100 * 37 % 100 < l->conf.strangers) {
+        /* distinct in all runs against one database, in nine digits */
+        contact = 200000000 + l->conf.seed % 800 * 1000000 + i;
+    }
+
     org = contact % l->conf.organizations;
 
     n = snprintf(body, LOAD_BODY_MAX,
         "{\"id\":\"evt_01m7xxet8y%016" PRIx64 "\",\"timestamp\":%" PRIu64 ","
-        "\"event\":\"message\",\"session\":\"t%" PRIu64 "\","
+        "\"event\":\"%s\",\"session\":\"t%" PRIu64 "\","
         "\"metadata\":{\"tenant.id\":\"t%" PRIu64 "\"},"
         "\"me\":{\"id\":\"78%09" PRIu64 "@c.us\","
         "\"pushName\":\"Acme t%" PRIu64 "\","
@@ -393,7 +406,8 @@ load_body(load_t *l, uint64_t i, char *body)
         "\"environment\":{\"version\":\"2026.7.1\",\"engine\":\"NOWEB\","
         "\"tier\":\"CORE\",\"browser\":null,\"platform\":\"linux/x64\","
         "\"worker\":{\"id\":null}}}",
-        id, ms, org, org, org, org, org, contact, id, ms / 1000, contact, i,
+        id, ms, l->conf.event, org, org, org, org, org, contact, id, ms / 1000,
+        contact, i,
         contact, id, ms / 1000, contact, i);
 
     return n;

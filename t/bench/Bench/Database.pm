@@ -9,18 +9,11 @@ use warnings;
 use Bench::Machine qw(memory cpu_of);
 
 
-# organizations and contacts are seeded; source: directory of t/bench
-
 sub new {
-    my ($class, $test, %o) = @_;
+    my ($class, $test) = @_;
 
-    my $pg = $test->postgres(conf => _conf(), install => 1);
-
-    my $self = bless { pg => $pg, source => $o{source} }, $class;
-
-    $self->file($pg->{dbname}, 'one.sql');
-
-    return $self;
+    return bless { pg => $test->postgres(conf => _conf(), install => 0) },
+                 $class;
 }
 
 
@@ -67,12 +60,12 @@ sub sql {
 }
 
 
-# runs a file of t/bench; :name in it stands for a value
+# runs a file; :name in it stands for a value
 
 sub file {
     my ($self, $name, $file, %vars) = @_;
 
-    open my $fh, '<', "$self->{source}/$file" or die "$file: $!";
+    open my $fh, '<', $file or die "$file: $!";
     local $/;
 
     my $set = join '', map { "\\set $_ $vars{$_}\n" } sort keys %vars;
@@ -81,14 +74,18 @@ sub file {
 }
 
 
-# a database with organizations and contacts, as others can be copied from
+# a database of a source tree, with organizations and contacts, as others can
+# be copied from
 
 sub seed {
-    my ($self, $name, $organizations, $contacts) = @_;
+    my ($self, $tree, $name, $organizations, $contacts) = @_;
 
-    $self->copy($self->{pg}{dbname}, $name);
-    $self->file($name, 'seed.sql', organizations => $organizations,
-                contacts => $contacts);
+    $self->drop($name);
+    $self->sql('postgres', "create database $name");
+    $self->{pg}->install(dbname => $name, file => "$tree/sql/install.sql");
+    $self->file($name, "$tree/t/bench/one.sql");
+    $self->file($name, "$tree/t/bench/seed.sql",
+                organizations => $organizations, contacts => $contacts);
 }
 
 

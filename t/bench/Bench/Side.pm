@@ -6,14 +6,13 @@ package Bench::Side;
 use strict;
 use warnings;
 
-use Exporter qw(import);
-our @EXPORT_OK = qw(sides);
-
 use Bench::Machine qw(cpu_of);
 
 
 # name; bench: the whole, with database, test, directories and lengths;
-# variants: what to try before the rounds
+# variants: what to try before the rounds; seeded: the database to copy, if not
+# "seeded"; floor: mode of floor.sql; idle: webhooks are answered, not stored;
+# event: of all webhooks, if not "message"
 
 sub new {
     my ($class, %o) = @_;
@@ -38,7 +37,9 @@ sub measure {
     my $name = $o{database} // 'measured';
 
     if (!$o{database}) {
-        $database->copy('seeded', $name);
+        $database->copy($self->{seeded} // 'seeded', $name);
+        $database->file($name, "$self->{bench}{source}/floor.sql",
+                        mode => "'$self->{floor}'") if $self->{floor};
         $database->sql($name, 'checkpoint');
     }
 
@@ -130,7 +131,7 @@ sub run {
 
     die "$self->{name}: $load->{ok} webhooks were answered 200, but "
         . "$result->{activities} activities were committed\n"
-        if $load->{ok} != $result->{activities};
+        if ($self->{idle} ? 0 : $load->{ok}) != $result->{activities};
 
     return $result;
 }
@@ -151,6 +152,8 @@ sub load {
                '-n', int(1.1 * $expected * $seconds) + 1000,
                '-o', $o{organizations} // $bench->{organizations},
                '-m', $o{contacts} // $bench->{contacts},
+               $bench->{strangers} ? ('-w', $bench->{strangers}) : (),
+               $self->{event} ? ('-e', $self->{event}) : (),
                $rate ? ('-r', int $rate) : ());
 
     my $json = `@cmd`;
@@ -275,10 +278,27 @@ sub conf {
     my $dsn = $bench->{database}->dsn($name);
     my $options = $self->{variant}{options} // '';
 
-    return $self->frame("load_module $bench->{module};",
+    return $self->frame("load_module $self->{module};",
         qq(    waha_database "$dsn" $options;),
         qq(            waha_webhook;\n)
         . qq(            waha_hmac_key $bench->{dir}/key;));
+}
+
+
+package Bench::Side::Static;
+
+# nginx without any module
+
+use strict;
+use warnings;
+
+our @ISA = 'Bench::Side::Nginx';
+
+
+sub conf {
+    my ($self) = @_;
+
+    return $self->frame('', '', '            return 200 "{}";');
 }
 
 
@@ -435,6 +455,7 @@ sub pgbench {
                '-f', $self->script($self->{variant}{function}),
                '-l', '--sampling-rate=0.2', "--log-prefix=latency",
                '-D', 'n=0', '-D', 'base=' . time,
+               '-D', "strangers=$bench->{strangers}",
                '-D', 'organizations=' . ($o{organizations}
                                          // $bench->{organizations}),
                '-D', 'contacts=' . ($o{contacts} // $bench->{contacts}),

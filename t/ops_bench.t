@@ -1,0 +1,25 @@
+# The benchmark runs, and what it sends is what is stored; what it measures
+# here means nothing.
+
+use Waha::Test;
+use Waha::File;
+
+my $root = root();
+
+local %ENV = (%ENV, ROUNDS => 1, SECONDS => 1, CONTACTS => 200,
+              CONNECTIONS => 8, BATCHES => '1,40', DELAYS => 0,
+              SIDES => 'webhook');
+
+my $text = `cd '$root' && t/bench/run mixed floors batch 2>&1`;
+
+is($?, 0, 'the benchmark runs') or diag($text);
+
+like($text, qr/one of ten a new person.*^webhook +1 worker +\d+/ms,
+     'there is a figure for messages of which some are of strangers');
+like($text, qr{^all / $_ +\d}m, "there is a ratio to the floor \"$_\"")
+    for qw(insert nothing ignored static);
+like($text, qr/^$_(?: +[\d.]+){2} +-?\d+ +-?[\d.]+$/m,
+     "there is a cost of batches and records, \"$_\"")
+    for qw(all insert nothing);
+
+done_testing();
