@@ -296,8 +296,9 @@ begin
     end if;
 
     bytes := coalesce(octet_length(args::text), octet_length($3));
-    key := sha256($3 || convert_to(concat_ws(' ', $6, $7, $10, $11, $18),
-                                   'UTF8'));
+    key := sha256($3 || case when args is null then ''
+                        else convert_to(concat_ws(' ', $6, $7, $10, $11,
+                                                  $18), 'UTF8') end);
 
     select case when s.name is null
                 then coalesce(left($5, 255), '') end
