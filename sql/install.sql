@@ -264,6 +264,19 @@ begin
 end
 $$;
 
+-- PostgreSQL 13 and 14 make schema public so
+
+do $$
+declare
+    crm  name := current_setting('waha.crm_schema');
+begin
+    if has_schema_privilege('public', crm, 'create') then
+        raise warning 'every role may create objects in schema "%"', crm
+            using hint = format('revoke create on schema %I from public', crm);
+    end if;
+end
+$$;
+
 update waha.version
    set contract = 3, contract_min = 1, migration = 17, installed_at = now();
 

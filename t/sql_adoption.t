@@ -194,6 +194,15 @@ EOF_SQL
            ->{action}, 'activity_logged',
        'row-level security enabled later does not hide rows from ingest');
 
+    crm('grant create on schema crm to public');
+    like(warnings(), qr/^psql:\S+\ WARNING:\ \ every\ role\ may\ create\ objects
+                        \ in\ schema\ "crm"\nHINT:\ \ revoke\ create\ on
+                        \ schema\ crm\ from\ public$/mx,
+         'installing warns of a schema that every role may create objects in');
+    crm('revoke create on schema crm from public');
+    unlike(warnings(), qr/create objects/,
+           'with the cure there is no warning');
+
     crm('alter function crm.audits() reset all');
     like(warned(), qr/^psql:\S+ WARNING:  trigger "audits"/,
          'installing again warns of a trigger that became wrong');
@@ -234,7 +243,8 @@ my %refusals = (
                                 organization_slug text not null);
          alter table contacts owner to crm_owner;
          create role stranger login createrole;
-         grant stranger to crm_owner; grant waha_owner to stranger;
+         grant stranger to crm_owner;
+         grant waha_owner, waha_api to stranger;
          grant all on schema public to stranger;
          grant create on database crm to stranger;
          grant all on schema waha to stranger',
@@ -288,15 +298,18 @@ sub crm {
 
 # what psql prints on standard error
 
-sub warned {
-    my $bin = $pg->{bin};
+sub warnings {
+    my $psql = $pg->program('psql');
 
-    my $text = `$bin/psql -X -q -v crm_schema=crm -f sql/install.sql '@{[
+    return `$psql -X -q -v crm_schema=crm -f sql/install.sql '@{[
         $pg->admin_dsn]}' 2>&1 >/dev/null`;
+}
 
-    # every database of a test is open to every role
 
-    return $text =~ s/^psql:\S+ WARNING:  every role may .*\nHINT: .*\n//mr;
+# the same without what is so in every test: its database is open to every role
+
+sub warned {
+    return warnings() =~ s/^psql:\S+ WARNING:  every role .*\nHINT: .*\n//mgr;
 }
 
 

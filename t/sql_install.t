@@ -7,36 +7,6 @@ my $t = Waha::Test->new;
 my $pg = $t->postgres(install => 0);
 
 
-subtest 'by a superuser' => sub {
-    database('super', 'postgres');
-
-    is(install('super', 'postgres'), '', 'installing prints nothing');
-
-    psql('super', q{
-        insert into organizations (slug, whatsapp_enabled)
-            values ('acme', true);
-        select waha.add_session('acme', 't1');
-    });
-
-    psql('super', "select waha.add_session('acme', 't1', 'waha-1');
-                   select waha.add_session('acme', 't1')");
-    is(psql('super', 'select name, instance from waha.sessions'), 't1|waha-1',
-       'a session can be added again, with an instance');
-    psql('super', "insert into organizations (slug) values ('other')");
-    like($pg->error("select waha.add_session('other', 't1')",
-                    dbname => 'super'),
-         qr/session "t1" belongs to organization "acme"/,
-         'a session of another organization cannot be added');
-
-    my $before = catalogue('super');
-
-    is(install('super', 'postgres'), '', 'installing again prints nothing');
-    is(catalogue('super'), $before, 'installing again changes no object');
-    is(psql('super', 'select count(*) from waha.sessions'), 1,
-       'installing again keeps the rows');
-};
-
-
 subtest 'by an administrator who is no superuser' => sub {
     psql('postgres', 'create role admin login createrole');
     database('plain', 'admin');
@@ -68,6 +38,60 @@ subtest 'by an administrator who is no superuser' => sub {
               . "null, 'Bob', 'text', 'hi', 1, null, '{}', null, null, null, "
               . "null)", 'waha_gateway'),
          qr/^contact_created$/, 'the gateway can store a message');
+};
+
+
+subtest 'by another administrator, into a second database' => sub {
+    psql('postgres', 'create role second_admin login createrole');
+    database('second', 'second_admin');
+
+    # from PostgreSQL 16 on, CREATEROLE is no right to roles of others
+
+    if ($pg->version >= 16) {
+        my $refused = install('second', 'second_admin');
+        my ($grant) = $refused =~ /the role that made them "(grant [^"]+)"/;
+
+        like($refused, qr/second_admin may not create or use the roles/,
+             'roles of another administrator need a grant');
+        psql('postgres', $grant, 'admin');
+    }
+
+    is(install('second', 'second_admin'), '',
+       'another administrator can install');
+    is(install('second', 'second_admin'), '',
+       'another administrator can install again');
+    is(catalogue('second') =~ s/second_admin/admin/gr, catalogue('plain'),
+       'the second database equals the first one');
+};
+
+
+subtest 'by a superuser' => sub {
+    database('super', 'postgres');
+
+    is(install('super', 'postgres'), '', 'installing prints nothing');
+
+    psql('super', q{
+        insert into organizations (slug, whatsapp_enabled)
+            values ('acme', true);
+        select waha.add_session('acme', 't1');
+    });
+
+    psql('super', "select waha.add_session('acme', 't1', 'waha-1');
+                   select waha.add_session('acme', 't1')");
+    is(psql('super', 'select name, instance from waha.sessions'), 't1|waha-1',
+       'a session can be added again, with an instance');
+    psql('super', "insert into organizations (slug) values ('other')");
+    like($pg->error("select waha.add_session('other', 't1')",
+                    dbname => 'super'),
+         qr/session "t1" belongs to organization "acme"/,
+         'a session of another organization cannot be added');
+
+    my $before = catalogue('super');
+
+    is(install('super', 'postgres'), '', 'installing again prints nothing');
+    is(catalogue('super'), $before, 'installing again changes no object');
+    is(psql('super', 'select count(*) from waha.sessions'), 1,
+       'installing again keeps the rows');
 };
 
 
@@ -183,6 +207,51 @@ subtest 'upgrade of contract 1' => sub {
                        . "null, '{w1}', 5)", 'waha_gateway'),
          qr/"session": "t1"/,
          'a session from before the upgrade is the primary one');
+};
+
+
+subtest 'upgrade of contract 2, with its own files' => sub {
+    my $dir = $t->dir . '/second';
+    my $commit = '468731e7486c45939a85223b58cee3b54c779f2c';
+
+    mkdir $dir or die "$dir: $!";
+    system("git archive $commit sql 2>/dev/null | tar -x -C $dir 2>/dev/null")
+        == 0 && -r "$dir/sql/install.sql"
+        or plan(skip_all => 'needs the history of git');
+
+    database('released', 'admin');
+    is(install('released', 'admin', file => "$dir/sql/install.sql"), '',
+       'contract 2 is installed');
+    psql('released', q{
+        insert into organizations (slug, whatsapp_enabled)
+            values ('acme', true);
+        select waha.add_session('acme', 't1');
+    }, 'admin');
+    psql('released', "select waha.ingest('waha', null, 't1', 'message', "
+         . "'inbound', 'person', 'A$_', null, '7922222222' || $_ / 5, null, "
+         . "'Bob', 'text', 'hi', $_, null, '{}', null, null, null, null)",
+         'waha_gateway') for 1 .. 9;
+
+    my $rows = 'select contact_id, message_id, message_content, direction,
+                       chat, occurred_at
+                  from contact_activities order by id;
+                select c.contact_id, c.last_message_id, c.unread_count
+                  from waha.conversations c order by 1;
+                select id, phone_1, first_name, whatsapp_name
+                  from contacts order by id';
+    my $before = psql('released', $rows);
+    like($before, qr/A9\|5$/m, 'messages are stored by contract 2');
+
+    is(install('released', 'admin'), '', 'the upgrade succeeds');
+    is(install('released', 'admin'), '', 'the upgrade can run again');
+    is(sorted('released'), sorted('plain'),
+       'an upgraded database equals a new one');
+    is(psql('released', $rows), $before, 'the upgrade keeps the rows');
+    like(psql('released', "select action from waha.ingest('waha', null, 't1', "
+              . "'message', 'inbound', 'person', 'A1', null, '79222222220', "
+              . "null, 'Bob', 'text', 'hi', 1, null, '{}', null, null, null, "
+              . "null)", 'waha_gateway'),
+         qr/^duplicate/, 'a message from before is known');
 };
 
 
@@ -346,7 +415,35 @@ sub catalogue {
          where c.relnamespace in ('waha'::regnamespace,
                                   'public'::regnamespace)
         union all
-        select null, 'f', oid::regprocedure || prosrc || proacl::text
+        select a.attrelid::regclass, 'a',
+               concat_ws(' ', a.attname,
+                         format_type(a.atttypid, a.atttypmod), a.attnotnull,
+                         a.attcollation::regcollation, a.attacl,
+                         pg_get_expr(d.adbin, d.adrelid),
+                         col_description(a.attrelid, a.attnum))
+          from pg_attribute a
+          join pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'v')
+          left join pg_attrdef d
+            on d.adrelid = a.attrelid and d.adnum = a.attnum
+         where c.relnamespace in ('waha'::regnamespace,
+                                  'public'::regnamespace)
+           and a.attnum > 0
+           and not a.attisdropped
+        union all
+        select polrelid::regclass, 'p',
+               concat_ws(' ', polname, polcmd, polroles::regrole[],
+                         pg_get_expr(polqual, polrelid),
+                         pg_get_expr(polwithcheck, polrelid))
+          from pg_policy
+        union all
+        select oid::regclass, 'v', pg_get_viewdef(oid)
+          from pg_class
+         where relkind = 'v' and relnamespace = 'waha'::regnamespace
+        union all
+        select null, 'f',
+               concat_ws(' ', oid::regprocedure, pg_get_function_result(oid),
+                         prosrc, proacl, proconfig, prosecdef, provolatile,
+                         obj_description(oid, 'pg_proc'))
           from pg_proc
          where pronamespace = 'waha'::regnamespace
         order by 1, 2, 3

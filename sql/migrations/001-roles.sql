@@ -9,8 +9,9 @@
 
 do $$
 declare
-    made   record;
-    owner  name;
+    made    record;
+    owner   name;
+    become  text := 'usage';
 begin
     for made in
         select *
@@ -33,8 +34,14 @@ begin
         execute format('comment on role %I is %L', made.name, made.purpose);
     end loop;
 
+    if current_setting('server_version_num')::int >= 160000 then
+        become := 'set';
+    end if;
+
     foreach owner in array array['waha_owner', 'waha_api'] loop
-        if not pg_has_role(current_user, owner, 'usage') then
+        if not pg_has_role(current_user, owner, 'usage')
+           or not pg_has_role(current_user, owner, become)
+        then
             execute format('grant %I to %I', owner, current_user);
         end if;
     end loop;
@@ -44,9 +51,9 @@ exception
         raise exception '% may not create or use the roles of schema waha: %',
             current_user, sqlerrm
             using hint = 'Run install.sql as a superuser, or as a role with '
-                'CREATEROLE; when the roles exist, let a superuser "grant '
-                'waha_owner, waha_api to ' || quote_ident(current_user)
-                || ' with admin option".';
+                'CREATEROLE; when the roles exist, let a superuser or the '
+                'role that made them "grant waha_owner, waha_api to '
+                || quote_ident(current_user) || '".';
 end
 $$;
 

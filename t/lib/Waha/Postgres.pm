@@ -1,7 +1,9 @@
 package Waha::Postgres;
 
 # A private PostgreSQL on a unix socket and a port of 127.0.0.1: a copy of a
-# cluster that is made once for this checkout.
+# cluster that is made once for this checkout.  TEST_POSTGRES_BIN is the
+# directory of the server's programs; without it, those of the newest release
+# that is installed run.
 
 use strict;
 use warnings;
@@ -27,7 +29,7 @@ sub new {
         port   => $o{port} // free_port(),
         bin    => _bindir(),
         dbname => 'crm',
-        user   => scalar _user(),
+        user   => scalar account(),
     }, $class;
 
     mkdir $self->{dir} or die "mkdir $self->{dir}: $!";
@@ -64,6 +66,18 @@ sub port       { return $_[0]{port} }
 sub pid        { return $_[0]{pid} }
 sub version    { return (`$_[0]{bin}/postgres --version` =~ /(\d+)/)[0] }
 sub socket_dir { return $_[0]{dir} }
+
+
+# the path of one of PostgreSQL's programs: a server may come without clients
+
+sub program {
+    my ($self, $name) = @_;
+
+    my ($found) = grep { -x $_ } map { "$_/$name" }
+                  $self->{bin}, _installed(), split /:/, $ENV{PATH};
+
+    return $found // die "$name of PostgreSQL is not installed\n";
+}
 
 
 sub start {
@@ -174,9 +188,10 @@ sub try_install {
 
     my $text = eval { $self->install(@options) } // $@;
 
-    # every database of a test is open to every role
+    # every database of a test is open to every role, and schema public before
+    # PostgreSQL 15
 
-    return $text =~ s/^psql:\S+ WARNING:  every role may .*\nHINT: .*\n//mr;
+    return $text =~ s/^psql:\S+ WARNING:  every role .*\nHINT: .*\n//mgr;
 }
 
 
@@ -408,7 +423,7 @@ sub _psql {
     seek $in, 0, 0;
 
     open my $err, '+>', undef or die $!;
-    my @cmd = ("$self->{bin}/psql", '-X', '-q', '-v', 'ON_ERROR_STOP=1',
+    my @cmd = ($self->program('psql'), '-X', '-q', '-v', 'ON_ERROR_STOP=1',
                '-d', $self->_conninfo($o{user} // 'postgres',
                    defined $o{dbname} ? (dbname => $o{dbname}) : ()),
                @$options);
@@ -442,13 +457,16 @@ sub _psql {
 sub _template {
     my ($self) = @_;
 
-    my ($version) = `$self->{bin}/postgres --version` =~ /(\d+)/;
+    # two builds of one version have other libraries and time zones
+
+    my ($version) = `$self->{bin}/postgres --version` =~ /(\d.*\w)/;
+    $version =~ s/\W+/-/g;
     my $owner = $self->{user} // getpwuid $>;
     my $build = root() . '/build';
-    my $template = "$build/postgres-$version-$owner";
+    my $template = "$build/cluster-$version-$owner";
 
     File::Path::make_path($build);
-    open my $lock, '>', "$build/postgres.lock" or die "$build: $!";
+    open my $lock, '>', "$build/cluster.lock" or die "$build: $!";
     flock $lock, LOCK_EX;
 
     return $template if -d $template;
@@ -481,21 +499,29 @@ sub _own {
 }
 
 
-# PostgreSQL refuses to run as root
+# the account of the server, which refuses to run as root; none: our own
 
-sub _user {
+sub account {
     return if $> != 0;
     return getpwnam('postgres') ? 'postgres' : 'nobody';
 }
 
 
 sub _bindir {
-    my @found = sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] }
-                grep { -x "$_/postgres" } glob '/usr/lib/postgresql/*/bin';
-    unshift @found, $ENV{TEST_POSTGRES_BIN} if $ENV{TEST_POSTGRES_BIN};
-    push @found, grep { -x "$_/postgres" } split /:/, $ENV{PATH};
+    return $ENV{TEST_POSTGRES_BIN} if $ENV{TEST_POSTGRES_BIN};
 
-    return $found[0] // die "PostgreSQL's server is not installed\n";
+    my ($found) = grep { -x "$_/postgres" } _installed(),
+                  split /:/, $ENV{PATH};
+
+    return $found // die "PostgreSQL's server is not installed\n";
+}
+
+
+# Debian's directories of programs, the newest release first
+
+sub _installed {
+    return sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] }
+           glob '/usr/lib/postgresql/*/bin';
 }
 
 
@@ -532,7 +558,7 @@ sub new {
     pipe my $out, my $child_out or die $!;
     $in->autoflush(1);
 
-    my @cmd = ("$pg->{bin}/psql", '-X', '-q', '-A', '-t',
+    my @cmd = ($pg->program('psql'), '-X', '-q', '-A', '-t',
                '-d', $pg->_conninfo($o{user} // 'postgres'));
 
     my $pid = fork();
