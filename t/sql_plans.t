@@ -94,6 +94,11 @@ is(join(', ', grep { /^(Seq|Bitmap)/ } sort keys %seen), '',
 is(join(', ', grep { /^Index/ && !/Index Cond/ } sort keys %seen), '',
    'no index is read without a condition');
 
+my @wide = grep { !/\b(contact_id|message_id|id)\b/ }
+           $log =~ /\ on\ contact_activities\b[^\n]*\n\s+
+                    Index\ Cond:\ ([^\n]*)/gx;
+is(join("\n", @wide), '', 'no index is read for a whole organization');
+
 my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
           contact_activities =>
               qr/^(waha_activities_message|waha_activities_timeline

@@ -94,11 +94,15 @@ comment on function waha.add_phone(text, bigint, text) is
     'have the number';
 
 
+-- as for waha.count_unread: no plan reads an organization, or an index of the CRM
+
 create or replace function waha.rename_contact(organization text,
     contact bigint, name text, at timestamptz) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     update waha.contacts c
        set whatsapp_name = rename_contact.name,
            first_name = case when waha.name_is_ours(c.first_name,
@@ -114,15 +118,21 @@ as $$
        and c.whatsapp_name is distinct from rename_contact.name
        and not exists (
            select
-             from waha.contact_activities a
-            where a.organization_slug = organization collate "POSIX"
-              and a.contact_id = any (waha.with_moving(organization, contact))
-              and a.direction = 'inbound'
-              and a.chat = 'person'
-              and a.occurred_at >= rename_contact.at
-              and (a.occurred_at > rename_contact.at
-                   or a.sender_name collate "C" > rename_contact.name)
-              and a.sender_name is not null)
+             from unnest(waha.with_moving(organization, contact)) as k (id)
+            cross join lateral (
+                  select
+                    from waha.contact_activities a
+                   where a.organization_slug = organization collate "POSIX"
+                     and a.contact_id = k.id
+                     and a.direction = 'inbound' collate "POSIX"
+                     and a.chat = 'person' collate "POSIX"
+                     and a.occurred_at >= rename_contact.at
+                     and (a.occurred_at > rename_contact.at
+                          or a.sender_name collate "C" > rename_contact.name)
+                     and a.sender_name is not null
+                   order by a.occurred_at desc
+                   limit 1) newer);
+end
 $$;
 
 comment on function waha.rename_contact(text, bigint, text, timestamptz) is

@@ -214,29 +214,40 @@ comment on function waha.update_conversations is
     '(read)';
 
 
+-- Each contact is looked up by itself: of "= any (contacts)" a planner may make
+-- a filter over the whole organization.  No index of the CRM fits the order or
+-- the collation.
+
 create or replace function waha.count_unread(organization text,
     contact bigint, session text) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     update waha.conversations c
        set (unread_count, unread_since) = (
-               select count(*), min(a.occurred_at)
-                 from waha.contact_activities a
-                where a.organization_slug = organization collate "POSIX"
-                  and a.contact_id = any (waha.with_moving(organization,
-                                                           contact))
-                  and a.session_name = session
-                  and a.activity_type = 'whatsapp_message'
-                  and a.direction = 'inbound'
-                  and a.chat = 'person'
-                  and (a.metadata ? 'empty') is not true
-                  and a.occurred_at > coalesce(greatest(c.last_outbound_at,
-                                                        c.read_at),
-                                               '-infinity'))
+               select count(m.occurred_at), min(m.occurred_at)
+                 from unnest(waha.with_moving(organization, contact)) as k (id)
+                cross join lateral (
+                      select a.occurred_at
+                        from waha.contact_activities a
+                       where a.organization_slug = organization collate "POSIX"
+                         and a.contact_id = k.id
+                         and a.session_name = session
+                         and a.activity_type = 'whatsapp_message'
+                                 collate "POSIX"
+                         and a.direction = 'inbound' collate "POSIX"
+                         and a.chat = 'person' collate "POSIX"
+                         and (a.metadata ? 'empty') is not true
+                         and a.occurred_at
+                             > coalesce(greatest(c.last_outbound_at,
+                                                 c.read_at), '-infinity')
+                       order by a.occurred_at desc) m)
      where c.organization_slug = organization
        and c.contact_id = contact
-       and c.session_name = session
+       and c.session_name = session;
+end
 $$;
 
 comment on function waha.count_unread(text, bigint, text) is

@@ -29,8 +29,8 @@ begin
       from waha.contact_activities a
      where a.organization_slug = organization collate "POSIX"
        and a.contact_id = contact
-       and a.activity_type = 'whatsapp_message'
-       and a.chat = 'person'
+       and a.activity_type = 'whatsapp_message' collate "POSIX"
+       and a.chat = 'person' collate "POSIX"
        and a.message_id is not null
        and (a.metadata ? 'empty') is not true
      order by a.session_name, a.occurred_at desc,
