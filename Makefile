@@ -41,14 +41,17 @@ REPO :=		$(CURDIR)
 ifeq ($(NGINX_SRC),)
 TREE =		/usr/share/nginx/src
 OBJS =		$(REPO)/build/objs
+BUILT =		$(REPO)/build/$(MODULE)
 TARGET =	modules
 ENV =
 CONFIGURE =	. ./conf_flags && bash ./configure "$${NGX_CONF_FLAGS[@]}"
 else
 TREE =		$(abspath $(NGINX_SRC))
-OBJS =		$(REPO)/build/objs-$(notdir $(TREE))
+OBJS =		$(REPO)/build/objs$(subst /,-,$(TREE))
+BUILT =		$(OBJS)/$(MODULE)
+BINARY =	$(if $(wildcard $(TREE)/src/core/angie.h),angie,nginx)
 TARGET =	binary modules
-ENV =		TEST_NGINX_BINARY=$(OBJS)/nginx
+ENV =		TEST_NGINX_BINARY=$(OBJS)/$(BINARY) TEST_NGINX_MODULE=$(BUILT)
 CONFIGURE =	bash $(if $(wildcard $(TREE)/configure),./,auto/)configure \
 		--with-compat --with-debug --with-threads \
 		--with-http_ssl_module --with-http_v2_module \
@@ -58,8 +61,8 @@ CONFIGURE =	bash $(if $(wildcard $(TREE)/configure),./,auto/)configure \
 endif
 
 
-.PHONY: all run test asan asan-binary fuzz bench soak mutants install clean \
-	help setup
+.PHONY: all run test asan asan-binary fuzz bench soak mutants matrix install \
+	clean help setup
 
 
 all:			## build build/ngx_http_waha_module.so (NGINX_SRC=)
@@ -67,13 +70,14 @@ all: $(OBJS)/Makefile
 	@flock $(OBJS) $(MAKE) $(QUIET) --no-print-directory -j2 -C $(TREE) \
 		-f $(OBJS)/Makefile $(TARGET)
 	@# a running nginx may have mapped the old file: do not write into it
-	@cmp -s $(OBJS)/$(MODULE) build/$(MODULE) \
-		|| { cp $(OBJS)/$(MODULE) build/$(MODULE).new \
-		     && mv build/$(MODULE).new build/$(MODULE); }
+	@cmp -s $(OBJS)/$(MODULE) $(BUILT) \
+		|| { cp $(OBJS)/$(MODULE) $(BUILT).new \
+		     && mv $(BUILT).new $(BUILT); }
 
 
-$(OBJS)/Makefile: config $(wildcard $(TREE)/conf_flags)
-	@t/setup build
+$(OBJS)/Makefile: config $(wildcard $(TREE)/conf_flags \
+		$(TREE)/src/core/nginx.h $(TREE)/src/core/angie.h)
+	@t/setup build $(if $(NGINX_SRC),source)
 	@mkdir -p $(OBJS)
 	@echo "  CONFIGURE  $(TREE)"
 	@cd $(TREE) && flock $(OBJS) bash -c '$(CONFIGURE) \
@@ -149,7 +153,7 @@ bench: setup all
 install:		## install the module into MODULES=/usr/lib/nginx/modules
 install: all
 	install -d $(DESTDIR)$(MODULES)
-	install -m 644 build/$(MODULE) $(DESTDIR)$(MODULES)/$(MODULE)
+	install -m 644 $(BUILT) $(DESTDIR)$(MODULES)/$(MODULE)
 
 
 clean:			## remove build/
