@@ -10,6 +10,21 @@ NGINX_SRC =
 WAHA_URL =
 PORT =		8080
 
+# what "make matrix" runs: releases of PostgreSQL, source trees of nginx,
+# freenginx and Angie, and tests; the SQL tests run on PostgreSQL only
+POSTGRES =	13 14 15 16 17 18
+NGINX_TREES =
+SQL_TESTS =	t/sql_*.t
+MAIN_TESTS =	t/webhook_answers.t t/webhook_batch.t t/webhook_fixtures.t \
+		t/webhook_hostile.t t/webhook_ignore.t t/webhook_signature.t \
+		t/webhook_tenants.t t/api_isolation.t t/api_media.t \
+		t/api_nginx.t t/api_reading.t t/api_requests.t \
+		t/session_connect.t t/session_control.t t/session_link.t \
+		t/auth_credentials.t t/auth_locations.t t/db_pool.t \
+		t/db_roles.t t/fault_client_gone.t t/fault_commit.t \
+		t/fault_reload.t t/fault_row_locked.t t/fault_server_killed.t \
+		t/fault_worker_killed.t t/ops_configuration.t
+
 # how many times "make soak" runs each fault test
 RUNS =
 
@@ -137,6 +152,13 @@ soak: setup all
 mutants:		## plant bugs and show that the tests find them
 mutants: setup all
 	$(ENV) t/mutants/run
+
+
+matrix:			## run tests on other releases (POSTGRES=, NGINX_TREES=)
+matrix: setup all
+	@t/setup $(addprefix postgres-,$(POSTGRES))
+	@SQL_TESTS='$(SQL_TESTS)' MAIN_TESTS='$(MAIN_TESTS)' PROVE='$(PROVE)' \
+		t/matrix $(POSTGRES) $(NGINX_TREES)
 
 
 fuzz:			## fuzz the parsers, TIME= seconds each (60)

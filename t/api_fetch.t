@@ -160,7 +160,8 @@ my %fault = (
     truncate         => [ 502, 'waha_invalid_answer' ],
     truncate_chunked => [ 502, 'waha_invalid_answer' ],
     hang             => [ 502, 'waha_invalid_answer' ],
-    garbage          => [ 502, 'waha_invalid_answer' ],
+    # bytes that are no HTTP: nginx takes them for HTTP/0.9, freenginx does not
+    garbage          => [ 502, qr/^waha_(invalid_answer|unavailable)$/ ],
     html             => [ 502, 'waha_invalid_answer' ],
     not_json         => [ 502, 'waha_invalid_answer' ],
     error500         => [ 502, 'waha_error' ],
