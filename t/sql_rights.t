@@ -7,6 +7,10 @@ use Waha::Ingest;
 my $t = Waha::Test->new;
 my $pg = $t->postgres;
 
+# as install.sql asks for where a database was made by PostgreSQL 14 or older
+
+$pg->psql('revoke create on schema public from public');
+
 $pg->organization('acme', session => 't1');
 $pg->organization('other', session => 't2');
 outcomes($pg, batch =>
