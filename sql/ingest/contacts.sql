@@ -94,7 +94,7 @@ comment on function waha.add_phone(text, bigint, text) is
     'have the number';
 
 
--- as for waha.count_unread: no plan reads an organization, or an index of the CRM
+-- as in waha.count_unread: no plan reads an organization or the CRM's indexes
 
 create or replace function waha.rename_contact(organization text,
     contact bigint, name text, at timestamptz) returns void
