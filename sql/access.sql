@@ -10,28 +10,6 @@
 -- roles that do not own them could not use COPY FROM and pg_dump any more.
 -- Of these tables, the two roles can only read the views below.
 
-do $$
-declare
-    held  regclass;
-begin
-    -- A table without another policy shows its rows to its owner only,
-    -- whoever is granted what.
-
-    for held in
-        select c.oid
-          from pg_class c
-         where c.relnamespace = 'waha'::regnamespace
-           and c.relkind = 'r'
-           and not c.relforcerowsecurity
-    loop
-        execute format('create policy owner on %s to waha_owner '
-                       'using (true) with check (true)', held);
-        execute format('alter table %s enable row level security, '
-                       'force row level security', held);
-    end loop;
-end
-$$;
-
 drop policy if exists tenant on waha.sessions;
 create policy tenant on waha.sessions
     for select to waha_api, waha_reader

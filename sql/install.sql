@@ -183,6 +183,8 @@ set local role waha_owner;
     \ir migrations/016-audit.sql
 \endif
 
+\ir forced.sql
+
 \ir api/answers.sql
 \ir api/audit.sql
 \ir api/sessions.sql

@@ -15,7 +15,7 @@ drop function if exists
     waha.enter(text);
 
 comment on column waha.quarantine.hash is
-    'SHA-256 of raw and of the names of the event in it: an event that comes '
-    'again is kept once';
+    'SHA-256 of the body and of the names of the event in it: an event that '
+    'comes again is kept once';
 
 update waha.version set migration = 6;
