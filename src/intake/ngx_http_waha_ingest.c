@@ -164,8 +164,7 @@ ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
         return NGX_DECLINED;
     }
 
-    batch = ngx_http_waha_batch_create(ingest,
-                                      NGX_HTTP_WAHA_BATCH_QUARANTINE);
+    batch = ngx_http_waha_batch_create(ingest, NGX_HTTP_WAHA_BATCH_QUARANTINE);
     if (batch == NULL) {
         return NGX_ERROR;
     }

@@ -225,7 +225,7 @@ ngx_http_waha_outcome_divide(ngx_http_waha_batch_t *batch)
         ngx_http_waha_batch_leave(entry);
 
         one = ngx_http_waha_batch_create(batch->ingest,
-                                                NGX_HTTP_WAHA_BATCH_ONE);
+                                         NGX_HTTP_WAHA_BATCH_ONE);
         if (one == NULL) {
             ngx_http_waha_outcome_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
             continue;
@@ -256,7 +256,7 @@ ngx_http_waha_outcome_count_timeout(ngx_http_waha_batch_t *batch)
     ngx_http_waha_batch_leave(entry);
 
     count = ngx_http_waha_batch_create(batch->ingest,
-                                              NGX_HTTP_WAHA_BATCH_TIMEOUT);
+                                       NGX_HTTP_WAHA_BATCH_TIMEOUT);
     if (count == NULL) {
         ngx_http_waha_outcome_finish(entry, NGX_HTTP_WAHA_PG_BUSY);
         return;
@@ -475,7 +475,7 @@ ngx_http_waha_outcome_set_aside(ngx_http_waha_batch_t *failed,
     ngx_http_waha_batch_t  *batch;
 
     batch = ngx_http_waha_batch_create(failed->ingest,
-                                      NGX_HTTP_WAHA_BATCH_QUARANTINE);
+                                       NGX_HTTP_WAHA_BATCH_QUARANTINE);
     if (batch == NULL) {
         ngx_http_waha_outcome_finish(entry, NGX_HTTP_WAHA_PG_DOWN);
         return;
