@@ -1,5 +1,5 @@
-# Deliveries after trouble that users of WAHA have reported: who has written what
-# at the end, in the words of each fixture's "expect".
+# Deliveries after trouble that users of WAHA have reported: who has written
+# what at the end, in the words of each fixture's "expect".
 
 use Waha::Test;
 
@@ -15,7 +15,7 @@ my @names = map { m{/([^/]+)\.json\z} ? $1 : () }
 
 is(scalar @names, 20, 'all 20 trials are there');
 
-my %session_of;
+my (%session_of, %tried);
 
 for my $name (@names) {
     my ($number) = $name =~ /^(\w+?)-/;
@@ -26,7 +26,7 @@ for my $name (@names) {
 $t->start;
 
 
-# --- what is nobody's words -----------------------------------------------------
+# --- what is nobody's words ---------------------------------------------------
 
 trial('01', sub {
     my ($actions) = @_;
@@ -68,7 +68,7 @@ trial('25', sub {
 });
 
 
-# --- who is who --------------------------------------------------------------------
+# --- who is who ---------------------------------------------------------------
 
 trial('16', sub {
     is_deeply([ contacts(), messages(), inbox() ], [ [], [], [] ],
@@ -101,7 +101,7 @@ trial('07', sub {
 });
 
 
-# --- words that stand elsewhere ------------------------------------------------------
+# --- words that stand elsewhere -----------------------------------------------
 
 trial('08', sub {
     my $text = 'Olá, vocês entregam hoje?';
@@ -109,6 +109,19 @@ trial('08', sub {
     is_deeply(messages(), [ [ 'inbound', 'text', $text ] ],
               'one message, with its text');
     is_deeply(inbox(), [ [ $text, 1 ] ], 'unread once');
+});
+
+trial('08b', sub {
+    my ($actions) = @_;
+
+    is_deeply($actions, [ 'contact_created', 'activity_updated' ],
+              'the second delivery tells more of the message');
+    is_deeply(rows(q{select message_type, metadata->>'media_url',
+                     metadata->'media'->>'mimetype'}),
+              [ [ 'image', 'http://waha:3000/api/files/trial-08b/'
+                           . 'false_5511988880118@c.us_3A08B.jpeg',
+                  'image/jpeg' ] ], 'one message, with its file');
+    is_deeply([ map { $_->[1] } @{ inbox() } ], [ 1 ], 'unread once');
 });
 
 trial('11', sub {
@@ -141,7 +154,7 @@ trial('27', sub {
 });
 
 
-# --- changes ---------------------------------------------------------------------------
+# --- changes ------------------------------------------------------------------
 
 trial('02', sub {
     is_deeply(rows(q{select message_content,
@@ -170,10 +183,34 @@ trial('22', sub {
          'the campaign message carries the reaction');
 });
 
+trial('29', sub {
+    my ($actions) = @_;
+
+    is_deeply($actions, [ 'contact_created', 'status_updated' ],
+              'a vote changes the poll');
+    is_deeply(messages(), [ [ 'outbound', 'poll', 'Nota?' ] ],
+              'the poll is the only message');
+    is_deeply($json->decode(rows(q{select metadata->'votes'})->[0][0]),
+              [ { person => 'contact', options => [ '5' ],
+                  at => '2026-11-25T23:40:05.000Z' } ],
+              'it shows the vote of the customer');
+});
+
+trial('36', sub {
+    my ($actions) = @_;
+
+    is($actions->[1], 'status_updated', 'the read message has changed');
+    is_deeply(inbox(), [ [ 'oi', 0 ] ], 'what the phone has read is read');
+});
+
+for my $name (grep { !delete $tried{$_} } @names) {
+    fail("$name is tried");
+}
+
 $t->done;
 
 
-# --- helpers -----------------------------------------------------------------------------
+# --- helpers ------------------------------------------------------------------
 
 my $session;
 
@@ -190,6 +227,7 @@ sub trial {
                   ref $events eq 'ARRAY' ? @$events : $events;
 
     $session = "trial-$number";
+    $tried{$name} = 1;
 
     my $expect = Encode::encode('UTF-8', $trial->{expect});
 
