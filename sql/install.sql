@@ -96,7 +96,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 14 as erased_needed,
        :migration < 15 as quarantine_needed,
        :migration < 16 as audit_needed,
-       :migration < 17 as restrictions_needed \gset
+       :migration < 17 as restrictions_needed,
+       :migration < 18 as growth_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -152,6 +153,10 @@ set local role waha_owner;
 
 \if :restrictions_needed
     \ir migrations/017-restrictions.sql
+\endif
+
+\if :growth_needed
+    \ir migrations/018-growth.sql
 \endif
 
 \ir views.sql
@@ -280,7 +285,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 17, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 18, installed_at = now();
 
 reset role;
 

@@ -188,16 +188,16 @@ comment on function waha.add_change is
 
 
 create or replace function waha.keep_change(c waha.waiting_changes)
-returns void
+returns boolean
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    most   constant int := 100;
-    bytes  constant int := 262144;
-    old    tid[];
-    w      waha.waiting_changes;
+    most     constant int := 100;
+    bytes    constant int := 262144;
+    changed  boolean;
+    w        waha.waiting_changes;
 begin
     -- an edit has an id; of other changes, a person's newest one counts
 
@@ -227,6 +227,8 @@ begin
                        coalesce(w.options, '[]'))
                end;
 
+    changed := found;
+
     if c.sanitised then
         update waha.waiting_changes w
            set sanitised = true
@@ -243,28 +245,86 @@ begin
            and not w.sanitised;
     end if;
 
-    -- the oldest ones of this person make room, except those that another
-    -- transaction holds
+    if changed then
+        perform waha.drop_changes(array(
+            select k.ctid
+              from (select w.ctid, row_number() over newest as n,
+                           sum(w.size) over newest as size
+                      from waha.waiting_changes w
+                     where w.organization_slug
+                           = c.organization_slug collate "POSIX"
+                       and w.phone = c.phone collate "POSIX"
+                       and w.lid = c.lid collate "POSIX"
+                       and w.session_name = c.session_name collate "POSIX"
+                    window newest as (order by w.id desc)) k
+             where k.n > most
+                or k.n > 1 and k.size > bytes));
 
-    select array_agg(k.ctid) into old
-      from (select w.ctid, row_number() over newest as n,
-                   sum(w.size) over newest as size
-              from waha.waiting_changes w
-             where w.organization_slug
-                   = c.organization_slug collate "POSIX"
-               and w.phone = c.phone collate "POSIX"
-               and w.lid = c.lid collate "POSIX"
-               and w.session_name = c.session_name collate "POSIX"
-            window newest as (order by w.id desc)) k
-     where k.n > most
-        or k.n > 1 and k.size > bytes;
+        perform waha.drop_changes(waha.crowd_of(c));
+    end if;
+
+    return changed;
+end
+$$;
+
+comment on function waha.keep_change(waha.waiting_changes) is
+    'stores a change that does not fit; of one person in one session, the '
+    'newest 100 are kept and no more than 256 kB; result: whether it tells '
+    'something new';
+
+
+create or replace function waha.crowd_of(c waha.waiting_changes)
+returns tid[]
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+begin
+    -- people take turns, so that one alone cannot push out the others; of
+    -- reactions and votes, a message that comes shows no more than these
+
+    return array(
+        select k.ctid
+          from (select n.ctid,
+                       row_number() over (
+                           order by n.turn, waha.status_rank(n.status) desc,
+                                    n.at desc, n.id desc) as place
+                  from (select w.ctid, w.id, w.at, w.status,
+                               row_number() over (
+                                   partition by w.phone, w.lid
+                                   order by w.at desc, w.id desc) as turn
+                          from waha.waiting_changes w
+                         where w.organization_slug = c.organization_slug
+                           and w.session_name = c.session_name
+                           and w.message_id = c.message_id
+                           and w.kind = c.kind) n) k
+         where k.place > 32);
+end
+$$;
+
+comment on function waha.crowd_of(waha.waiting_changes) is
+    'places of the changes of the same kind that wait for the same message, '
+    'beyond 32';
+
+
+create or replace function waha.drop_changes(places tid[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+declare
+    w  waha.waiting_changes;
+begin
+    if places = '{}' then
+        return;
+    end if;
+
+    -- not those that another transaction holds
 
     for w in
         delete from waha.waiting_changes k
          where k.ctid = any (array(
                select o.ctid
                  from waha.waiting_changes o
-                where o.ctid = any (old)
+                where o.ctid = any (places)
                   for update skip locked))
         returning k.*
     loop
@@ -274,9 +334,52 @@ begin
 end
 $$;
 
-comment on function waha.keep_change(waha.waiting_changes) is
-    'stores a change that does not fit; of one person in one session, the '
-    'newest 100 are kept and no more than 256 kB';
+comment on function waha.drop_changes(tid[]) is
+    'removes changes that wait, to make room for newer ones';
+
+
+create or replace function waha.waiting_for(state waha.message_states,
+    everything boolean, sure waha.waiting_changes[])
+returns waha.waiting_changes[]
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+begin
+    if everything then
+        return array(
+            select w
+              from waha.waiting_changes w
+             where w.organization_slug = state.organization_slug
+               and w.session_name = state.session_name
+               and w.message_id = state.message_id
+             order by w.id);
+    end if;
+
+    -- what fits now may have waited before
+
+    return array(
+        select w
+          from unnest(sure) as s
+         cross join lateral (
+                select k
+                  from waha.waiting_changes k
+                 where k.organization_slug = s.organization_slug
+                   and k.session_name = s.session_name
+                   and k.message_id = s.message_id
+                   and k.kind = s.kind
+                   and k.direction = s.direction
+                   and k.chat = s.chat
+                   and k.chat_id = s.chat_id
+                   and k.phone = s.phone
+                   and k.lid = s.lid
+                 limit 100) as l (w)
+         order by (w).id);
+end
+$$;
+
+comment on function waha.waiting_for is
+    'the changes that wait for a message: everything, or those by whom and '
+    'where a change that fits was made';
 
 
 create or replace function waha.drop_waiting_state(organization text,
@@ -330,41 +433,57 @@ comment on function waha.drop_change(waha.waiting_changes) is
 
 
 create or replace function waha.changes_of(organizations text[],
-    contacts bigint[], out organization text, out session text,
+    phones text[], lids text[], strangers int[], linked_org text[],
+    linked bigint[], out organization text, out session text,
     out message text) returns setof record
 language sql
 set search_path = waha, pg_temp
 as $$
     select distinct w.organization_slug, w.session_name, w.message_id
-      from (select distinct k.organization, k.contact
-              from unnest(organizations, contacts)
-                   as k (organization, contact)
-             where k.organization is not null
-               and k.contact is not null) u
-     cross join lateral (
-            select i.kind, i.key
-              from waha.contact_identities i
-             where i.organization_slug = u.organization collate "POSIX"
-               and i.contact_id = u.contact
-             limit 1000) i
+      from (select organizations[s] as organization, 'phone' as kind,
+                   waha.phone_key(phones[s]) as key
+              from unnest(strangers) s
+
+            union all
+
+            select organizations[s], 'lid', lids[s]
+              from unnest(strangers) s
+
+            union all
+
+            select u.organization, i.kind, i.key
+              from (select distinct k.organization, k.contact
+                      from unnest(linked_org, linked)
+                           as k (organization, contact)
+                     where k.organization is not null
+                       and k.contact is not null) u
+             cross join lateral (
+                    select i.kind, i.key
+                      from waha.contact_identities i
+                     where i.organization_slug
+                           = u.organization collate "POSIX"
+                       and i.contact_id = u.contact
+                     limit 1000) i) u
      cross join lateral (
             (select k.organization_slug, k.session_name, k.message_id
                from waha.waiting_changes k
-              where i.kind = 'phone'
+              where u.kind = 'phone'
                 and k.organization_slug = u.organization collate "POSIX"
-                and k.phone = i.key collate "POSIX"
+                and k.phone = u.key collate "POSIX"
               limit 1000)
              union all
             (select k.organization_slug, k.session_name, k.message_id
                from waha.waiting_changes k
-              where i.kind = 'lid'
-                and k.lid = i.key collate "POSIX"
+              where u.kind = 'lid'
+                and k.lid = u.key collate "POSIX"
                 and k.organization_slug = u.organization collate "default"
               limit 1000)) w
 $$;
 
-comment on function waha.changes_of(text[], bigint[]) is
-    'messages that changes by these contacts wait for';
+comment on function
+    waha.changes_of(text[], text[], text[], int[], text[], bigint[]) is
+    'messages that changes wait for: by the numbers and hidden ids of '
+    'strangers, and by any of linked contacts';
 
 
 create or replace function waha.waiting_of(organization text, keys text[])

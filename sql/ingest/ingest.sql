@@ -117,7 +117,8 @@ declare
     fresh       int[] := '{}';
     gaps        int[];
     awaited     boolean;
-    linked_org  text[];     -- contacts with new identities
+    merged      boolean := false;
+    linked_org  text[];     -- contacts that were merged
     linked      bigint[];
     applied     waha.message_states[];
     seen        waha.message_states[];
@@ -317,6 +318,7 @@ begin
             perform waha.complete_merges(lockable_org, lockable);
             renamed := true;
             links := true;
+            merged := true;
 
             select f.contacts into contacts
               from waha.identify(live, kinds, chats, phones, lids,
@@ -340,7 +342,14 @@ begin
           from waha.identify(live, kinds, chats, phones, lids, empties) f;
     end if;
 
-    if links then
+    if join_org is not null and not merged then
+        merged := exists (select
+                            from unnest(join_one, join_other)
+                                 as j (one, other)
+                           where j.one <> j.other);
+    end if;
+
+    if merged then
         select array_agg(u.organization),
                array_agg(waha.live_contact(u.organization, u.contact))
           into linked_org, linked
@@ -377,13 +386,14 @@ begin
     end if;
 
     if kinds && '{status,reaction,vote,edit,revoke}' or awaited
-       or linked is not null or 'outbound' = any (directions)
+       or links or 'outbound' = any (directions)
     then
         select * into actions, applied, seen
           from waha.store_states(live, sessions, kinds, directions, chats,
                                  chat_ids, ids, targets, phones, lids,
                                  bodies, times, statuses, metas, activities,
                                  case when awaited then fresh end,
+                                 case when links then strangers end,
                                  linked_org, linked, actions);
     end if;
 

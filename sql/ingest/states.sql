@@ -227,7 +227,10 @@ begin
            is distinct from (was.message_content, was.metadata)
         then
             update waha.contact_activities c
-               set message_content = a.message_content,
+               set message_content =
+                       case when c.message_content = a.message_content
+                            then c.message_content
+                            else a.message_content end,
                    metadata = a.metadata
              where c.id = a.id;
         end if;
@@ -245,7 +248,8 @@ returns void
 language sql
 set search_path = waha, pg_temp
 as $$
-    -- another transaction may have changed the state since it was read
+    -- another transaction may have changed the state since it was read; long
+    -- texts that stay the same are not written again
 
     insert into waha.message_states as s
                 (organization_slug, session_name, message_id, status,
@@ -277,7 +281,8 @@ as $$
                when s.votes is null then excluded.votes
                else waha.newest_of_people(s.votes, excluded.votes) end,
            edits = case
-               when excluded.edits is null then s.edits
+               when excluded.edits is null or excluded.edits = s.edits
+               then s.edits
                when s.edits is null then excluded.edits
                else waha.newest_edits(s.edits, excluded.edits) end,
            edited_at = greatest(s.edited_at, excluded.edited_at),
@@ -290,7 +295,8 @@ comment on function waha.store_state(waha.message_states) is
 
 create or replace function waha.settle_changes(
     state waha.message_states, changes waha.waiting_changes[],
-    own boolean[], out news boolean[], out seen boolean, out shown boolean)
+    own boolean[], again boolean, out news boolean[], out seen boolean,
+    out shown boolean)
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -298,14 +304,12 @@ as $$
 declare
     c       waha.waiting_changes;
     before  waha.message_states;
-    told    waha.message_states := state;
     next    waha.message_states;
     stored  boolean;
-    fits    boolean;
+    kept    boolean;
+    sure    waha.waiting_changes[] := '{}';
+    fits    boolean[];
 begin
-    -- "told" is what the events told of the message; "state" is the part of
-    -- it that fits
-
     news := '{}';
     seen := false;
 
@@ -315,7 +319,7 @@ begin
                       = state.organization_slug collate "C"
                   and a.session_name = state.session_name
                   and a.message_id = state.message_id
-                limit 1);
+                limit 1) is not null;
 
     if stored and state.waiting then
         delete from waha.message_states s
@@ -323,24 +327,23 @@ begin
            and s.session_name = state.session_name
            and s.message_id = state.message_id;
 
-        told := row(state.organization_slug, state.session_name,
-                    state.message_id, null, null, null, null, null, null,
-                    null, null, null)::waha.message_states;
-        state := told;
+        state := row(state.organization_slug, state.session_name,
+                     state.message_id, null, null, null, null, null, null,
+                     null, null, null)::waha.message_states;
+        again := true;
     end if;
 
     before := state;
 
-    for c in
-        select w.*
-          from waha.waiting_changes w
-         where w.organization_slug = state.organization_slug
-           and w.session_name = state.session_name
-           and w.message_id = state.message_id
-         order by w.id
-    loop
-        told := waha.add_change(told, c);
+    for n in 1 .. cardinality(changes) loop
+        fits[n] := own[n] or stored and waha.change_fits(changes[n]);
 
+        if fits[n] then
+            sure := sure || changes[n];
+        end if;
+    end loop;
+
+    foreach c in array waha.waiting_for(state, stored and again, sure) loop
         if waha.change_fits(c) then
             next := waha.add_change(state, c);
             seen := seen or c.kind = 'status' and c.direction = 'inbound'
@@ -351,55 +354,57 @@ begin
         end if;
     end loop;
 
+    -- the state of a message that is not there has all that is told of it
+
     for n in 1 .. cardinality(changes) loop
         c := changes[n];
-        next := waha.add_change(told, c);
-        news[n] := next is distinct from told;
-        fits := own[n] or waha.change_fits(c);
+        news[n] := false;
 
-        told := next;
-
-        if fits then
+        if fits[n] or not stored then
             next := waha.add_change(state, c);
+            news[n] := next is distinct from state;
             seen := seen or c.kind = 'status' and c.direction = 'inbound'
                             and next.status is distinct from state.status;
             state := next;
+        end if;
 
-        elsif c.kind <> 'status' or waha.status_rank(c.status) > 0 then
-            perform waha.keep_change(c);
+        if not fits[n]
+           and (c.kind <> 'status' or waha.status_rank(c.status) > 0)
+        then
+            kept := waha.keep_change(c);
+            news[n] := news[n] or stored and kept;
         end if;
     end loop;
 
-    seen := seen and state.status in ('read', 'played');
-    shown := (before.reactions, before.edits, before.edited_at, before.votes,
-              before.revoked_at)
-             is distinct from
-             (state.reactions, state.edits, state.edited_at, state.votes,
-              state.revoked_at);
+    seen := stored and seen and state.status in ('read', 'played');
+    shown := stored
+             and (before.reactions, before.edits, before.edited_at,
+                  before.votes, before.revoked_at)
+                 is distinct from
+                 (state.reactions, state.edits, state.edited_at,
+                  state.votes, state.revoked_at);
 
     if state is distinct from before then
+        state.waiting := not stored;
         perform waha.store_state(state);
-
-    elsif stored is null and true = any (news) then
-        told.waiting := true;
-        perform waha.store_state(told);
     end if;
 end
 $$;
 
 comment on function waha.settle_changes is
     'adds the changes that fit to the state of a message, and keeps the '
-    'others waiting; own: the message itself told it; news: which ones told '
-    'something new; seen: an inbound message was read on the phone; shown: '
-    'waha.apply_state has to update the message';
+    'others waiting; own: the message itself told it; again: all that wait '
+    'are looked at again; news: which ones told something new; seen: an '
+    'inbound message was read on the phone; shown: waha.apply_state has to '
+    'update the message';
 
 
 create or replace function waha.store_states(organizations text[],
     sessions text[], kinds text[], directions text[], chats text[],
     chat_ids text[], ids text[], targets text[], phones text[], lids text[],
     bodies text[], times timestamptz[], statuses text[], metadata text[],
-    activities bigint[], fresh int[], linked_org text[], linked bigint[],
-    inout actions text[], out applied waha.message_states[],
+    activities bigint[], fresh int[], strangers int[], linked_org text[],
+    linked bigint[], inout actions text[], out applied waha.message_states[],
     out seen waha.message_states[])
 language plpgsql
 set search_path = waha, pg_temp
@@ -421,7 +426,8 @@ begin
                array_agg(m.change order by m.pos)
                    filter (where m.pos is not null) as changes,
                array_agg(m.own order by m.pos)
-                   filter (where m.pos is not null) as own
+                   filter (where m.pos is not null) as own,
+               bool_or(m.pos is null) as again
           from (select u.organization, u.session, t.message, u.pos::int,
                        u.kind = 'message' as own,
                        waha.new_change(u.organization, u.session, t.message,
@@ -457,7 +463,8 @@ begin
                 union all
 
                 select l.organization, l.session, l.message, null, null, null
-                  from waha.changes_of(linked_org, linked) l) m
+                  from waha.changes_of(organizations, phones, lids, strangers,
+                                       linked_org, linked) l) m
          group by m.organization, m.session, m.message
          order by m.organization collate "C", m.session collate "C",
                   m.message collate "C"
@@ -473,7 +480,8 @@ begin
         state.message_id := r.message;
 
         select * into settled
-          from waha.settle_changes(state, coalesce(r.changes, '{}'), r.own);
+          from waha.settle_changes(state, coalesce(r.changes, '{}'), r.own,
+                                   r.again);
 
         for n in 1 .. coalesce(cardinality(r.places), 0) loop
             p := r.places[n];
@@ -501,10 +509,10 @@ $$;
 comment on function waha.store_states is
     'adds statuses, reactions, votes, edits and revocations to '
     'waha.message_states or waha.waiting_changes; fresh: positions of new '
-    'messages that changes wait for; linked: contacts with new identities; '
-    'actions: the outcome of each record; applied: messages that '
-    'waha.apply_state has to update; seen: messages that were read on the '
-    'phone';
+    'messages that changes wait for; strangers: positions of records with new '
+    'identities; linked: contacts that were merged; actions: the outcome of '
+    'each record; applied: messages that waha.apply_state has to update; seen: '
+    'messages that were read on the phone';
 
 
 create or replace function waha.milliseconds(at timestamptz) returns bigint
