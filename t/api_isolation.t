@@ -12,7 +12,11 @@ my $waha = $t->standin;
 
 $pg->organization($_) for 'acme', 'bolt';
 
-my $api = Waha::Sessions->new($t, wahas => [ $waha ]);
+# on a busy machine, an answer must not be that something took too long
+
+my $api = Waha::Sessions->new($t, wahas => [ $waha ], timeout => '20s',
+    database => 'waha_database "' . $pg->dsn . '" timeout=20s;',
+    http => "waha_call_timeout 30s look=20s;\n");
 $t->start;
 
 my $table = slurp(source('ngx_http_waha_route.c'));
@@ -186,6 +190,9 @@ subtest 'the other tenant reads its own things' => sub {
     }
 };
 
+
+ok($waha->delivered,
+   'all that WAHA had to tell of both tenants is stored');
 
 my $before = rows_of_the_other();
 $waha->clear_requests;

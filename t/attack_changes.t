@@ -98,6 +98,15 @@ for my $how (qw(ingest batch each)) {
     is(text($id), 'b', "$how: until it is the author's");
 }
 
+outcomes($pg, batch => message(message_id => 'P', phone => '79260000001',
+                               body => 'a'),
+                       message(message_id => 'L', lid => '8500'));
+outcome($pg, change('edit', 'P', lid => '8500', body => 'b'));
+is(text('P'), 'a', "another contact's edit waits");
+outcome($pg, message(message_id => 'PL', phone => '79260000001',
+                     lid => '8500'));
+is(text('P'), 'b', 'until the two contacts are one');
+
 my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
 
 for my $order (0, 1) {
@@ -118,7 +127,39 @@ for my $order (0, 1) {
     is(text($id), 'b', "an edit beside the message that shows whose it is");
 }
 
+
+# --- bounds ------------------------------------------------------------------
+
+my ($loud, $quiet) = ('79250000001', '79250000002');
+
+outcomes($pg, batch => map { status(target_id => sprintf('T%03d', $_),
+                                    status => 'read', phone => $loud) }
+                           1 .. 130);
+is(waiting("phone = '$loud'"), 100, 'of one person, 100 changes wait');
+is(waiting("message_id in ('T030', 'T031', 'T130')"), 2,
+   'these are the newest ones');
+
+outcomes($pg, batch => change('edit', 'CROWD', phone => $quiet),
+         map { change('edit', 'CROWD', phone => $loud) } 1 .. 40);
+is(waiting("message_id = 'CROWD'"), 32,
+   'of one kind, 32 changes wait for a message');
+is(waiting("message_id = 'CROWD' and phone = '$quiet'"), 1,
+   'who makes many does not take the place of others');
+
+outcomes($pg, batch => map { change('reaction', 'CROWD', lid => 96000 + $_,
+                                    @group) } 1 .. 40);
+is(waiting("message_id = 'CROWD' and kind = 'edit'"), 32,
+   'nor do reactions take the place of edits');
+
 $t->done;
+
+
+sub waiting {
+    my ($condition) = @_;
+
+    return $pg->value("select count(*) from waha.waiting_changes
+                        where $condition");
+}
 
 
 sub change {

@@ -19,7 +19,7 @@ events {
 http {
     %%HTTP_GLOBALS%%
 
-    waha_database "%%DSN%%" timeout=5s;
+    waha_database "%%DSN%%" timeout=30s;
     waha_api_connections 3;
     waha_auth_limit off;
 
@@ -171,21 +171,39 @@ changes($key, '200 200', 'notifications are heard on idle connections');
 # --- a change during the question --------------------------------------------
 
 # The key is asked for before it changes, and the answer comes after that: the
-# answer must not be cached.
-
-$pg->psql('create or replace function waha.slow() returns trigger'
-          . ' language plpgsql as $$ begin perform pg_sleep(0.3);'
-          . ' return new; end $$;'
-          . ' create trigger slow before update of last_used_at'
-          . ' on waha.api_keys for each row execute function waha.slow()');
+# answer must not be cached.  It waits for a lock until the worker has heard of
+# the change, which its other key shows.
 
 my $second = $pg->api_key('acme');
-my $first = $http[0];
+my ($third) = $second =~ /^wak_(.{8})_/;
 
+$pg->psql(<<"EOF_SQL");
+create function waha.wait() returns trigger language plpgsql as \$\$
+begin
+    perform pg_advisory_xact_lock_shared(4711);
+    return new;
+end \$\$;
+
+create trigger wait before update of last_used_at on waha.api_keys
+    for each row when (new.id = '$third') execute function waha.wait();
+EOF_SQL
+
+my ($first, $beside) = @{ $worker{ (sort keys %worker)[0] } };
+my $lock = $pg->session;
+
+settled($key);
+$lock->query('select pg_advisory_lock(4711)');
 $first->send($first->format('GET', '/keys', bearer($second)));
-wait_for(sub { $pg->value("select count(*) from pg_stat_activity"
-                          . " where wait_event = 'PgSleep'") }, 60);
+ok(wait_for(sub { $pg->blocked == 1 }, 60), 'the question takes a while');
+
 $pg->psql("select pg_notify('waha_tenant', 'acme')");
+ok(wait_for(sub {
+    my $before = calls();
+    ask($beside, $key);
+    return calls() > $before;
+}, 20), 'the worker hears of a change meanwhile');
+
+$lock->close;
 is($first->answer('GET')->{status}, 200, 'a slow answer is given');
 
 $calls = calls();
@@ -193,14 +211,12 @@ is(ask($first, $second), 200, 'the next request with that key is answered');
 is(calls(), $calls + 1,
    'PostgreSQL is asked again, since the key changed during the question');
 
-$pg->psql('drop trigger slow on waha.api_keys');
+$pg->psql('drop trigger wait on waha.api_keys');
 
 
 # --- notifications of others -------------------------------------------------
 
 # whoever may connect may notify: a name drops only what it names
-
-my ($third) = $second =~ /^wak_(.{8})_/;
 
 settled($_) for $key, $second;
 $calls = calls();
