@@ -366,6 +366,17 @@ subtest 'retention' => sub {
 };
 
 
+subtest 'changes of bounds' => sub {
+    rows();
+    $pg->psql("select waha.remember_erased('8 days'),
+                      waha.limit_quarantine(20000, 1000000)", user => 'alice');
+    is(rows('name', 'operation', 'details'),
+       'alice erasure.keep {"time": "8 days"}, '
+       . 'alice quarantine.limit {"bytes": 1000000, "events": 20000}',
+       'each leaves a row');
+};
+
+
 subtest 'the deletion of an organization' => sub {
     rows();
     act('tenant jwt bob', note_operation => 'acme', 't1', 'qr');

@@ -132,6 +132,9 @@ begin
 
     update waha.version
        set erased_for = span;
+
+    perform waha.record_audit(null, 'erasure.keep',
+                              details => jsonb_build_object('time', span));
 end
 $$;
 

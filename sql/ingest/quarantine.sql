@@ -429,6 +429,10 @@ begin
     update waha.version
        set quarantine_events = limit_quarantine.events,
            quarantine_bytes = limit_quarantine.bytes;
+
+    perform waha.record_audit(null, 'quarantine.limit',
+                              details => jsonb_build_object('events', events,
+                                                            'bytes', bytes));
 end
 $$;
 
