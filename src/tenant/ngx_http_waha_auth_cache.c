@@ -254,7 +254,7 @@ ngx_http_waha_auth_cache_notified(void *data, const char *name)
 static ngx_uint_t
 ngx_http_waha_auth_cache_hash_name(u_char *name, size_t len)
 {
-    return ngx_murmur_hash2(name, len) & (NGX_HTTP_WAHA_AUTH_CACHE_HASH - 1);
+    return ngx_crc32_short(name, len) & (NGX_HTTP_WAHA_AUTH_CACHE_HASH - 1);
 }
 
 
