@@ -97,7 +97,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 15 as quarantine_needed,
        :migration < 16 as audit_needed,
        :migration < 17 as restrictions_needed,
-       :migration < 18 as growth_needed \gset
+       :migration < 18 as growth_needed,
+       :migration < 21 as imports_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -159,6 +160,10 @@ set local role waha_owner;
     \ir migrations/018-growth.sql
 \endif
 
+\if :imports_needed
+    \ir migrations/021-imports.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/locks.sql
@@ -179,6 +184,8 @@ set local role waha_owner;
 \ir ops/maintenance.sql
 \ir ops/unmerge.sql
 \ir ops/import.sql
+\ir ops/copy.sql
+\ir ops/import_copy.sql
 
 \ir access.sql
 
@@ -285,7 +292,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 18, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 21, installed_at = now();
 
 reset role;
 

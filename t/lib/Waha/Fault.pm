@@ -107,7 +107,7 @@ sub _run {
     $self->_quiet or push @complaints, 'PostgreSQL has an open transaction';
 
     my ($messages, $tally, $status, $slowest) = $load->outcome;
-    my $figures = $self->_count($messages, "r$number-", $tag);
+    my $figures = $self->count_stored($messages, "r$number-", $tag);
 
     $figures->{slowest} = $slowest;
     $figures->{$_} = $tally->{$_} // 0 for qw(ok fail info stale);
@@ -160,7 +160,7 @@ sub _quiet {
 # and not stored), doubled, altered, invented (never sent), misfiled (at another
 # person), ...
 
-sub _count {
+sub count_stored {
     my ($self, $messages, $prefix, $tag) = @_;
 
     my $file = spew($self->{test}->dir . "/$tag.sent", join '', map {
