@@ -258,6 +258,7 @@ sub cell {
     my $nginx = $t->nginx(vars => { DSN => $pg->dsn });
 
     $nginx->start;
+    $pg->psql('create role mover login in role waha_admin');
 
     return { pg => $pg, port => $nginx->port,
              address => '127.0.0.1:' . $nginx->port };
@@ -397,7 +398,8 @@ sub pages {
 
     $slug //= 'acme';
 
-    return split /\n/, $old->psql("select waha.copy_organization('$slug', 20)");
+    return split /\n/, $old->psql("select waha.copy_organization('$slug', 20)",
+                                  user => 'mover');
 }
 
 
@@ -406,9 +408,11 @@ sub pages {
 sub transfer {
     my (@pages) = @_;
 
-    return $new->error(join "\n", 'begin;',
+    my $sql = join "\n", 'begin;',
         (map { "select waha.import_organization(\$page\$$_\$page\$);" }
-             @pages), 'commit;');
+             @pages), 'commit;';
+
+    return $new->error($sql, user => 'mover');
 }
 
 
