@@ -71,6 +71,28 @@ is($pg->deadlocks, 0, 'PostgreSQL saw no deadlock');
 cmp_ok($merged, '>', 0, 'contacts were merged during the test');
 note("retried: $retried, merged: $merged");
 
+# two messages of a contact that gets another name while they wait for it
+
+my @same = (phone => '79330000001', name => 'Ann');
+outcome($pg, inbound(@same));
+
+my ($other, @late) = map { $pg->session } 1 .. 3;
+$other->query("begin; select from contacts where whatsapp_name = 'Ann'
+                         for update;
+               update contacts set whatsapp_name = 'Eve'
+                where whatsapp_name = 'Ann'");
+
+for my $s (@late) {
+    $s->async(call_sql(ingest => inbound(@same)));
+    ok($s->wait_blocked, 'a message waits for its contact');
+}
+
+$other->query('commit');
+unlike($_->result(60), qr/deadlock/, 'they do not wait for each other then')
+    for @late;
+is(outcome($pg, inbound(@same))->{action}, 'activity_logged',
+   'a message after them is stored');
+
 $t->done;
 
 

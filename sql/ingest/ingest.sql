@@ -138,8 +138,7 @@ begin
            array_agg(f.reason),
            array_agg(case when f.reason is null then 'activity_logged'
                           else 'ignored' end),
-           array_agg(f.pos order by f.kind = 'session' desc,
-                     f.session collate "C", f.pos)
+           array_agg(f.pos)
                filter (where f.sure is not true or f.kind = 'session'),
            (select true from waha.erased e where e.hash >= '' limit 1)
       into times, found_org, found_id, live, codes, actions, unsure,
@@ -173,9 +172,14 @@ begin
              order by u.pos) f;
 
     -- session events first: a session that they add has an organization,
-    -- which decides for the other records
+    -- which decides for the other records; sorted here, since an aggregate
+    -- with an order can change that of the others
 
-    foreach p in array coalesce(unsure, '{}') loop
+    for p in
+        select u
+          from unnest(unsure) u
+         order by kinds[u] = 'session' desc, sessions[u] collate "C", u
+    loop
         if found_org[p] is null then
             select * into resolved
               from waha.resolve(sessions[p], instances[p], slugs[p],
@@ -468,13 +472,14 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    sender   text := waha.clean_name($11);
-    at       timestamptz := to_timestamp($14 / 1000.0);
-    org      text;
-    id       bigint;
-    contact  bigint;
-    made     waha.contact_activities;
-    count    int;
+    sender     text := waha.clean_name($11);
+    at         timestamptz := to_timestamp($14 / 1000.0);
+    org        text;
+    id         bigint;
+    contact    bigint;
+    as_before  boolean;     -- the contact, when it was locked
+    made       waha.contact_activities;
+    count      int;
 begin
     -- The short way, for a message of a contact that is known.  Any other
     -- event is a batch of one.
@@ -486,7 +491,8 @@ begin
 
         perform waha.share_messages(array[waha.message_bucket($7)]);
 
-        select o.slug, o.id, c.id into org, id, contact
+        select o.slug, o.id, c.id, c.as_before
+          into org, id, contact, as_before
           from (select k.organization_slug, k.instance
                   from waha.sessions k
                  where k.name = $3
@@ -543,7 +549,23 @@ begin
                    and k.merged_into is null
                    and (sender is null or sender = k.whatsapp_name
                         or $5 = 'outbound')
+                 limit 1) k
+         cross join lateral (
+                select c.id, c.merged_into is null
+                             and (sender is null or sender = c.whatsapp_name
+                                  or $5 = 'outbound') as as_before
+                  from waha.contacts c
+                 where c.organization_slug
+                       = s.organization_slug collate "C"
+                   and c.id = k.id
                    for key share) c;
+
+        -- a batch could want the exclusive lock, but the shared one is taken
+
+        if not as_before then
+            raise serialization_failure
+                using message = 'a contact was renamed or merged meanwhile';
+        end if;
     end if;
 
     if contact is null then
