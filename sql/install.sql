@@ -152,6 +152,10 @@ set local role waha_owner;
     \ir migrations/015-quarantine.sql
 \endif
 
+\if :audit_needed
+    \ir migrations/016-audit.sql
+\endif
+
 \if :restrictions_needed
     \ir migrations/017-restrictions.sql
 \endif
@@ -188,12 +192,6 @@ set local role waha_owner;
 \ir ops/import_copy.sql
 
 \ir access.sql
-
--- after the view that its policy reads
-
-\if :audit_needed
-    \ir migrations/016-audit.sql
-\endif
 
 \ir forced.sql
 

@@ -13,12 +13,20 @@ returns bigint
 language plpgsql
 set search_path = waha, pg_temp
 as $$
+declare
+    tenant  bigint;
 begin
     -- "true": until the end of the transaction
 
     perform set_config('waha.organization', organization, true);
 
-    return (select o.id from waha.tenant_organizations o);
+    select o.id into tenant
+      from waha.tenant_organizations o;
+
+    perform set_config('waha.organization_id', coalesce(tenant::text, ''),
+                       true);
+
+    return tenant;
 end
 $$;
 
