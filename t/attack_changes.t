@@ -107,6 +107,15 @@ outcome($pg, message(message_id => 'PL', phone => '79260000001',
                      lid => '8500'));
 is(text('P'), 'b', 'until the two contacts are one');
 
+outcomes($pg, batch => message(message_id => 'Q', phone => '79260000011',
+                               body => 'a'),
+                       message(message_id => 'QL', phone => '79260000012',
+                               lid => '8501'));
+outcome($pg, change('edit', 'Q', phone => '79260000012', body => 'b'));
+outcome($pg, message(message_id => 'QM', phone => '79260000011',
+                     lid => '8501'));
+is(text('Q'), 'b', 'also by an identity that the merge does not name');
+
 my @s = map { $pg->session(user => 'waha_gateway') } 1, 2;
 
 for my $order (0, 1) {

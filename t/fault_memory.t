@@ -6,8 +6,7 @@ use Waha::Test;
 use Waha::Api;
 
 plan(skip_all => 'a sanitizer has an allocator of its own')
-    if ($ENV{TEST_NGINX_BINARY} // '') ne ''
-       && slurp($ENV{TEST_NGINX_BINARY}) =~ /__asan_init/;
+    if has_sanitizer();
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;

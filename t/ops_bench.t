@@ -4,6 +4,9 @@
 use Waha::Test;
 use Waha::File;
 
+plan(skip_all => 'the benchmark is one of an nginx that loads the module')
+    if has_sanitizer();
+
 my $root = root();
 
 local %ENV = (%ENV, ROUNDS => 1, SECONDS => 1, CONTACTS => 200,

@@ -69,7 +69,16 @@ sub import {
                plan done_testing BAIL_OUT subtest explain);
     *{"${caller}::$_"} = \&$_
         for qw(wait_for root source sources slurp spew spew_secret bearer
-               refused seed);
+               refused seed has_sanitizer);
+}
+
+
+# true if nginx is built with AddressSanitizer, the module in it
+
+sub has_sanitizer {
+    my $binary = $ENV{TEST_NGINX_BINARY} // '';
+
+    return $binary ne '' && slurp($binary) =~ /__asan_init/;
 }
 
 
