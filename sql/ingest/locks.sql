@@ -20,14 +20,48 @@ create or replace function waha.share_messages(buckets int[]) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
+declare
+    b  int;
 begin
-    if cardinality(buckets) > 0 then
-        execute (
-            select 'lock table '
-                   || string_agg('waha.message_lock_' || b, ', ' order by n)
-                   || ' in row share mode'
-              from unnest(buckets) with ordinality as k (b, n));
-    end if;
+    -- A query takes the lock that "lock table in row share mode" takes, but
+    -- its plan is kept.
+
+    foreach b in array coalesce(buckets, '{}') loop
+        case b
+        when 0 then
+            perform from waha.message_lock_0 where false for key share;
+        when 1 then
+            perform from waha.message_lock_1 where false for key share;
+        when 2 then
+            perform from waha.message_lock_2 where false for key share;
+        when 3 then
+            perform from waha.message_lock_3 where false for key share;
+        when 4 then
+            perform from waha.message_lock_4 where false for key share;
+        when 5 then
+            perform from waha.message_lock_5 where false for key share;
+        when 6 then
+            perform from waha.message_lock_6 where false for key share;
+        when 7 then
+            perform from waha.message_lock_7 where false for key share;
+        when 8 then
+            perform from waha.message_lock_8 where false for key share;
+        when 9 then
+            perform from waha.message_lock_9 where false for key share;
+        when 10 then
+            perform from waha.message_lock_10 where false for key share;
+        when 11 then
+            perform from waha.message_lock_11 where false for key share;
+        when 12 then
+            perform from waha.message_lock_12 where false for key share;
+        when 13 then
+            perform from waha.message_lock_13 where false for key share;
+        when 14 then
+            perform from waha.message_lock_14 where false for key share;
+        when 15 then
+            perform from waha.message_lock_15 where false for key share;
+        end case;
+    end loop;
 end
 $$;
 
