@@ -248,7 +248,7 @@ ngx_http_waha_pg_host_check(ngx_conf_t *cf, ngx_http_waha_pg_conf_t *conf,
     const char               *remote;
     ngx_http_waha_pg_host_t  *h;
 
-    /* without the directive, nginx has one that asks nobody */
+    /* without the directive, nginx has a resolver without name servers */
 
     if (resolver && resolver->connections.nelts) {
         conf->resolver = resolver;

@@ -160,7 +160,7 @@ ngx_http_waha_link_on_answer(ngx_http_waha_step_t *step)
 }
 
 
-/* nobody gets to see what leaves no row in waha.audit */
+/* without a row in waha.audit, no code is shown */
 
 static ngx_int_t
 ngx_http_waha_link_note(ngx_http_waha_step_t *step,

@@ -164,7 +164,7 @@ ngx_http_waha_session_info_write_restrictions(ngx_pool_t *pool,
 
     for (name = ngx_http_waha_session_info_restrictions; *name; name++) {
 
-        /* null is told, too: the restriction has ended */
+        /* null is written as well: the restriction has ended */
 
         item = cJSON_GetObjectItemCaseSensitive(data, *name);
 

@@ -53,14 +53,14 @@ ngx_str_t ngx_http_waha_session_info_status(const cJSON *json);
 ngx_str_t ngx_http_waha_session_info_phone(const cJSON *me);
 
 /*
- * Writes what WAHA tells of restrictions, in "data" of an event or in "me",
+ * Writes the restrictions that WAHA names in "data" of an event or in "me",
  * both of which may be NULL: an object with the members that are there, or data
  * NULL if there is none.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_session_info_write_restrictions(ngx_pool_t *pool,
     const cJSON *data, const cJSON *me, ngx_str_t *json);
 
-/* Whether "me" tells of a restriction; it may have ended. */
+/* Whether "me" names a restriction; it may have ended. */
 ngx_uint_t ngx_http_waha_session_info_is_restricted(const cJSON *me);
 
 /* Whether an answer says that another command keeps the session busy. */
