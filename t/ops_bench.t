@@ -2,7 +2,6 @@
 # here means nothing.
 
 use Waha::Test;
-use Waha::File;
 
 plan(skip_all => 'the benchmark is one of an nginx that loads the module')
     if has_sanitizer();
