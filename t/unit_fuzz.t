@@ -1,5 +1,5 @@
-# The fuzz targets pass their corpus and 5000 random inputs; "make fuzz" runs
-# them for longer.
+# The fuzz targets pass their corpus and 5000 inputs made from it, the same in
+# each run; "make fuzz" takes others, and more of them.
 
 use Waha::Test;
 
@@ -18,7 +18,7 @@ for my $target (qw(clean signature identity envelope jwt session bearer
                    argument))
 {
     my $run = "DIR=$dir TARGETS=$target " . root() . '/t/fuzz/run';
-    my $text = `$run -runs=5000 2>&1`;
+    my $text = `$run -runs=5000 -seed=1 2>&1`;
 
     is($?, 0, "fuzz target $target: no input breaks a rule") or diag $text;
     like($text, qr/number_of_executed_units: 5000/,

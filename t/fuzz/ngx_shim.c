@@ -138,7 +138,7 @@ ngx_atoof(u_char *line, size_t n)
             return NGX_ERROR;
         }
 
-        value = value * 10 + *line - '0';
+        value = value * 10 + (*line - '0');
     }
 
     return value;
