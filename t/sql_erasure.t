@@ -33,6 +33,24 @@ my @others = (message(@bob, message_id => 'POLL', chat => 'group',
               message(@ann, message_id => 'A1', session => 't2'));
 
 
+subtest 'nothing was erased' => sub {
+    my $calls = $pg->psql(
+        "begin; set local track_functions = 'all';"
+        . call_sql(batch => map { inbound(@ann) } 1 .. 3) . ';'
+        . "select string_agg(
+               p.proname || ' '
+               || coalesce(pg_stat_get_xact_function_calls(p.oid), 0), ', '
+               order by p.proname)
+             from pg_proc p
+            where p.pronamespace = 'waha'::regnamespace
+              and p.proname in ('lock_messages', 'places_erased');"
+        . 'rollback');
+
+    like($calls, qr/lock_messages 1, places_erased 0/,
+         'no record is looked for');
+};
+
+
 subtest 'every way' => sub {
     outcome($pg, $_) for @others, @sent;
     like(rows(), qr/secret.*secret/s, 'there is something to erase');

@@ -5,15 +5,15 @@
 -- between, unique keys and the locks of contacts make one wait for the other.
 --
 -- Mostly the table is empty.  Statements that are there anyway ask whether it
--- is; only if not, a statement looks for each record.
+-- is; only if not, a statement looks for each record.  Functions without a
+-- search_path of their own are inlined, as in identity.sql.
 
 create or replace function waha.erased_key(organization text, session text,
     message text, person text default '') returns bytea
-language sql immutable parallel safe
-set search_path = pg_catalog, pg_temp
+language sql stable parallel safe
 as $$
-    select sha256(convert_to(array[organization, session, message,
-                                   person]::text, 'UTF8'))
+    select pg_catalog.sha256(pg_catalog.convert_to(
+               array[organization, session, message, person]::text, 'UTF8'))
 $$;
 
 comment on function waha.erased_key(text, text, text, text) is
@@ -23,8 +23,7 @@ comment on function waha.erased_key(text, text, text, text) is
 
 create or replace function waha.erased_keys(organization text, session text,
     kind text, id text, target text, phone text, lid text) returns bytea[]
-language sql immutable parallel safe
-set search_path = waha, pg_temp
+language sql stable parallel safe
 as $$
     select case
            when kind in ('message', 'call')
@@ -45,28 +44,33 @@ comment on function waha.erased_keys is
 create or replace function waha.places_erased(organizations text[],
     sessions text[], kinds text[], ids text[], targets text[],
     phones text[], lids text[]) returns int[]
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select array_agg(u.pos::int)
-      from unnest(organizations, sessions, kinds, ids, targets, phones, lids)
-           with ordinality as u (organization, session, kind, id, target,
-                                 phone, lid, pos)
-     where u.organization is not null
-       and exists (
-           select
-             from unnest(waha.erased_keys(u.organization, u.session, u.kind,
-                                          u.id, u.target, u.phone, u.lid))
-                  as k (hash)
-            where (select true
-                     from waha.erased e
-                    where e.hash = k.hash
-                    limit 1))
+#variable_conflict use_column
+begin
+    return array(
+        select u.pos::int
+          from unnest(organizations, sessions, kinds, ids, targets, phones,
+                      lids)
+               with ordinality as u (organization, session, kind, id, target,
+                                     phone, lid, pos)
+         where u.organization is not null
+           and exists (
+               select
+                 from unnest(waha.erased_keys(u.organization, u.session,
+                                              u.kind, u.id, u.target,
+                                              u.phone, u.lid)) as k (hash)
+                where (select true
+                         from waha.erased e
+                        where e.hash = k.hash
+                        limit 1)));
+end
 $$;
 
 comment on function waha.places_erased is
     'positions of the records of a batch that were erased, or change what was '
-    'erased; null: there are none';
+    'erased';
 
 
 create or replace function waha.was_erased(event jsonb) returns boolean
@@ -96,7 +100,7 @@ begin
                array[waha.quarantine_owner(event)], array[session],
                array[event->>'kind'], array[event->>'message_id'],
                array[event->>'target_id'], array[event->>'phone'],
-               array[event->>'lid']) is not null;
+               array[event->>'lid']) <> '{}';
 end
 $$;
 

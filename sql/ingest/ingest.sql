@@ -221,9 +221,9 @@ begin
     end loop;
 
     if remembers then
-        foreach p in array coalesce(
+        foreach p in array
             waha.places_erased(live, sessions, kinds, ids, targets, phones,
-                               lids), '{}')
+                               lids)
         loop
             live[p] := null;
             actions[p] := 'duplicate';
@@ -414,11 +414,13 @@ begin
            (select true from waha.erased e where e.hash >= '' limit 1)
       into fresh, remembers;
 
-    if remembers and waha.places_erased(live, sessions, kinds, ids, targets,
-                                        phones, lids) is not null
-    then
-        raise serialization_failure
-            using message = 'a message was erased meanwhile';
+    if remembers then
+        if waha.places_erased(live, sessions, kinds, ids, targets, phones,
+                              lids) <> '{}'
+        then
+            raise serialization_failure
+                using message = 'a message was erased meanwhile';
+        end if;
     end if;
 
     if fresh <> '{}' or changed is not null or woken is not null
