@@ -182,7 +182,7 @@ as $$
                'identities', (
                    select coalesce(json_agg(json_build_object(
                                        'kind', i.kind,
-                                       'value', case i.kind when 'phone'
+                                       'value', case when i.kind = 'phone'
                                            then '+' || i.seen
                                            else i.seen end,
                                        'proved', i.proved)

@@ -503,17 +503,17 @@ begin
                      message_content, metadata, session_name, message_id,
                      message_type, chat, sender_name, occurred_at)
         select u.organization, u.contact,
-               case u.kind when 'call' then 'call'
-                           else 'whatsapp_message' end,
+               case when u.kind = 'call' then 'call'
+                    else 'whatsapp_message' end,
                u.direction, u.body,
-               case u.kind
-                   when 'call' then waha.call_metadata(u.metadata::jsonb,
-                                                       u.status, u.at)
-                   else waha.message_metadata(u.metadata::jsonb, u.chat_id,
-                                              u.empty) end,
+               case when u.kind = 'call'
+                    then waha.call_metadata(u.metadata::jsonb, u.status,
+                                            u.at)
+                    else waha.message_metadata(u.metadata::jsonb, u.chat_id,
+                                               u.empty) end,
                u.session, u.id, u.type, u.chat,
-               case u.direction when 'inbound'
-                                then waha.clean_name(u.name) end,
+               case when u.direction = 'inbound'
+                    then waha.clean_name(u.name) end,
                u.at
           from unnest(organizations, kinds, sessions, directions, chats, ids,
                       types, bodies, times, names, statuses, metadata,

@@ -215,12 +215,12 @@ begin
                options = excluded.options,
                sanitised = w.sanitised or excluded.sanitised,
                size = excluded.size
-         where case w.kind
-               when 'status' then
+         where case
+               when w.kind = 'status' then
                    waha.status_rank(excluded.status)
                    > waha.status_rank(w.status)
                    or excluded.status = w.status and excluded.at < w.at
-               when 'revoke' then excluded.at < w.at
+               when w.kind = 'revoke' then excluded.at < w.at
                else (excluded.at, coalesce(excluded.body, '') collate "C",
                      coalesce(excluded.options, '[]'))
                     > (w.at, coalesce(w.body, '') collate "C",

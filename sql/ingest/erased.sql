@@ -110,14 +110,17 @@ comment on function waha.was_erased(jsonb) is
 
 
 create or replace function waha.remember(hashes bytea[]) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     insert into waha.erased as e (hash)
         select distinct h
           from unnest(hashes) h
          order by h
-    on conflict (hash) do update set erased_at = now()
+    on conflict (hash) do update set erased_at = excluded.erased_at;
+end
 $$;
 
 comment on function waha.remember(bytea[]) is

@@ -9,19 +9,19 @@ as $$
     -- with 2 to 5), in Mexico 1 after the country code, in Argentina 9 after
     -- the country code or 15 after the area code.
 
-    select case pg_catalog.left(digits, 2)
-           when '55' then
+    select case
+           when digits like '55%' then
                case when digits ~ '^55[1-9][1-9]9?[6-9][0-9]{7}$'
                     then pg_catalog.left(digits, 4)
                          || pg_catalog.right(digits, 8)
                     else digits
                end
-           when '52' then
+           when digits like '52%' then
                case when digits ~ '^521[0-9]{10}$'
                     then '52' || pg_catalog.right(digits, 10)
                     else digits
                end
-           when '54' then
+           when digits like '54%' then
                case when digits ~ '^549[0-9]{10}$'
                     then '54' || pg_catalog.right(digits, 10)
                     when digits ~ '^541115[0-9]{8}$'
@@ -146,14 +146,15 @@ comment on function waha.phone_digits(text, text) is
 create or replace function waha.state_of(phone text) returns text
 language sql immutable parallel safe
 as $$
-    select case pg_catalog.left(phone, 3)
-           when '603' then 'Selangor'
-           when '604' then 'Penang'
-           when '605' then 'Perak'
-           when '606' then 'Melaka'
-           when '607' then 'Johor'
-           when '608' then 'Johor'
-           when '609' then 'Terengganu/Pahang'
+    select case
+           when phone like '60%' is not true then ''
+           when phone like '603%' then 'Selangor'
+           when phone like '604%' then 'Penang'
+           when phone like '605%' then 'Perak'
+           when phone like '606%' then 'Melaka'
+           when phone like '607%' then 'Johor'
+           when phone like '608%' then 'Johor'
+           when phone like '609%' then 'Terengganu/Pahang'
            else ''
            end
 $$;

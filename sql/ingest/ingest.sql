@@ -588,7 +588,7 @@ begin
                  message_type, chat, sender_name, occurred_at)
         values (org, contact, 'whatsapp_message', $5, $13,
                 waha.message_metadata($16::jsonb, $21, $22), $3, $7, $12, $6,
-                case $5 when 'inbound' then sender end, at)
+                case when $5 = 'inbound' then sender end, at)
         on conflict (organization_slug, session_name, message_id, direction)
         do nothing
         returning a.id into made;
@@ -642,9 +642,9 @@ begin
                  last_outbound_at)
         select org, contact, $3, $7, at, $5, left($13, 255),
                ($5 = 'inbound')::int,
-               case $5 when 'inbound' then at end,
-               case $5 when 'inbound' then at end,
-               case $5 when 'outbound' then at end
+               case when $5 = 'inbound' then at end,
+               case when $5 = 'inbound' then at end,
+               case when $5 = 'outbound' then at end
          where (select true
                   from waha.erased e
                  where e.hash >= ''

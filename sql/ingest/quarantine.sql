@@ -151,11 +151,11 @@ as $$
                and e.session_name = k.session_name
              limit 1) f
      where f.events + more_events
-           > v.quarantine_events * case f.kind when 'strangers' then 10
-                                               else 1 end
+           > v.quarantine_events * case when f.kind = 'strangers' then 10
+                                         else 1 end
         or f.bytes + more_bytes
-           > v.quarantine_bytes * case f.kind when 'strangers' then 10
-                                              else 1 end
+           > v.quarantine_bytes * case when f.kind = 'strangers' then 10
+                                        else 1 end
      limit 1
 $$;
 
@@ -326,7 +326,7 @@ begin
                                       session_name, instance, size)
         values (key, $1, $2, case when args is null then $3 end, args, named,
                 own, bytes)
-        on conflict (hash) do update set seen_at = now(),
+        on conflict (hash) do update set seen_at = excluded.seen_at,
                                          reason = excluded.reason,
                                          sqlstate = excluded.sqlstate,
                                          raw = excluded.raw,
@@ -454,7 +454,7 @@ as $$
     select f.kind, f.instance, f.session_name, f.events, f.bytes,
            floor(100 * greatest(f.events::numeric / v.quarantine_events,
                                 f.bytes::numeric / v.quarantine_bytes)
-                 / case f.kind when 'strangers' then 10 else 1 end)::int
+                 / case when f.kind = 'strangers' then 10 else 1 end)::int
       from waha.version v, waha.quarantine_fill f
      order by 6 desc, f.kind, f.instance, f.session_name
 $$;

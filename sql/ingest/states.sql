@@ -5,13 +5,13 @@
 create or replace function waha.status_rank(status text) returns int
 language sql immutable parallel safe
 as $$
-    select case status
-           when 'pending' then 1
-           when 'sent' then 2
-           when 'failed' then 3
-           when 'delivered' then 4
-           when 'read' then 5
-           when 'played' then 6
+    select case
+           when status = 'pending' then 1
+           when status = 'sent' then 2
+           when status = 'failed' then 3
+           when status = 'delivered' then 4
+           when status = 'read' then 5
+           when status = 'played' then 6
            else 0
            end
 $$;
@@ -88,7 +88,7 @@ as $$
                               octet_length(u.value->>'text') desc,
                               u.value->>'text' collate "C",
                               u.value ? 'sanitised' desc) e) k
-     where k.n <= case k.text when '' then 1 else 6 end
+     where k.n <= case when k.text = '' then 1 else 6 end
 $$;
 
 comment on function waha.newest_edits(jsonb, jsonb) is
@@ -431,8 +431,8 @@ begin
           from (select u.organization, u.session, t.message, u.pos::int,
                        u.kind = 'message' as own,
                        waha.new_change(u.organization, u.session, t.message,
-                           case u.kind when 'message' then 'status'
-                                       else u.kind end,
+                           case when u.kind = 'message' then 'status'
+                                else u.kind end,
                            u.direction, u.chat, u.chat_id, u.phone, u.lid,
                            u.id, u.at, u.status, u.body, u.metadata::jsonb)
                            as change
@@ -444,8 +444,8 @@ begin
                                              target, phone, lid, body, at,
                                              status, metadata, activity, pos)
                  cross join lateral (
-                        select case u.kind when 'message' then u.id
-                                           else u.target end) t (message)
+                        select case when u.kind = 'message' then u.id
+                                    else u.target end) t (message)
                  where u.organization is not null
                    and (u.kind in ('status', 'reaction', 'vote', 'edit',
                                    'revoke')

@@ -1,13 +1,20 @@
 -- Events that run out of time by themselves.
 
 create or replace function waha.count_timeout(event bytea) returns boolean
-language sql security definer
+language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+declare
+    known  boolean;
+begin
     insert into waha.timeouts as t (hash)
         values (event)
-        on conflict (hash) do update set timed_out_at = now()
-        returning t.xmax <> 0
+        on conflict (hash) do update set timed_out_at = excluded.timed_out_at
+        returning t.xmax <> 0 into known;
+
+    return known;
+end
 $$;
 
 comment on function waha.count_timeout(bytea) is
