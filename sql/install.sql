@@ -98,7 +98,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 16 as audit_needed,
        :migration < 17 as restrictions_needed,
        :migration < 18 as growth_needed,
-       :migration < 21 as imports_needed \gset
+       :migration < 21 as imports_needed,
+       :migration < 23 as wording_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -168,6 +169,10 @@ set local role waha_owner;
     \ir migrations/021-imports.sql
 \endif
 
+\if :wording_needed
+    \ir migrations/023-wording.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/locks.sql
@@ -203,6 +208,7 @@ set local role waha_owner;
 \ir api/organizations.sql
 \ir api/inbox.sql
 \ir api/erasure.sql
+\ir notify.sql
 
 -- after the functions that its indexes are on
 
@@ -290,7 +296,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 21, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 23, installed_at = now();
 
 reset role;
 

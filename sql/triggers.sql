@@ -1,5 +1,6 @@
--- Triggers on the tables of the CRM, for rows that the CRM writes.  Ingest,
--- which writes as waha_owner, keeps identities up to date itself.
+-- Triggers on the tables of the CRM, for rows that the CRM writes.  Functions,
+-- which write as waha_owner, keep identities up to date and notify the workers
+-- themselves.
 
 drop trigger if exists waha_learn on :"crm_schema".contacts;
 create trigger waha_learn
@@ -55,13 +56,16 @@ create trigger waha_country
 drop trigger if exists waha_notify on :"crm_schema".organizations;
 create trigger waha_notify
     after insert or delete on :"crm_schema".organizations
-    for each row execute function waha.organization_changed();
+    for each row
+    when (current_user <> 'waha_owner')
+    execute function waha.organization_changed();
 
 drop trigger if exists waha_notify_change on :"crm_schema".organizations;
 create trigger waha_notify_change
     after update on :"crm_schema".organizations
     for each row
-    when (old.whatsapp_enabled is distinct from new.whatsapp_enabled)
+    when (current_user <> 'waha_owner'
+          and old.whatsapp_enabled is distinct from new.whatsapp_enabled)
     execute function waha.organization_changed();
 
 -- The CRM's own triggers run with the search_path of ingest, unless their

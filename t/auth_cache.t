@@ -184,8 +184,8 @@ begin
     return new;
 end \$\$;
 
-create trigger wait before update of last_used_at on waha.api_keys
-    for each row when (new.id = '$third') execute function waha.wait();
+create trigger wait before update on waha.key_uses
+    for each row when (new.key_id = '$third') execute function waha.wait();
 EOF_SQL
 
 my ($first, $beside) = @{ $worker{ (sort keys %worker)[0] } };
@@ -211,7 +211,7 @@ is(ask($first, $second), 200, 'the next request with that key is answered');
 is(calls(), $calls + 1,
    'PostgreSQL is asked again, since the key changed during the question');
 
-$pg->psql('drop trigger wait on waha.api_keys');
+$pg->psql('drop trigger wait on waha.key_uses');
 
 
 # --- notifications of others -------------------------------------------------

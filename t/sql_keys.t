@@ -102,7 +102,7 @@ subtest 'two keys of an organization at a time' => sub {
 subtest 'a key that is used all the time' => sub {
     my $key = reply($pg, create_api_key => 'other', undef, undef, undef)
                   ->{data}{key};
-    my $row = "select xmin from waha.api_keys
+    my $row = "select xmin from waha.key_uses
                 where organization_slug = 'other'";
 
     who($key);
@@ -110,16 +110,19 @@ subtest 'a key that is used all the time' => sub {
     who($key) for 1 .. 3;
     is($pg->value($row), $xmin, 'a use within the same minute is not written');
 
-    $pg->psql("update waha.api_keys
+    $pg->psql("update waha.key_uses
                   set last_used_at = now() - interval '1 hour'");
     my $holder = $pg->session;
-    $holder->query("begin; select from waha.api_keys for update");
-    my $blocked = $pg->session(user => 'waha_gateway');
-    $blocked->async(reply_sql(authenticate => substr($key, 4, 8),
-                              Digest::SHA::sha256_hex(substr $key, 13)));
-    like($blocked->result // 'waits', qr/"organization"/,
-         'a locked row of a key does not delay its use');
-    $holder->query('rollback');
+
+    for my $table ('waha.api_keys', 'waha.key_uses') {
+        $holder->query("begin; select from $table for update");
+        my $blocked = $pg->session(user => 'waha_gateway');
+        $blocked->async(reply_sql(authenticate => substr($key, 4, 8),
+                                  Digest::SHA::sha256_hex(substr $key, 13)));
+        like($blocked->result // 'waits', qr/"organization"/,
+             "a locked row of $table does not delay the use of its key");
+        $holder->query('rollback');
+    }
 
     $pg->psql("delete from waha.organizations where slug = 'other'");
     is(who($key)->{code}, 'unknown_key', 'a key goes with its organization');

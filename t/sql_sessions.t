@@ -529,9 +529,39 @@ subtest 'notifications to the workers' => sub {
         [ reply_sql(delete_session => 'news', undef), 'news' ],
         [ "insert into waha.api_keys (id, organization_slug, hash, scopes)
                values ('k1', 'news', '', '{read}')", 'k1 news' ],
-        [ "update waha.api_keys set last_used_at = now()", '' ],
+        [ "update waha.key_uses set last_used_at = now()", '' ],
         [ "delete from waha.api_keys where id = 'k1'", 'k1 news' ],
         [ "delete from organizations where slug = 'news'", 'ID news' ],
+        [ reply_sql(put_organization => 'more', undef, undef, 'false'),
+          'ID more' ],
+        [ reply_sql(put_organization => 'more', 'More', '49', 'false'), '' ],
+        [ reply_sql(put_organization => 'more', undef, undef, 'true'),
+          'ID more' ],
+        [ reply_sql(enable_organization => 'more'), '' ],
+        [ "select waha.add_session('more', 'a1')", 'more' ],
+        [ "select waha.import_session('more', 'a2', 'w1')", 'more' ],
+        [ "select waha.import_session('more', 'a2', 'w1')", '' ],
+        [ reply_sql(reserve_session => 'more', 'm1', undef, [ 'w1' ], 5),
+          'more' ],
+        [ "select waha.move_session('more', 'm1', '{w2}')", 'more' ],
+        [ call_sql(ingest => { provider => 'waha', kind => 'session',
+                               session => 'tenant-more', status => 'WORKING',
+                               organization_slug => 'more',
+                               sent_at => $now }), 'more' ],
+        [ reply_sql(create_api_key => 'more', undef, undef, 1), 'KEY more' ],
+        [ "select waha.create_operator_key('x')", 'KEY' ],
+        [ "select waha.delete_operator_key(id) from waha.api_keys
+            where organization_slug is null", 'KEY' ],
+        [ "select waha.delete_api_key('more', id) from waha.api_keys",
+          'KEY more' ],
+        [ reply_sql(create_api_key => 'more', undef, undef, undef),
+          'KEY more' ],
+        [ "update waha.sessions set status = 'STOPPED',
+               deleted_at = now() - interval '40 days'
+            where organization_slug = 'more'", 'more' ],
+        [ 'select waha.maintain()', 'more' ],
+        [ reply_sql(delete_organization => 'more'), 'ID more' ],
+        [ reply_sql(delete_organization => 'more'), 'ID KEY more' ],
     );
 
     my $listener = $pg->session;
@@ -540,7 +570,8 @@ subtest 'notifications to the workers' => sub {
     for (@cases) {
         my ($sql, $payload) = @$_;
         $pg->psql($sql);
-        my %told = map { s/^\d+$/ID/r => 1 } $listener->query('select 1')
+        my %told = map { s/^[0-9a-f]{8}$/KEY/r =~ s/^\d+$/ID/r => 1 }
+                   $listener->query('select 1')
                                    =~ /with payload "([^"]*)"/g;
         is(join(' ', sort keys %told), $payload,
            ($payload eq '' ? 'nothing: ' : "$payload: ")

@@ -795,6 +795,8 @@ as $$
 #variable_conflict use_column
 declare
     hashes  bytea[];
+    keys    text[];
+    number  bigint;
 begin
     with gone as (
         delete from waha.sessions s
@@ -806,8 +808,14 @@ begin
 
     perform waha.remember(hashes);
 
-    delete from waha.api_keys k
-     where k.organization_slug = organization;
+    with gone as (
+        delete from waha.api_keys k
+         where k.organization_slug = organization
+        returning k.id
+    )
+    select array_agg(g.id) into keys from gone g;
+
+    perform waha.notify_workers(organization || keys);
 
     delete from waha.locks l
      where l.name in ('sessions of ' || organization,
@@ -821,7 +829,11 @@ begin
         delete from waha.traffic_channels t
          where t.organization_slug = organization;
 
-        delete from waha.organizations o where o.slug = organization;
+        delete from waha.organizations o
+         where o.slug = organization
+        returning o.id into number;
+
+        perform waha.notify_workers(array[number::text]);
 
         set constraints all immediate;
 
@@ -898,12 +910,7 @@ begin
     -- This is committed first: batches must see it and refuse new messages
     -- before the next call deletes anything.
 
-    update waha.organizations o
-       set whatsapp_enabled = false
-     where o.slug = own
-       and o.whatsapp_enabled is not false;
-
-    if found then
+    if waha.set_enabled(own, false) then
         perform waha.record_audit(own, 'organization.delete',
                                   details => '{"complete": false}');
 

@@ -11,6 +11,7 @@ as $$
 declare
     k       waha.api_keys;
     tenant  bigint;
+    used    timestamptz;
 begin
     select a.* into k
       from waha.api_keys a
@@ -32,13 +33,19 @@ begin
         end if;
     end if;
 
-    if (k.last_used_at > now() - interval '1 minute') is not true then
-        update waha.api_keys a
+    select u.last_used_at into used
+      from waha.key_uses u
+     where u.key_id = k.id;
+
+    -- who finds the row locked leaves it: another use is noted just now
+
+    if (used > now() - interval '1 minute') is not true then
+        update waha.key_uses u
            set last_used_at = now()
-         where a.id = (select l.id
-                         from waha.api_keys l
-                        where l.id = key_id
-                          for no key update skip locked);
+         where u.key_id = (select l.key_id
+                             from waha.key_uses l
+                            where l.key_id = k.id
+                              for no key update skip locked);
     end if;
 
     return row(null, json_build_object(
@@ -102,7 +109,8 @@ comment on function waha.find_organization(text) is
     'also for a text that is the slug of one and the number of another';
 
 
-create or replace function waha.key_object(k waha.api_keys) returns json
+create or replace function waha.key_object(k waha.api_keys,
+    last_used_at timestamptz) returns json
 language sql stable
 set search_path = waha, pg_temp
 as $$
@@ -112,10 +120,10 @@ as $$
                'scopes', to_json(k.scopes),
                'created_at', waha.rfc3339(k.created_at),
                'expires_at', waha.rfc3339(k.expires_at),
-               'last_used_at', waha.rfc3339(k.last_used_at))
+               'last_used_at', waha.rfc3339(last_used_at))
 $$;
 
-comment on function waha.key_object(waha.api_keys) is
+comment on function waha.key_object(waha.api_keys, timestamptz) is
     'a key as the API shows it';
 
 
@@ -159,6 +167,11 @@ begin
             returning k.* into made;
     end loop;
 
+    insert into waha.key_uses (key_id, organization_slug)
+        values (made.id, organization);
+
+    perform waha.notify_workers(array[made.id, organization]);
+
     key := 'wak_' || made.id || '_' || secret;
 end
 $$;
@@ -178,11 +191,12 @@ as $$
 declare
     org    alias for $1;
     given  text[];
+    ended  text[];
     new    record;
 begin
-    given := case coalesce(scopes, 'read,write')
-             when 'read,write' then '{read,write}'
-             when 'read' then '{read}' end;
+    given := case when coalesce(scopes, 'read,write') = 'read,write'
+                  then '{read,write}'
+                  when scopes = 'read' then '{read}' end;
 
     if given is null then
         return waha.refuse_argument('scopes',
@@ -205,9 +219,15 @@ begin
 
     perform waha.lock_name('keys of ' || org);
 
-    delete from waha.api_keys k
-     where k.organization_slug = org
-       and k.expires_at <= now();
+    with gone as (
+        delete from waha.api_keys k
+         where k.organization_slug = org
+           and k.expires_at <= now()
+        returning k.id
+    )
+    select array_agg(g.id) into ended from gone g;
+
+    perform waha.notify_workers(ended);
 
     if (select count(*) from waha.api_keys k
          where k.organization_slug = org) >= 2
@@ -223,7 +243,7 @@ begin
                               details => waha.key_details(new.made));
 
     return row(null, jsonb_build_object('key', new.key)
-                     || waha.key_object(new.made)::jsonb)::waha.reply;
+                     || waha.key_object(new.made, null)::jsonb)::waha.reply;
 end
 $$;
 
@@ -241,17 +261,29 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    org  alias for $1;
+    org   alias for $1;
+    keys  json[] := '{}';
+    k     waha.api_keys;
+    used  timestamptz;
 begin
     if not exists (select from waha.organizations o where o.slug = org) then
         return row('unknown_organization', null)::waha.reply;
     end if;
 
-    return row(null, json_build_object('keys', (
-        select coalesce(json_agg(waha.key_object(k)
-                                 order by k.created_at, k.id), '[]')
-          from waha.api_keys k
-         where k.organization_slug = org)))::waha.reply;
+    for k in
+        select a.*
+          from waha.api_keys a
+         where a.organization_slug = org
+         order by a.created_at, a.id
+    loop
+        select u.last_used_at into used
+          from waha.key_uses u
+         where u.key_id = k.id;
+
+        keys := keys || waha.key_object(k, used);
+    end loop;
+
+    return row(null, json_build_object('keys', to_json(keys)))::waha.reply;
 end
 $$;
 
@@ -278,6 +310,8 @@ begin
     if not found then
         return row('unknown_key', null)::waha.reply;
     end if;
+
+    perform waha.notify_workers(array[key, org]);
 
     perform waha.record_audit(org, 'key.delete',
                               details => jsonb_build_object('key', key));
@@ -320,13 +354,18 @@ comment on function waha.create_operator_key(text, interval) is
 create or replace function waha.list_operator_keys()
 returns table (id text, label text, created_at timestamptz,
     expires_at timestamptz, last_used_at timestamptz)
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = waha, pg_temp
 as $$
-    select k.id, k.label, k.created_at, k.expires_at, k.last_used_at
-      from waha.api_keys k
-     where k.organization_slug is null
-     order by k.created_at, k.id
+#variable_conflict use_column
+begin
+    return query
+        select k.id, k.label, k.created_at, k.expires_at, u.last_used_at
+          from waha.api_keys k
+          left join waha.key_uses u on u.key_id = k.id
+         where k.organization_slug is null
+         order by k.created_at, k.id;
+end
 $$;
 
 comment on function waha.list_operator_keys() is
@@ -346,6 +385,8 @@ begin
     if not found then
         return false;
     end if;
+
+    perform waha.notify_workers(array[$1]);
 
     perform waha.record_audit(null, 'key.delete',
                               details => jsonb_build_object('key', $1));
@@ -368,34 +409,3 @@ grant execute on function waha.create_operator_key(text, interval),
     waha.create_api_key(text, text, text, int), waha.list_api_keys(text),
     waha.delete_api_key(text, text)
     to waha_admin;
-
-
-create or replace function waha.key_changed() returns trigger
-language plpgsql security definer
-set search_path = waha, pg_temp
-as $$
-begin
-    perform pg_notify('waha_tenant', coalesce(old.id, new.id)),
-            pg_notify('waha_tenant', coalesce(new.id, old.id)),
-            pg_notify('waha_tenant',
-                      left(coalesce(new.organization_slug,
-                                    old.organization_slug, new.id,
-                                    old.id), 1000));
-
-    return null;
-end
-$$;
-
-comment on function waha.key_changed() is
-    'trigger: notifies the workers that a key changed';
-
-drop trigger if exists notify on waha.api_keys;
-create trigger notify
-    after insert or delete on waha.api_keys
-    for each row execute function waha.key_changed();
-
-drop trigger if exists notify_change on waha.api_keys;
-create trigger notify_change
-    after update of id, organization_slug, hash, scopes, expires_at
-    on waha.api_keys
-    for each row execute function waha.key_changed();

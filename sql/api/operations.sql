@@ -256,6 +256,8 @@ begin
         return row('no_instance', null)::waha.reply;
     end if;
 
+    perform waha.notify_workers(array[organization]);
+
     return waha.find_operated(organization, own.name);
 end
 $$;

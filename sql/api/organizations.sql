@@ -139,6 +139,9 @@ begin
                             where o.slug = made::text
                               and o.slug <> own)
             then
+                perform waha.notify_workers(array[own, made::text])
+                  where made is not null;
+
                 return made is not null;
             end if;
 
@@ -158,6 +161,33 @@ $$;
 comment on function waha.make_organization(text, text, text, boolean) is
     'creates an organization whose id is no other one''s slug; false: its '
     'slug is there already';
+
+
+create or replace function waha.set_enabled(organization text,
+    enabled boolean) returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    number  bigint;
+begin
+    update waha.organizations o
+       set whatsapp_enabled = enabled
+     where o.slug = organization
+       and o.whatsapp_enabled is distinct from enabled
+    returning o.id into number;
+
+    perform waha.notify_workers(array[organization, number::text])
+      where number is not null;
+
+    return number is not null;
+end
+$$;
+
+comment on function waha.set_enabled(text, boolean) is
+    'enables or disables WhatsApp for an organization; result: whether that '
+    'was a change';
 
 
 create or replace function waha.put_organization(slug text, name text,
@@ -204,9 +234,12 @@ begin
         update waha.organizations o
            set name = coalesce(title, o.name),
                country_code = case when $3 is null then o.country_code
-                                   else country end,
-               whatsapp_enabled = coalesce(enabled, o.whatsapp_enabled)
-         where o.slug = own;
+                                   else country end
+         where o.slug = own
+           and (title is not null or $3 is not null);
+
+        perform waha.set_enabled(own, enabled)
+          where enabled is not null;
     end if;
 
     given := array_remove(array[
@@ -281,12 +314,7 @@ as $$
 begin
     -- a transaction of its own: sessions are locked before organizations
 
-    update waha.organizations o
-       set whatsapp_enabled = true
-     where o.slug = organization
-       and o.whatsapp_enabled is not true;
-
-    if found then
+    if waha.set_enabled(organization, true) then
         perform waha.record_audit(organization, 'organization.change',
             details => '{"given": ["enabled"], "enabled": true}');
     end if;
@@ -303,23 +331,3 @@ grant execute on function waha.list_organizations(text, int),
     waha.put_organization(text, text, text, boolean),
     waha.ensure_organization(text), waha.enable_organization(text)
     to waha_gateway;
-
-
-create or replace function waha.organization_changed() returns trigger
-language plpgsql security definer
-set search_path = waha, pg_temp
-as $$
-begin
-    -- workers drop what they know by any of these names
-
-    perform pg_notify('waha_tenant', left(coalesce(new.slug, old.slug),
-                                          1000)),
-            pg_notify('waha_tenant', coalesce(new.id, old.id)::text);
-
-    return null;
-end
-$$;
-
-comment on function waha.organization_changed() is
-    'trigger: notifies the workers that an organization was added, deleted, '
-    'enabled or disabled';

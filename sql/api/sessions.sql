@@ -117,6 +117,8 @@ begin
         name := null;
     end loop;
 
+    perform waha.notify_workers(array[organization]);
+
     return made;
 end
 $$;
@@ -227,6 +229,10 @@ begin
          where s.name = had.name
            and (s.instance, s.label, s.deleted_at) is distinct from
                (chosen, coalesce(reserve_session.label, s.label), null);
+
+        perform waha.notify_workers(array[organization])
+          where had.instance is distinct from chosen
+             or had.deleted_at is not null;
     end if;
 
     if had.name is null or had.deleted_at is not null then
@@ -463,6 +469,8 @@ begin
         return row('unknown_session', null)::waha.reply;
     end if;
 
+    perform waha.notify_workers(array[organization]);
+
     update waha.organizations o
        set whatsapp_session_name = null,
            whatsapp_status = null,
@@ -515,6 +523,8 @@ begin
             using errcode = 'unique_violation';
     end if;
 
+    perform waha.notify_workers(array[add_session.organization]);
+
     perform waha.record_audit(add_session.organization, 'session.assign',
         add_session.session,
         details => jsonb_build_object('instance',
@@ -527,35 +537,3 @@ comment on function waha.add_session(text, text, text) is
     'instance';
 
 grant execute on function waha.add_session to waha_admin;
-
-
-create or replace function waha.session_changed() returns trigger
-language plpgsql security definer
-set search_path = waha, pg_temp
-as $$
-begin
-    perform pg_notify('waha_tenant',
-                      left(coalesce(new.organization_slug,
-                                    old.organization_slug), 1000));
-    return null;
-end
-$$;
-
-comment on function waha.session_changed() is
-    'trigger: notifies the workers that the sessions of an organization '
-    'changed';
-
-drop trigger if exists notify on waha.sessions;
-create trigger notify
-    after insert or delete on waha.sessions
-    for each row execute function waha.session_changed();
-
-drop trigger if exists notify_change on waha.sessions;
-create trigger notify_change
-    after update on waha.sessions
-    for each row
-    when ((old.organization_slug, old.client_id, old.instance,
-           old.deleted_at)
-          is distinct from (new.organization_slug, new.client_id,
-                            new.instance, new.deleted_at))
-    execute function waha.session_changed();

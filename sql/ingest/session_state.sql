@@ -167,6 +167,10 @@ begin
         insert into waha.sessions (name, organization_slug)
             values (session, organization)
             on conflict (name) do nothing;
+
+        if found then
+            perform waha.notify_workers(array[organization]);
+        end if;
     end if;
 
     select s.* into was

@@ -12,7 +12,7 @@ as $$
                  'contact_activities', 'contact_identities', 'shared_phones',
                  'conversations', 'message_states', 'waiting_changes',
                  'merges', 'moves', 'moved_messages', 'session_budgets',
-                 'api_keys', 'erased', 'sessions']
+                 'api_keys', 'key_uses', 'erased', 'sessions']
 $$;
 
 comment on function waha.copied_parts() is
@@ -61,8 +61,9 @@ as $$
     select format(
         'select to_jsonb(r) from (select %s from %s where %s%s) r',
         array_to_string(c, ', '), waha.copied_relation(part),
-        case part when 'organizations' then format('slug = %L', organization)
-                  when 'erased' then 'true'
+        case when part = 'organizations'
+                  then format('slug = %L', organization)
+                  when part = 'erased' then 'true'
                   else format('organization_slug = %L', organization) end,
         case when 'id' = any (c) then ' order by id' else '' end)
       from waha.copied_columns(part) c

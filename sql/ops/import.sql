@@ -32,6 +32,8 @@ begin
         on conflict (name) do nothing;
 
     if found then
+        perform waha.notify_workers(array[organization]);
+
         return 'imported';
     end if;
 

@@ -43,6 +43,8 @@ begin
         jsonb_build_array(page->'rows'->0
                           || '{"whatsapp_enabled": false}'));
 
+    perform waha.notify_workers(array[own, number::text]);
+
     insert into waha.imports (organization_slug, copy, pages)
         values (own, (page->>'copy')::uuid, 0);
 end
@@ -202,9 +204,7 @@ begin
      where m.organization_slug = organization
        and m.part = 'merged_into';
 
-    update waha.organizations o
-       set whatsapp_enabled = true
-     where o.slug = organization;
+    perform waha.set_enabled(organization, true);
 
     update waha.imports i
        set complete_at = now()
@@ -246,6 +246,10 @@ begin
     else
         raise exception 'there is no part "%" of an organization', part;
     end if;
+
+    perform waha.notify_workers(own || array(
+                select r->>'id' from jsonb_array_elements(page->'rows') r))
+      where part in ('api_keys', 'sessions');
 end
 $$;
 

@@ -12,6 +12,7 @@ declare
     waited   bigint;
     removed  bigint;
     ended    bigint;
+    owners   text[];
     moved    bigint;
     forgot   bigint;
     erased   bigint;
@@ -136,7 +137,11 @@ begin
          where b.organization_slug = g.organization_slug
            and b.session_name = g.name
     )
-    select count(*) into ended from gone;
+    select count(*), array_agg(distinct g.organization_slug)
+      into ended, owners
+      from gone g;
+
+    perform waha.notify_workers(owners);
 
     moved := waha.move_rest(portion);
 
