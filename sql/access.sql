@@ -70,13 +70,16 @@ comment on view waha.tenant_contacts is
     'contacts of the organization that the setting waha.organization names; '
     'merged_into: the contact that a merged one became part of';
 
+-- in the collation of the index waha_activities_message, which has the rows of
+-- an organization together
+
 create or replace view waha.tenant_contact_activities
     with (security_barrier) as
 select *
   from waha.contact_activities
  where organization_slug
        = nullif(current_setting('waha.organization', true), '')
-         collate "POSIX";
+         collate "C";
 
 comment on view waha.tenant_contact_activities is
     'messages and calls of the organization that the setting '
@@ -91,7 +94,7 @@ select t.id, t.organization_slug, to_jsonb(t)->>'subject' as subject,
   from :"crm_schema".contact_activities t
  where t.organization_slug
        = nullif(current_setting('waha.organization', true), '')
-         collate "POSIX";
+         collate "C";
 
 comment on view waha.tenant_activity_notes is
     'what only the CRM writes of an activity, for the organization that the '

@@ -8,9 +8,10 @@
 --
 -- crm_schema is the schema that holds, or will hold, the CRM's tables
 -- organizations, traffic_channels, contacts and contact_activities.  It is
--- chosen at the first run (default: public) and remembered.  Everything is
--- one transaction, and running it again does no harm.
+-- chosen at the first run (default: public) and remembered.  Everything but
+-- an index on messages is one transaction, and running it again does no harm.
 
+\set AUTOCOMMIT on
 \set ON_ERROR_STOP on
 \set QUIET on
 
@@ -109,6 +110,10 @@ select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
 \if :sessions_needed
     \ir migrations/004-crm.sql
+\endif
+
+\if :crm_needed
+    \ir migrations/022-crm.sql
 \endif
 
 set local role waha_owner;
@@ -301,5 +306,7 @@ update waha.version
 reset role;
 
 commit;
+
+\ir migrations/022-timeline.sql
 
 reset client_min_messages;

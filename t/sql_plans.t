@@ -101,7 +101,7 @@ is(join("\n", @wide), '', 'no index is read for a whole organization');
 
 my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
           contact_activities =>
-              qr/^(waha_activities_message|waha_activities_timeline
+              qr/^(waha_activities_message|waha_activities_person
                    |contact_activities_pkey)$/x,
           contact_identities => qr/^(contact_identities_pkey
               |contact_identities_contact_id_idx)$/x,
@@ -166,6 +166,9 @@ sub run {
            status => 'WORKING', phone => '7911', sent_at => 1795226570000 })
     } 1 .. 4;
 
+    # the seventh time with a plan that is kept
+
+    $session->query("select waha.find_media('acme', 1)") for 1 .. 7;
     $session->query(call_sql(ingest => $_)) for @events;
     $session->query(call_sql(batch => map { { %$_, message_id => "b"
         . ($_->{message_id} // '') } } @events));

@@ -383,6 +383,8 @@ insert into waha.conversations (organization_slug, contact_id, session_name,
 EOF_SQL
     my ($long) = $pg->value("select min(id) from contacts
                               where organization_slug = 'big1'");
+    my ($message) = $pg->value("select min(id) from contact_activities
+                                 where organization_slug = 'big1'");
 
     for my $what ('never analyzed', 'analyzed') {
         $pg->psql('vacuum analyze') if $what eq 'analyzed';
@@ -393,6 +395,7 @@ EOF_SQL
         for (1 .. 2) {
             for ([ list_contacts => undef ], [ list_activities => $long,
                  undef, undef ], [ list_messages => "$long-b1" ],
+                 [ list_activity_rows => $long, undef, undef ],
                  [ list_conversations => undef, undef ],
                  [ list_conversations => 'b1', 'true' ],
                  [ export_contact => $long ], [ 'export_organization' ],
@@ -400,7 +403,7 @@ EOF_SQL
             {
                 my ($name, @arguments) = @$_;
                 unshift @arguments, 'big1' if $name ne 'list_organizations';
-                my @rest = $name eq 'list_activities' ? (undef, 50) : 50;
+                my @rest = $name =~ /^list_activit/ ? (undef, 50) : 50;
 
                 my $first = $session->query(reply_sql($name, @arguments,
                                                       undef, @rest));
@@ -410,6 +413,7 @@ EOF_SQL
                 $session->query(reply_sql($name, @arguments, $next, @rest));
             }
             $session->query(reply_sql(find_contact => 'big1', $long));
+            $session->query(reply_sql(find_media => 'big1', $message));
             $session->query(reply_sql(read_conversation => 'big1',
                                       "$long-b1"));
             $session->query(reply_sql(reserve_session => 'big1', undef,
@@ -430,7 +434,13 @@ EOF_SQL
         is(join(', ', grep { !/organizations/ } sort keys %bare), '',
            "$what: no index is read without a condition");
 
-        for (qw(waha_contacts_list waha_activities_timeline
+        my @wide = grep { !/\b(contact_id|id)\b/ }
+            $log =~ /\ on\ contact_activities\b[^\n]*\n\s+
+                     Index\ Cond:\ ([^\n]*)/gx;
+        is(join("\n", @wide), '',
+           "$what: no messages of a whole organization are read");
+
+        for (qw(waha_contacts_list waha_activities_person
                 conversations_inbox))
         {
             like($log, qr/ using $_ /, "$what: index $_ is used");
@@ -438,6 +448,23 @@ EOF_SQL
 
         my ($most) = sort { $b <=> $a } $log =~ /duration: ([\d.]+) ms/g;
         note("$what: at most $most ms");
+    }
+
+    # reports read a whole organization, and a copy does
+
+    for my $query ('select count(*) from waha.tenant_contact_activities',
+                   'select * from waha.tenant_activity_notes',
+                   'select count(*) from waha.tenant_contacts')
+    {
+        like($pg->psql("set role waha_reader; set waha.organization = 'big2';"
+                       . "explain $query"),
+             qr/Index\ Cond:\ \(+organization_slug/x, "index: $query");
+    }
+
+    for my $part (qw(contacts contact_activities)) {
+        my ($query) = $pg->value("select waha.copied_rows('big2', '$part')");
+        like($pg->psql("explain $query"),
+             qr/Index\ Cond:\ \(+organization_slug/x, "index: copy of $part");
     }
 };
 

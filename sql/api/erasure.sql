@@ -619,7 +619,7 @@ begin
     ids := array(
         select a.id
           from waha.contact_activities a
-         where a.organization_slug = organization collate "POSIX"
+         where a.organization_slug = organization collate "C"
            and a.metadata is distinct from '{"erased": true}'
          limit 1000);
 

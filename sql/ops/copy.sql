@@ -64,6 +64,13 @@ as $$
         case when part = 'organizations'
                   then format('slug = %L', organization)
                   when part = 'erased' then 'true'
+                  when part = 'contacts'
+                  then format('organization_slug = %L collate "POSIX" '
+                              'and organization_slug collate "POSIX" >= ''''',
+                              organization)
+                  when part = 'contact_activities'
+                  then format('organization_slug = %L collate "C"',
+                              organization)
                   else format('organization_slug = %L', organization) end,
         case when 'id' = any (c) then ' order by id' else '' end)
       from waha.copied_columns(part) c

@@ -559,7 +559,8 @@ sub new {
     $in->autoflush(1);
 
     my @cmd = ($pg->program('psql'), '-X', '-q', '-A', '-t',
-               '-d', $pg->_conninfo($o{user} // 'postgres'));
+               '-d', $pg->_conninfo($o{user} // 'postgres',
+                   defined $o{dbname} ? (dbname => $o{dbname}) : ()));
 
     my $pid = fork();
     die "fork: $!" unless defined $pid;
