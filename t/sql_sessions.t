@@ -259,6 +259,56 @@ subtest 'a session that starts for too long' => sub {
 };
 
 
+subtest 'a restart that has helped, webhooks in any order' => sub {
+    my @cases = (
+        # before the operation has ended, then after it; recovered
+        [ [], [], 1 ],
+        [ [], [ 'STARTING' ], 1 ],
+        [ [], [ 'STARTING', 'FAILED' ], 1 ],
+        [ [], [ 'WORKING', 'FAILED' ], 0 ],
+        [ [], [ 'FAILED', 'WORKING' ], 0 ],
+        [ [], [ 'FAILED', 'SCAN_QR_CODE', 'STARTING' ], 0 ],
+        [ [ 'STARTING', 'WORKING' ], [ 'FAILED' ], 0 ],
+        [ [ 'SCAN_QR_CODE', 'STARTING' ], [ 'FAILED' ], 0 ],
+        [ [ 'STARTING' ], [ 'FAILED' ], 1 ],
+    );
+    my %minute = (STARTING => 1, SCAN_QR_CODE => 2, WORKING => 3, FAILED => 4);
+    my $number = 0;
+
+    $pg->organization('restarts');
+
+    for (@cases) {
+        my ($before, $after, $recovered) = @$_;
+        my $name = 'restarted' . ++$number;
+        my $tell = sub {
+            session_event($name, status => $_,
+                sent_at => $now + 60_000 * $minute{$_}) for @_;
+        };
+
+        $pg->psql("select waha.add_session('restarts', '$name')");
+        session_event($name, status => 'WORKING', sent_at => $now - 7_200_000);
+        session_event($name, status => 'FAILED', sent_at => $now - 3_600_000);
+
+        my $holder = reply($pg, begin_operation => 'restarts', $name, 'connect',
+                           60)->{data}{holder};
+        $tell->(@$before);
+        reply($pg, end_operation => 'restarts', $name, $holder, 0, 'true',
+              'true', undef);
+        $tell->(@$after);
+
+        # webhooks of before the restart
+
+        session_event($name, status => 'WORKING', sent_at => $now - 5_400_000);
+
+        is($pg->value("select waha.session_history(s)->>'recovered'
+                         from waha.sessions s where name = '$name'"),
+           $recovered ? 'true' : 'false',
+           "(@$before) restarted (@$after): "
+           . ($recovered ? 'it was in vain' : 'it has helped'));
+    }
+};
+
+
 subtest 'what the statuses say' => sub {
     $pg->organization('says', session => 's1');
 

@@ -113,9 +113,11 @@ begin
            asked_at = case when started then now() else s.asked_at end,
            starting_since = case when started then now()
                                  else s.starting_since end,
-           recovered_at = case when recovered then now()
-                               when recovered is null then s.recovered_at
-                               end,
+           recovered_at = case when recovered is null then s.recovered_at
+                               when recovered
+                                    and s.status not in ('WORKING',
+                                                         'SCAN_QR_CODE')
+                               then now() end,
            webhook_url = coalesce(end_operation.webhook_url, s.webhook_url)
      where s.name = session
        and s.organization_slug = organization
@@ -134,7 +136,8 @@ comment on function waha.end_operation(text, text, text, int, boolean,
     boolean, text) is
     'ends an operation on a session, or with seconds prolongs it; started: '
     'WAHA was asked to create or start the session; recovered: true: it was '
-    'restarted because it had failed, false: it was logged out since; '
+    'restarted because it had failed, which counts unless WAHA has already '
+    'told that it works, false: it was logged out since; '
     'webhook_url: now in its configuration';
 
 

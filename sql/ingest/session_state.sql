@@ -244,6 +244,12 @@ begin
 
     new.connected_at := waha.connection_start(new);
 
+    -- also when a later status was told before
+
+    if state in ('WORKING', 'SCAN_QR_CODE') and at > was.recovered_at then
+        new.recovered_at := null;
+    end if;
+
     if new is not distinct from was then
         return false;
     end if;
@@ -278,7 +284,8 @@ as $$
            working_times = session.working_times,
            other_times = session.other_times,
            restrictions = session.restrictions,
-           restrictions_at = session.restrictions_at
+           restrictions_at = session.restrictions_at,
+           recovered_at = session.recovered_at
      where s.name = session.name
 $$;
 
