@@ -243,6 +243,7 @@ set local role waha_api;
 set local role waha_owner;
 
 \ir settings.sql
+\ir writes.sql
 
 revoke create on schema waha from waha_api;
 

@@ -1,5 +1,5 @@
 -- The four tables of the CRM under fixed names.  Functions use them only
--- through these views, with the rights of waha_owner.
+-- through these views, with the rights of waha_owner; see also writes.sql.
 
 create or replace view waha.organizations as
 select id, slug, name, country_code, whatsapp_enabled, whatsapp_session_name,

@@ -2,13 +2,18 @@
 # bodies of their own: rules over the text of all functions of schema waha.
 
 use Waha::Test;
+use Waha::Ingest;
+use Waha::Reply;
 
 my $t = Waha::Test->new;
 my $pg = $t->postgres;
+my $crm = qr/(?:organizations|traffic_channels|contacts|contact_activities)/;
 
-my @functions = map { { name => $_->[0], text => plain($_->[1]) } }
+my @functions = map { { name => $_->[0], text => plain($_->[1]),
+                        arguments => [ split / /, $_->[2] ] } }
     @{ $pg->rows(q{
-    select p.proname, p.prosrc
+    select p.proname, p.prosrc,
+           coalesce(array_to_string(p.proargnames, ' '), '')
       from pg_proc p
      where p.pronamespace = 'waha'::regnamespace
      order by 1}) };
@@ -21,6 +26,50 @@ my %exceptions = (
     # inlined once more
     simple_case => [ 'unread_since' ],
 );
+
+
+subtest 'writes name tables' => sub {
+    is_deeply(offenders(views => sub {
+                  $_[0]{text} =~ /\b(insert into|update|delete from)\s+
+                                  waha\.$crm\b/x }),
+              [], 'no function writes through a view');
+
+    cmp_ok(scalar(grep { writes($_->{text}) } @functions), '>', 10,
+           'functions change tables of the CRM');
+
+    # the CRM's own columns may have any name
+
+    is_deeply(offenders(columns => sub {
+                  writes($_[0]{text})
+                  && $_[0]{text} !~ /^\s*#variable_conflict use_variable$/m }),
+              [], 'variables win over columns of the CRM');
+};
+
+
+subtest 'columns of the CRM that are called like variables' => sub {
+    $pg->organization('acme', session => 't1');
+    my $plain = story();
+
+    $pg->psql("select waha.delete_session('acme', 't1');"
+              . empty_sql()
+              . 'delete from waha.sessions; delete from waha.erased');
+
+    my %names = map { $_ => 1 }
+                grep { /^[a-z]\w*\z/ && !/^(?:id|slug|organization_slug)\z/ }
+                map { my ($declared) = $_->{text} =~ /\bdeclare\b(.*?)\bbegin\b/s;
+                      @{ $_->{arguments} },
+                      ($declared // '') =~ /^\s+(\w+)\s/mg } @functions;
+    cmp_ok(scalar keys %names, '>', 200, 'variables have many names');
+
+    for my $table (qw(organizations contacts contact_activities)) {
+        $pg->psql(join ";\n", map {
+            qq{alter table $table add column if not exists "$_" text
+                   default 'trap'} } sort keys %names);
+    }
+
+    $pg->psql("select waha.add_session('acme', 't1')");
+    is(difference($plain, story()), '', 'they change nothing');
+};
 
 
 subtest 'searched "case" only' => sub {
@@ -70,6 +119,66 @@ subtest 'what changes often stands apart' => sub {
 
 
 $t->done;
+
+
+# what is stored and answered when something of each kind has happened
+
+sub story {
+    my $at = 1795226570000;
+    my @ann = (phone => '79222222222', name => 'Ann Lee');
+
+    my @answers = map { $_->{action} } outcomes($pg, batch =>
+        message(@ann, message_id => 'A1'),
+        message(lid => '77', name => 'Ann Poe', message_id => 'A2',
+                sent_at => $at),
+        message(@ann, message_id => 'A3', type => 'image', body => undef),
+        message(@ann, message_id => 'A4', body => undef, empty => 'true'),
+        message(@ann, message_id => 'C1', kind => 'call',
+                status => 'received', sent_at => $at),
+        { provider => 'waha', session => 't1', kind => 'session',
+          status => 'WORKING', phone => '7911', sent_at => $at });
+
+    for my $how (qw(batch ingest)) {
+        push @answers, map { $_->{action} } map { outcomes($pg, $how => $_) }
+            message(@ann, message_id => 'A3', type => 'image', body => $how,
+                    metadata => '{"media": {"url": "x"}}'),
+            message(@ann, message_id => 'A4', body => 'hi'),
+            message(@ann, message_id => 'C1', kind => 'call',
+                    status => 'rejected', sent_at => $at - 5),
+            message(@ann, name => "Ann $how", message_id => "N$how",
+                    sent_at => $at + 1000),
+            message(@ann, lid => '77', message_id => "B$how"),
+            { %{ status(target_id => 'A1') }, kind => 'edit',
+              body => "said $how", message_id => "E$how",
+              direction => 'inbound', @ann },
+            { %{ status(target_id => 'A2') }, kind => 'revoke',
+              direction => 'inbound', message_id => "R$how", lid => '77' };
+    }
+
+    push @answers, map { reply($pg, @$_)->{code} }
+        [ put_organization => 'acme', 'Acme', '49', 'true' ],
+        [ record_session_check => 'acme', 't1', 'WORKING', '7911', 'Acme' ];
+    my $merged = stored($pg);
+
+    my $contact = $pg->value('select id from waha.contacts
+                               where merged_into is not null');
+    $pg->psql("select waha.unmerge('acme', $contact)");
+    push @answers, $pg->psql('select first_name, last_name, phone_1, phone_2,
+                                     whatsapp_name, merged_into
+                                from waha.contacts order by id');
+    push @answers, reply($pg, erase_contact => 'acme', $contact)->{data}
+                       {contact},
+                   reply($pg, delete_session => 'acme', 't1')->{code};
+
+    return join "\n", grep { !/^session / } map { split /\n/ }
+        $merged, stored($pg), map { $_ // '' } @answers;
+}
+
+
+# whether a function changes or deletes rows of the CRM's tables, where an
+# expression sees their columns
+
+sub writes { return $_[0] =~ /\b(?:update|delete from)\s+public\.$crm\b/ }
 
 
 # the names of functions that break a rule, without its exceptions, which have

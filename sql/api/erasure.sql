@@ -290,7 +290,7 @@ create or replace function waha.erase_activities(organization text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 begin
     delete from waha.message_states s
      using unnest(ids) as u (id)
@@ -390,7 +390,7 @@ create or replace function waha.drop_contacts(organization text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 begin
     delete from waha.contacts c
      where c.organization_slug = organization collate "C"
@@ -416,7 +416,7 @@ create or replace function waha.empty_contacts(organization text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 begin
     delete from waha.contact_identities i
      where i.organization_slug = organization collate "POSIX"
@@ -792,7 +792,7 @@ language plpgsql
 set search_path = waha, pg_temp
 set lock_timeout = '10ms'
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     hashes  bytea[];
     keys    text[];

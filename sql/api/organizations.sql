@@ -197,7 +197,7 @@ set search_path = waha, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     own      alias for $1;
     title    alias for $2;

@@ -447,7 +447,7 @@ set search_path = waha, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     own  waha.sessions := waha.own_session(organization, session);
 begin

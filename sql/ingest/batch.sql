@@ -730,7 +730,7 @@ create or replace function waha.fill_activity(activity bigint, type text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     was  waha.contact_activities;
     a    waha.contact_activities;
@@ -778,7 +778,7 @@ create or replace function waha.change_call(activity bigint, status text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     changed  boolean;
 begin

@@ -64,9 +64,11 @@ comment on function waha.channel(text) is
 
 create or replace function waha.add_phone(organization text, contact bigint,
     phone text) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_variable
+begin
     update waha.contacts c
        set phone_1 = coalesce(nullif(c.phone_1, ''), '+' || phone),
            phone_2 = case when c.phone_1 <> ''
@@ -86,7 +88,8 @@ as $$
                waha.phone_key(waha.phone_digits(c.phone_3, o.country_code))),
                false)
        and (coalesce(c.phone_1, '') = '' or coalesce(c.phone_2, '') = ''
-            or coalesce(c.phone_3, '') = '')
+            or coalesce(c.phone_3, '') = '');
+end
 $$;
 
 comment on function waha.add_phone(text, bigint, text) is
@@ -101,7 +104,7 @@ create or replace function waha.rename_contact(organization text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 begin
     update waha.contacts c
        set whatsapp_name = rename_contact.name,
@@ -336,7 +339,7 @@ create or replace function waha.merge_contacts(organization text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     kept      waha.contacts;
     merged    waha.contacts;

@@ -294,18 +294,20 @@ comment on function waha.store_session(waha.sessions) is
 
 
 create or replace function waha.show_sessions(sessions text[]) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_variable
+begin
     -- locked in the order of slugs, as by other batches
 
-    select o.id
-      from waha.organizations o
-     where o.slug = any (array(select s.organization_slug collate "default"
-                                 from waha.sessions s
-                                where s.name = any (sessions)))
-     order by o.slug collate "C"
-       for no key update;
+    perform
+       from waha.organizations o
+      where o.slug = any (array(select s.organization_slug collate "default"
+                                  from waha.sessions s
+                                 where s.name = any (sessions)))
+      order by o.slug collate "C"
+        for no key update;
 
     update waha.organizations o
        set whatsapp_session_name = s.name,
@@ -326,7 +328,8 @@ as $$
              where k.name = any (sessions)
                and coalesce(p.whatsapp_session_name, k.name) = k.name
              order by p.id, k.name) s
-     where o.id = s.id
+     where o.id = s.id;
+end
 $$;
 
 comment on function waha.show_sessions(text[]) is

@@ -186,7 +186,7 @@ create or replace function waha.apply_state(organization text, session text,
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     state  waha.message_states;
     a      waha.contact_activities;

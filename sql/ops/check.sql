@@ -59,7 +59,7 @@ create or replace function waha.trial() returns text
 language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     org      text;
     person   bigint;

@@ -54,9 +54,11 @@ comment on function waha.rebuild_conversations(text, bigint, jsonb) is
 
 create or replace function waha.restore_names(organization text,
     contact bigint, other jsonb, was jsonb) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_variable
+begin
     -- what a person has edited since stays
 
     update waha.contacts c
@@ -84,7 +86,8 @@ as $$
                         where waha.phone_digits(p, null) is not null),
                        '[]') as phones) n
      where c.organization_slug = organization collate "C"
-       and c.id = contact
+       and c.id = contact;
+end
 $$;
 
 comment on function waha.restore_names(text, bigint, jsonb, jsonb) is
@@ -102,7 +105,7 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 as $$
-#variable_conflict use_column
+#variable_conflict use_variable
 declare
     m      waha.merges;
     kept   bigint;
