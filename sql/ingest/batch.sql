@@ -436,11 +436,17 @@ as $$
       from (select distinct on (u.organization, u.contact)
                    u.organization, u.contact, u.at,
                    waha.clean_name(u.name) as name
-              from unnest(organizations, kinds, chats, sessions, directions,
-                          ids, contacts, names, times)
-                   as u (organization, kind, chat, session, direction, id,
-                         contact, name, at)
+              from (select k.*, row_number() over (
+                               partition by k.organization, k.kind, k.session,
+                                            k.id, k.direction
+                               order by k.pos) as n
+                      from unnest(organizations, kinds, chats, sessions,
+                                  directions, ids, contacts, names, times)
+                           with ordinality as k (organization, kind, chat,
+                                                 session, direction, id,
+                                                 contact, name, at, pos)) u
              where u.organization is not null
+               and u.n = 1
                and u.contact is not null
                and u.kind = 'message'
                and u.chat = 'person'
@@ -488,12 +494,11 @@ begin
                               u.session collate "C", u.id collate "C",
                               u.direction collate "C", u.pos)
                filter (where u.contact is not null),
-           bool_or(u.contact is null and u.chat = 'person')
+           bool_or(u.contact is null)
       into places, doubts
-      from unnest(organizations, kinds, sessions, directions, chats, ids,
-                  contacts)
-           with ordinality as u (organization, kind, session, direction,
-                                 chat, id, contact, pos)
+      from unnest(organizations, kinds, sessions, directions, ids, contacts)
+           with ordinality as u (organization, kind, session, direction, id,
+                                 contact, pos)
      where u.organization is not null
        and u.kind in ('message', 'call');
 
@@ -580,7 +585,8 @@ begin
                  limit 1) a
          where u.kind in ('message', 'call')
          order by u.organization collate "C", u.session collate "C",
-                  u.id collate "C", u.direction collate "C", u.pos
+                  u.id collate "C", u.direction collate "C",
+                  u.pos <> all (coalesce(places, '{}')), u.pos
     loop
         activities[r.pos] := r.id;
         contacts[r.pos] := r.contact_id;

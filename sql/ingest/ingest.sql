@@ -94,6 +94,7 @@ declare
     found_id    bigint[];
     live        text[];     -- the same, null for a record that is finished
     said        text[];     -- the same, null for a message that says nothing
+    met         text[];     -- the same, null if its person is not known, too
     unsure      int[];
     resolved    record;
     actions     text[];
@@ -270,9 +271,23 @@ begin
           from waha.identify(live, kinds, chats, phones, lids, empties);
 
         if strangers is not null then
+            met := said;
+
+            for n in 1 .. coalesce(cardinality(empties), 0) loop
+                if contacts[n] is not null then
+                    met[n] := live[n];
+
+                elsif empties[n] is not null then
+                    -- ignored, also if its person is met in this batch
+
+                    phones[n] := null;
+                    lids[n] := null;
+                end if;
+            end loop;
+
             select * into creators, join_org, join_one, join_other,
                           join_phone, join_pos
-              from waha.create_contacts(strangers, said, sessions,
+              from waha.create_contacts(strangers, met, sessions,
                                         directions, ids, phones, lids,
                                         names);
 

@@ -250,7 +250,8 @@ sub value {
 }
 
 
-# a psql process with a connection of its own, to hold a transaction open
+# a psql process with a connection of its own, to hold a transaction open: user,
+# dbname
 
 sub session {
     my ($self, %o) = @_;
