@@ -9,7 +9,7 @@
 -- crm_schema is the schema that holds, or will hold, the CRM's tables
 -- organizations, traffic_channels, contacts and contact_activities.  It is
 -- chosen at the first run (default: public) and remembered.  Everything but
--- an index on messages is one transaction, and running it again does no harm.
+-- some indexes is one transaction, and running it again does no harm.
 
 \set AUTOCOMMIT on
 \set ON_ERROR_STOP on
@@ -117,6 +117,10 @@ select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 \endif
 
 set local role waha_owner;
+
+\if :installed
+    \ir lock.sql
+\endif
 
 \if :tables_needed
     \ir migrations/003-tables.sql
@@ -308,6 +312,6 @@ reset role;
 
 commit;
 
-\ir migrations/022-timeline.sql
+\ir indexes.sql
 
 reset client_min_messages;

@@ -7,7 +7,10 @@ alter table waha.quarantine
     add column if not exists instance text collate "C",
     add column if not exists size int;
 
--- the rows of earlier versions
+-- the rows of earlier versions; these indexes would take most of the time, and
+-- indexes.sql makes them again
+
+drop index if exists waha.quarantine_people_idx, waha.quarantine_names_idx;
 
 update waha.quarantine q
    set raw = case when q.event is null then q.raw end,

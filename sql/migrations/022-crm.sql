@@ -1,5 +1,5 @@
--- The index that 022-timeline.sql makes, where nobody waits for the table: in a
--- new installation.
+-- In a new installation nobody waits for the tables: the index on messages by
+-- contact is made at once, see indexes.sql for others.
 
 create index waha_activities_person
     on :"crm_schema".contact_activities
