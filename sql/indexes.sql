@@ -14,16 +14,13 @@ select format('drop index concurrently %I.%I', n.nspname, c.relname)
         or n.nspname = :'crm_schema'
            and c.relname = 'waha_activities_person') \gexec
 
--- one index on messages by contact, for reading them in their order and for
--- what happens to all of a contact: merging, erasing, the foreign key
-
 select format('create index concurrently waha_activities_person on '
               '%I.contact_activities (contact_id, occurred_at desc, id desc)',
               :'crm_schema')
  where to_regclass(format('%I.waha_activities_person', :'crm_schema'))
        is null \gexec
 
--- until then these were two, and each message had an entry in both
+-- these were two for what that one does, and each message had an entry in both
 
 select format('drop index concurrently %I.%I', :'crm_schema', i.name)
   from unnest('{waha_activities_timeline,waha_activities_contact}'::text[])

@@ -112,10 +112,6 @@ select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
     \ir migrations/004-crm.sql
 \endif
 
-\if :crm_needed
-    \ir migrations/022-crm.sql
-\endif
-
 set local role waha_owner;
 
 \if :installed

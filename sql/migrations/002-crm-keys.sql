@@ -7,19 +7,22 @@
 create unique index waha_contacts_key
     on :"crm_schema".contacts (id, organization_slug collate "C");
 
--- Both compare byte by byte, which is cheap, but by different names: a
--- statement fits the one that it is meant for and no index of the CRM, even
--- where the planner knows of an empty table only.
+-- It compares byte by byte, which is cheap.  Statements that are meant for the
+-- other one name another such collation, and so fit no index on the
+-- organization, even where the planner knows of an empty table only.
 
 create unique index waha_activities_message
     on :"crm_schema".contact_activities
        (organization_slug collate "C", session_name, message_id,
         direction collate "C");
 
-create index waha_activities_timeline
+-- for reading messages of a contact in their order, and for what happens to
+-- all of them: merging, erasing, the foreign key; databases of earlier
+-- versions get it by indexes.sql
+
+create index waha_activities_person
     on :"crm_schema".contact_activities
-       (organization_slug collate "POSIX", contact_id, occurred_at desc,
-        id desc);
+       (contact_id, occurred_at desc, id desc);
 
 -- A contact's deletion does to its activities what the CRM's own key says;
 -- rows that are there are not checked.

@@ -10,31 +10,6 @@ create index waha_contacts_list
 create index waha_contacts_merged
     on :"crm_schema".contacts (merged_into) where merged_into is not null;
 
--- Our foreign key looks for the activities of a contact that is deleted in
--- the collation of the column: without this it would read those of all
--- organizations.  It costs each message an entry.  The slug comes first, so
--- that no plan of ingest, in another collation, takes this for the timeline.
-
-do $$
-declare
-    activities  regclass := format('%I.contact_activities',
-                                   current_setting('waha.crm_schema'));
-begin
-    if not exists (select
-                     from pg_index i
-                     join pg_attribute a on a.attrelid = i.indrelid
-                                        and a.attnum = i.indkey[0]
-                    where i.indrelid = activities
-                      and i.indisvalid
-                      and i.indpred is null
-                      and a.attname = 'contact_id')
-    then
-        execute format('create index waha_activities_contact on %s '
-                       '(organization_slug, contact_id)', activities);
-    end if;
-end
-$$;
-
 -- Erasure deletes; operators make and delete organizations.
 
 grant delete on
