@@ -93,7 +93,55 @@ unlike($_->result(60), qr/deadlock/, 'they do not wait for each other then')
 is(outcome($pg, inbound(@same))->{action}, 'activity_logged',
    'a message after them is stored');
 
+# the same for batches: of messages alone, and with something else
+
+my $old = 1795226560000;
+
+for my $more ([], [ status(target_id => 'NONE', phone => '79330000009') ]) {
+    my $what = @$more ? 'a batch with a status' : 'a batch of messages';
+    my $n = 2 + @$more;
+    my @known = map { (phone => "7933000000$_") } $n, $n + 2;
+    my ($phone, $lid) = ("7933000001$n", 90 + $n);
+
+    outcome($pg, inbound(@$_, name => 'Ann'))
+        for [ @known[0, 1] ], [ @known[2, 3] ], [ phone => $phone ],
+            [ lid => $lid ];
+
+    my $first = $pg->session;
+    my $late = $pg->session;
+
+    $first->query('begin; ' . call_sql(batch => inbound(@known[0, 1],
+        name => 'Eve', sent_at => $old + 1000)));
+    $late->async(call_sql(batch => inbound(@known[0, 1], name => 'Ann',
+        sent_at => $old + 2000), inbound(@known[2, 3]), @$more));
+    ok($late->wait_blocked, "$what waits for a name");
+    $first->query('commit');
+    is($late->result(60) =~ tr/\n//, 1 + @$more, "$what is stored then");
+    is(name($known[1]), 'Ann', "$what: the newest name counts");
+
+    $first->query('begin; ' . call_sql(batch => inbound(phone => $phone,
+        lid => $lid)));
+    $late->async(call_sql(batch => inbound(lid => $lid, message_id => "L$n"),
+        inbound(@known[2, 3]), @$more));
+    ok($late->wait_blocked, "$what waits for a merge");
+    $first->query('commit');
+    is($late->result(60) =~ tr/\n//, 1 + @$more, "$what is stored then");
+    is($pg->value("select c.merged_into is null
+                     from contact_activities a
+                     join contacts c on c.id = a.contact_id
+                    where a.message_id = 'L$n'"), 't',
+       "$what: the message is the kept contact's");
+}
+
 $t->done;
+
+
+sub name {
+    my ($phone) = @_;
+
+    return $pg->value("select whatsapp_name from contacts "
+                      . "where phone_1 = '+$phone'");
+}
 
 
 sub events {
