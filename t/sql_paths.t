@@ -95,7 +95,7 @@ sub stream {
 
     my $size = (1, 4, 12, 40)[rand 4];
     my $total = 10 + $size + int rand(2 * $size);
-    my %w = (%m, messages => [], due => 0, seen => {}, came => {});
+    my %w = (%m, messages => [], due => 0);
 
     $w{people} = [ map { person($_) } 0 .. $m{many} * $total + rand 4 ];
 
@@ -117,10 +117,7 @@ sub stream {
         push @steps, crm_sql(\%w) if rand() < $m{crm};
     }
 
-    # what the CRM does can make people unknown again
-
-    return map { ref ? map({ [ in_order($m{order}, @$_) ] } apart(\%w, @$_))
-                     : ($w{seen} = {}) && $_ } @steps;
+    return regular($m{order}, @steps);
 }
 
 
@@ -336,6 +333,20 @@ sub crm_sql {
 }
 
 
+# a stream in which all ways have to leave the same
+
+sub regular {
+    my ($order, @steps) = @_;
+
+    # what the CRM does can make people unknown again
+
+    my %w = (order => $order, seen => {}, came => {});
+
+    return map { ref ? map({ [ in_order($order, @$_) ] } apart(\%w, @$_))
+                     : ($w{seen} = {}) && $_ } @steps;
+}
+
+
 # Within a batch nothing is before: a message in a group, or one that says
 # nothing, finds a person whom another message of the batch makes known, and a
 # status is known to be somebody else's.  One by one it would be ignored, or
@@ -376,21 +387,6 @@ sub apart {
 }
 
 
-sub is_apart {
-    my ($order, @steps) = @_;
-
-    my %w = (order => $order, seen => {}, came => {});
-
-    for (@steps) {
-        my @parts = ref() ? apart(\%w, @$_) : ($w{seen} = {});
-
-        return 0 if @parts > 1;
-    }
-
-    return 1;
-}
-
-
 # Session events come first in a batch, since they can tell whose a session is.
 # In some streams all events are in the order in which waha.ingest_each takes
 # them: of deliveries that say different things, the first one counts.
@@ -413,6 +409,10 @@ sub in_order {
     } 0 .. $#batch];
 }
 
+
+# Of a message that is not there, a change by anybody counts, so that another
+# one can tell nothing new.  In a batch with its message it can: then both
+# answers are the same here.
 
 sub way_sql {
     my ($way, @steps) = @_;
@@ -441,11 +441,20 @@ sub way_sql {
             my $how = { single => 'ingest', each => 'each' }->{$way}
                       // 'batch';
             my $places = join ',', map { $_->{place} // 'null' } @$call;
+            my $early = join ',', map {
+                my $e = $_;
+                grep({ $_->{kind} eq 'message'
+                       && ($_->{message_id} // '') eq ($e->{target_id} // '-')
+                     } @some) ? 'true' : 'false';
+            } @$call;
 
             $sql .= "insert into paths.answers (step, at, action,
                          organization, contact, activity, code)
                      select $step, (array[$places]::int[])[o.position + 1],
-                            o.action, o.organization, o.contact_id,
+                            case when (array[$early])[o.position + 1]
+                                      and o.action = 'duplicate'
+                                 then 'status_updated' else o.action end,
+                            o.organization, o.contact_id,
                             o.activity_id, o.code
                        from (" . call_sql($how, @$call) . ") o;\n";
         }
@@ -491,28 +500,26 @@ sub comparable {
 sub shortened {
     my ($order, $ways, $way, @steps) = @_;
 
-    my $tries = 2000;
+    my $still = sub {
+        my @fewer = regular($order, @_);
+        my $same = ((differing($ways, @fewer))[0] // '') eq $way;
 
-    for my $s (reverse 0 .. $#steps) {
-        my @fewer = @steps;
-        splice @fewer, $s, 1;
+        @steps = @fewer if $same;
+        return $same;
+    };
 
-        @steps = @fewer if is_apart($order, @fewer)
-                           && ((differing($ways, @fewer))[0] // '') eq $way;
+    for (my $s = $#steps; $s >= 0; $s--) {
+        $still->(@steps[grep { $_ != $s } 0 .. $#steps]);
     }
 
-    for my $s (0 .. $#steps) {
-        next if !ref $steps[$s];
-
-        for my $e (reverse 0 .. $#{ $steps[$s] }) {
-            last if @{ $steps[$s] } == 1 || $tries-- == 0;
-
+    for (my $s = 0; $s < @steps; $s++) {
+        for (my $e = 0; ref $steps[$s] && $e < @{ $steps[$s] }; ) {
             my @fewer = @steps;
-            $fewer[$s] = [ @{ $steps[$s] } ];
-            splice @{ $fewer[$s] }, $e, 1;
+            $fewer[$s] = [ @{ $steps[$s] }[grep { $_ != $e }
+                                           0 .. $#{ $steps[$s] }] ];
 
-            @steps = @fewer if is_apart($order, @fewer)
-                           && ((differing($ways, @fewer))[0] // '') eq $way;
+            $still->(@fewer) or $e++;
+            last if !$steps[$s];
         }
     }
 
