@@ -76,7 +76,12 @@ begin
         return array_fill(null::bigint, array[cardinality(kinds)]);
     end if;
 
-    select array_agg((select waha.live_of(u.organization, a.contact_id)
+    select array_agg((select coalesce((select m.to_id
+                                         from waha.moves m
+                                        where m.organization_slug
+                                              = u.organization
+                                          and m.from_id = a.contact_id
+                                        limit 1), a.contact_id)
                         from waha.contact_activities a
                        where a.organization_slug
                              = u.organization collate "C"
@@ -427,41 +432,50 @@ create or replace function waha.rename_contacts(organizations text[],
     kinds text[], chats text[], sessions text[], directions text[],
     ids text[], contacts bigint[], names text[], times timestamptz[])
 returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+declare
+    newest  record;
+begin
     -- the newest name of each contact; that of a repeated message is known
 
-    select waha.rename_contact(n.organization, n.contact, n.name, n.at)
-      from (select distinct on (u.organization, u.contact)
-                   u.organization, u.contact, u.at,
-                   waha.clean_name(u.name) as name
-              from (select k.*, row_number() over (
-                               partition by k.organization, k.kind, k.session,
-                                            k.id, k.direction
-                               order by k.pos) as n
-                      from unnest(organizations, kinds, chats, sessions,
-                                  directions, ids, contacts, names, times)
-                           with ordinality as k (organization, kind, chat,
-                                                 session, direction, id,
-                                                 contact, name, at, pos)) u
-             where u.organization is not null
-               and u.n = 1
-               and u.contact is not null
-               and u.kind = 'message'
-               and u.chat = 'person'
-               and u.direction = 'inbound'
-               and waha.clean_name(u.name) is not null
-               and (select true
-                      from waha.contact_activities a
-                     where a.organization_slug = u.organization collate "C"
-                       and a.session_name = u.session
-                       and a.message_id = u.id
-                       and a.direction = u.direction collate "C"
-                       and (a.metadata ? 'empty') is not true
-                     limit 1) is null
-             order by u.organization, u.contact, u.at desc,
-                      waha.clean_name(u.name) collate "C" desc) n
+    for newest in
+        select distinct on (u.organization, u.contact)
+               u.organization, u.contact, u.at,
+               waha.clean_name(u.name) as name
+          from (select k.*, row_number() over (
+                           partition by k.organization, k.kind, k.session,
+                                        k.id, k.direction
+                           order by k.pos) as n
+                  from unnest(organizations, kinds, chats, sessions,
+                              directions, ids, contacts, names, times)
+                       with ordinality as k (organization, kind, chat,
+                                             session, direction, id,
+                                             contact, name, at, pos)) u
+         where u.organization is not null
+           and u.n = 1
+           and u.contact is not null
+           and u.kind = 'message'
+           and u.chat = 'person'
+           and u.direction = 'inbound'
+           and waha.clean_name(u.name) is not null
+           and (select true
+                  from waha.contact_activities a
+                 where a.organization_slug = u.organization collate "C"
+                   and a.session_name = u.session
+                   and a.message_id = u.id
+                   and a.direction = u.direction collate "C"
+                   and (a.metadata ? 'empty') is not true
+                 limit 1) is null
+         order by u.organization, u.contact, u.at desc,
+                  waha.clean_name(u.name) collate "C" desc
+    loop
+        perform waha.rename_contact(newest.organization, newest.contact,
+                                    newest.name, newest.at);
+    end loop;
+end
 $$;
 
 comment on function waha.rename_contacts is
@@ -594,7 +608,8 @@ begin
         if r.is_new and r.id is distinct from last then
             fresh := fresh || r.pos::int;
         elsif r.kind = 'call'
-              and waha.change_call(r.id, r.status, r.at)
+              and waha.change_call(organizations[r.pos], r.id, r.status,
+                                   r.at)
         then
             actions[r.pos] := 'status_updated';
         else
@@ -730,9 +745,9 @@ comment on function waha.fill is
     'type, file; what is there stays';
 
 
-create or replace function waha.fill_activity(activity bigint, type text,
-    body text, more jsonb, name text, empty text, out filled boolean,
-    out woken boolean)
+create or replace function waha.fill_activity(organization text,
+    activity bigint, type text, body text, more jsonb, name text, empty text,
+    out filled boolean, out woken boolean)
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -743,7 +758,8 @@ declare
 begin
     select v.* into was
       from waha.contact_activities v
-     where v.id = activity
+     where v.organization_slug = organization collate "ucs_basic"
+       and v.id = activity
        for no key update;
 
     a := waha.fill(was, type, body, more, name, empty);
@@ -757,7 +773,8 @@ begin
                message_type = a.message_type,
                metadata = a.metadata,
                sender_name = a.sender_name
-         where v.id = activity;
+         where v.organization_slug = organization collate "ucs_basic"
+           and v.id = activity;
     end if;
 end
 $$;
@@ -779,8 +796,8 @@ comment on function waha.call_metadata(jsonb, text, timestamptz) is
     'metadata of a call with a status and its time';
 
 
-create or replace function waha.change_call(activity bigint, status text,
-    at timestamptz) returns boolean
+create or replace function waha.change_call(organization text,
+    activity bigint, status text, at timestamptz) returns boolean
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -793,7 +810,8 @@ begin
 
     update waha.contact_activities a
        set metadata = waha.call_metadata(a.metadata, status, at)
-     where a.id = activity
+     where a.organization_slug = organization collate "ucs_basic"
+       and a.id = activity
        and (status <> 'received',
             waha.milliseconds(at), status collate "C")
            > (a.metadata->>'call_status' <> 'received',
@@ -804,14 +822,15 @@ begin
 
     update waha.contact_activities a
        set occurred_at = at
-     where a.id = activity
+     where a.organization_slug = organization collate "ucs_basic"
+       and a.id = activity
        and a.occurred_at > at;
 
     return changed;
 end
 $$;
 
-comment on function waha.change_call(bigint, text, timestamptz) is
+comment on function waha.change_call(text, bigint, text, timestamptz) is
     'stores a later status of a call; result: whether the status changed';
 
 
@@ -864,7 +883,8 @@ begin
 
         foreach p in array coalesce(r.places, '{}') loop
             select * into filled
-              from waha.fill_activity(activities[p], types[p], bodies[p],
+              from waha.fill_activity(organizations[p], activities[p],
+                                      types[p], bodies[p],
                                       metadata[p]::jsonb,
                                       waha.clean_name(names[p]),
                                       empties[p]);
@@ -926,14 +946,18 @@ comment on function waha.apply_states is
 
 create or replace function waha.was_read(organization text, session text,
     message text) returns boolean
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select coalesce((select s.status in ('read', 'played')
-                       from waha.message_states s
-                      where s.organization_slug = organization
-                        and s.session_name = session
-                        and s.message_id = message), false)
+#variable_conflict use_column
+begin
+    return (
+        select coalesce((select s.status in ('read', 'played')
+                           from waha.message_states s
+                          where s.organization_slug = organization
+                            and s.session_name = session
+                            and s.message_id = message), false));
+end
 $$;
 
 comment on function waha.was_read(text, text, text) is

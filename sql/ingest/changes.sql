@@ -197,7 +197,7 @@ declare
     most     constant int := 100;
     bytes    constant int := 262144;
     changed  boolean;
-    w        waha.waiting_changes;
+    spare    tid[];
 begin
     -- an edit has an id; of other changes, a person's newest one counts
 
@@ -246,7 +246,7 @@ begin
     end if;
 
     if changed then
-        perform waha.drop_changes(array(
+        spare := array(
             select k.ctid
               from (select w.ctid, row_number() over newest as n,
                            sum(w.size) over newest as size
@@ -258,9 +258,10 @@ begin
                        and w.session_name = c.session_name collate "POSIX"
                     window newest as (order by w.id desc)) k
              where k.n > most
-                or k.n > 1 and k.size > bytes));
+                or k.n > 1 and k.size > bytes);
 
-        perform waha.drop_changes(waha.crowd_of(c));
+        perform waha.drop_changes(c.organization_slug, spare);
+        perform waha.drop_changes(c.organization_slug, waha.crowd_of(c));
     end if;
 
     return changed;
@@ -306,7 +307,8 @@ comment on function waha.crowd_of(waha.waiting_changes) is
     'beyond 32';
 
 
-create or replace function waha.drop_changes(places tid[]) returns void
+create or replace function waha.drop_changes(organization text,
+    places tid[]) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -321,10 +323,12 @@ begin
 
     for w in
         delete from waha.waiting_changes k
-         where k.ctid = any (array(
+         where k.organization_slug = organization collate "ucs_basic"
+           and k.ctid = any (array(
                select o.ctid
                  from waha.waiting_changes o
-                where o.ctid = any (places)
+                where o.organization_slug = organization collate "ucs_basic"
+                  and o.ctid = any (places)
                   for update skip locked))
         returning k.*
     loop
@@ -334,7 +338,7 @@ begin
 end
 $$;
 
-comment on function waha.drop_changes(tid[]) is
+comment on function waha.drop_changes(text, tid[]) is
     'removes changes that wait, to make room for newer ones';
 
 
@@ -384,11 +388,14 @@ comment on function waha.waiting_for is
 
 create or replace function waha.drop_waiting_state(organization text,
     session text, message text) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     delete from waha.message_states s
-     where s.ctid = (
+     where s.organization_slug = organization collate "ucs_basic"
+       and s.ctid = (
            select k.ctid
              from waha.message_states k
             where k.organization_slug = organization
@@ -402,7 +409,8 @@ as $$
                       and w.message_id = message
                     limit 1) is null
             limit 1
-              for update skip locked)
+              for update skip locked);
+end
 $$;
 
 comment on function waha.drop_waiting_state(text, text, text) is
@@ -412,9 +420,11 @@ comment on function waha.drop_waiting_state(text, text, text) is
 
 create or replace function waha.drop_change(c waha.waiting_changes)
 returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     delete from waha.waiting_changes w
      where w.organization_slug = c.organization_slug
        and w.session_name = c.session_name
@@ -425,7 +435,8 @@ as $$
        and w.chat_id = c.chat_id
        and w.phone = c.phone
        and w.lid = c.lid
-       and w.change_id = c.change_id
+       and w.change_id = c.change_id;
+end
 $$;
 
 comment on function waha.drop_change(waha.waiting_changes) is
@@ -436,48 +447,52 @@ create or replace function waha.changes_of(organizations text[],
     phones text[], lids text[], strangers int[], linked_org text[],
     linked bigint[], out organization text, out session text,
     out message text) returns setof record
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
-    select distinct w.organization_slug, w.session_name, w.message_id
-      from (select organizations[s] as organization, 'phone' as kind,
-                   waha.phone_key(phones[s]) as key
-              from unnest(strangers) s
+#variable_conflict use_column
+begin
+    return query
+        select distinct w.organization_slug, w.session_name, w.message_id
+          from (select organizations[s] as organization, 'phone' as kind,
+                       waha.phone_key(phones[s]) as key
+                  from unnest(strangers) s
 
-            union all
+                union all
 
-            select organizations[s], 'lid', lids[s]
-              from unnest(strangers) s
+                select organizations[s], 'lid', lids[s]
+                  from unnest(strangers) s
 
-            union all
+                union all
 
-            select u.organization, i.kind, i.key
-              from (select distinct k.organization, k.contact
-                      from unnest(linked_org, linked)
-                           as k (organization, contact)
-                     where k.organization is not null
-                       and k.contact is not null) u
-             cross join lateral (
-                    select i.kind, i.key
-                      from waha.contact_identities i
-                     where i.organization_slug
-                           = u.organization collate "POSIX"
-                       and i.contact_id = u.contact
-                     limit 1000) i) u
-     cross join lateral (
-            (select k.organization_slug, k.session_name, k.message_id
-               from waha.waiting_changes k
-              where u.kind = 'phone'
-                and k.organization_slug = u.organization collate "POSIX"
-                and k.phone = u.key collate "POSIX"
-              limit 1000)
-             union all
-            (select k.organization_slug, k.session_name, k.message_id
-               from waha.waiting_changes k
-              where u.kind = 'lid'
-                and k.lid = u.key collate "POSIX"
-                and k.organization_slug = u.organization collate "default"
-              limit 1000)) w
+                select u.organization, i.kind, i.key
+                  from (select distinct k.organization, k.contact
+                          from unnest(linked_org, linked)
+                               as k (organization, contact)
+                         where k.organization is not null
+                           and k.contact is not null) u
+                 cross join lateral (
+                        select i.kind, i.key
+                          from waha.contact_identities i
+                         where i.organization_slug
+                               = u.organization collate "POSIX"
+                           and i.contact_id = u.contact
+                         limit 1000) i) u
+         cross join lateral (
+                (select k.organization_slug, k.session_name, k.message_id
+                   from waha.waiting_changes k
+                  where u.kind = 'phone'
+                    and k.organization_slug = u.organization collate "POSIX"
+                    and k.phone = u.key collate "POSIX"
+                  limit 1000)
+                 union all
+                (select k.organization_slug, k.session_name, k.message_id
+                   from waha.waiting_changes k
+                  where u.kind = 'lid'
+                    and k.lid = u.key collate "POSIX"
+                    and k.organization_slug = u.organization collate "default"
+                  limit 1000)) w;
+end
 $$;
 
 comment on function
@@ -488,21 +503,26 @@ comment on function
 
 create or replace function waha.waiting_of(organization text, keys text[])
 returns setof tid
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select distinct k.ctid
-      from unnest(keys) as u (key)
-     cross join lateral (
-            (select w.ctid
-               from waha.waiting_changes w
-              where w.organization_slug = organization collate "POSIX"
-                and w.phone = u.key collate "POSIX")
-             union all
-            (select w.ctid
-               from waha.waiting_changes w
-              where w.lid = u.key collate "POSIX"
-                and w.organization_slug = organization collate "default")) k
+#variable_conflict use_column
+begin
+    return query
+        select distinct k.ctid
+          from unnest(keys) as u (key)
+         cross join lateral (
+                (select w.ctid
+                   from waha.waiting_changes w
+                  where w.organization_slug = organization collate "POSIX"
+                    and w.phone = u.key collate "POSIX")
+                 union all
+                (select w.ctid
+                   from waha.waiting_changes w
+                  where w.lid = u.key collate "POSIX"
+                    and w.organization_slug
+                        = organization collate "default")) k;
+end
 $$;
 
 comment on function waha.waiting_of(text, text[]) is
@@ -511,29 +531,37 @@ comment on function waha.waiting_of(text, text[]) is
 
 create or replace function waha.erase_waiting(organization text,
     keys text[]) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+declare
+    places  tid[] := array(select waha.waiting_of(organization, keys));
+    hashes  bytea[];
+begin
     with gone as materialized (
         delete from waha.waiting_changes w
-         using waha.waiting_of(organization, keys) k
-         where w.ctid = k
+         where w.organization_slug = organization collate "ucs_basic"
+           and w.ctid = any (places)
         returning w.organization_slug, w.session_name, w.message_id, w.phone,
                   w.lid
     ), forgotten as (
         delete from waha.message_states s
          using gone g
-         where s.organization_slug = g.organization_slug
+         where s.organization_slug = organization
            and s.session_name = g.session_name
            and s.message_id = g.message_id
            and s.waiting
     )
-    select waha.remember(array(
-               select waha.erased_key(g.organization_slug, g.session_name,
-                                      g.message_id, p.key)
-                 from gone g
-                cross join lateral (values (g.phone), (g.lid)) as p (key)
-                where p.key <> ''))
+    select array_agg(waha.erased_key(g.organization_slug, g.session_name,
+                                     g.message_id, p.key))
+      into hashes
+      from gone g
+     cross join lateral (values (g.phone), (g.lid)) as p (key)
+     where p.key <> '';
+
+    perform waha.remember(hashes);
+end
 $$;
 
 comment on function waha.erase_waiting(text, text[]) is

@@ -2,14 +2,18 @@
 
 create or replace function waha.with_moving(organization text,
     contact bigint) returns bigint[]
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select contact || array(
-        select m.from_id
-          from waha.moves m
-         where m.organization_slug = organization
-           and m.to_id = contact)
+#variable_conflict use_column
+begin
+    return (
+        select contact || array(
+            select m.from_id
+              from waha.moves m
+             where m.organization_slug = organization
+               and m.to_id = contact));
+end
 $$;
 
 comment on function waha.with_moving(text, bigint) is
@@ -18,13 +22,18 @@ comment on function waha.with_moving(text, bigint) is
 
 create or replace function waha.live_of(organization text, contact bigint)
 returns bigint
-language sql stable
+language plpgsql stable
+set search_path = waha, pg_temp
 as $$
-    select coalesce((select m.to_id
-                       from waha.moves m
-                      where m.organization_slug = organization
-                        and m.from_id = contact
-                      limit 1), contact)
+#variable_conflict use_column
+begin
+    return (
+        select coalesce((select m.to_id
+                           from waha.moves m
+                          where m.organization_slug = organization
+                            and m.from_id = contact
+                          limit 1), contact));
+end
 $$;
 
 comment on function waha.live_of(text, bigint) is
@@ -105,6 +114,8 @@ language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_variable
+declare
+    ids  bigint[] := waha.with_moving(organization, contact);
 begin
     update waha.contacts c
        set whatsapp_name = rename_contact.name,
@@ -121,7 +132,7 @@ begin
        and c.whatsapp_name is distinct from rename_contact.name
        and not exists (
            select
-             from unnest(waha.with_moving(organization, contact)) as k (id)
+             from unnest(ids) as k (id)
             cross join lateral (
                   select
                     from waha.contact_activities a
@@ -172,8 +183,8 @@ begin
     ), moved as (
         update waha.contact_activities a
            set contact_id = kept
-          from due d
-         where a.id = d.id
+         where a.organization_slug = organization collate "ucs_basic"
+           and a.id = any (array(select d.id from due d))
         returning a.id
     ), noted as (
         -- of several merges, the first contact counts
@@ -196,17 +207,21 @@ comment on function waha.move_portion(text, bigint, bigint, int) is
 
 create or replace function waha.has_messages(organization text,
     contact bigint) returns boolean
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
-    select exists (
-        select
-          from waha.contact_activities a
-         where a.organization_slug = organization collate "POSIX"
-           and a.contact_id = contact
-           and a.message_id is not null)
+#variable_conflict use_column
+begin
+    return (
+        select exists (
+            select
+              from waha.contact_activities a
+             where a.organization_slug = organization collate "POSIX"
+               and a.contact_id = contact
+               and a.message_id is not null));
+end
 $$;
 
 comment on function waha.has_messages(text, bigint) is
@@ -258,7 +273,9 @@ declare
     total  bigint := 0;
 begin
     for m in
-        select * from waha.moves order by organization_slug, from_id
+        select v.*
+          from waha.moves v
+         order by v.organization_slug, v.from_id
     loop
         exit when total >= portion;
 
@@ -347,6 +364,7 @@ declare
     country   text;
     phone     text;
     has       text[];
+    ids       bigint[];
 begin
     -- an earlier merge of this batch may have merged either of them
 
@@ -398,8 +416,10 @@ begin
 
     perform waha.move_messages(organization, kept.id, merged.id);
 
+    ids := waha.with_moving(organization, kept.id);
+
     select n.sender_name into newest
-      from unnest(waha.with_moving(organization, kept.id)) as k (id)
+      from unnest(ids) as k (id)
      cross join lateral (
             select a.sender_name, a.occurred_at
               from waha.contact_activities a
@@ -489,25 +509,29 @@ comment on function waha.merge_contacts(text, bigint, bigint, jsonb) is
 
 create or replace function waha.live_contact(organization text,
     contact bigint) returns bigint
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    with recursive chain as (
-        select c.id, c.merged_into, 1 as step
-          from waha.contacts c
-         where c.organization_slug = organization collate "C"
-           and c.id = contact
+#variable_conflict use_column
+begin
+    return (
+        with recursive chain as (
+            select c.id, c.merged_into, 1 as step
+              from waha.contacts c
+             where c.organization_slug = organization collate "C"
+               and c.id = contact
 
-        union all
+            union all
 
-        select c.id, c.merged_into, chain.step + 1
-          from chain
-          join waha.contacts c
-            on c.organization_slug = organization collate "C"
-           and c.id = chain.merged_into
-         where chain.step < 100
-    )
-    select id from chain order by step desc limit 1
+            select c.id, c.merged_into, chain.step + 1
+              from chain
+              join waha.contacts c
+                on c.organization_slug = organization collate "C"
+               and c.id = chain.merged_into
+             where chain.step < 100
+        )
+        select id from chain order by step desc limit 1);
+end
 $$;
 
 comment on function waha.live_contact(text, bigint) is

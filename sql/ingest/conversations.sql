@@ -224,11 +224,13 @@ language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
+declare
+    ids  bigint[] := waha.with_moving(organization, contact);
 begin
     update waha.conversations c
        set (unread_count, unread_since) = (
                select count(m.occurred_at), min(m.occurred_at)
-                 from unnest(waha.with_moving(organization, contact)) as k (id)
+                 from unnest(ids) as k (id)
                 cross join lateral (
                       select a.occurred_at
                         from waha.contact_activities a
@@ -270,10 +272,14 @@ begin
         returning *
     loop
         insert into waha.conversations as c
-            select organization, kept, m.session_name, m.last_message_id,
-                   m.last_message_at, m.last_direction, m.last_message,
-                   m.unread_count, m.unread_since, m.last_inbound_at,
-                   m.last_outbound_at, m.read_at
+                    (organization_slug, contact_id, session_name,
+                     last_message_id, last_message_at, last_direction,
+                     last_message, unread_count, unread_since,
+                     last_inbound_at, last_outbound_at, read_at)
+            values (organization, kept, m.session_name, m.last_message_id,
+                    m.last_message_at, m.last_direction, m.last_message,
+                    m.unread_count, m.unread_since, m.last_inbound_at,
+                    m.last_outbound_at, m.read_at)
         on conflict (organization_slug, contact_id, session_name) do update
            set last_message_id = (waha.combine(c, excluded)).last_message_id,
                last_message_at = (waha.combine(c, excluded)).last_message_at,

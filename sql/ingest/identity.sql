@@ -235,6 +235,7 @@ declare
     keys     text[];
     ids      bigint[];
     numbers  text[];
+    owners   text[];
 begin
     select array_agg(t.org), array_agg(t.key), array_agg(t.id),
            array_agg(t.digits)
@@ -262,8 +263,18 @@ begin
 
     -- contacts that get a number when the contact that has it loses it
 
+    owners := array(
+        select distinct c.organization_slug::text
+          from unnest(contacts) as u (id)
+         cross join lateral (
+               select k.organization_slug
+                 from waha.contacts k
+                where k.id = u.id
+                limit 1) c);
+
     delete from waha.shared_phones s
-     where s.contact_id = any (contacts);
+     where s.organization_slug = any (owners collate "ucs_basic")
+       and s.contact_id = any (contacts);
 
     insert into waha.shared_phones (organization_slug, key, contact_id)
     select t.org, t.key, t.id
@@ -286,19 +297,25 @@ comment on function waha.add_phone_identities(bigint[]) is
 
 create or replace function waha.reassign_phones(organizations text[])
 returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
-    select waha.add_phone_identities(array_agg(s.contact_id))
-      from waha.shared_phones s
-     where s.organization_slug = any (organizations)
-       and not exists (
-           select
-             from waha.contact_identities i
-            where i.organization_slug = s.organization_slug
-              and i.kind = 'phone'
-              and i.key = s.key)
-    having count(*) > 0
+#variable_conflict use_column
+declare
+    ids  bigint[] := array(
+        select s.contact_id
+          from waha.shared_phones s
+         where s.organization_slug = any (organizations)
+           and not exists (
+               select
+                 from waha.contact_identities i
+                where i.organization_slug = s.organization_slug
+                  and i.kind = 'phone'
+                  and i.key = s.key));
+begin
+    perform waha.add_phone_identities(ids)
+      where ids <> '{}';
+end
 $$;
 
 comment on function waha.reassign_phones(text[]) is
@@ -337,6 +354,7 @@ set search_path = waha, pg_temp
 as $$
 declare
     changed  bigint[];
+    orgs     text[];
 begin
     changed := array(
         select e.id
@@ -354,15 +372,16 @@ begin
 
     -- first all old numbers are released: two contacts may swap theirs
 
+    orgs := array(select distinct o.organization_slug::text from were o);
+
     delete from waha.contact_identities i
-     where i.contact_id = any (changed)
+     where i.organization_slug = any (orgs collate "ucs_basic")
+       and i.contact_id = any (changed)
        and not i.proved;
 
     perform waha.add_phone_identities(changed);
 
-    perform waha.reassign_phones(array(
-        select distinct o.organization_slug::text
-          from were o));
+    perform waha.reassign_phones(orgs);
 
     return null;
 
@@ -432,15 +451,21 @@ comment on function waha.contact_moves() is
 
 create or replace function waha.learn_all(organization text default null)
 returns void
-language sql security definer
+language plpgsql security definer
 set search_path = waha, pg_temp
 as $$
-    select waha.add_phone_identities(array_agg(c.id))
-      from waha.contacts c
-     where (organization is null or c.organization_slug = organization)
-       and c.merged_into is null
-       and concat(c.phone_1, c.phone_2, c.phone_3) <> ''
-    having count(*) > 0
+#variable_conflict use_column
+declare
+    ids  bigint[] := array(
+        select c.id
+          from waha.contacts c
+         where (organization is null or c.organization_slug = organization)
+           and c.merged_into is null
+           and concat(c.phone_1, c.phone_2, c.phone_3) <> '');
+begin
+    perform waha.add_phone_identities(ids)
+      where ids <> '{}';
+end
 $$;
 
 comment on function waha.learn_all(text) is

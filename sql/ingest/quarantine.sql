@@ -26,9 +26,11 @@ comment on function waha.fill_keys(text, text) is
 
 create or replace function waha.change_fill(changes waha.quarantine_fill[])
 returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     insert into waha.quarantine_fill as f
                 (kind, instance, session_name, events, bytes)
         select k.kind, k.instance, k.session_name, sum(c.events),
@@ -49,6 +51,7 @@ as $$
        and f.instance = k.instance
        and f.session_name = k.session_name
        and f.events <= 0;
+end
 $$;
 
 comment on function waha.change_fill(waha.quarantine_fill[]) is
@@ -135,12 +138,16 @@ create trigger waha_count_truncate
 create or replace function waha.quarantine_excess(instance text,
     session text, more_events int, more_bytes int)
 returns waha.quarantine_fill
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+declare
+    excess  waha.quarantine_fill;
+begin
     -- strangers have ten times the bound of a session
 
-    select f.*
+    select f.* into excess
       from waha.version v
      cross join waha.fill_keys(instance, session) k
      cross join lateral (
@@ -156,7 +163,10 @@ as $$
         or f.bytes + more_bytes
            > v.quarantine_bytes * case when f.kind = 'strangers' then 10
                                         else 1 end
-     limit 1
+     limit 1;
+
+    return excess;
+end
 $$;
 
 comment on function waha.quarantine_excess(text, text, int, int) is
@@ -166,40 +176,44 @@ comment on function waha.quarantine_excess(text, text, int, int) is
 
 create or replace function waha.resolved_in(full_one waha.quarantine_fill)
 returns setof bigint
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
-    (select q.id
-       from waha.quarantine q
-      where full_one.kind = 'session'
-        and q.instance is null
-        and q.session_name = full_one.session_name
-        and q.resolved_at is not null
-      order by q.resolved_at
-      limit 100)
+#variable_conflict use_column
+begin
+    return query
+        (select q.id
+           from waha.quarantine q
+          where full_one.kind = 'session'
+            and q.instance is null
+            and q.session_name = full_one.session_name
+            and q.resolved_at is not null
+          order by q.resolved_at
+          limit 100)
 
-     union all
+         union all
 
-    (select q.id
-       from waha.quarantine q
-      where full_one.kind = 'stranger'
-        and q.instance = full_one.instance
-        and q.session_name = full_one.session_name
-        and q.resolved_at is not null
-      order by q.resolved_at
-      limit 100)
+        (select q.id
+           from waha.quarantine q
+          where full_one.kind = 'stranger'
+            and q.instance = full_one.instance
+            and q.session_name = full_one.session_name
+            and q.resolved_at is not null
+          order by q.resolved_at
+          limit 100)
 
-     union all
+         union all
 
-    (select q.id
-       from waha.quarantine q
-      where full_one.kind = 'strangers'
-        and q.instance = full_one.instance
-        and q.resolved_at is not null
-      order by q.session_name, q.resolved_at
-      limit 100)
+        (select q.id
+           from waha.quarantine q
+          where full_one.kind = 'strangers'
+            and q.instance = full_one.instance
+            and q.resolved_at is not null
+          order by q.session_name, q.resolved_at
+          limit 100);
+end
 $$;
 
 comment on function waha.resolved_in(waha.quarantine_fill) is
@@ -448,15 +462,19 @@ grant execute on function waha.limit_quarantine(bigint, bigint)
 create or replace function waha.show_quarantine()
 returns table (kind text, instance text, session text, events bigint,
                bytes bigint, percent int)
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = waha, pg_temp
 as $$
-    select f.kind, f.instance, f.session_name, f.events, f.bytes,
-           floor(100 * greatest(f.events::numeric / v.quarantine_events,
-                                f.bytes::numeric / v.quarantine_bytes)
-                 / case when f.kind = 'strangers' then 10 else 1 end)::int
-      from waha.version v, waha.quarantine_fill f
-     order by 6 desc, f.kind, f.instance, f.session_name
+#variable_conflict use_column
+begin
+    return query
+        select f.kind, f.instance, f.session_name, f.events, f.bytes,
+               floor(100 * greatest(f.events::numeric / v.quarantine_events,
+                                    f.bytes::numeric / v.quarantine_bytes)
+                     / case when f.kind = 'strangers' then 10 else 1 end)::int
+          from waha.version v, waha.quarantine_fill f
+         order by 6 desc, f.kind, f.instance, f.session_name;
+end
 $$;
 
 comment on function waha.show_quarantine() is

@@ -269,9 +269,11 @@ comment on function waha.record_session is
 
 create or replace function waha.store_session(session waha.sessions)
 returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     update waha.sessions s
        set status = session.status,
            status_at = session.status_at,
@@ -286,7 +288,8 @@ as $$
            restrictions = session.restrictions,
            restrictions_at = session.restrictions_at,
            recovered_at = session.recovered_at
-     where s.name = session.name
+     where s.name = session.name;
+end
 $$;
 
 comment on function waha.store_session(waha.sessions) is

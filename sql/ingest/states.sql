@@ -232,7 +232,8 @@ begin
                             then c.message_content
                             else a.message_content end,
                    metadata = a.metadata
-             where c.id = a.id;
+             where c.organization_slug = organization collate "ucs_basic"
+               and c.id = a.id;
         end if;
     end loop;
 end
@@ -245,9 +246,11 @@ comment on function waha.apply_state(text, text, text) is
 
 create or replace function waha.store_state(state waha.message_states)
 returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     -- another transaction may have changed the state since it was read; long
     -- texts that stay the same are not written again
 
@@ -286,7 +289,8 @@ as $$
                when s.edits is null then excluded.edits
                else waha.newest_edits(s.edits, excluded.edits) end,
            edited_at = greatest(s.edited_at, excluded.edited_at),
-           revoked_at = least(s.revoked_at, excluded.revoked_at)
+           revoked_at = least(s.revoked_at, excluded.revoked_at);
+end
 $$;
 
 comment on function waha.store_state(waha.message_states) is

@@ -44,7 +44,12 @@ begin
         select p.oid
           from pg_proc p
          where p.pronamespace = 'waha'::regnamespace
-           and p.proname in ('key_object')
+           and p.proname in ('activities_after', 'activities_edge',
+                             'activity_page', 'activity_row', 'change_call',
+                             'contacts_by_text', 'drop_changes', 'export_page',
+                             'export_person', 'fill_activity', 'key_object',
+                             'live_tenant_contact', 'next_contact',
+                             'own_conversation', 'tenant_persons')
     loop
         execute format('drop function %s', called);
     end loop;

@@ -21,14 +21,18 @@ comment on function waha.copied_parts() is
 
 
 create or replace function waha.copied_relation(part text) returns regclass
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select case when part in ('organizations', 'traffic_channels', 'contacts',
-                              'contact_activities')
-                then format('%I.%I', v.crm_schema, part)
-                else format('waha.%I', part) end::regclass
-      from waha.version v
+#variable_conflict use_column
+begin
+    return (
+        select case when part in ('organizations', 'traffic_channels',
+                                  'contacts', 'contact_activities')
+                    then format('%I.%I', v.crm_schema, part)
+                    else format('waha.%I', part) end::regclass
+          from waha.version v);
+end
 $$;
 
 comment on function waha.copied_relation(text) is

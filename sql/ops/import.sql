@@ -52,10 +52,13 @@ comment on function waha.import_session(text, text, text) is
 
 
 create or replace function waha.crm_schema() returns name
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = waha, pg_temp
 as $$
-    select v.crm_schema from waha.version v
+#variable_conflict use_column
+begin
+    return (select v.crm_schema from waha.version v);
+end
 $$;
 
 comment on function waha.crm_schema() is

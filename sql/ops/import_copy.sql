@@ -57,21 +57,25 @@ comment on function waha.begin_import(jsonb) is
 
 create or replace function waha.import_row(organization text, content jsonb)
 returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select content || coalesce(jsonb_object_agg(k.col, m.new_id), '{}')
-      from (values ('contact_id', 'contacts'), ('kept_id', 'contacts'),
-                   ('merged_id', 'contacts'), ('from_id', 'contacts'),
-                   ('to_id', 'contacts'),
-                   ('activity_id', 'contact_activities'),
-                   ('traffic_source_id', 'traffic_channels'))
-           as k (col, part)
-      left join waha.import_ids m
-        on m.organization_slug = organization
-       and m.part = k.part
-       and m.old_id = (content->>k.col)::bigint
-     where content ? k.col
+#variable_conflict use_column
+begin
+    return (
+        select content || coalesce(jsonb_object_agg(k.col, m.new_id), '{}')
+          from (values ('contact_id', 'contacts'), ('kept_id', 'contacts'),
+                       ('merged_id', 'contacts'), ('from_id', 'contacts'),
+                       ('to_id', 'contacts'),
+                       ('activity_id', 'contact_activities'),
+                       ('traffic_source_id', 'traffic_channels'))
+               as k (col, part)
+          left join waha.import_ids m
+            on m.organization_slug = organization
+           and m.part = k.part
+           and m.old_id = (content->>k.col)::bigint
+         where content ? k.col);
+end
 $$;
 
 comment on function waha.import_row(text, jsonb) is

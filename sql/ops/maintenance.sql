@@ -71,7 +71,7 @@ begin
      where states_until < until;
 
     with old as materialized (
-        select c.ctid
+        select c.ctid, c.organization_slug
           from waha.waiting_changes c
          where c.created_at < now() - interval '30 days'
          order by c.created_at
@@ -80,7 +80,9 @@ begin
     ), gone as (
         delete from waha.waiting_changes c
          using old
-         where c.ctid = old.ctid
+         where c.organization_slug
+               = old.organization_slug collate "ucs_basic"
+           and c.ctid = old.ctid
         returning 1
     )
     select count(*) into waited from gone;

@@ -132,7 +132,8 @@ begin
 
     update waha.merges k
        set undone_at = now()
-     where k.id = m.id
+     where k.organization_slug = organization collate "ucs_basic"
+       and k.id = m.id
        and k.undone_at is null;
 
     if not found or waha.live_contact(organization, contact) <> kept then
@@ -167,10 +168,12 @@ begin
 
     update waha.contact_activities a
        set contact_id = contact
-      from waha.moved_messages k
-     where k.organization_slug = organization
-       and k.contact_id = any (ids)
-       and a.id = k.activity_id;
+     where a.organization_slug = organization collate "ucs_basic"
+       and a.id = any (array(
+           select k.activity_id
+             from waha.moved_messages k
+            where k.organization_slug = organization
+              and k.contact_id = any (ids)));
 
     delete from waha.moved_messages k
      where k.organization_slug = organization
