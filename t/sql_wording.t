@@ -9,22 +9,44 @@ my $t = Waha::Test->new;
 my $pg = $t->postgres;
 my $crm = qr/(?:organizations|traffic_channels|contacts|contact_activities)/;
 
+# tables and views with rows of organizations, but for those that every server
+# would have: they are looked up by other names
+
+my $tenant = join '|', map { $_->[0] } @{ $pg->rows(q{
+    select c.relname
+      from pg_class c
+      join pg_attribute a on a.attrelid = c.oid
+     where c.relnamespace = 'waha'::regnamespace
+       and c.relkind in ('r', 'v')
+       and a.attname = 'organization_slug'
+       and c.relname not in ('api_keys', 'audit', 'key_uses', 'sessions')
+     order by length(c.relname) desc}) };
+
 my @functions = map { { name => $_->[0], text => plain($_->[1]),
-                        arguments => [ split / /, $_->[2] ] } }
+                        arguments => [ split / /, $_->[2] ],
+                        language => $_->[3] } }
     @{ $pg->rows(q{
     select p.proname, p.prosrc,
-           coalesce(array_to_string(p.proargnames, ' '), '')
+           coalesce(array_to_string(p.proargnames, ' '), ''), l.lanname
       from pg_proc p
+      join pg_language l on l.oid = p.prolang
      where p.pronamespace = 'waha'::regnamespace
      order by 1}) };
+
+$_->{statements} = [ map { { text => $_, references => [ references($_) ] } }
+                         statements($_->{text}) ] for @functions;
 cmp_ok(scalar @functions, '>', 200, 'there are more than 200 functions');
 
 # what a rule need not hold for, and why
 
 my %exceptions = (
-    # the price of planning a message's upsert: the expression would be
-    # inlined once more
+    # the upsert of a conversation: these expressions are inlined, and with a
+    # value for each column or one more copy a message would cost more
     simple_case => [ 'unread_since' ],
+    rows => [ 'ingest', 'move_conversations', 'update_conversations' ],
+
+    # looks for the organization that knows a number
+    slug => [ 'resolve' ],
 );
 
 
@@ -46,6 +68,61 @@ subtest 'writes name tables' => sub {
 };
 
 
+subtest 'no rows as arguments' => sub {
+    # a row of a part of a table has a type of its own
+
+    is_deeply(offenders(rows => sub { grep { row_argument($_) }
+                                           @{ $_[0]{statements} } }),
+              [], 'no statement hands a row of its tables to a function');
+};
+
+
+subtest 'no queries for each row' => sub {
+    # where the rows are, only they can be read
+
+    my %queries = map { $_->{name} => 1 }
+                  grep { grep { @{ $_->{references} } } @{ $_->{statements} } }
+                  @functions;
+
+    while (my @more = grep { !$queries{ $_->{name} }
+                             && grep { $queries{$_} } called($_->{text}) }
+                      @functions)
+    {
+        $queries{ $_->{name} } = 1 for @more;
+    }
+
+    ok($queries{$_}, "$_ runs queries") for 'live_contact', 'ingest_batch';
+    ok(!$queries{$_}, "$_ runs none") for 'phone_key', 'clean_name';
+
+    is_deeply(offenders(queries => sub {
+                  grep { grep { $queries{$_} } called($_->{text}, 1) }
+                  grep { grep { !$_->{inserts} } @{ $_->{references} } }
+                       @{ $_[0]{statements} } }),
+              [], 'no statement that reads rows calls a function that does');
+};
+
+
+subtest 'the organization in every statement' => sub {
+    # it says on which server the rows are
+
+    is_deeply(offenders(slug => sub {
+                  map { grep { !has_slug($_) } @{ $_->{references} } }
+                      @{ $_[0]{statements} } }),
+              [], 'each table is read and written by organization');
+};
+
+
+subtest 'plpgsql where tables are read' => sub {
+    # the plans of others have no settings of their own on PostgreSQL 18
+
+    is_deeply(offenders(language => sub {
+                  $_[0]{language} eq 'sql'
+                  && $_[0]{text} =~ /\b(?:from|join|into|update)\s+
+                                     (?:waha|public)\.\w+\b(?!\s*\()/x }),
+              [], 'no function in SQL reads or writes a table');
+};
+
+
 subtest 'columns of the CRM that are called like variables' => sub {
     $pg->organization('acme', session => 't1');
     my $plain = story();
@@ -56,7 +133,8 @@ subtest 'columns of the CRM that are called like variables' => sub {
 
     my %names = map { $_ => 1 }
                 grep { /^[a-z]\w*\z/ && !/^(?:id|slug|organization_slug)\z/ }
-                map { my ($declared) = $_->{text} =~ /\bdeclare\b(.*?)\bbegin\b/s;
+                map { my ($declared) = $_->{text}
+                          =~ /\bdeclare\b(.*?)\bbegin\b/s;
                       @{ $_->{arguments} },
                       ($declared // '') =~ /^\s+(\w+)\s/mg } @functions;
     cmp_ok(scalar keys %names, '>', 200, 'variables have many names');
@@ -77,7 +155,7 @@ subtest 'searched "case" only' => sub {
 
     is_deeply(offenders(simple_case => sub {
                   scalar map { m{(?<!end )\bcase\s++(?!when\b)}g }
-                         statements($_[0]{text}) }),
+                         map { $_->{text} } @{ $_[0]{statements} } }),
               [], 'no statement has a simple "case"');
 };
 
@@ -85,7 +163,7 @@ subtest 'searched "case" only' => sub {
 subtest 'what "do update" sets depends on the rows' => sub {
     is_deeply(offenders(clock => sub {
                   grep { /\bdo update\b.*\b(now|clock_timestamp)\(/s }
-                       statements($_[0]{text}) }),
+                       map { $_->{text} } @{ $_[0]{statements} } }),
               [], 'no "do update" sets the time of its execution');
 };
 
@@ -119,6 +197,89 @@ subtest 'what changes often stands apart' => sub {
 
 
 $t->done;
+
+
+# The tables of organizations in a statement, with their names there and the
+# part of it around: up to the parentheses that it is in.
+
+sub references {
+    my ($text) = @_;
+
+    my @references;
+
+    while ($text =~ /\b(from|join|update|using|insert\s+into|delete\s+from)\s+
+                     (?:only\s+)?(?:waha|public)\.($tenant)\b
+                     (?:\s+(?:as\s+)?
+                        (?!(?:where|set|on|join|left|cross|order|group|limit
+                            |values|for|union|select|default|using|returning
+                            |overriding)\b)(\w+))?/gx)
+    {
+        my ($verb, $table, $alias, $at) = ($1, $2, $3 // $2, $-[0]);
+
+        push @references, {
+            table => $table, alias => $alias, query => around($text, $at),
+            inserts => scalar $verb =~ /^insert/ };
+    }
+
+    return @references;
+}
+
+
+sub around {
+    my ($text, $at) = @_;
+
+    my @open = -1;
+
+    while ($text =~ /([()])/g) {
+        my $place = $-[0];
+
+        if ($1 eq '(') {
+            push @open, $place;
+        } elsif (@open > 1) {
+            my $from = pop @open;
+            return substr $text, $from + 1, $place - $from - 1
+                if $from < $at && $at < $place;
+        }
+    }
+
+    return $text;
+}
+
+
+sub has_slug {
+    my ($reference) = @_;
+
+    my ($table, $alias, $query) = @$reference{qw(table alias query)};
+
+    return $query =~ /\b$table(?:\s+as\s+\w+)?\s*\([^)]*organization_slug/
+        if $reference->{inserts};
+
+    return $query =~ /\b$alias\.organization_slug\b/;
+}
+
+
+sub row_argument {
+    my ($statement) = @_;
+
+    return grep {
+        my $alias = qr/(?<![.\w])$_->{alias}\b(?!\s*[.(\w])/;
+        $statement->{text} =~ /\bwaha\.\w+\s*
+                               \((?:[^()]|\([^()]*\))*?$alias/x
+    } @{ $statement->{references} };
+}
+
+
+# functions of schema waha that a text calls; but not those that a query reads
+# like a table
+
+sub called {
+    my ($text, $but) = @_;
+
+    return map { $_->[1] } grep { !$but || $_->[0] !~ /^(from|join|lateral)\b/ }
+           map { [ /(\S+)\s+(\S+)/ ] }
+           map { s/waha\.(\w+)\s*\(/ $1/r }
+           $text =~ /((?:\w+|\S)\s*\bwaha\.\w+\s*\()/g;
+}
 
 
 # what is stored and answered when something of each kind has happened

@@ -118,16 +118,20 @@ comment on function waha.refuse_page(int) is
 
 create or replace function waha.primary_session(organization text)
 returns text
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select s.name
-      from waha.sessions s
-     where s.organization_slug = organization
-       and s.client_id is null
-       and s.deleted_at is null
-     order by s.created_at, s.name
-     limit 1
+#variable_conflict use_column
+begin
+    return (
+        select s.name
+          from waha.sessions s
+         where s.organization_slug = organization
+           and s.client_id is null
+           and s.deleted_at is null
+         order by s.created_at, s.name
+         limit 1);
+end
 $$;
 
 comment on function waha.primary_session(text) is

@@ -6,20 +6,26 @@
 
 create or replace function waha.persons(organization text, contact bigint)
 returns bigint[]
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    with recursive same as (
-        select waha.live_contact(organization, contact) as id
+#variable_conflict use_column
+declare
+    live  bigint := waha.live_contact(organization, contact);
+begin
+    return (
+        with recursive same as (
+            select live as id
 
-        union
+            union
 
-        select c.id::bigint
-          from same s
-          join waha.contacts c on c.merged_into = s.id
-         where c.organization_slug = organization collate "C"
-    )
-    select array_agg(id order by id) from same where id is not null
+            select c.id::bigint
+              from same s
+              join waha.contacts c on c.merged_into = s.id
+             where c.organization_slug = organization collate "C"
+        )
+        select array_agg(id order by id) from same where id is not null);
+end
 $$;
 
 comment on function waha.persons(text, bigint) is
@@ -28,25 +34,29 @@ comment on function waha.persons(text, bigint) is
 
 
 create or replace function waha.quarantine_owner(event jsonb) returns text
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     -- null is equal to no organization: an event that may be for any of
     -- them is neither shown to one nor deleted with one
 
-    select coalesce((select s.organization_slug
-                       from waha.sessions s
-                      where s.name = event->>'session'),
-                    (select r.organization
-                       from waha.resolve(event->>'session',
-                                event->>'instance',
-                                event->>'organization_slug',
-                                event->>'organization_id',
-                                event->>'tenant',
-                                (event->>'claims')::jsonb,
-                                case when event->>'direction' = 'inbound'
-                                     then event->>'phone' end) r),
-                    event->>'organization_slug')
+    return (
+        select coalesce((select s.organization_slug
+                           from waha.sessions s
+                          where s.name = event->>'session'),
+                        (select r.organization
+                           from waha.resolve(event->>'session',
+                                    event->>'instance',
+                                    event->>'organization_slug',
+                                    event->>'organization_id',
+                                    event->>'tenant',
+                                    (event->>'claims')::jsonb,
+                                    case when event->>'direction' = 'inbound'
+                                         then event->>'phone' end) r),
+                        event->>'organization_slug'));
+end
 $$;
 
 comment on function waha.quarantine_owner(jsonb) is
@@ -130,22 +140,26 @@ comment on function waha.without_people(jsonb, text[]) is
 
 create or replace function waha.reacted_by(organization text, keys text[])
 returns table (session_name text, message_id text)
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select s.session_name, s.message_id
-      from waha.message_states s
-     where s.organization_slug = organization
-       and s.reactions - '{me,contact}'::text[] <> '{}'
-       and waha.reacted(s.reactions) && keys
+#variable_conflict use_column
+begin
+    return query
+        select s.session_name, s.message_id
+          from waha.message_states s
+         where s.organization_slug = organization
+           and s.reactions - '{me,contact}'::text[] <> '{}'
+           and waha.reacted(s.reactions) && keys
 
-     union
+         union
 
-    select s.session_name, s.message_id
-      from waha.message_states s
-     where s.organization_slug = organization
-       and s.votes - '{me,contact}'::text[] <> '{}'
-       and waha.reacted(s.votes) && keys
+        select s.session_name, s.message_id
+          from waha.message_states s
+         where s.organization_slug = organization
+           and s.votes - '{me,contact}'::text[] <> '{}'
+           and waha.reacted(s.votes) && keys;
+end
 $$;
 
 comment on function waha.reacted_by(text, text[]) is
@@ -154,13 +168,17 @@ comment on function waha.reacted_by(text, text[]) is
 
 create or replace function waha.keys_of(organization text,
     contacts bigint[]) returns text[]
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select coalesce(array_agg(left(i.key, 100)), '{}')
-      from waha.contact_identities i
-     where i.organization_slug = organization collate "POSIX"
-       and i.contact_id = any (contacts)
+#variable_conflict use_column
+begin
+    return (
+        select coalesce(array_agg(left(i.key, 100)), '{}')
+          from waha.contact_identities i
+         where i.organization_slug = organization collate "POSIX"
+           and i.contact_id = any (contacts));
+end
 $$;
 
 comment on function waha.keys_of(text, bigint[]) is
@@ -240,20 +258,23 @@ comment on function waha.lock_states(text, bigint[], text[]) is
 
 create or replace function waha.remember_messages(organization text,
     activities bigint[]) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
-    select waha.remember(array(
-               select waha.erased_key(organization, a.session_name,
-                                      a.message_id)
-                 from unnest(activities) as u (id)
-                cross join lateral (
-                       select k.session_name, k.message_id
-                         from waha.contact_activities k
-                        where k.organization_slug = organization collate "C"
-                          and k.id = u.id
-                          and k.message_id is not null
-                        limit 1) a))
+#variable_conflict use_column
+begin
+    perform waha.remember(array(
+                select waha.erased_key(organization, a.session_name,
+                                       a.message_id)
+                  from unnest(activities) as u (id)
+                 cross join lateral (
+                        select k.session_name, k.message_id
+                          from waha.contact_activities k
+                         where k.organization_slug = organization collate "C"
+                           and k.id = u.id
+                           and k.message_id is not null
+                         limit 1) a));
+end
 $$;
 
 comment on function waha.remember_messages(text, bigint[]) is
@@ -262,23 +283,26 @@ comment on function waha.remember_messages(text, bigint[]) is
 
 create or replace function waha.remember_events(organization text,
     events bigint[]) returns void
-language sql
+language plpgsql
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+begin
     -- of a change what this person did: the message can be of somebody else
 
-    select waha.remember(array(
-               select k.hash
-                 from unnest(events) as u (id)
-                 join waha.quarantine q on q.id = u.id
-                cross join unnest(waha.erased_keys(organization,
-                           q.event->>'session', q.event->>'kind',
-                           q.event->>'message_id', q.event->>'target_id',
-                           q.event->>'phone', q.event->>'lid')) as k (hash)
-                where q.event->>'target_id' is null
-                   or k.hash <> waha.erased_key(organization,
-                                                q.event->>'session',
-                                                q.event->>'target_id')))
+    perform waha.remember(array(
+                select k.hash
+                  from unnest(events) as u (id)
+                  join waha.quarantine q on q.id = u.id
+                 cross join unnest(waha.erased_keys(organization,
+                            q.event->>'session', q.event->>'kind',
+                            q.event->>'message_id', q.event->>'target_id',
+                            q.event->>'phone', q.event->>'lid')) as k (hash)
+                 where q.event->>'target_id' is null
+                    or k.hash <> waha.erased_key(organization,
+                                                 q.event->>'session',
+                                                 q.event->>'target_id')));
+end
 $$;
 
 comment on function waha.remember_events(text, bigint[]) is
@@ -642,6 +666,7 @@ as $$
 #variable_conflict use_column
 declare
     ids  bigint[];
+    one  bigint;
 begin
     ids := array(
         select c.id
@@ -656,9 +681,10 @@ begin
     perform waha.lock_people(organization, ids);
 
     if not waha.drop_contacts(organization, ids) then
-        perform waha.empty_contacts(organization, array[k.id])
-           from unnest(ids) as k (id)
-          where not waha.drop_contacts(organization, array[k.id]);
+        foreach one in array ids loop
+            perform waha.empty_contacts(organization, array[one])
+              where not waha.drop_contacts(organization, array[one]);
+        end loop;
     end if;
 
     return ids <> '{}';

@@ -1,8 +1,8 @@
 -- Everything that is stored of a person or of an organization, in pages.
 
-create or replace function waha.tenant_persons(contact bigint)
-returns bigint[]
-language sql stable
+create or replace function waha.tenant_persons(organization text,
+    contact bigint) returns bigint[]
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -10,69 +10,107 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 as $$
-    with recursive same as (
-        select waha.live_tenant_contact(contact) as id
+#variable_conflict use_column
+declare
+    live  bigint := waha.live_tenant_contact(organization, contact);
+begin
+    return (
+        with recursive same as (
+            select live as id
 
-        union
+            union
 
-        select c.id::bigint
-          from same s
-          join waha.api_contacts c on c.merged_into = s.id
-    )
-    select array_agg(id order by id) from same where id is not null
+            select c.id::bigint
+              from same s
+             cross join lateral (
+                   select k.id
+                     from waha.api_contacts k
+                    where k.organization_slug
+                          = organization collate "ucs_basic"
+                      and k.merged_into = s.id
+                   offset 0) c
+        )
+        select array_agg(id order by id) from same where id is not null);
+end
 $$;
 
-comment on function waha.tenant_persons(bigint) is
+comment on function waha.tenant_persons(text, bigint) is
     'all contacts of one person: one that was not merged and those that were '
     'merged into it, or null';
 
 
-create or replace function waha.export_person(contact bigint) returns json
-language sql stable
+create or replace function waha.export_person(organization text,
+    contact bigint) returns json
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select json_build_object(
-               'contact', waha.contact_object(c),
-               'conversations', (
-                   select coalesce(json_agg(waha.conversation_object(v)
-                                            order by v.session_name), '[]')
-                     from waha.conversations v
-                    where v.organization_slug = c.organization_slug
-                      and v.contact_id = c.id))
-      from waha.tenant_contacts c
-     where c.id = contact
+#variable_conflict use_column
+declare
+    c      waha.tenant_contacts;
+    v      waha.conversations;
+    talks  json[] := '{}';
+begin
+    select k.* into c
+      from waha.tenant_contacts k
+     where k.organization_slug = organization collate "ucs_basic"
+       and k.id = contact;
+
+    if not found then
+        return null;
+    end if;
+
+    for v in
+        select k.*
+          from waha.conversations k
+         where k.organization_slug = organization
+           and k.contact_id = contact
+         order by k.session_name
+    loop
+        talks := talks || waha.conversation_object(v);
+    end loop;
+
+    return json_build_object('contact', waha.contact_object(c),
+                             'conversations', to_json(talks));
+end
 $$;
 
-comment on function waha.export_person(bigint) is
+comment on function waha.export_person(text, bigint) is
     'a contact and its conversations';
 
 
-create or replace function waha.next_contact(contacts bigint[], after bigint)
-returns bigint
-language sql stable
+create or replace function waha.next_contact(organization text,
+    contacts bigint[], after bigint) returns bigint
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
-    select case when contacts is null
-                then (select c.id
-                        from waha.api_contacts c
-                       where c.id > after
-                       order by c.organization_slug collate "POSIX", c.id
-                       limit 1)
-                else (select min(u.id)
-                        from unnest(contacts) as u (id)
-                       where u.id > after)
-                end
+#variable_conflict use_column
+begin
+    if contacts is not null then
+        return (select min(u.id)
+                  from unnest(contacts) as u (id)
+                 where u.id > after);
+    end if;
+
+    return (
+        select c.id
+          from waha.api_contacts c
+         where c.organization_slug = organization collate "ucs_basic"
+           and c.id > after
+         order by c.organization_slug collate "POSIX", c.id
+         limit 1);
+end
 $$;
 
-comment on function waha.next_contact(bigint[], bigint) is
+comment on function waha.next_contact(text, bigint[], bigint) is
     'the contact after another one, among contacts; null: among all';
 
 
-create or replace function waha.export_page(contacts bigint[], after text,
-    size int, out code text, out items json[], out next text)
+create or replace function waha.export_page(organization text,
+    contacts bigint[], after text, size int, out code text,
+    out items json[], out next text)
 language plpgsql stable
 set search_path = waha, pg_temp
 as $$
@@ -97,8 +135,8 @@ begin
     loop
         for a in
             select *
-              from waha.activities_after(person, place, null, null, null,
-                                         n - cardinality(items))
+              from waha.activities_after(organization, person, place, null,
+                                         null, null, n - cardinality(items))
              where contacts is null or person = any (contacts)
         loop
             items := items || json_build_object(
@@ -109,12 +147,12 @@ begin
 
         exit when cardinality(items) = n;
 
-        person := waha.next_contact(contacts, person);
+        person := waha.next_contact(organization, contacts, person);
         place := null;
 
         exit when person is null;
 
-        items := items || waha.export_person(person);
+        items := items || waha.export_person(organization, person);
 
         exit when cardinality(items) = n;
     end loop;
@@ -125,7 +163,7 @@ begin
 end
 $$;
 
-comment on function waha.export_page(bigint[], text, int) is
+comment on function waha.export_page(text, bigint[], text, int) is
     'a page of contacts, null: of all contacts of the organization, each '
     'followed by its activities; codes: invalid_argument';
 
@@ -144,13 +182,13 @@ declare
 begin
     perform waha.enter_organization(organization);
 
-    ids := waha.tenant_persons(contact);
+    ids := waha.tenant_persons(organization, contact);
 
     if ids is null then
         return row('unknown_contact', null)::waha.reply;
     end if;
 
-    select * into page from waha.export_page(ids, after, size);
+    select * into page from waha.export_page(organization, ids, after, size);
 
     if page.code is not null then
         return waha.refuse_page(size);
@@ -199,7 +237,7 @@ begin
         return row('unknown_organization', null)::waha.reply;
     end if;
 
-    select * into page from waha.export_page(null, after, size);
+    select * into page from waha.export_page(own, null, after, size);
 
     if page.code is not null then
         return waha.refuse_page(size);

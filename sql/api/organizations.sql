@@ -2,10 +2,12 @@
 
 create or replace function waha.organization_object(o waha.organizations)
 returns json
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select json_build_object(
+#variable_conflict use_column
+begin
+    return json_build_object(
                'organization', o.slug,
                'id', o.id,
                'name', o.name,
@@ -17,7 +19,8 @@ as $$
                     where s.organization_slug = o.slug
                       and s.deleted_at is null),
                'status', o.whatsapp_status,
-               'phone', o.whatsapp_phone_number)
+               'phone', o.whatsapp_phone_number);
+end
 $$;
 
 comment on function waha.organization_object(waha.organizations) is
@@ -94,22 +97,29 @@ comment on function waha.show_organization(text) is
 
 
 create or replace function waha.slug_fault(slug text) returns text
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 as $$
+#variable_conflict use_column
+begin
     -- a text that is the slug of one organization and the id of another names
     -- neither, see waha.find_organization
 
-    select case
-           when slug ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$' is not true
-           then 'a new slug has up to 100 letters, digits, "_", "." and "-", '
-                'and begins with a letter or a digit'
-           when exists (select
-                          from waha.organizations o
-                         where o.id = waha.id_of(slug_fault.slug))
-           then 'another organization has this id'
-           end
+    if slug ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$' is not true then
+        return 'a new slug has up to 100 letters, digits, "_", "." and "-", '
+               'and begins with a letter or a digit';
+    end if;
+
+    if exists (select
+                 from waha.organizations o
+                where o.id = waha.id_of(slug_fault.slug))
+    then
+        return 'another organization has this id';
+    end if;
+
+    return null;
+end
 $$;
 
 comment on function waha.slug_fault(text) is

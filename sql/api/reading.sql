@@ -7,6 +7,9 @@
 -- the one before it: rows that are added in between shift nothing.  A page
 -- looks at waha.most_read rows at most, whatever is searched.  Plans may be
 -- made while tables are still empty, so the settings leave only indexes.
+--
+-- Statements name the organization beside what finds the rows.  No index has
+-- the collation "ucs_basic": the condition only looks at rows that are found.
 
 create or replace function waha.enter_organization(organization text)
 returns bigint
@@ -80,7 +83,9 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    main  text;
+    main      text;
+    s         waha.sessions;
+    sessions  json[] := '{}';
 begin
     if waha.enter_organization(organization) is null then
         return row('unknown_organization', null)::waha.reply;
@@ -88,13 +93,18 @@ begin
 
     main := waha.primary_session(organization);
 
-    return row(null, json_build_object('sessions', (
-        select coalesce(json_agg(waha.session_object(s, main)
-                                 order by s.name is distinct from main,
-                                          s.created_at, s.name), '[]')
-          from waha.sessions s
-         where s.organization_slug = organization
-           and s.deleted_at is null)))::waha.reply;
+    for s in
+        select k.*
+          from waha.sessions k
+         where k.organization_slug = organization
+           and k.deleted_at is null
+         order by k.name is distinct from main, k.created_at, k.name
+    loop
+        sessions := sessions || waha.session_object(s, main);
+    end loop;
+
+    return row(null, json_build_object('sessions', to_json(sessions))
+              )::waha.reply;
 end
 $$;
 
@@ -166,10 +176,12 @@ comment on function waha.list_audit(text, text, int) is
 
 create or replace function waha.contact_object(c waha.tenant_contacts)
 returns json
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select json_build_object(
+#variable_conflict use_column
+begin
+    return json_build_object(
                'id', c.id,
                'first_name', c.first_name,
                'last_name', c.last_name,
@@ -188,18 +200,21 @@ as $$
                                        'proved', i.proved)
                                    order by i.kind desc, i.key), '[]')
                      from waha.contact_identities i
-                    where i.contact_id = c.id),
+                    where i.organization_slug
+                          = c.organization_slug collate "ucs_basic"
+                      and i.contact_id = c.id),
                'merged_into', c.merged_into,
-               'created_at', waha.rfc3339(c.created_at))
+               'created_at', waha.rfc3339(c.created_at));
+end
 $$;
 
 comment on function waha.contact_object(waha.tenant_contacts) is
     'a contact as the API shows it';
 
 
-create or replace function waha.live_tenant_contact(contact bigint)
-returns bigint
-language sql stable
+create or replace function waha.live_tenant_contact(organization text,
+    contact bigint) returns bigint
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -207,22 +222,33 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 as $$
-    with recursive chain as (
-        select c.id, c.merged_into, 1 as step
-          from waha.tenant_contacts c
-         where c.id = contact
+#variable_conflict use_column
+begin
+    return (
+        with recursive chain as (
+            select c.id, c.merged_into, 1 as step
+              from waha.tenant_contacts c
+             where c.organization_slug = organization collate "ucs_basic"
+               and c.id = contact
 
-        union all
+            union all
 
-        select c.id, c.merged_into, chain.step + 1
-          from chain
-          join waha.api_contacts c on c.id = chain.merged_into
-         where chain.step < 100
-    )
-    select id from chain order by step desc limit 1
+            select c.id, c.merged_into, chain.step + 1
+              from chain
+             cross join lateral (
+                   select k.id, k.merged_into
+                     from waha.api_contacts k
+                    where k.organization_slug
+                          = organization collate "ucs_basic"
+                      and k.id = chain.merged_into
+                    limit 1) c
+             where chain.step < 100
+        )
+        select id from chain order by step desc limit 1);
+end
 $$;
 
-comment on function waha.live_tenant_contact(bigint) is
+comment on function waha.live_tenant_contact(text, bigint) is
     'the contact that a merged one is now part of, after any number of '
     'merges; a contact that was not merged is its own';
 
@@ -236,13 +262,17 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    c  waha.tenant_contacts;
+    c     waha.tenant_contacts;
+    live  bigint;
 begin
     perform waha.enter_organization(organization);
 
+    live := waha.live_tenant_contact(organization, contact);
+
     select t.* into c
       from waha.tenant_contacts t
-     where t.id = waha.live_tenant_contact(contact);
+     where t.organization_slug = organization collate "ucs_basic"
+       and t.id = live;
 
     if not found then
         return row('unknown_contact', null)::waha.reply;
@@ -280,7 +310,7 @@ comment on function waha.number_prefix(text, text) is
 create or replace function waha.contacts_by_number(organization text,
     prefix text, after text, most int,
     out contacts waha.tenant_contacts[], out places text[])
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -289,11 +319,16 @@ set enable_mergejoin = off
 set enable_sort = off
 set jit = off
 as $$
+#variable_conflict use_column
+begin
     select coalesce(array_agg(f.contact order by f.key), '{}'),
            coalesce(array_agg('#' || f.key order by f.key), '{}')
+      into contacts, places
       from (select row(c.*)::waha.tenant_contacts as contact, i.key
               from waha.contact_identities i
-              join waha.api_contacts c on c.id = i.contact_id
+              join waha.api_contacts c
+                on c.organization_slug = organization collate "ucs_basic"
+               and c.id = i.contact_id
              where i.organization_slug = organization
                and i.kind = 'phone'
                and i.key >= prefix collate "C"
@@ -304,13 +339,14 @@ as $$
                and not exists (
                    select
                      from waha.contact_identities j
-                    where j.organization_slug = i.organization_slug
+                    where j.organization_slug = organization
                       and j.contact_id = i.contact_id
                       and j.kind = 'phone'
                       and j.key >= prefix collate "C"
                       and j.key < i.key)
              order by i.key
-             limit most) f
+             limit most) f;
+end
 $$;
 
 comment on function waha.contacts_by_number(text, text, text, int) is
@@ -318,23 +354,28 @@ comment on function waha.contacts_by_number(text, text, text, int) is
     'in the order of numbers; most: at most so many';
 
 
-create or replace function waha.contacts_by_text(below bigint, words text,
-    digits text, prefix text, most int,
+create or replace function waha.contacts_by_text(organization text,
+    below bigint, words text, digits text, prefix text, most int,
     out contacts waha.tenant_contacts[], out places text[])
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
 set jit = off
 as $$
+#variable_conflict use_column
+begin
     select coalesce(array_agg(f.contact order by (f.contact).id desc), '{}'),
            coalesce(array_agg((f.contact).id::text
                               order by (f.contact).id desc), '{}')
+      into contacts, places
       from (select k.contact
               from (select row(c.*)::waha.tenant_contacts as contact
                       from waha.api_contacts c
-                     where c.id < below
+                     where c.organization_slug
+                           = organization collate "ucs_basic"
+                       and c.id < below
                      order by c.organization_slug collate "POSIX" desc,
                               c.id desc
                      limit waha.most_read()) k
@@ -351,14 +392,18 @@ as $$
                     or not exists (
                        select
                          from waha.contact_identities i
-                        where i.contact_id = (k.contact).id
+                        where i.organization_slug
+                              = organization collate "ucs_basic"
+                          and i.contact_id = (k.contact).id
                           and i.kind = 'phone'
                           and i.key >= prefix collate "C"
                           and i.key < prefix || ':' collate "C"))
-             limit most) f
+             limit most) f;
+end
 $$;
 
-comment on function waha.contacts_by_text(bigint, text, text, text, int) is
+comment on function
+    waha.contacts_by_text(text, bigint, text, text, text, int) is
     'contacts among the waha.most_read newest ones below an id, newest first: '
     'words, digits: only those with such a name or number, prefix: only those '
     'that contacts_by_number does not find; most: at most so many';
@@ -409,8 +454,8 @@ begin
 
     if cardinality(places) <= n then
         select * into more
-          from waha.contacts_by_text(below, words, digits, prefix,
-                                     n + 1 - cardinality(places));
+          from waha.contacts_by_text(organization, below, words, digits,
+                                     prefix, n + 1 - cardinality(places));
 
         contacts := contacts || more.contacts;
         places := places || more.places;
@@ -419,7 +464,8 @@ begin
     if cardinality(places) <= n then
         select c.id into edge
           from waha.api_contacts c
-         where c.id < below
+         where c.organization_slug = organization collate "ucs_basic"
+           and c.id < below
          order by c.organization_slug collate "POSIX" desc, c.id desc
         offset waha.most_read() - 1
          limit 1;
@@ -448,10 +494,12 @@ comment on function waha.list_contacts(text, text, text, int) is
 
 create or replace function waha.activity_object(
     a waha.tenant_contact_activities) returns json
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select json_build_object(
+#variable_conflict use_column
+begin
+    return json_build_object(
                'id', a.id,
                'contact_id', a.contact_id,
                'type', a.activity_type,
@@ -472,7 +520,8 @@ as $$
                       and m.session_name = a.session_name
                       and m.message_id = a.message_id),
                'metadata', waha.public_metadata(a.metadata, a.id,
-                                                a.session_name))
+                                                a.session_name));
+end
 $$;
 
 comment on function waha.activity_object(waha.tenant_contact_activities) is
@@ -493,8 +542,8 @@ comment on function waha.activity_cursor(timestamptz, bigint) is
     'id';
 
 
-create or replace function waha.activities_after(contact bigint, place text,
-    type text, session text, chat text, most int)
+create or replace function waha.activities_after(organization text,
+    contact bigint, place text, type text, session text, chat text, most int)
 returns setof waha.tenant_contact_activities
 language plpgsql stable
 set search_path = waha, pg_temp
@@ -512,8 +561,14 @@ declare
     own    boolean;
     ids    bigint[];    -- merged contacts whose messages are being moved
 begin
-    own := not exists (select from waha.moves m where m.from_id = contact);
-    ids := array(select m.from_id from waha.moves m where m.to_id = contact);
+    own := not exists (select
+                         from waha.moves m
+                        where m.organization_slug = organization
+                          and m.from_id = contact);
+    ids := array(select m.from_id
+                   from waha.moves m
+                  where m.organization_slug = organization
+                    and m.to_id = contact);
 
     if parts[1] <> '' then
         at := waha.time_of(parts[1]);
@@ -530,7 +585,9 @@ begin
                     select (v.found).*
                       from (select t as found
                               from waha.api_contact_activities t
-                             where t.contact_id = k.id
+                             where t.organization_slug
+                                   = organization collate "ucs_basic"
+                               and t.contact_id = k.id
                                and case when k.id <> contact
                                         then t.message_id is not null
                                         else own or t.message_id is null end
@@ -556,7 +613,9 @@ begin
             select (v.found).*
               from (select t as found
                       from waha.api_contact_activities t
-                     where t.contact_id = contact
+                     where t.organization_slug
+                           = organization collate "ucs_basic"
+                       and t.contact_id = contact
                        and t.occurred_at is null
                        and t.id < below
                      order by t.occurred_at desc, t.id desc
@@ -570,14 +629,14 @@ end
 $$;
 
 comment on function waha.activities_after(
-    bigint, text, text, text, text, int) is
+    text, bigint, text, text, text, text, int) is
     'activities of a contact after a place, newest first; type, session, '
     'chat: only these, among the next waha.most_read ones; most: at most so '
     'many';
 
 
-create or replace function waha.activities_edge(contact bigint, place text,
-    out at timestamptz, out id bigint)
+create or replace function waha.activities_edge(organization text,
+    contact bigint, place text, out at timestamptz, out id bigint)
 language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
@@ -598,13 +657,16 @@ begin
 
     if since is not null then
         select e.occurred_at, e.id into activities_edge.at, activities_edge.id
-          from unnest(contact || array(select m.from_id
-                                         from waha.moves m
-                                        where m.to_id = contact)) as k (id)
+          from unnest(contact || array(
+                          select m.from_id
+                            from waha.moves m
+                           where m.organization_slug = organization
+                             and m.to_id = contact)) as k (id)
          cross join lateral (
                 select t.occurred_at, t.id
                   from waha.api_contact_activities t
-                 where t.contact_id = k.id
+                 where t.organization_slug = organization collate "ucs_basic"
+                   and t.contact_id = k.id
                    and (t.occurred_at, t.id) < (since, below)
                  order by t.occurred_at desc, t.id desc
                 offset waha.most_read() - 1
@@ -618,7 +680,8 @@ begin
     if activities_edge.id is null then
         select t.id into activities_edge.id
           from waha.api_contact_activities t
-         where t.contact_id = contact
+         where t.organization_slug = organization collate "ucs_basic"
+           and t.contact_id = contact
            and t.occurred_at is null
            and t.id < below
          order by t.occurred_at desc, t.id desc
@@ -628,15 +691,15 @@ begin
 end
 $$;
 
-comment on function waha.activities_edge(bigint, text) is
+comment on function waha.activities_edge(text, bigint, text) is
     'time and id of the last activity that waha.activities_after looks at, or '
     'null: it looks at all that there are; null as the time: one of the last, '
     'which have no time';
 
 
-create or replace function waha.activity_page(name text, contact bigint,
-    after text, type text, session text, chat text, skip int, size int)
-returns waha.reply
+create or replace function waha.activity_page(name text, organization text,
+    contact bigint, after text, type text, session text, chat text, skip int,
+    size int) returns waha.reply
 language plpgsql stable
 set search_path = waha, pg_temp
 as $$
@@ -662,16 +725,21 @@ begin
 
     found := array(
         select a
-          from waha.activities_after(contact, place, type, session, chat,
+          from waha.activities_after(organization, contact, place, type,
+                                     session, chat,
                                      n + 1 + coalesce(skip, 0)) a);
 
     select null::timestamptz as at, null::bigint as id into edge;
 
     if coalesce(type, session, chat) is not null
        and (cardinality(found) <= n + coalesce(skip, 0)
-            or exists (select from waha.moves m where m.to_id = contact))
+            or exists (select
+                         from waha.moves m
+                        where m.organization_slug = organization
+                          and m.to_id = contact))
     then
-        select * into edge from waha.activities_edge(contact, place);
+        select * into edge
+          from waha.activities_edge(organization, contact, place);
     end if;
 
     -- messages of merged contacts may come before the edge of another one
@@ -709,7 +777,7 @@ end
 $$;
 
 comment on function waha.activity_page(
-    text, bigint, text, text, text, text, int, int) is
+    text, text, bigint, text, text, text, text, int, int) is
     'a page of activities; name: member of the answer that holds them; cut: '
     'the page ends where waha.most_read were looked at, next goes on there; '
     'codes: invalid_argument';
@@ -729,14 +797,14 @@ declare
 begin
     perform waha.enter_organization(organization);
 
-    live := waha.live_tenant_contact(contact);
+    live := waha.live_tenant_contact(organization, contact);
 
     if live is null then
         return row('unknown_contact', null)::waha.reply;
     end if;
 
-    return waha.activity_page('activities', live, after, type, session, null,
-                              skip, size);
+    return waha.activity_page('activities', organization, live, after, type,
+                              session, null, skip, size);
 end
 $$;
 
@@ -746,34 +814,40 @@ comment on function waha.list_activities(
     'leaves out so many; codes: unknown_contact, invalid_argument';
 
 
-create or replace function waha.activity_row(shown json) returns json
-language sql stable
+create or replace function waha.activity_row(organization text, shown json)
+returns json
+language plpgsql stable
 set search_path = waha, pg_temp
 set enable_seqscan = off
 as $$
-    select json_build_object(
-               'id', shown->'id',
-               'contact_id', shown->'contact_id',
-               'organization_slug', n.organization_slug,
-               'activity_type', shown->'type',
-               'direction', shown->'direction',
-               'message_content', shown->'text',
-               'subject', n.subject,
-               'metadata', shown->'metadata',
-               'created_at', shown->'created_at',
-               'created_by', n.created_by,
-               'occurred_at', shown->'occurred_at',
-               'session_name', shown->'session',
-               'message_id', shown->'message_id',
-               'message_type', shown->'message_type',
-               'sender_name', shown->'sender_name',
-               'status', shown->'status')
-      from (select) as always
-      left join waha.tenant_activity_notes n
-        on n.id = (shown->>'id')::bigint
+#variable_conflict use_column
+begin
+    return (
+        select json_build_object(
+                   'id', shown->'id',
+                   'contact_id', shown->'contact_id',
+                   'organization_slug', n.organization_slug,
+                   'activity_type', shown->'type',
+                   'direction', shown->'direction',
+                   'message_content', shown->'text',
+                   'subject', n.subject,
+                   'metadata', shown->'metadata',
+                   'created_at', shown->'created_at',
+                   'created_by', n.created_by,
+                   'occurred_at', shown->'occurred_at',
+                   'session_name', shown->'session',
+                   'message_id', shown->'message_id',
+                   'message_type', shown->'message_type',
+                   'sender_name', shown->'sender_name',
+                   'status', shown->'status')
+          from (select) as always
+          left join waha.tenant_activity_notes n
+            on n.organization_slug = organization collate "ucs_basic"
+           and n.id = (shown->>'id')::bigint);
+end
 $$;
 
-comment on function waha.activity_row(json) is
+comment on function waha.activity_row(text, json) is
     'an activity of waha.activity_object under the names of its columns in '
     'the table, with those that only the CRM writes';
 
@@ -801,7 +875,8 @@ begin
 
     return row(null, json_build_object(
                'data', (
-                   select coalesce(json_agg(waha.activity_row(e.shown)
+                   select coalesce(json_agg(waha.activity_row(organization,
+                                                              e.shown)
                                             order by e.pos), '[]')
                      from json_array_elements(r.data->'activities')
                           with ordinality as e (shown, pos)),
@@ -818,10 +893,19 @@ comment on function waha.list_activity_rows(
 
 create or replace function waha.conversation_object(v waha.conversations)
 returns json
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
-    select json_build_object(
+#variable_conflict use_column
+declare
+    c  waha.tenant_contacts;
+begin
+    select k.* into c
+      from waha.tenant_contacts k
+     where k.organization_slug = v.organization_slug collate "ucs_basic"
+       and k.id = v.contact_id;
+
+    return json_build_object(
                'id', v.contact_id || '-' || v.session_name,
                'contact_id', v.contact_id,
                'session', v.session_name,
@@ -835,9 +919,8 @@ as $$
                'last_direction', v.last_direction,
                'unread_count', greatest(v.unread_count, 0),
                'unread_since', waha.rfc3339(v.unread_since),
-               'read_at', waha.rfc3339(v.read_at))
-      from (select) as always
-      left join waha.tenant_contacts c on c.id = v.contact_id
+               'read_at', waha.rfc3339(v.read_at));
+end
 $$;
 
 comment on function waha.conversation_object(waha.conversations) is
@@ -933,27 +1016,30 @@ comment on function waha.list_conversations(text, text, boolean, text, int) is
     'invalid_argument';
 
 
-create or replace function waha.own_conversation(conversation text)
-returns waha.conversations
+create or replace function waha.own_conversation(organization text,
+    conversation text) returns waha.conversations
 language plpgsql stable
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
     parts  text[] := regexp_match(conversation, '^([1-9][0-9]{0,17})-(.+)$');
+    live   bigint;
     found  waha.conversations;
 begin
+    live := waha.live_tenant_contact(organization, parts[1]::bigint);
+
     select v.* into found
       from waha.conversations v
-     where v.organization_slug = current_setting('waha.organization', true)
-       and v.contact_id = waha.live_tenant_contact(parts[1]::bigint)
+     where v.organization_slug = organization
+       and v.contact_id = live
        and v.session_name = parts[2];
 
     return found;
 end
 $$;
 
-comment on function waha.own_conversation(text) is
+comment on function waha.own_conversation(text, text) is
     'a conversation by its id: contact and session with "-" between them';
 
 
@@ -969,13 +1055,13 @@ declare
 begin
     perform waha.enter_organization(organization);
 
-    v := waha.own_conversation(conversation);
+    v := waha.own_conversation(organization, conversation);
 
     if v.contact_id is null then
         return row('unknown_conversation', null)::waha.reply;
     end if;
 
-    return waha.activity_page('messages', v.contact_id, after,
+    return waha.activity_page('messages', organization, v.contact_id, after,
                               'whatsapp_message', v.session_name, 'person',
                               0, size);
 end
@@ -998,7 +1084,7 @@ declare
 begin
     perform waha.enter_organization(organization);
 
-    v := waha.own_conversation(conversation);
+    v := waha.own_conversation(organization, conversation);
 
     if v.contact_id is null then
         return row('unknown_conversation', null)::waha.reply;
@@ -1029,7 +1115,8 @@ begin
 
     select t.* into a
       from waha.tenant_contact_activities t
-     where t.id = activity;
+     where t.organization_slug = organization collate "ucs_basic"
+       and t.id = activity;
 
     if not found then
         return row('unknown_activity', null)::waha.reply;

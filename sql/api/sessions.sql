@@ -4,13 +4,17 @@
 
 create or replace function waha.own_session(organization text, session text)
 returns waha.sessions
-language sql stable
+language plpgsql stable
 set search_path = waha, pg_temp
 as $$
+#variable_conflict use_column
+declare
+    own  waha.sessions;
+begin
     -- Each part by the one index that fits it, whatever the planner knows
     -- of the table: deleted sessions may be many.
 
-    select k.*
+    select k.* into own
       from (
         (select s.*
            from waha.sessions s
@@ -41,7 +45,10 @@ as $$
             and s.name = session)) k
      order by k.deleted_at is not null,
               k.client_id is distinct from session, k.created_at, k.name
-     limit 1
+     limit 1;
+
+    return own;
+end
 $$;
 
 comment on function waha.own_session(text, text) is
