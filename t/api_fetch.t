@@ -78,6 +78,8 @@ my %proxy = (
     closing    => 'return 444;',
 );
 
+$proxy{"slow_$_"} = $proxy{$_} for qw(plain unbuffered keepalive);
+
 my $locations = '';
 
 for my $way (sort keys %proxy) {
@@ -87,8 +89,9 @@ for my $way (sort keys %proxy) {
     my $bound = $way eq 'patient' ? ''
                 : $way =~ /^(hurried|raw|flowing|modern)$/
                 ? 'waha_call_timeout 3s look=30s;'
+                : $way =~ /^slow/ ? 'waha_call_timeout 300s look=300s;'
                 : 'waha_call_timeout 60s look=30s;';
-    my $wait = $way eq 'patient' ? '100s' : '3s';
+    my $wait = $way =~ /^(patient|slow)/ ? '100s' : '3s';
 
     $locations .= <<"EOF_CONF";
         location /$way/ {
@@ -197,7 +200,7 @@ for my $way (qw(plain unbuffered chunked keepalive pages)) {
 
 
 subtest 'slow but good answers of WAHA' => sub {
-    for my $way (qw(plain unbuffered keepalive)) {
+    for my $way (qw(slow_plain slow_unbuffered slow_keepalive)) {
         $waha->fail(slow => 0.3, match => '/api/sessions');
         is(call($way)->{status}, 200, "$way: a slow answer is waited for");
         is(call2($way)->{status}, 200,

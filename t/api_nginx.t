@@ -26,7 +26,7 @@ EOF_PARAMS
 
 my $key = 'proxy_cache waha; proxy_cache_key $uri$is_args$args;
            proxy_ignore_headers Cache-Control;';
-my $cache = "$key proxy_cache_valid 200 1m;";
+my $cache = "$key proxy_cache_valid 200 1h;";
 
 
 # directives of the location that leads to WAHA
@@ -48,7 +48,7 @@ my %way = (
     sliced     => "slice 1k; proxy_set_header Range \$slice_range;
                    proxy_cache waha; proxy_cache_key \$uri\$slice_range;
                    proxy_ignore_headers Cache-Control;
-                   proxy_cache_valid 200 206 1m; proxy_http_version 1.1;
+                   proxy_cache_valid 200 206 1h; proxy_http_version 1.1;
                    proxy_set_header Connection '';",
     uncached   => 'slice 1k; proxy_set_header Range $slice_range;',
     changed    => "sub_filter_types *; sub_filter nothing_of_it else;",

@@ -172,6 +172,6 @@ sub certified {
     my $cert = $name ? "--cert $dir/$name.pem --key $dir/$name.key" : '';
     my $port = $t->port(2);
 
-    return `curl -sk --max-time 10 -o /dev/null -w '%{http_code}' \\
+    return `curl -sk --max-time 60 -o /dev/null -w '%{http_code}' \\
                  $cert https://127.0.0.1:$port/`;
 }

@@ -158,7 +158,7 @@ sub pages {
 sub http2 {
     my ($self, $who, $method, $path, $body, @options) = @_;
 
-    my @curl = ('curl', '-s', '-i', '--max-time', 10,
+    my @curl = ('curl', '-s', '-i', '--max-time', 60,
                 '--http2-prior-knowledge', '-w',
                 "\n%{http_version} %{http_code}",
                 $method eq 'HEAD' ? '-I' : ('-X', $method),

@@ -22,12 +22,12 @@ sub bearer { return { Authorization => "Bearer $_[0]" } }
 
 
 # host, port, from (the client's own address), timeout (seconds for one
-# answer, 10)
+# answer, 60)
 
 sub new {
     my ($class, %o) = @_;
 
-    return bless { host => '127.0.0.1', timeout => 10, %o, buffer => '' },
+    return bless { host => '127.0.0.1', timeout => 60, %o, buffer => '' },
                  $class;
 }
 

@@ -48,8 +48,9 @@ my @texts = ($file, 'SessionManagerCore', 'Protocol error',
 # wait (before a status that does not fit is refused, 0.2; WAHA: 10), starting,
 # stopping (0.05; WAHA: 1 and 3), retry (of a webhook, 0.05), lock (a command
 # waits for another one, 5), idle (of a connection, 5), codes (list: how long
-# each QR code is shown, 60 and five times 20).  early: what a pairing code of a
-# session that is STARTING gets, "error" (the default) or "never".
+# each QR code is shown, 3600; WAHA: 60 and five times 20).  early: what a
+# pairing code of a session that is STARTING gets, "error" (the default) or
+# "never".
 
 sub new {
     my ($class, %o) = @_;
@@ -60,7 +61,7 @@ sub new {
     my $self = bless {
         key => 'adminkey', name => 'waha-' . ++$count, engine => 'NOWEB',
         wait => 0.2, starting => 0.05, stopping => 0.05, retry => 0.05,
-        lock => 5, idle => 5, early => 'error', codes => [ 60, (20) x 5 ], %o,
+        lock => 5, idle => 5, early => 'error', codes => [ 3600 ], %o,
         port => $port, path => "$dir/standin$$-$count.sock",
     }, $class;
 
