@@ -571,8 +571,8 @@ subtest 'clients that close their connection while WAHA is called' => sub {
 
 
 subtest 'a hundred calls at the same time' => sub {
-    for my $way (qw(plain keepalive)) {
-        $waha->fail(slow => 0.2, match => '/api/sessions');
+    for my $way (qw(slow_plain slow_keepalive)) {
+        $waha->fail(slow => 1, match => '/api/sessions');
 
         my $start = Time::HiRes::time();
         my @clients = map { $api->send($t->http, acme => GET =>
@@ -582,7 +582,7 @@ subtest 'a hundred calls at the same time' => sub {
         is(scalar(grep { $_->{status} == 200
                          && $_->{json}{data}{session} eq 't1' } @answers),
            100, "$way: all hundred are answered");
-        cmp_ok(Time::HiRes::time() - $start, '<', 8,
+        cmp_ok(Time::HiRes::time() - $start, '<', 60,
                "$way: they are answered side by side, not one after the other");
         $waha->heal;
     }

@@ -336,7 +336,7 @@ subtest 'a cache that is updated in the background' => sub {
             my $r = get('stale', $path);
             return 'bad' if $r->{status} != 200;
             return $asked->($match);
-        }, 20), "$path is asked for again");
+        }, 60), "$path is asked for again");
 
         $waha->fail(with => 'error500');
         is(get('stale', $path)->{status}, 200, "$path is shown though stale")

@@ -18,7 +18,7 @@ events {
 http {
     %%HTTP_GLOBALS%%
 
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     waha_hmac_key %%KEY%%;
     client_body_buffer_size 4k;
     client_max_body_size 8m;
@@ -106,10 +106,10 @@ $_->reset for @strangers;
 # with the right form the body has to be read: nothing else can tell
 
 $http = part({ 'X-Webhook-Hmac' => $hex });
-ok(wait_for(sub { stored() == 1 }, 10),
+ok(wait_for(sub { stored() == 1 }, 60),
    'with a signature of the right form a body is read');
 $http->reset;
-ok(wait_for(sub { stored() == 0 }, 10), 'its file goes with its client');
+ok(wait_for(sub { stored() == 0 }, 60), 'its file goes with its client');
 
 $t->done;
 

@@ -11,7 +11,7 @@ my $n = 0;
 
 $pg->organization('acme', session => 't1');
 $pg->organization('other', session => 't2');
-$t->nginx->start;
+$t->nginx(vars => { DATABASE => 'timeout=20s' })->start;
 
 my ($victim, $contact, $stranger) = map { "7922000000$_" } 1 .. 3;
 my @group = (chat => 'group', chat_id => '1@g.us');

@@ -24,7 +24,7 @@ $t->nginx(conf => <<'EOF_CONF' =~ s/KEYS/$keys/gr);
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     server {
         listen 127.0.0.1:%%PORT%%;
         location = /api/whatsapp/webhook {

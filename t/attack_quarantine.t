@@ -10,7 +10,7 @@ my $pg = $t->postgres;
 $pg->organization('acme', session => 't1');
 $pg->organization('bolt', session => 't2');
 $pg->psql('select waha.limit_quarantine(5, 100000)');
-$t->start;
+$t->nginx(vars => { DATABASE => 'timeout=20s' })->start;
 
 my $number = 0;
 

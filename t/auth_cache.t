@@ -201,7 +201,7 @@ ok(wait_for(sub {
     my $before = calls();
     ask($beside, $key);
     return calls() > $before;
-}, 20), 'the worker hears of a change meanwhile');
+}, 60), 'the worker hears of a change meanwhile');
 
 $lock->close;
 is($first->answer('GET')->{status}, 200, 'a slow answer is given');
@@ -302,7 +302,7 @@ wait_for(sub {
     both($key);
     $rounds = calls() == $before ? $rounds + 1 : 0;
     return $rounds == 20;
-}, 30) or die 'the key is not cached';
+}, 60) or die 'the key is not cached';
 
 $pg->psql('alter table waha.api_keys disable trigger all;'
           . ' delete from waha.api_keys');

@@ -35,7 +35,7 @@ http {
                     'action=\$waha_action';
     access_log %%DIR%%/auth.log auth;
 
-    waha_database "%%DSN%%" timeout=1s;
+    waha_database "%%DSN%%" timeout=5s;
     waha_auth_limit off;
 
     server {

@@ -113,7 +113,7 @@ is(get_key($down), 503, 'an API key while PostgreSQL is stopped gives 503')
     for 1 .. 3;
 $down->get('/all', bearer('wak_11111111_' . 'x' x 43)) for 1 .. 12;
 $pg->start;
-ok(wait_for(sub { get_key($down) == 200 }, 10),
+ok(wait_for(sub { get_key($down) == 200 }, 60),
    'not counted: credentials that could not be checked');
 
 
@@ -123,13 +123,13 @@ $nginx = configured('waha_auth_limit 2r/s;');
 $nginx->start;
 
 $me = client();
-ok(wait_for(sub { guess($me, 1) == 429 }, 5),
+ok(wait_for(sub { guess($me, 1) == 429 }, 60),
    'with 2r/s an address is limited soon');
 
 # refused requests do not prolong the limit
 
 my $started = time;
-ok(wait_for(sub { guess($me, 1) == 401 }, 5),
+ok(wait_for(sub { guess($me, 1) == 401 }, 60),
    'a limited address may try again');
 cmp_ok(time - $started, '<=', 3, 'it may try within three seconds');
 
@@ -206,7 +206,7 @@ events {
 http {
     %%HTTP_GLOBALS%%
 
-    waha_database "%%DSN%%" timeout=1s;
+    waha_database "%%DSN%%" timeout=5s;
     $http
 
     server {

@@ -28,7 +28,7 @@ http {
     log_format auth '\$uri \$status org=\$waha_organization';
     access_log %%DIR%%/auth.log auth;
 
-    waha_database "%%DSN%%" timeout=1s;
+    waha_database "%%DSN%%" timeout=5s;
     waha_auth_limit off;
     waha_jwt_key HS256 $file;
     recursive_error_pages on;

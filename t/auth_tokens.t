@@ -56,7 +56,7 @@ $t->nginx(conf => <<"EOF_CONF")->write('ok', 'ok');
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     waha_auth on;
 
     server {

@@ -80,7 +80,7 @@ my $nginx = $t->nginx(conf => <<"EOF_CONF");
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     waha_auth on;
 
     server {

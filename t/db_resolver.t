@@ -259,7 +259,7 @@ heals('the name gets the right address');
 
 serve(silent => 1, parameters => 'connect_timeout=100s timeout=3s');
 ok($t->reload, 'a reload while a look-up hangs');
-ok(wait_for(sub { $t->nginx->worker_pids(all => 1) == 1 }, 15),
+ok(wait_for(sub { $t->nginx->worker_pids(all => 1) == 1 }, 60),
    'the old worker does not wait for it');
 
 $waits = $t->send_webhook($t->message);

@@ -19,7 +19,7 @@ my $merged = 0;
 $fault->runs('contacts merge while messages come', sub {
     my ($load) = @_;
 
-    $load->progress(800, 30) or die 'no progress';
+    $load->progress(800, 300) or die 'no progress';
 
 }, bites => sub {
 

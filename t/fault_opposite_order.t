@@ -18,7 +18,7 @@ my $fault = Waha::Fault->new($t, $pg, people => 6, names => 3, twin => 3,
 $fault->runs('few people, many workers', sub {
     my ($load) = @_;
 
-    $load->progress(1500, 30) or die 'no progress';
+    $load->progress(1500, 300) or die 'no progress';
 
 }, bites => sub { 1 }, calm => 1);
 

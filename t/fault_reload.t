@@ -30,7 +30,7 @@ $fault->runs('reloads every 200 ms', sub {
 
 }, calm => 1, ok => 1, bites => sub { $reloads == 10 }, check => sub {
 
-    return wait_for(sub { $nginx->worker_pids(all => 1) == 2 }, 30)
+    return wait_for(sub { $nginx->worker_pids(all => 1) == 2 }, 60)
            ? () : 'old workers do not quit';
 });
 

@@ -148,7 +148,7 @@ subtest 'the client leaves in an operation' => sub {
 
     ok(wait_for(sub {
         $api->post('acme', "$own/stop")->{status} == 200;
-    }, 30), 'another operation can begin');
+    }, 60), 'another operation can begin');
 };
 
 
@@ -164,7 +164,7 @@ subtest 'a slow operation is not lost' => sub {
     ok(wait_for(sub {
         $pg->value("select operation_until > '$until' from waha.sessions")
             eq 't';
-    }, 30), 'it is prolonged');
+    }, 60), 'it is prolonged');
     is($http->answer('POST')->{status}, 200, 'it is done');
     is($pg->value('select operation_until from waha.sessions'), undef,
        'it has ended');

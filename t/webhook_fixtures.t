@@ -24,7 +24,7 @@ my $conf = <<'EOF_CONF';
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     waha_hmac_key %%KEY%%;
 
     server {

@@ -13,7 +13,7 @@ $t->nginx(conf => <<'EOF_CONF');
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     waha_hmac_key %%KEY%%;
 
     server {

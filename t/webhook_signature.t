@@ -18,7 +18,7 @@ my $nginx = $t->nginx(conf => <<'EOF_CONF');
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     client_body_buffer_size 4k;
     client_max_body_size 8m;
 

@@ -17,7 +17,7 @@ $t->nginx(conf => <<'EOF_CONF');
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     waha_hmac_key %%KEY%%;
 
     server {
@@ -136,7 +136,7 @@ $t->nginx->conf(<<"EOF_CONF");
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     server {
         listen 127.0.0.1:%%PORT%%;
         location = /usual {
@@ -178,7 +178,7 @@ $t->nginx->conf(<<"EOF_CONF");
 events { }
 http {
     %%HTTP_GLOBALS%%
-    waha_database "%%DSN%%";
+    waha_database "%%DSN%%" timeout=20s;
     waha_instance waha-1 /waha-1;
     server {
         listen 127.0.0.1:%%PORT%%;

@@ -143,7 +143,7 @@ sub together {
     $other->query('begin; lock table waha.conversations in exclusive mode');
 
     my $first = $t->send_webhook($t->message(text => 'first'));
-    wait_for(sub { $pg->blocked }, 5) or die 'nothing waits for the lock';
+    wait_for(sub { $pg->blocked }, 60) or die 'nothing waits for the lock';
 
     my @clients = map { $t->send_webhook($_) } @bodies;
     $other->query('rollback');

@@ -23,7 +23,7 @@ for my $name (@names) {
     $pg->organization("trial-$number", session => "trial-$number");
 }
 
-$t->start;
+$t->nginx(vars => { DATABASE => 'timeout=20s' })->start;
 
 
 # --- what is nobody's words ---------------------------------------------------

@@ -69,7 +69,7 @@ sub new {
               vars => { API => $o{http} // '', SERVER => $o{server} // '',
                         LOGINS => $o{database} // 'waha_database "'
                             . $t->{postgres}[0]->dsn . '" timeout='
-                            . ($o{timeout} // '1500ms') . ';' });
+                            . ($o{timeout} // '10s') . ';' });
 
     return bless { t => $t, pg => $t->{postgres}[0], token => {} }, $class;
 }

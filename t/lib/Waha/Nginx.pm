@@ -135,7 +135,7 @@ sub stop {
     my $pid = delete $self->{pid} or return 1;
 
     kill $signal // 'QUIT', $pid;
-    return 1 if defined reap($pid, 30);
+    return 1 if defined reap($pid, 60);
 
     $self->{stuck} = 1;
     Waha::Process::kill_hard($pid);
@@ -216,7 +216,7 @@ sub complaints {
         @bad = grep { $_ !~ $pattern } @bad;
     }
 
-    push @bad, 'nginx did not stop within 30 seconds' if $self->{stuck};
+    push @bad, 'nginx did not stop within 60 seconds' if $self->{stuck};
 
     return @bad;
 }

@@ -55,7 +55,7 @@ EOF_INI
                     user => $> == 0 ? $o{pg}{user} : undef, dir => $dir,
                     log => "$dir/stderr.log");
 
-    wait_for(sub { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") }, 20)
+    wait_for(sub { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") }, 60)
         or die "PgBouncer does not start:\n" . slurp("$dir/stderr.log");
 
     return bless { port => $port, pid => $pid }, $class;

@@ -134,7 +134,7 @@ sub stop {
                   kill => 'KILL');
     kill $signal{$mode // 'fast'}, $pid;
 
-    defined reap($pid, 30) or die "PostgreSQL does not stop";
+    defined reap($pid, 120) or die "PostgreSQL does not stop";
 }
 
 
@@ -482,7 +482,7 @@ sub _template {
     my $pid = spawn(cmd => [ '/bin/sh', '-c', $sh ], user => $self->{user},
                     dir => $self->{dir}, log => $log);
 
-    die "initdb failed:\n", slurp($log) if reap($pid, 120);
+    die "initdb failed:\n", slurp($log) if reap($pid, 300);
 
     _run('cp', '-a', $data, "$template.new");
     rename "$template.new", $template or die "rename $template: $!";

@@ -62,7 +62,7 @@ sub wait_synchronous {
 select 1 from pg_stat_replication
  where application_name = '$self->{name}' and sync_state = 'sync'
 EOF_SQL
-    }, 20);
+    }, 60);
 }
 
 
@@ -84,7 +84,7 @@ sub _copy {
                   'stream', '-c', 'fast', '--no-sync', '-D', $self->{data} ],
         user => $self->{user}, dir => $self->{dir}, log => $self->{log});
 
-    die "pg_basebackup failed:\n" . $self->log if reap($pid, 60);
+    die "pg_basebackup failed:\n" . $self->log if reap($pid, 300);
 
     $from = $primary->_conninfo('postgres', application_name => $self->{name});
     $from =~ s/dbname=\S+ //;

@@ -289,7 +289,7 @@ sub stop {
     my $pid = delete $self->{pid} or return 1;
 
     eval { $self->_command('end') };
-    my $status = reap($pid, 5);
+    my $status = reap($pid, 60);
     Waha::Process::kill_hard($pid) if !defined $status;
 
     return defined $status && $status == 0;
