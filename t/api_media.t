@@ -7,7 +7,7 @@ use Waha::Process qw(descriptors memory);
 
 use Time::HiRes ();
 
-my $t = Waha::Test->new(timeout => 900);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 my $waha = $t->standin(key => 'adminkey-of-waha');
 my $other = $t->standin(key => 'otherkey-of-waha', name => 'other');

@@ -6,7 +6,7 @@ use Waha::Test;
 use Waha::Ingest;
 use Waha::Load;
 
-my $t = Waha::Test->new(timeout => 900);
+my $t = Waha::Test->new;
 
 # so that the bytes of WAL are those of the events
 

@@ -4,7 +4,7 @@
 
 use Waha::Test;
 
-my $t = Waha::Test->new(timeout => 900);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 
 $pg->organization('acme', session => 't1');

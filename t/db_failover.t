@@ -9,7 +9,7 @@ use Waha::Standby;
 my $runs = $ENV{RUNS} || 1;
 local $ENV{RUNS} = 1;
 
-my $t = Waha::Test->new(timeout => 600 + 60 * $runs);
+my $t = Waha::Test->new;
 my ($pg, $standby, $fault);
 
 

@@ -42,7 +42,7 @@ http {
 }
 EOF_CONF
 
-my $t = Waha::Test->new(timeout => 600);
+my $t = Waha::Test->new;
 my $dns = Waha::Dns->new;
 my ($ca, $first, $second) = servers();
 my $port = $first->port;

@@ -4,7 +4,7 @@
 use Waha::Test;
 use Waha::Process qw(descriptors);
 
-my $t = Waha::Test->new(timeout => 3600);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 my $nginx = $t->nginx->start;
 my $number = 0;

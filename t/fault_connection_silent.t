@@ -5,7 +5,7 @@ use Waha::Test;
 use Waha::Fault;
 use Waha::Proxy;
 
-my $t = Waha::Test->new(timeout => 3600);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 my $proxy = Waha::Proxy->new(target => $pg->port);
 

@@ -3,7 +3,7 @@
 use Waha::Test;
 use Waha::Fault;
 
-my $t = Waha::Test->new(timeout => 3600);
+my $t = Waha::Test->new;
 
 # a deadlock is to be reported as one before lock_timeout ends the wait
 

@@ -5,7 +5,7 @@ use Waha::Fault;
 
 use Time::HiRes ();
 
-my $t = Waha::Test->new(timeout => 3600);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 # the reloads are the fault, not a slow disk that makes locks wait
 my $nginx = $t->nginx(workers => 2, vars => { DATABASE => 'timeout=10s' })

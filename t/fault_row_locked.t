@@ -3,7 +3,7 @@
 
 use Waha::Test;
 
-my $t = Waha::Test->new(timeout => 3600);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 my $nginx = $t->nginx(conf => <<'EOF_CONF')->start;
 %%GLOBALS%%

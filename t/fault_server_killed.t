@@ -3,7 +3,7 @@
 use Waha::Test;
 use Waha::Fault;
 
-my $t = Waha::Test->new(timeout => 3600);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 $t->nginx(workers => 2)->start;
 

@@ -5,7 +5,7 @@ use Waha::Test;
 use Waha::Ingest;
 use Waha::Reply;
 
-my $t = Waha::Test->new(timeout => 900);
+my $t = Waha::Test->new;
 my $pg = $t->postgres;
 my $n = 0;
 

@@ -12,7 +12,7 @@ use JSON::PP ();
 plan(skip_all => 'needs the nginx of the system, to build a module for it')
     if $ENV{TEST_NGINX_BINARY};
 
-my $t = Waha::Test->new(timeout => 1800);
+my $t = Waha::Test->new;
 my $copy = $t->dir . '/tree';
 my $json = JSON::PP->new->utf8->canonical;
 

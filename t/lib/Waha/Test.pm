@@ -82,7 +82,7 @@ sub has_sanitizer {
 }
 
 
-# timeout: seconds after which the test fails as a whole (900)
+# timeout: seconds after which the test fails as a whole (3600)
 
 sub new {
     my ($class, %o) = @_;
@@ -102,7 +102,7 @@ sub new {
     $SIG{INT} = sub { exit 130 };
     $SIG{TERM} = $SIG{HUP} = sub { exit 143 };
     $SIG{ALRM} = sub { Test::More::diag('the test takes too long'); exit 142 };
-    alarm($o{timeout} // 900);
+    alarm($o{timeout} // 3600);
 
     return $self;
 }
