@@ -272,7 +272,7 @@ subtest 'a restart that has helped, webhooks in any order' => sub {
         [ [ 'SCAN_QR_CODE', 'STARTING' ], [ 'FAILED' ], 0 ],
         [ [ 'STARTING' ], [ 'FAILED' ], 1 ],
     );
-    my %minute = (STARTING => 1, SCAN_QR_CODE => 2, WORKING => 3, FAILED => 4);
+    my %hour = (STARTING => 1, SCAN_QR_CODE => 2, WORKING => 3, FAILED => 4);
     my $number = 0;
 
     $pg->organization('restarts');
@@ -282,7 +282,7 @@ subtest 'a restart that has helped, webhooks in any order' => sub {
         my $name = 'restarted' . ++$number;
         my $tell = sub {
             session_event($name, status => $_,
-                sent_at => $now + 60_000 * $minute{$_}) for @_;
+                sent_at => $now + 3_600_000 * $hour{$_}) for @_;
         };
 
         $pg->psql("select waha.add_session('restarts', '$name')");
