@@ -306,6 +306,16 @@ subtest 'a restart that has helped, webhooks in any order' => sub {
            "(@$before) restarted (@$after): "
            . ($recovered ? 'it was in vain' : 'it has helped'));
     }
+
+    # the operation ends half a minute after the session has worked
+
+    $pg->psql("update waha.sessions
+                  set recovered_at = to_timestamp($now / 1000.0 + 30)
+                where name = 'restarted3'");
+    session_event('restarted3', status => 'WORKING', sent_at => $now);
+    is($pg->value("select waha.session_history(s)->>'recovered'
+                     from waha.sessions s where name = 'restarted3'"),
+       'false', 'a time within a minute before its end counts, too');
 };
 
 

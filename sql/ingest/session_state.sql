@@ -244,9 +244,12 @@ begin
 
     new.connected_at := waha.connection_start(new);
 
-    -- also when a later status was told before
+    -- also when a later status was told before; clocks differ, and operations
+    -- take a while
 
-    if state in ('WORKING', 'SCAN_QR_CODE') and at > was.recovered_at then
+    if state in ('WORKING', 'SCAN_QR_CODE')
+       and at > was.recovered_at - interval '1 minute'
+    then
         new.recovered_at := null;
     end if;
 
