@@ -71,7 +71,7 @@ http {
     %%HTTP_GLOBALS%%
 
     waha_database "host=127.0.0.1 port=%%POOLER%% dbname=crm
-                   user=waha_gateway";
+                   user=waha_gateway" connect_timeout=30s;
 
     server {
         listen 127.0.0.1:%%PORT%%;

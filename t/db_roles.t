@@ -112,7 +112,7 @@ sub serve {
 
     my $lines = join ' ', map {
         'waha_database "' . $pg->dsn(user => $user{$_}) . "\" $_"
-        . ($_ eq 'for=operators' ? ' connections=3;' : ';')
+        . ($_ eq 'for=operators' ? ' connections=3' : '') . ' connect_timeout=30s;'
     } keys %user;
 
     $t->nginx->stop if @{ $t->{nginx} };

@@ -122,12 +122,12 @@ subtest 'a phone is linked' => sub {
 
 
 subtest 'WAHA is asked for a status that is old' => sub {
-    older(59);
-    done(GET => $own, 'GET after 59 seconds');
+    older(30);
+    done(GET => $own, 'GET after 30 seconds');
     is_deeply([ $waha->asked(all => 1) ], [],
-              'after 59 seconds WAHA is not asked');
+              'after 30 seconds WAHA is not asked');
 
-    older(2);
+    older(31);
     done(GET => $own, 'GET after 61 seconds');
     is_deeply([ $waha->asked(all => 1) ], [ 'GET /tenant-acme' ],
               'after 61 seconds WAHA is asked');

@@ -32,7 +32,7 @@ EOF_CONF
     return $conf;
 }
 
-$t->nginx(conf => configure('connections=1 timeout=10s'));
+$t->nginx(conf => configure('connections=1 timeout=60s'));
 $t->start;
 
 
@@ -109,7 +109,7 @@ isnt(scalar(grep { $_ > 1 } @sizes), 0,
 
 # a second connection that is idle
 
-$t->nginx->conf(configure('connections=2 timeout=10s'));
+$t->nginx->conf(configure('connections=2 timeout=60s'));
 ok($t->reload, 'nginx is reloaded with two connections');
 
 is($t->webhook($t->message(id => 'D0', from => '4915100000100'))->{status},
