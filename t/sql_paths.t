@@ -485,13 +485,17 @@ sub differing {
 
 
 # A batch merges contacts before it stores its messages: these are the kept
-# contact's from the start, and not moved.
+# contact's from the start, and not moved.  It makes contacts in the order of
+# their identities: of two, another one can be the older, which is kept when
+# they turn out to be one person.
 
 sub comparable {
     my ($way, $text) = @_;
 
     return $text if $way eq 'mixed';
-    return join "\n", grep { !/^waha\.moved_messages / } split /\n/, $text;
+    return join "\n", grep { !/^waha\.(moved_messages|merges) /
+                             && !/^contacts .* merged_into=/ }
+                      split /\n/, $text;
 }
 
 

@@ -351,7 +351,8 @@ begin
         if waha.change_fits(c) then
             next := waha.add_change(state, c);
             seen := seen or c.kind = 'status' and c.direction = 'inbound'
-                            and next.status is distinct from state.status;
+                            and next.status is distinct from state.status
+                            and next.status in ('read', 'played');
             state := next;
 
             perform waha.drop_change(c);
@@ -368,7 +369,8 @@ begin
             next := waha.add_change(state, c);
             news[n] := next is distinct from state;
             seen := seen or c.kind = 'status' and c.direction = 'inbound'
-                            and next.status is distinct from state.status;
+                            and next.status is distinct from state.status
+                            and next.status in ('read', 'played');
             state := next;
         end if;
 
@@ -380,7 +382,7 @@ begin
         end if;
     end loop;
 
-    seen := stored and seen and state.status in ('read', 'played');
+    seen := stored and seen;
     shown := stored
              and (before.reactions, before.edits, before.edited_at,
                   before.votes, before.revoked_at)
