@@ -12,7 +12,7 @@ my $dir = File::Temp->newdir('waha-fuzz-XXXXXX', TMPDIR => 1);
 
 # eight targets are compiled; the machine may be busy
 
-alarm 1200;
+alarm 3600;
 
 for my $target (qw(clean signature identity envelope jwt session bearer
                    argument))

@@ -30,7 +30,7 @@ sub new {
 
     # a part that hangs must not hang the test
 
-    alarm 300;
+    alarm 3600;
 
     my $self = bless { name => $name, sources => \@sources,
         dir => File::Temp->newdir('waha-unit-XXXXXX', TMPDIR => 1) }, $class;
