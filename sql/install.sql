@@ -100,7 +100,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 17 as restrictions_needed,
        :migration < 18 as growth_needed,
        :migration < 21 as imports_needed,
-       :migration < 23 as wording_needed \gset
+       :migration < 23 as wording_needed,
+       :migration < 24 as events_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -178,6 +179,10 @@ set local role waha_owner;
     \ir migrations/023-wording.sql
 \endif
 
+\if :events_needed
+    \ir migrations/024-events.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/locks.sql
@@ -189,6 +194,9 @@ set local role waha_owner;
 \ir ingest/states.sql
 \ir ingest/changes.sql
 \ir ingest/conversations.sql
+\ir ingest/events.sql
+\ir ingest/activities.sql
+\ir ingest/strangers.sql
 \ir ingest/batch.sql
 \ir ingest/ingest.sql
 \ir ingest/quarantine.sql
@@ -302,7 +310,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 23, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 24, installed_at = now();
 
 reset role;
 

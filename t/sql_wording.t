@@ -43,10 +43,13 @@ my %exceptions = (
     # the upsert of a conversation: these expressions are inlined, and with a
     # value for each column or one more copy a message would cost more
     simple_case => [ 'unread_since' ],
-    rows => [ 'ingest', 'move_conversations', 'update_conversations' ],
+    rows => [ 'merge_conversations' ],
 
     # looks for the organization that knows a number
     slug => [ 'resolve' ],
+
+    # is written into the statements that use it, which are in plpgsql
+    language => [ 'identities_of' ],
 );
 
 

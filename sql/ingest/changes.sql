@@ -443,10 +443,10 @@ comment on function waha.drop_change(waha.waiting_changes) is
     'removes a change that waits no longer';
 
 
-create or replace function waha.changes_of(organizations text[],
-    phones text[], lids text[], strangers int[], linked_org text[],
-    linked bigint[], out organization text, out session text,
-    out message text) returns setof record
+create or replace function waha.changes_of(events waha.event[],
+    strangers int[], linked_org text[], linked bigint[],
+    out organization text, out session text, out message text)
+returns setof record
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -454,13 +454,13 @@ as $$
 begin
     return query
         select distinct w.organization_slug, w.session_name, w.message_id
-          from (select organizations[s] as organization, 'phone' as kind,
-                       waha.phone_key(phones[s]) as key
+          from (select (events[s]).organization, 'phone' as kind,
+                       waha.phone_key((events[s]).phone) as key
                   from unnest(strangers) s
 
                 union all
 
-                select organizations[s], 'lid', lids[s]
+                select (events[s]).organization, 'lid', (events[s]).lid
                   from unnest(strangers) s
 
                 union all
@@ -495,8 +495,7 @@ begin
 end
 $$;
 
-comment on function
-    waha.changes_of(text[], text[], text[], int[], text[], bigint[]) is
+comment on function waha.changes_of is
     'messages that changes wait for: by the numbers and hidden ids of '
     'strangers, and by any of linked contacts';
 

@@ -95,92 +95,29 @@ comment on function waha.combine(waha.conversations, waha.conversations) is
     'a conversation after new is added, without unread_count and unread_since';
 
 
-create or replace function waha.update_conversations(organizations text[],
-    kinds text[], chats text[], sessions text[], directions text[],
-    ids text[], contacts bigint[], times timestamptz[], bodies text[],
-    fresh int[], changed waha.contact_activities[],
-    woken waha.contact_activities[], read waha.contact_activities[])
-returns void
+create or replace function waha.merge_conversations(
+    new waha.conversations[]) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    open_org      text[];
-    open_contact  bigint[];
-    open_session  text[];
-    m             record;
-    n             int := cardinality(ids);
+    c  record;
 begin
-    -- a message that was edited can be the last one of its conversation
+    -- unread_count mostly follows from the row itself; where it does not, it
+    -- is -1 until the messages are counted
 
-    for m in
-        select c.*, 'changed' as kind from unnest(changed) c
-        union all
-        select c.*, 'message' from unnest(woken) c
-        union all
-        select c.*, 'read' from unnest(read) c
-    loop
-        continue when m.chat <> 'person'
-                      or m.activity_type <> 'whatsapp_message';
-
-        n := n + 1;
-        organizations[n] := m.organization_slug;
-        kinds[n] := m.kind;
-        chats[n] := m.chat;
-        fresh := fresh || n;
-        sessions[n] := m.session_name;
-        directions[n] := m.direction;
-        ids[n] := m.message_id;
-        contacts[n] := waha.live_of(m.organization_slug, m.contact_id);
-        times[n] := m.occurred_at;
-        bodies[n] := m.message_content;
-    end loop;
-
-    -- One row for each conversation.  unread_count mostly follows from the
-    -- row itself; where it does not, it is -1 until the messages are counted.
-
-    with written as (
+    for c in
         insert into waha.conversations as c
                     (organization_slug, contact_id, session_name,
                      last_message_id, last_message_at, last_direction,
                      last_message, unread_count, unread_since,
                      last_inbound_at, last_outbound_at, read_at)
-        select g.organization, g.contact, g.session, ids[g.last],
-               times[g.last], directions[g.last],
-               left(bodies[g.last], 255),
-               case when g.unread = 0
-                         or g.last_outbound_at is null and g.read_at is null
-                    then g.unread else -1 end,
-               g.unread_since, g.last_inbound_at, g.last_outbound_at,
-               g.read_at
-          from (select u.organization, u.contact, u.session,
-                       (array_agg(u.pos))[count(*)] as last,
-                       count(*) filter (where u.inbound) as unread,
-                       min(u.at) filter (where u.inbound) as unread_since,
-                       max(u.at) filter (where u.inbound)
-                           as last_inbound_at,
-                       max(u.at) filter (where not u.inbound)
-                           as last_outbound_at,
-                       max(u.at) filter (where u.kind = 'read') as read_at
-                  from (select k.organization collate "C" as organization,
-                               k.contact, k.session collate "C" as session,
-                               k.pos, k.at, k.kind,
-                               case when k.kind = 'message'
-                                    then k.direction = 'inbound'
-                               end as inbound
-                          from unnest(organizations, kinds, chats, sessions,
-                                      directions, ids, contacts, times)
-                               with ordinality as k (organization, kind,
-                                                     chat, session,
-                                                     direction, id, contact,
-                                                     at, pos)
-                         where k.kind in ('message', 'changed', 'read')
-                           and k.chat = 'person'
-                           and k.pos = any (fresh)
-                         order by 1, 2, 3, k.at, k.id collate "C") u
-                 group by u.organization, u.contact, u.session) g
-         order by g.organization, g.contact, g.session
+        select n.organization_slug, n.contact_id, n.session_name,
+               n.last_message_id, n.last_message_at, n.last_direction,
+               n.last_message, n.unread_count, n.unread_since,
+               n.last_inbound_at, n.last_outbound_at, n.read_at
+          from unnest(new) n
         on conflict (organization_slug, contact_id, session_name) do update
            set last_message_id = (waha.combine(c, excluded)).last_message_id,
                last_message_at = (waha.combine(c, excluded)).last_message_at,
@@ -193,18 +130,97 @@ begin
                read_at = (waha.combine(c, excluded)).read_at
         returning c.organization_slug, c.contact_id, c.session_name,
                   c.unread_count
-    )
-    select array_agg(w.organization_slug), array_agg(w.contact_id),
-           array_agg(w.session_name)
-      into open_org, open_contact, open_session
-      from written w
-     where w.unread_count < 0;
+    loop
+        continue when c.unread_count >= 0;
 
-    if open_org is not null then
-        perform waha.count_unread(o.organization, o.contact, o.session)
-           from unnest(open_org, open_contact, open_session)
-                as o (organization, contact, session);
+        perform waha.count_unread(c.organization_slug, c.contact_id,
+                                  c.session_name);
+    end loop;
+end
+$$;
+
+comment on function waha.merge_conversations(waha.conversations[]) is
+    'adds what is new to conversations, in the given order';
+
+
+create or replace function waha.update_conversations(events waha.event[],
+    contacts bigint[], fresh int[], changed waha.contact_activities[],
+    woken waha.contact_activities[], read waha.contact_activities[])
+returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    m     record;
+    last  waha.event;
+    new   waha.conversations[];
+begin
+    -- a message that was edited can be the last one of its conversation
+
+    if changed is not null or woken is not null or read is not null then
+        for m in
+            select c.*, 'changed' as kind from unnest(changed) c
+            union all
+            select c.*, 'message' from unnest(woken) c
+            union all
+            select c.*, 'read' from unnest(read) c
+        loop
+            continue when m.activity_type <> 'whatsapp_message';
+
+            last.organization := m.organization_slug;
+            last.session := m.session_name;
+            last.kind := m.kind;
+            last.direction := m.direction;
+            last.chat := m.chat;
+            last.message_id := m.message_id;
+            last.body := m.message_content;
+            last.at := m.occurred_at;
+            last.empty := false;
+            events := events || last;
+            contacts := contacts || waha.live_of(m.organization_slug,
+                                                 m.contact_id);
+            fresh := fresh || cardinality(events);
+        end loop;
     end if;
+
+    -- one row for each conversation
+
+    select array_agg(row(
+               g.organization, g.contact, g.session,
+               (events[g.last]).message_id, (events[g.last]).at,
+               (events[g.last]).direction, left((events[g.last]).body, 255),
+               case when g.unread = 0
+                         or g.last_outbound_at is null and g.read_at is null
+                    then g.unread else -1 end,
+               g.unread_since, g.last_inbound_at, g.last_outbound_at,
+               g.read_at, null)::waha.conversations)
+      into new
+      from (select u.organization, u.contact, u.session,
+                   (array_agg(u.pos))[count(*)] as last,
+                   count(*) filter (where u.inbound) as unread,
+                   min(u.at) filter (where u.inbound) as unread_since,
+                   max(u.at) filter (where u.inbound) as last_inbound_at,
+                   max(u.at) filter (where not u.inbound)
+                       as last_outbound_at,
+                   max(u.at) filter (where u.kind = 'read') as read_at
+              from (select e.organization collate "C" as organization,
+                           contacts[e.ordinality] as contact,
+                           e.session collate "C" as session,
+                           e.ordinality as pos, e.at, e.kind,
+                           case when e.kind = 'message'
+                                then e.direction = 'inbound'
+                           end as inbound
+                      from unnest(events) with ordinality as e
+                     where e.kind in ('message', 'changed', 'read')
+                       and e.chat = 'person'
+                       and not e.empty
+                       and e.ordinality = any (fresh)
+                     order by 1, 2, 3, e.at, e.message_id collate "C") u
+             group by u.organization, u.contact, u.session
+             order by u.organization, u.contact, u.session) g;
+
+    perform waha.merge_conversations(new);
 end
 $$;
 
@@ -263,36 +279,21 @@ set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    m  waha.conversations;
+    c     waha.conversations;
+    was   waha.conversations[];
 begin
-    for m in
+    for c in
         delete from waha.conversations c
          where c.organization_slug = organization
            and c.contact_id = merged
         returning *
     loop
-        insert into waha.conversations as c
-                    (organization_slug, contact_id, session_name,
-                     last_message_id, last_message_at, last_direction,
-                     last_message, unread_count, unread_since,
-                     last_inbound_at, last_outbound_at, read_at)
-            values (organization, kept, m.session_name, m.last_message_id,
-                    m.last_message_at, m.last_direction, m.last_message,
-                    m.unread_count, m.unread_since, m.last_inbound_at,
-                    m.last_outbound_at, m.read_at)
-        on conflict (organization_slug, contact_id, session_name) do update
-           set last_message_id = (waha.combine(c, excluded)).last_message_id,
-               last_message_at = (waha.combine(c, excluded)).last_message_at,
-               last_direction = (waha.combine(c, excluded)).last_direction,
-               last_message = (waha.combine(c, excluded)).last_message,
-               unread_count = waha.unread(c, excluded),
-               unread_since = waha.unread_since(c, excluded),
-               last_inbound_at = (waha.combine(c, excluded)).last_inbound_at,
-               last_outbound_at = (waha.combine(c, excluded)).last_outbound_at,
-               read_at = (waha.combine(c, excluded)).read_at;
-
-        perform waha.count_unread(organization, kept, m.session_name);
+        c.contact_id := kept;
+        c.unread_count := -1;
+        was := was || c;
     end loop;
+
+    perform waha.merge_conversations(was);
 end
 $$;
 

@@ -41,29 +41,25 @@ comment on function waha.erased_keys is
     'what in waha.erased would make an event a duplicate';
 
 
-create or replace function waha.places_erased(organizations text[],
-    sessions text[], kinds text[], ids text[], targets text[],
-    phones text[], lids text[]) returns int[]
+create or replace function waha.places_erased(events waha.event[])
+returns int[]
 language plpgsql stable
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
 begin
     return array(
-        select u.pos::int
-          from unnest(organizations, sessions, kinds, ids, targets, phones,
-                      lids)
-               with ordinality as u (organization, session, kind, id, target,
-                                     phone, lid, pos)
-         where u.organization is not null
+        select e.ordinality::int
+          from unnest(events) with ordinality as e
+         where e.organization is not null
            and exists (
                select
-                 from unnest(waha.erased_keys(u.organization, u.session,
-                                              u.kind, u.id, u.target,
-                                              u.phone, u.lid)) as k (hash)
+                 from unnest(waha.erased_keys(e.organization, e.session,
+                                 e.kind, e.message_id, e.target_id, e.phone,
+                                 e.lid)) as k (hash)
                 where (select true
-                         from waha.erased e
-                        where e.hash = k.hash
+                         from waha.erased r
+                        where r.hash = k.hash
                         limit 1)));
 end
 $$;
@@ -79,6 +75,7 @@ set search_path = waha, pg_temp
 as $$
 declare
     session  text := event->>'session';
+    told     waha.event;
 begin
     if not exists (select from waha.erased e where e.hash >= '') then
         return false;
@@ -96,11 +93,15 @@ begin
         return true;
     end if;
 
-    return waha.places_erased(
-               array[waha.quarantine_owner(event)], array[session],
-               array[event->>'kind'], array[event->>'message_id'],
-               array[event->>'target_id'], array[event->>'phone'],
-               array[event->>'lid']) <> '{}';
+    told.organization := waha.quarantine_owner(event);
+    told.session := session;
+    told.kind := event->>'kind';
+    told.message_id := event->>'message_id';
+    told.target_id := event->>'target_id';
+    told.phone := event->>'phone';
+    told.lid := event->>'lid';
+
+    return waha.places_erased(array[told]) <> '{}';
 end
 $$;
 

@@ -16,57 +16,83 @@ comment on function waha.message_bucket(text) is
     'number of the table waha.message_lock_* that stands for a message';
 
 
-create or replace function waha.share_messages(buckets int[]) returns void
+create or replace function waha.share_messages(buckets int) returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
-declare
-    b  int;
 begin
     -- A query takes the lock that "lock table in row share mode" takes, but
     -- its plan is kept.
 
-    foreach b in array coalesce(buckets, '{}') loop
-        case b
-        when 0 then
-            perform from waha.message_lock_0 where false for key share;
-        when 1 then
-            perform from waha.message_lock_1 where false for key share;
-        when 2 then
-            perform from waha.message_lock_2 where false for key share;
-        when 3 then
-            perform from waha.message_lock_3 where false for key share;
-        when 4 then
-            perform from waha.message_lock_4 where false for key share;
-        when 5 then
-            perform from waha.message_lock_5 where false for key share;
-        when 6 then
-            perform from waha.message_lock_6 where false for key share;
-        when 7 then
-            perform from waha.message_lock_7 where false for key share;
-        when 8 then
-            perform from waha.message_lock_8 where false for key share;
-        when 9 then
-            perform from waha.message_lock_9 where false for key share;
-        when 10 then
-            perform from waha.message_lock_10 where false for key share;
-        when 11 then
-            perform from waha.message_lock_11 where false for key share;
-        when 12 then
-            perform from waha.message_lock_12 where false for key share;
-        when 13 then
-            perform from waha.message_lock_13 where false for key share;
-        when 14 then
-            perform from waha.message_lock_14 where false for key share;
-        when 15 then
-            perform from waha.message_lock_15 where false for key share;
-        end case;
-    end loop;
+    if buckets & 1 <> 0 then
+        perform from waha.message_lock_0 where false for key share;
+    end if;
+
+    if buckets & 2 <> 0 then
+        perform from waha.message_lock_1 where false for key share;
+    end if;
+
+    if buckets & 4 <> 0 then
+        perform from waha.message_lock_2 where false for key share;
+    end if;
+
+    if buckets & 8 <> 0 then
+        perform from waha.message_lock_3 where false for key share;
+    end if;
+
+    if buckets & 16 <> 0 then
+        perform from waha.message_lock_4 where false for key share;
+    end if;
+
+    if buckets & 32 <> 0 then
+        perform from waha.message_lock_5 where false for key share;
+    end if;
+
+    if buckets & 64 <> 0 then
+        perform from waha.message_lock_6 where false for key share;
+    end if;
+
+    if buckets & 128 <> 0 then
+        perform from waha.message_lock_7 where false for key share;
+    end if;
+
+    if buckets & 256 <> 0 then
+        perform from waha.message_lock_8 where false for key share;
+    end if;
+
+    if buckets & 512 <> 0 then
+        perform from waha.message_lock_9 where false for key share;
+    end if;
+
+    if buckets & 1024 <> 0 then
+        perform from waha.message_lock_10 where false for key share;
+    end if;
+
+    if buckets & 2048 <> 0 then
+        perform from waha.message_lock_11 where false for key share;
+    end if;
+
+    if buckets & 4096 <> 0 then
+        perform from waha.message_lock_12 where false for key share;
+    end if;
+
+    if buckets & 8192 <> 0 then
+        perform from waha.message_lock_13 where false for key share;
+    end if;
+
+    if buckets & 16384 <> 0 then
+        perform from waha.message_lock_14 where false for key share;
+    end if;
+
+    if buckets & 32768 <> 0 then
+        perform from waha.message_lock_15 where false for key share;
+    end if;
 end
 $$;
 
-comment on function waha.share_messages(int[]) is
-    'takes the shared locks of buckets of messages, in the given order';
+comment on function waha.share_messages(int) is
+    'takes the shared locks of buckets of messages, each of which is a bit, in '
+    'the order of their numbers';
 
 
 create or replace function waha.lock_message(bucket int) returns void

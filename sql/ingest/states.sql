@@ -405,10 +405,7 @@ comment on function waha.settle_changes is
     'update the message';
 
 
-create or replace function waha.store_states(organizations text[],
-    sessions text[], kinds text[], directions text[], chats text[],
-    chat_ids text[], ids text[], targets text[], phones text[], lids text[],
-    bodies text[], times timestamptz[], statuses text[], metadata text[],
+create or replace function waha.store_states(events waha.event[],
     activities bigint[], fresh int[], strangers int[], linked_org text[],
     linked bigint[], inout actions text[], out applied waha.message_states[],
     out seen waha.message_states[])
@@ -434,43 +431,37 @@ begin
                array_agg(m.own order by m.pos)
                    filter (where m.pos is not null) as own,
                bool_or(m.pos is null) as again
-          from (select u.organization, u.session, t.message, u.pos::int,
-                       u.kind = 'message' as own,
-                       waha.new_change(u.organization, u.session, t.message,
-                           case when u.kind = 'message' then 'status'
-                                else u.kind end,
-                           u.direction, u.chat, u.chat_id, u.phone, u.lid,
-                           u.id, u.at, u.status, u.body, u.metadata::jsonb)
+          from (select e.organization, e.session, t.message,
+                       e.ordinality::int as pos, e.kind = 'message' as own,
+                       waha.new_change(e.organization, e.session, t.message,
+                           case when e.kind = 'message' then 'status'
+                                else e.kind end,
+                           e.direction, e.chat, e.chat_id, e.phone, e.lid,
+                           e.message_id, e.at, e.status, e.body, e.metadata)
                            as change
-                  from unnest(organizations, sessions, kinds, directions,
-                              chats, chat_ids, ids, targets, phones, lids,
-                              bodies, times, statuses, metadata, activities)
-                       with ordinality as u (organization, session, kind,
-                                             direction, chat, chat_id, id,
-                                             target, phone, lid, body, at,
-                                             status, metadata, activity, pos)
+                  from unnest(events) with ordinality as e
                  cross join lateral (
-                        select case when u.kind = 'message' then u.id
-                                    else u.target end) t (message)
-                 where u.organization is not null
-                   and (u.kind in ('status', 'reaction', 'vote', 'edit',
+                        select case when e.kind = 'message' then e.message_id
+                                    else e.target_id end) t (message)
+                 where e.organization is not null
+                   and (e.kind in ('status', 'reaction', 'vote', 'edit',
                                    'revoke')
-                        or u.kind = 'message'
-                           and u.direction = 'outbound'
-                           and u.activity is not null
-                           and waha.status_rank(u.status) > 0)
+                        or e.kind = 'message'
+                           and e.direction = 'outbound'
+                           and activities[e.ordinality] is not null
+                           and waha.status_rank(e.status) > 0)
 
                 union all
 
-                select organizations[f], sessions[f], ids[f], null, null,
-                       null
+                select (events[f]).organization, (events[f]).session,
+                       (events[f]).message_id, null, null, null
                   from unnest(fresh) f
 
                 union all
 
                 select l.organization, l.session, l.message, null, null, null
-                  from waha.changes_of(organizations, phones, lids, strangers,
-                                       linked_org, linked) l) m
+                  from waha.changes_of(events, strangers, linked_org,
+                                       linked) l) m
          group by m.organization, m.session, m.message
          order by m.organization collate "C", m.session collate "C",
                   m.message collate "C"
@@ -492,11 +483,11 @@ begin
         for n in 1 .. coalesce(cardinality(r.places), 0) loop
             p := r.places[n];
 
-            if settled.news[n] and (kinds[p] <> 'message'
+            if settled.news[n] and ((events[p]).kind <> 'message'
                                     or actions[p] = 'duplicate')
             then
                 actions[p] := 'status_updated';
-            elsif kinds[p] <> 'message' then
+            elsif (events[p]).kind <> 'message' then
                 actions[p] := 'duplicate';
             end if;
         end loop;
@@ -519,6 +510,133 @@ comment on function waha.store_states is
     'identities; linked: contacts that were merged; actions: the outcome of '
     'each record; applied: messages that waha.apply_state has to update; seen: '
     'messages that were read on the phone';
+
+
+create or replace function waha.apply_states(activities bigint[],
+    fresh int[], gaps int[], applied waha.message_states[],
+    seen waha.message_states[], inout events waha.event[],
+    inout actions text[], out changed waha.contact_activities[],
+    out woken waha.contact_activities[], out read waha.contact_activities[])
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    r       record;
+    a       waha.contact_activities;
+    e       waha.event;
+    filled  record;
+    p       int;
+    woke    bigint[];
+begin
+    -- messages that were told more of, and messages whose states changed
+
+    for r in
+        select m.organization, m.session, m.message,
+               array_agg(m.pos order by m.pos)
+                   filter (where m.pos is not null) as places,
+               bool_or(m.applied) as applied, bool_or(m.seen) as seen
+          from (select (events[g]).organization, (events[g]).session,
+                       (events[g]).message_id as message, g as pos,
+                       false as applied, false as seen
+                  from unnest(gaps) g
+
+                union all
+
+                select s.organization_slug, s.session_name, s.message_id,
+                       null, true, false
+                  from unnest(applied) s
+
+                union all
+
+                select s.organization_slug, s.session_name, s.message_id,
+                       null, false, true
+                  from unnest(seen) s) m
+         group by m.organization, m.session, m.message
+         order by m.organization collate "C", m.session collate "C",
+                  m.message collate "C"
+    loop
+        woke := '{}';
+
+        foreach p in array coalesce(r.places, '{}') loop
+            select * into filled
+              from waha.fill_activity(activities[p], events[p]);
+
+            if filled.filled then
+                actions[p] := 'activity_updated';
+                r.applied := true;
+            end if;
+
+            if filled.woken then
+                woke := woke || activities[p];
+            end if;
+        end loop;
+
+        if r.applied then
+            perform waha.apply_state(r.organization, r.session, r.message);
+        end if;
+
+        for a in
+            select v.*
+              from waha.contact_activities v
+             where v.organization_slug = r.organization collate "C"
+               and v.session_name = r.session
+               and v.message_id = r.message
+        loop
+            continue when a.metadata ? 'empty';
+
+            if a.direction = 'inbound'
+               and (r.seen or a.id = any (woke)
+                              and waha.was_read(r.organization, r.session,
+                                                r.message))
+            then
+                read := read || a;
+            end if;
+
+            select f into p
+              from unnest(fresh) f
+             where activities[f] = a.id
+             limit 1;
+
+            if a.id = any (woke) then
+                woken := woken || a;
+            elsif p is not null then
+                e := events[p];
+                e.body := a.message_content;
+                events[p] := e;
+            elsif r.applied then
+                changed := changed || a;
+            end if;
+        end loop;
+    end loop;
+end
+$$;
+
+comment on function waha.apply_states is
+    'fills the gaps of messages and writes what is in waha.message_states '
+    'into new messages (fresh) and stored ones; events: with the texts of the '
+    'new ones; changed: the stored ones afterwards; woken: those that said '
+    'nothing before; read: those that were read on the phone';
+
+
+create or replace function waha.was_read(organization text, session text,
+    message text) returns boolean
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return (
+        select coalesce((select s.status in ('read', 'played')
+                           from waha.message_states s
+                          where s.organization_slug = organization
+                            and s.session_name = session
+                            and s.message_id = message), false));
+end
+$$;
+
+comment on function waha.was_read(text, text, text) is
+    'whether a message has the status read or played';
 
 
 create or replace function waha.milliseconds(at timestamptz) returns bigint

@@ -1,0 +1,386 @@
+-- People who are met for the first time.  An advertisement brings nothing but
+-- them, so those of a batch are looked up, proved and given contacts by a few
+-- statements for all.  Where identities meet, the order of the events decides.
+
+create or replace function waha.lock_identities(events waha.event[],
+    strangers int[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    seed  bytea;
+begin
+    -- Transactions that create or join the same identities run one after
+    -- the other.  So do those that store the same message, which can arrive
+    -- under another identity of its sender, and those that create the
+    -- channel of an organization.  One statement takes all of these locks.
+
+    select v.lock_seed into seed from waha.version v;
+
+    perform pg_advisory_xact_lock(k.hash)
+       from (select distinct waha.secret_key(
+                        array[e.organization, i.kind, i.owner, i.key]::text,
+                        seed) as hash
+               from unnest(events) with ordinality as e
+              cross join lateral (
+                    values ('phone', '', waha.phone_key(e.phone)),
+                           ('lid', '', e.lid),
+                           ('message', e.session, e.message_id),
+                           ('channel', '', case when (
+                                select true
+                                  from waha.traffic_channels t
+                                 where t.organization_slug
+                                       = e.organization collate "default"
+                                   and t.name = 'WhatsApp'
+                                 limit 1) is null
+                            then '' end)
+                    ) as i (kind, owner, key)
+              where e.ordinality = any (strangers)
+                and i.key is not null
+              order by 1) k;
+end
+$$;
+
+comment on function waha.lock_identities is
+    'takes the locks of people, messages and channels that are to be created';
+
+
+create or replace function waha.strangers_apart(events waha.event[],
+    strangers int[], contacts bigint[], out persons int[], out firsts int[],
+    out known bigint[], out phone_proved boolean[],
+    out lid_proved boolean[], out meet boolean)
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    -- one person for each pair of identities; a message that came in two
+    -- pairs, or is stored, shows that two of them are one
+
+    with records as (
+        select u.*, min(u.pair) over one_message
+                    <> max(u.pair) over one_message as repeated
+          from (select e.ordinality as pos,
+                       e.ordinality = any (strangers) as strange,
+                       e.organization collate "C" as organization,
+                       e.session, e.message_id, e.direction,
+                       k.key collate "C" as key, e.lid collate "C" as lid,
+                       concat(k.key, ' ', e.lid) collate "C" as pair
+                  from unnest(events) with ordinality as e
+                 cross join lateral (
+                       select waha.phone_key(e.phone) as key
+                       offset 0) k
+                 where e.organization is not null
+                   and e.kind in ('message', 'call')
+                   and (contacts[e.ordinality] is not null
+                        or not e.empty)) u
+        window one_message as (partition by u.organization, u.session,
+                                            u.message_id, u.direction)
+    ), met as (
+        select r.pos, r.organization, r.key, r.lid,
+               dense_rank() over (order by r.organization, r.key, r.lid)
+                   as person,
+               r.repeated
+               or (select true
+                     from waha.contact_activities a
+                    where a.organization_slug = r.organization
+                      and a.session_name = r.session
+                      and a.message_id = r.message_id
+                      and a.direction = r.direction collate "C"
+                    limit 1) is not null as repeated
+          from records r
+         where r.strange
+    ), people as (
+        select m.person, m.organization, m.key, m.lid,
+               min(m.pos)::int as first,
+               bool_or(m.repeated)
+               or m.key is not null
+                  and count(*) over (partition by m.organization, m.key) > 1
+               or m.lid is not null
+                  and count(*) over (partition by m.organization, m.lid) > 1
+                   as meets
+          from met m
+         group by m.person, m.organization, m.key, m.lid
+         order by m.person
+    )
+    select (select array_agg(m.person::int order by m.pos) from met m),
+           array_agg(g.first), array_agg(coalesce(i.by_lid, i.by_phone)),
+           array_agg(i.phone_proved), array_agg(i.lid_proved),
+           bool_or(g.meets
+                   or i.by_lid is not null and g.key is not null
+                      and i.by_lid is distinct from i.by_phone)
+      into persons, firsts, known, phone_proved, lid_proved, meet
+      from people g
+     cross join waha.identities_of(g.organization, g.key, g.lid) i;
+end
+$$;
+
+comment on function waha.strangers_apart is
+    'who the strangers of a batch are, in the order in which '
+    'waha.add_phone_identities inserts their numbers; persons: for each '
+    'stranger an index into the other arrays; firsts: position of each '
+    'person''s first event; known: their contacts; meet: two of them, or two '
+    'contacts, are perhaps one person';
+
+
+create or replace function waha.make_contacts(events waha.event[],
+    firsts int[], known bigint[]) returns bigint[]
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    slug  text;
+    made  bigint[];
+    n     int := 0;
+begin
+    for slug in
+        select distinct (events[f]).organization
+          from unnest(firsts) f
+    loop
+        perform waha.channel(slug);
+    end loop;
+
+    with written as (
+        insert into waha.contacts as c
+                    (organization_slug, first_name, last_name, phone_1,
+                     contact_type, traffic_source_id, state, whatsapp_name)
+        select e.organization, waha.first_name(e.name),
+               waha.last_name(e.name), '+' || e.phone, 'lead', t.id,
+               waha.state_of(e.phone), e.name
+          from (select (events[firsts[g]]).organization,
+                       (events[firsts[g]]).phone, (events[firsts[g]]).name
+                  from generate_series(1, cardinality(firsts)) g
+                 where known[g] is null
+                offset 0) e
+         cross join lateral (
+                select k.id
+                  from waha.traffic_channels k
+                 where k.organization_slug
+                       = e.organization collate "default"
+                   and k.name = 'WhatsApp'
+                 order by k.id
+                 limit 1) t
+        returning c.id
+    )
+    select array_agg(w.id) into made from written w;
+
+    for g in 1 .. cardinality(known) loop
+        if known[g] is null then
+            n := n + 1;
+            known[g] := made[n];
+        end if;
+    end loop;
+
+    if n <> coalesce(cardinality(made), 0) then
+        raise exception 'a trigger of the CRM refused a contact';
+    end if;
+
+    return known;
+end
+$$;
+
+comment on function waha.make_contacts is
+    'creates contacts for persons who have none; result: known with them';
+
+
+create or replace function waha.prove_identities(events waha.event[],
+    firsts int[], phone_owners bigint[], lid_owners bigint[],
+    phone_proved boolean[], lid_proved boolean[]) returns void
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    owners  bigint[];
+    stored  bigint[];
+begin
+    -- numbers in the order in which waha.add_phone_identities inserts them:
+    -- two transactions that insert the same must not wait for each other
+
+    with persons as (
+        select g as n, (events[firsts[g]]).organization collate "C"
+                       as organization,
+               (events[firsts[g]]).phone, (events[firsts[g]]).lid
+          from generate_series(1, cardinality(firsts)) g
+        offset 0
+    ), news as (
+        select 'phone' as kind, p.organization,
+               waha.phone_key(p.phone) collate "C" as key, p.phone as seen,
+               phone_owners[p.n] as contact
+          from persons p
+         where p.phone is not null
+           and phone_proved[p.n] is not true
+
+        union all
+
+        select 'lid', p.organization, p.lid collate "C", p.lid,
+               lid_owners[p.n]
+          from persons p
+         where p.lid is not null
+           and lid_proved[p.n] is not true
+
+         order by 1 desc, 2, 3
+    ), written as (
+        insert into waha.contact_identities as i
+                    (organization_slug, kind, key, contact_id, seen, proved)
+        select n.organization, n.kind, n.key, n.contact, n.seen, true
+          from news n
+        on conflict on constraint contact_identities_pkey
+        do update set proved = true
+        returning i.contact_id
+    )
+    select (select array_agg(n.contact) from news n),
+           (select array_agg(w.contact_id) from written w)
+      into owners, stored;
+
+    if stored <> owners then
+        raise serialization_failure
+            using message = 'the CRM made the same contact meanwhile';
+    end if;
+end
+$$;
+
+comment on function waha.prove_identities is
+    'stores that WhatsApp itself named the numbers and hidden ids of '
+    'contacts; fails when the CRM has given one to another contact';
+
+
+create or replace function waha.meet_in_order(events waha.event[],
+    strangers int[], contacts bigint[], out creators int[],
+    out places int[], out ones bigint[], out others bigint[])
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    r        record;
+    i        record;
+    contact  bigint;
+begin
+    creators := '{}';
+
+    -- the order in which waha.add_phone_identities inserts: two transactions
+    -- that insert the same identities must not wait for each other
+
+    for r in
+        select e.organization, e.phone, e.lid, e.ordinality::int as pos,
+               (select true
+                  from waha.contact_activities a
+                 where a.organization_slug = e.organization collate "C"
+                   and a.session_name = e.session
+                   and a.message_id = e.message_id
+                   and a.direction = e.direction collate "C"
+                 limit 1) is not null
+               or row_number() over (partition by e.organization, e.session,
+                                                  e.message_id, e.direction
+                                         order by e.ordinality) > 1
+                   as repeated
+          from unnest(events) with ordinality as e
+         where e.organization is not null
+           and e.kind in ('message', 'call')
+           and (contacts[e.ordinality] is not null or not e.empty)
+         order by e.organization collate "C",
+                  min(waha.phone_key(e.phone) collate "C") over (
+                      partition by e.organization,
+                                   coalesce('lid ' || e.lid,
+                                            waha.phone_key(e.phone))),
+                  e.ordinality
+    loop
+        continue when r.pos <> all (strangers);
+
+        select * into i
+          from waha.identities_of(r.organization, r.phone, r.lid);
+
+        contact := coalesce(i.by_lid, i.by_phone);
+
+        if contact is null then
+            -- a stored message that came again under its other identity
+            -- does not make a second contact
+            continue when r.repeated and (r.phone is null or r.lid is null);
+
+            contact := (waha.make_contacts(events, array[r.pos],
+                                           '{null}'))[1];
+            creators := creators || r.pos;
+
+        elsif i.by_phone <> i.by_lid
+              or r.phone is not null and i.by_phone is null
+        then
+            places := places || r.pos;
+            ones := ones || i.by_lid;
+            others := others || i.by_phone;
+        end if;
+
+        perform waha.prove_identities(events, array[r.pos],
+                    array[coalesce(i.by_phone, contact)], array[contact],
+                    array[i.phone_proved], array[i.lid_proved]);
+    end loop;
+end
+$$;
+
+comment on function waha.meet_in_order is
+    'creates contacts and identities for strangers, one after the other; '
+    'creators: positions of the events that created a contact; ones, others: '
+    'pairs of contacts that are one person, or contacts with a new number '
+    '(others: null), shown by the events at places';
+
+
+create or replace function waha.create_contacts(events waha.event[],
+    strangers int[], inout contacts bigint[], out creators int[],
+    out links boolean, out places int[], out ones bigint[],
+    out others bigint[])
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    apart   record;
+    owners  bigint[];
+begin
+    perform waha.lock_identities(events, strangers);
+
+    select * into apart
+      from waha.strangers_apart(events, strangers, contacts);
+
+    if apart.meet then
+        select * into creators, places, ones, others
+          from waha.meet_in_order(events, strangers, contacts);
+
+        select f.contacts into contacts from waha.identify(events) f;
+
+        links := places is not null
+                 or exists (select
+                              from unnest(strangers) s
+                             where s <> all (creators));
+        return;
+    end if;
+
+    owners := waha.make_contacts(events, apart.firsts, apart.known);
+
+    perform waha.prove_identities(events, apart.firsts, owners, owners,
+                                  apart.phone_proved, apart.lid_proved);
+
+    for n in 1 .. cardinality(strangers) loop
+        contacts[strangers[n]] := owners[apart.persons[n]];
+    end loop;
+
+    -- a message in a group, which is not what makes a person known, too
+
+    if array_position(contacts, null) is not null then
+        select f.contacts into contacts from waha.identify(events) f;
+    end if;
+
+    select array_agg(f.first) filter (where f.known is null),
+           bool_or(f.known is not null)
+      into creators, links
+      from unnest(apart.firsts, apart.known) as f (first, known);
+
+    creators := coalesce(creators, '{}');
+end
+$$;
+
+comment on function waha.create_contacts is
+    'creates contacts and identities for strangers; contacts: with theirs; '
+    'creators, places, ones, others: as of waha.meet_in_order; links: a '
+    'contact that was there may have a new identity';
