@@ -144,7 +144,7 @@ begin
                                    = s.organization_slug collate "default"
                              limit 1) o on true
                     offset 0) u
-            offset 0) k
+             order by u.pos) k
      cross join waha.identities_of(
                     case when k.kind in ('message', 'call')
                          then k.organization end,
