@@ -824,6 +824,10 @@ declare
     keys    text[];
     number  bigint;
 begin
+    -- before the keys, as waha.create_api_key does
+
+    perform waha.lock_name('keys of ' || organization);
+
     with gone as (
         delete from waha.sessions s
          where s.organization_slug = organization
