@@ -10,7 +10,8 @@
     create index if not exists quarantine_names_idx
         on waha.quarantine using gin (waha.quarantine_names(event));
 
-    -- reactions in groups only: in a chat of two they are from "me" and "contact"
+    -- reactions in groups only: in a chat of two they are from "me" and
+    -- "contact"
 
     create index if not exists message_states_reacted_idx
         on waha.message_states using gin (waha.reacted(reactions))
