@@ -239,10 +239,11 @@ sub fixtures { return Waha::Message::fixtures() }
 sub fixture  { my $self = shift; return Waha::Message::fixture(@_) }
 
 
-# Seeds rand(): from TEST_SEED, or with a number that the test's output shows.
+# Seeds rand(): with TEST_SEED, with what the test gives, or with a number that
+# the output shows.
 
 sub seed {
-    my $seed = $ENV{TEST_SEED} // time ^ $$;
+    my $seed = $ENV{TEST_SEED} // $_[0] // time ^ $$;
 
     Test::More::note("TEST_SEED=$seed repeats this run");
     srand $seed;
