@@ -5,7 +5,7 @@
 --   sessions       rows, by name: record_session
 --   organizations  rows, by slug: show_sessions
 --   messages       tables, by bucket of the message id: lock_messages
---   identities     advisory locks, by hash of the identity: create_contacts
+--   identities     advisory locks, by hash of the identity: lock_identities
 --   contacts       rows, by id: lock_contacts
 --   activities     rows, by message: store_activities
 --   states         rows of states and of waiting changes, by message:

@@ -4,9 +4,9 @@
 -- batch looks again when all is written, and fails if there is any of it.  In
 -- between, unique keys and the locks of contacts make one wait for the other.
 --
--- Mostly the table is empty.  Statements that are there anyway ask whether it
--- is; only if not, a statement looks for each record.  Functions without a
--- search_path of their own are inlined, as in identity.sql.
+-- Mostly the table is empty.  A batch asks whether it is, and only if not, a
+-- statement looks for each event.  Functions without a search_path of their
+-- own are inlined, as in identity.sql.
 
 create or replace function waha.erased_key(organization text, session text,
     message text, person text default '') returns bytea
