@@ -18,6 +18,8 @@ ngx_str_t  ngx_http_waha_event_kinds[] = {
     [NGX_HTTP_WAHA_REVOKE] = ngx_string("revoke"),
     [NGX_HTTP_WAHA_SESSION] = ngx_string("session"),
     [NGX_HTTP_WAHA_CALL] = ngx_string("call"),
+    [NGX_HTTP_WAHA_USER] = ngx_string("user"),
+    [NGX_HTTP_WAHA_ACCOUNT] = ngx_string("account"),
     [NGX_HTTP_WAHA_OTHER] = ngx_string("other")
 };
 

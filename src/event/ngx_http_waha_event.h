@@ -21,6 +21,8 @@ typedef enum {
     NGX_HTTP_WAHA_REVOKE,
     NGX_HTTP_WAHA_SESSION,
     NGX_HTTP_WAHA_CALL,
+    NGX_HTTP_WAHA_USER,             /* a person's identity, or name, changed */
+    NGX_HTTP_WAHA_ACCOUNT,          /* news of an account, number, template */
     NGX_HTTP_WAHA_OTHER
 } ngx_http_waha_kind_e;
 
@@ -46,19 +48,29 @@ typedef struct {
     ngx_http_waha_chat_e    chat;
 
     ngx_str_t               event;          /* as sent: "message.any" */
-    ngx_str_t               session;
+    ngx_str_t               session;        /* for news: the account */
     ngx_str_t               message_id;     /* the bare WhatsApp id */
     ngx_str_t               target_id;      /* what a change is about */
     ngx_str_t               chat_id;        /* the bare JID; of no person */
 
     ngx_str_t               phone;          /* digits, no "+" */
     ngx_str_t               lid;            /* digits */
+    ngx_str_t               bsuid;          /* Meta's id of the person */
+    ngx_str_t               parent_bsuid;
+    ngx_str_t               username;       /* shown, never a key */
     ngx_str_t               name;           /* never of an outbound event */
+
+    /* who the person was before a change of identity */
+    ngx_str_t               previous_phone;
+    ngx_str_t               previous_bsuid;
 
     ngx_str_t               type;
     ngx_str_t               text;
     ngx_str_t               status;
     ngx_str_t               metadata;       /* JSON object */
+    ngx_str_t               details;        /* JSON object, of status, news */
+
+    ngx_str_t               account;        /* Meta's, of the number */
 
     /* the organization as the signed body names it */
     ngx_str_t               organization_slug;
@@ -75,7 +87,10 @@ typedef struct {
     /* set by intake: who sent the delivery, and how tenants may be found */
     ngx_str_t               provider;
     ngx_str_t               instance;       /* that the key is bound to */
+    ngx_str_t               connection;     /* whose secret has signed */
     ngx_str_t               sources;        /* JSON object */
+
+    void                   *origin;         /* the parser's, to write it raw */
 
     unsigned                outbound:1;
     unsigned                sanitised:1;    /* bytes had to be replaced */
