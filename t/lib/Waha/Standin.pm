@@ -13,22 +13,15 @@ package Waha::Standin;
 use strict;
 use warnings;
 
-use IO::Socket::INET ();
-use IO::Socket::UNIX ();
-use JSON::PP ();
-use POSIX ();
-use Socket qw(SOCK_STREAM);
+use parent 'Waha::Standin::Base';
 
-use Waha::Process qw(child reap wait_for free_port);
+use Waha::Process qw(wait_for free_port);
 use Waha::Standin::Api;
-use Waha::Standin::Fault;
 use Waha::Standin::Files;
-use Waha::Standin::Loop;
 use Waha::Standin::Server;
 use Waha::Standin::Session;
 use Waha::Standin::Webhook;
 
-my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my $count = 0;
 
 # the file in WAHA's stack traces
@@ -62,20 +55,12 @@ sub new {
         key => 'adminkey', name => 'waha-' . ++$count, engine => 'NOWEB',
         wait => 0.2, starting => 0.05, stopping => 0.05, retry => 0.05,
         lock => 5, idle => 5, early => 'error', codes => [ 3600 ], %o,
-        port => $port, path => "$dir/standin$$-$count.sock",
+        port => $port,
     }, $class;
 
     $self->{host} = "$self->{name}.internal";
 
-    my $listen = IO::Socket::INET->new(Listen => 511, ReuseAddr => 1,
-        LocalAddr => "127.0.0.1:$port") or die "standin: $!";
-    my $control = IO::Socket::UNIX->new(Type => SOCK_STREAM, Listen => 64,
-        Local => $self->{path}) or die "standin: $!";
-
-    $self->{pid} = child(sub { $self->_serve($listen, $control) });
-    close $_ for $listen, $control;
-
-    return $self;
+    return $self->launch($dir, $port);
 }
 
 
@@ -153,20 +138,6 @@ sub add_session {
 sub remove_session { return $_[0]->_command('remove_session', $_[1]) }
 
 
-# All requests in order: method, uri, path, query, args, headers, body, data
-# (decoded), connection (number), time, status (of the answer), fault, aborted
-# (the client did not wait).  match: only those whose "GET /path?query" fits.
-
-sub requests {
-    my ($self, $match) = @_;
-
-    my $log = $self->_command('requests');
-
-    return @$log if !defined $match;
-    return grep { "$_->{method} $_->{uri}" =~ $match } @$log;
-}
-
-
 # Requests since the last call, as "POST /t1/start" (without "/api/sessions"):
 # those that change something, with all => 1 all of them.
 
@@ -179,9 +150,6 @@ sub asked {
 
     return $o{all} ? @asked : grep { !/^GET / } @asked;
 }
-
-
-sub clear_requests { return $_[0]->_command('clear_requests') }
 
 
 # A media file; its path.  time: when it was changed last; where: "files", or
@@ -230,39 +198,6 @@ sub delivered {
 }
 
 
-# From now on requests whose "GET /path?query" fits match fail; times: so many
-# of them.  with:
-#
-#   refuse      connections are refused, open ones are closed (match and times
-#               do not count)
-#   stall       no answer
-#   close, reset    the connection is closed, with FIN or with RST
-#   truncate, truncate_chunked    half of the body, then the end
-#   hang        half of the body, then nothing more
-#   garbage     bytes that are no HTTP
-#   html, not_json, empty         200 with a body that is no JSON
-#   error500    WAHA's own answer to an error, with its stack
-#   status => n    any answer: body, type, headers
-#   huge => n   that many bytes of JSON
-#   slow => s   the right answer after so many seconds
-#   trickle     the right answer byte by byte (trickle => seconds between)
-#
-# acts => 1: WAHA does what it was asked for, and only the answer fails; always
-# so for slow, trickle, hang and truncate.
-
-sub fail {
-    my ($self, %o) = @_;
-
-    Waha::Standin::Fault->new(%o);
-    $o{match} = "$o{match}" if defined $o{match};
-
-    return $self->_command('fail', \%o);
-}
-
-
-sub heal { return $_[0]->_command('heal') }
-
-
 # texts that no client and no log may show
 
 sub secrets {
@@ -283,53 +218,14 @@ sub is_reason {
 }
 
 
-sub stop {
-    my ($self) = @_;
-
-    my $pid = delete $self->{pid} or return 1;
-
-    eval { $self->_command('end') };
-    my $status = reap($pid, 60);
-    Waha::Process::kill_hard($pid) if !defined $status;
-
-    return defined $status && $status == 0;
-}
-
-
-sub _command {
-    my ($self, @command) = @_;
-
-    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
-        Peer => $self->{path}) or die "standin: $!";
-
-    print $socket $json->encode(\@command), "\n";
-    $socket->flush;
-
-    local $/;
-    my $answer = $json->decode(<$socket> || '{"error":"it has ended"}');
-    die "standin: $answer->{error}" if defined $answer->{error};
-
-    return $answer->{value};
-}
-
-
 # runs in the process of the server
 
-sub _serve {
-    my ($self, $listen, $control) = @_;
+sub build {
+    my ($self, $listen) = @_;
 
-    local $SIG{PIPE} = 'IGNORE';
     srand;
 
-    # A connection of the test must end when the test closes it.  The number
-    # stays in use: Perl would never close another file that gets it.
-    open my $null, '<', '/dev/null' or die "/dev/null: $!";
-    my %ours = map { $_ => 1 } 0 .. 2, map { fileno $_ } $null, $listen,
-                                                         $control;
-    POSIX::dup2(fileno $null, $_) for grep { !$ours{$_} } map { m{(\d+)$} }
-                                      glob '/proc/self/fd/*';
-
-    my $loop = $self->{loop} = Waha::Standin::Loop->new;
+    my $loop = $self->{loop};
 
     $self->{webhook} = Waha::Standin::Webhook->new(loop => $loop,
         engine => $self->{engine}, delay => $self->{retry});
@@ -342,23 +238,6 @@ sub _serve {
     $self->{server} = Waha::Standin::Server->new(loop => $loop,
         listen => $listen, api => $self->{api},
         map { $_ => $self->{$_} } qw(port host idle));
-
-    $loop->watch($control, sub { $self->_control($control->accept) });
-    $loop->run;
-}
-
-
-sub _control {
-    my ($self, $socket) = @_;
-
-    my $line = <$socket> // return;
-    my ($what, @rest) = @{ $json->decode($line) };
-
-    my $method = $self->can("_on_$what");
-    my $value = eval { $self->$method(@rest) };
-
-    print $socket $json->encode($@ ? { error => "$@" } : { value => $value });
-    close $socket;
 }
 
 
@@ -431,10 +310,6 @@ sub _on_add_session {
 
 sub _on_remove_session { $_[0]{sessions}->remove($_[1]); return }
 
-sub _on_requests       { return $_[0]{server}->log }
-sub _on_clear_requests { $_[0]{server}->clear; return }
-
-
 sub _on_add_file {
     my ($self, @file) = @_;
 
@@ -458,18 +333,6 @@ sub _on_event {
 
 sub _on_deliveries { return $_[0]{webhook}->log }
 sub _on_pending    { return $_[0]{webhook}->pending }
-
-
-sub _on_fail {
-    my ($self, $o) = @_;
-
-    $self->{server}->fail(Waha::Standin::Fault->new(%$o));
-    return;
-}
-
-
-sub _on_heal { $_[0]{server}->heal; return }
-sub _on_end  { $_[0]{loop}->end; return }
 
 
 sub _on_secrets {

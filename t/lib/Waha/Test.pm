@@ -24,6 +24,7 @@ use JSON::PP ();
 use Test::More ();
 
 use Waha::File;
+use Waha::Graph;
 use Waha::HTTP;
 use Waha::Message ();
 use Waha::Nginx;
@@ -153,6 +154,18 @@ sub standin {
     push @{ $self->{standins} }, $standin;
 
     return $standin;
+}
+
+
+# a stand-in for Meta's Graph API: see Waha::Graph
+
+sub graph {
+    my ($self, %o) = @_;
+
+    my $graph = Waha::Graph->new(dir => $self->{dir}, %o);
+    push @{ $self->{standins} }, $graph;
+
+    return $graph;
 }
 
 

@@ -40,6 +40,7 @@ my %answer = (
                                  . '"}' }) },
     error500 => sub { $_[0]{api}->error($_[2], 'Error',
                          'Protocol error: Session closed') },
+    code     => sub { $_[0]{api}->refusal(@{ $_[1] }{qw(code subcode http)}) },
 );
 
 
@@ -56,7 +57,7 @@ sub new {
         if !$spoil{ $o{with} } && !$answer{ $o{with} }
            && $o{with} ne 'refuse';
     die "fail: $o{with} => value is missing\n"
-        if $o{with} =~ /^(status|huge|slow)$/ && !defined $o{ $o{with} };
+        if $o{with} =~ /^(status|huge|slow|code)$/ && !defined $o{ $o{with} };
 
     $o{match} //= '';
     $o{match} = qr/$o{match}/;

@@ -28,7 +28,8 @@ my %reason = (
 
 
 # loop, port, listen (a socket), api (object with handle()), idle (seconds
-# after which a connection that is not used is closed)
+# after which a connection that is not used is closed), banner (headers that
+# all answers have)
 
 sub new {
     my ($class, %o) = @_;
@@ -317,7 +318,7 @@ sub format {
     my $length = exists $o{length} ? $o{length} : length $body;
 
     my @headers = (
-        [ 'X-Powered-By', 'Express' ],
+        @{ $self->{banner} || [ [ 'X-Powered-By', 'Express' ] ] },
         defined $type ? [ 'Content-Type', $type ] : (),
         @{ $answer->{headers} || [] },
         defined $length && $status != 304 ? [ 'Content-Length', $length ] : (),

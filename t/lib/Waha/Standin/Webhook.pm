@@ -6,10 +6,8 @@ package Waha::Standin::Webhook;
 use strict;
 use warnings;
 
-use Errno qw(EAGAIN EINPROGRESS EINTR EWOULDBLOCK);
-use Socket qw(AF_INET SOCK_STREAM inet_aton pack_sockaddr_in);
-
 use Waha::Message ();
+use Waha::Standin::Client ();
 
 
 # loop, engine, delay (seconds between two tries)
@@ -39,17 +37,14 @@ sub event {
         next if !grep { $_ eq $event || $_ eq '*' } @{ $hook->{events} || [] };
 
         my ($host, $port, $path)
-            = ($hook->{url} // '') =~ m{^http://([^/:]+)(?::(\d+))?(/.*)?$}
-            or next;
+            = Waha::Standin::Client::split_url($hook->{url}) or next;
 
         $self->{pending}++;
         $self->_try({
             session => $session->{name}, event => $event, body => $body,
-            url => $hook->{url}, host => $host, port => $port // 80,
-            path => $path // '/', tries => 0,
+            url => $hook->{url}, host => $host, port => $port, tries => 0,
             attempts => $hook->{retries}{attempts} // 15,
-            bytes => $self->_bytes($hook, "$host:" . ($port // 80),
-                                   $path // '/', $body),
+            bytes => $self->_bytes($hook, "$host:$port", $path, $body),
         });
     }
 }
@@ -85,51 +80,9 @@ sub _try {
     my ($self, $d) = @_;
 
     $d->{tries}++;
-    $d->{in} = '';
-    $d->{out} = $d->{bytes};
 
-    my $address = inet_aton($d->{host});
-    socket(my $socket, AF_INET, SOCK_STREAM, 0) or die "socket: $!";
-    $socket->blocking(0);
-    $d->{socket} = $socket;
-
-    return $self->_tried($d, 0) if !$address;
-
-    return $self->_tried($d, 0)
-        if !connect($socket, pack_sockaddr_in($d->{port}, $address))
-           && $! != EINPROGRESS;
-
-    $self->{loop}->watch($socket, undef, sub { $self->_write($d) });
-}
-
-
-sub _write {
-    my ($self, $d) = @_;
-
-    my $n = syswrite $d->{socket}, $d->{out};
-
-    if (!defined $n) {
-        return if _again();
-        return $self->_tried($d, 0);
-    }
-
-    substr $d->{out}, 0, $n, '';
-    return if length $d->{out};
-
-    $self->{loop}->watch($d->{socket}, sub { $self->_read($d) });
-}
-
-
-sub _read {
-    my ($self, $d) = @_;
-
-    my $n = sysread $d->{socket}, $d->{in}, 65536, length $d->{in};
-
-    return if !defined $n && _again();
-    return if $n;
-
-    my ($status) = $d->{in} =~ m{^HTTP/1\.\d (\d{3})};
-    $self->_tried($d, $status // 0);
+    Waha::Standin::Client::request($self->{loop}, @$d{qw(host port bytes)},
+                                   sub { $self->_tried($d, $_[0]) });
 }
 
 
@@ -137,8 +90,6 @@ sub _read {
 
 sub _tried {
     my ($self, $d, $status) = @_;
-
-    $self->{loop}->forget($d->{socket});
 
     push @{ $self->{log} }, {
         status => $status, number => $d->{tries},
@@ -151,11 +102,6 @@ sub _tried {
     }
 
     $self->{loop}->after($self->{delay}, sub { $self->_try($d) });
-}
-
-
-sub _again {
-    return $! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR;
 }
 
 
