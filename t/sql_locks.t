@@ -133,6 +133,32 @@ for my $more ([], [ status(target_id => 'NONE', phone => '79330000009') ]) {
        "$what: the message is the kept contact's");
 }
 
+# a change of a message that a large batch is just storing, whatever its id
+
+my @ids = map { "LARGE$_" } 1 .. 60;
+my %of_lock;
+
+push @{ $of_lock{ $pg->value("select waha.message_bucket('$_')") } }, $_
+    for @ids;
+is(keys %of_lock, 16, 'the messages have all locks');
+
+my $large = $pg->session;
+my @changes = map { [ $pg->session, $_->[0] ] } values %of_lock;
+
+$large->query('begin; ' . call_sql(batch =>
+    map { inbound(@same, message_id => $_) } @ids));
+$_->[0]->async(call_sql(ingest => status(target_id => $_->[1],
+    direction => 'inbound', status => 'read'))) for @changes;
+is(scalar(grep { $_->[0]->wait_blocked } @changes), 16,
+   'each change waits for its message');
+$large->query('commit');
+$_->[0]->result(60) for @changes;
+is($pg->value("select count(*) from waha.message_states
+                where status = 'read' and not waiting
+                  and message_id like 'LARGE%'"), 16,
+   'then it finds the message');
+$_->close for $large, map { $_->[0] } @changes;
+
 $t->done;
 
 
