@@ -101,7 +101,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 18 as growth_needed,
        :migration < 21 as imports_needed,
        :migration < 23 as wording_needed,
-       :migration < 24 as events_needed \gset
+       :migration < 24 as events_needed,
+       :migration < 25 as connections_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -183,6 +184,10 @@ set local role waha_owner;
     \ir migrations/024-events.sql
 \endif
 
+\if :connections_needed
+    \ir migrations/025-connections.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/locks.sql
@@ -217,6 +222,7 @@ set local role waha_owner;
 \ir api/audit.sql
 \ir api/sessions.sql
 \ir api/operations.sql
+\ir api/connections.sql
 \ir api/keys.sql
 \ir api/organizations.sql
 \ir api/inbox.sql
@@ -310,7 +316,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 24, installed_at = now();
+   set contract = 3, contract_min = 1, migration = 25, installed_at = now();
 
 reset role;
 

@@ -34,7 +34,7 @@ begin
         select p.oid::regprocedure as called,
                case when p.proname in ('ingest', 'ingest_batch',
                                        'ingest_each', 'quarantine',
-                                       'count_timeout')
+                                       'count_timeout', 'find_connection')
                     then 'waha_webhooks'
                     when p.proname in ('list_organizations',
                                        'show_organization',

@@ -50,7 +50,9 @@ subtest 'waha_gateway only executes' => sub {
          where pronamespace = 'waha'::regnamespace
            and has_function_privilege('waha_gateway', p.oid, 'execute')}),
        join(' ', sort qw(act_as authenticate begin_operation charge_operation
-            check list_audit note_operation
+            check connect_number disconnect_number find_connection
+            find_number record_number_check show_number
+            list_audit note_operation
             count_timeout create_api_key delete_api_key delete_organization
             delete_session disconnect_session end_operation move_session
             enable_organization ensure_organization erase_contact

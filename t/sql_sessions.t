@@ -27,10 +27,11 @@ subtest 'the first session of an organization' => sub {
     my $s = $r->{data}{session};
     like(delete $s->{created_at}, qr/^\d{4}-\d\d-\d\dT[\d:]+\.\d{3}Z$/,
          'a new session has the time of its creation');
-    is_deeply($s, { session => 'tenant-acme', id => undef, label => 'Sales',
+    is_deeply($s, { session => 'tenant-acme', provider => 'waha',
+                    id => undef, label => 'Sales',
                     status => 'NOT_CREATED', phone => undef, name => undef,
                     given_phone => undef, connected_at => undef,
-                    restrictions => undef,
+                    restrictions => undef, quality => undef, limit => undef,
                     primary => JSON::PP::true },
               'the name of the first session comes from the slug');
 

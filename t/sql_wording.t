@@ -19,7 +19,8 @@ my $tenant = join '|', map { $_->[0] } @{ $pg->rows(q{
      where c.relnamespace = 'waha'::regnamespace
        and c.relkind in ('r', 'v')
        and a.attname = 'organization_slug'
-       and c.relname not in ('api_keys', 'audit', 'key_uses', 'sessions')
+       and c.relname not in ('api_keys', 'audit', 'connections', 'key_uses',
+                             'sessions')
      order by length(c.relname) desc}) };
 
 my @functions = map { { name => $_->[0], text => plain($_->[1]),

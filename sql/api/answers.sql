@@ -176,6 +176,7 @@ set search_path = waha, pg_temp
 as $$
     select json_build_object(
                'session', session.name,
+               'provider', session.provider,
                'id', session.client_id,
                'label', session.label,
                'status', coalesce(session.status, 'NOT_CREATED'),
@@ -186,6 +187,8 @@ as $$
                    then waha.rfc3339(session.connected_at) end,
                'restrictions', case when linked
                    then waha.restrictions_object(session.restrictions) end,
+               'quality', session.quality,
+               'limit', session.messaging_limit,
                'primary', session.name is not distinct from main,
                'created_at', waha.rfc3339(session.created_at))
       from (select coalesce(session.named_at > coalesce(

@@ -839,6 +839,19 @@ begin
     perform waha.remember(hashes);
 
     with gone as (
+        delete from waha.connections c
+         where c.organization_slug = organization
+        returning c.id, c.phone_number_id
+    )
+    select array_agg(g.id),
+           array_agg(waha.erased_key('', g.phone_number_id, ''))
+      into keys, hashes
+      from gone g;
+
+    perform waha.remember(hashes);
+    perform waha.notify_workers(keys);
+
+    with gone as (
         delete from waha.api_keys k
          where k.organization_slug = organization
         returning k.id
@@ -881,9 +894,9 @@ end
 $$;
 
 comment on function waha.erase_rest(text) is
-    'deletes an organization with its sessions, keys, lead sources and '
-    'remaining contacts, and remembers the sessions; false: a key of the CRM '
-    'forbids it, null: another transaction holds a lock';
+    'deletes an organization with its sessions, connections, keys, lead '
+    'sources and remaining contacts, and remembers the sessions; false: a '
+    'key of the CRM forbids it, null: another transaction holds a lock';
 
 
 create or replace function waha.end_deletion(slug text, what text)

@@ -191,6 +191,11 @@ begin
 
     chosen := had.instance;
 
+    if had.provider <> 'waha' then
+        return waha.refuse_argument('id',
+                   'a number of the Cloud API has this id');
+    end if;
+
     if had.name is not null and had.deleted_at is null then
         if chosen is null and cardinality(instances) > 1 then
             return row('session_without_instance', null)::waha.reply;
@@ -304,6 +309,7 @@ begin
       from waha.sessions s
      where s.name = was.name
        and s.organization_slug = organization
+       and s.provider = 'waha'
        and s.deleted_at is null
        for update;
 
@@ -399,6 +405,12 @@ as $$
 declare
     own  waha.sessions := waha.own_session(organization, session);
 begin
+    if own.provider = 'meta' and own.deleted_at is null then
+        perform waha.end_tenure(organization, own.name);
+
+        return waha.find_session(organization, own.name);
+    end if;
+
     update waha.sessions s
        set status = 'STOPPED',
            checked_at = now(),
@@ -458,6 +470,10 @@ as $$
 declare
     own  waha.sessions := waha.own_session(organization, session);
 begin
+    if own.provider = 'meta' then
+        perform waha.end_tenure(organization, own.name);
+    end if;
+
     -- the row stays: messages that come late find their organization by it
 
     update waha.sessions s
@@ -478,15 +494,7 @@ begin
 
     perform waha.notify_workers(array[organization]);
 
-    update waha.organizations o
-       set whatsapp_session_name = null,
-           whatsapp_status = null,
-           whatsapp_phone_number = null,
-           whatsapp_connected_at = null
-     where o.slug = organization
-       and o.whatsapp_session_name = own.name;
-
-    if found then
+    if waha.leave_organization(organization, own.name, organization) then
         perform waha.show_sessions(array[waha.primary_session(organization)]);
     end if;
 

@@ -5,14 +5,15 @@ create or replace function waha.copied_parts() returns text[]
 language sql immutable
 set search_path = waha, pg_temp
 as $$
-    -- each after those that it refers to; sessions last: from then on
-    -- messages find the organization
+    -- each after those that it refers to; sessions and connections last: from
+    -- then on messages find the organization
 
     select array['organizations', 'traffic_channels', 'contacts',
                  'contact_activities', 'contact_identities', 'shared_phones',
                  'conversations', 'message_states', 'waiting_changes',
                  'merges', 'moves', 'moved_messages', 'session_budgets',
-                 'api_keys', 'key_uses', 'erased', 'sessions']
+                 'api_keys', 'key_uses', 'erased', 'sessions',
+                 'connections']
 $$;
 
 comment on function waha.copied_parts() is

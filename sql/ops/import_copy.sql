@@ -138,7 +138,8 @@ begin
 
     select string_agg(c, ', ') into columns
       from unnest(waha.copied_columns(part)) c
-     where c <> 'id' or part in ('organizations', 'api_keys');
+     where c <> 'id'
+        or part in ('organizations', 'api_keys', 'connections');
 
     execute format('insert into %s (%s) overriding system value select %s '
                    'from jsonb_array_elements($2) with ordinality u (row, n) '
@@ -253,7 +254,7 @@ begin
 
     perform waha.notify_workers(own || array(
                 select r->>'id' from jsonb_array_elements(page->'rows') r))
-      where part in ('api_keys', 'sessions');
+      where part in ('api_keys', 'sessions', 'connections');
 end
 $$;
 
