@@ -1078,6 +1078,6 @@ ngx_http_waha_exit_process(ngx_cycle_t *cycle)
             ngx_http_waha_pg_destroy(global->operators.pool);
         }
 
-        ngx_http_waha_auth_cache_drop(global->shared.auth_cache);
+        ngx_http_waha_cache_clear(global->shared.auth_cache);
     }
 }

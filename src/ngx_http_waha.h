@@ -25,7 +25,7 @@ typedef struct {
 
     /* of this worker */
     struct ngx_http_waha_ingest_s         *ingest;
-    struct ngx_http_waha_auth_cache_s     *auth_cache;
+    struct ngx_http_waha_cache_s          *auth_cache;
 
     unsigned                               database:1;
     unsigned                               api:1;

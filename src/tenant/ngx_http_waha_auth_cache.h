@@ -11,14 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http_waha_auth.h>
-
-
-/* bytes of a cache key, a SHA-256 */
-
-#define NGX_HTTP_WAHA_AUTH_CACHE_KEY  32
-
-
-typedef struct ngx_http_waha_auth_cache_s  ngx_http_waha_auth_cache_t;
+#include <ngx_http_waha_cache.h>
 
 
 /* the database's answer for an API key or the name of an organization */
@@ -31,39 +24,30 @@ typedef struct {
 
 
 /* Creates the cache of a worker, in cycle->pool.  NULL: no memory. */
-ngx_http_waha_auth_cache_t *ngx_http_waha_auth_cache_create(
-    ngx_cycle_t *cycle);
+ngx_http_waha_cache_t *ngx_http_waha_auth_cache_create(ngx_cycle_t *cycle);
 
 /*
  * Copies the record with a key, its strings into pool.  NGX_DECLINED: the
  * cache has no valid one; NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_auth_cache_get(ngx_http_waha_auth_cache_t *cache,
+ngx_int_t ngx_http_waha_auth_cache_get(ngx_http_waha_cache_t *cache,
     u_char *key, ngx_pool_t *pool, ngx_http_waha_auth_record_t *record);
-
-/* A number that grows with each notification, to be read before a query. */
-ngx_uint_t ngx_http_waha_auth_cache_generation(
-    ngx_http_waha_auth_cache_t *cache);
 
 /*
  * Stores a copy of record, unless it was notified of since generation was
  * read: the record may be outdated.  name is what was asked for: the id of an
  * API key, or an organization.  Without memory it is not stored.
  */
-void ngx_http_waha_auth_cache_put(ngx_http_waha_auth_cache_t *cache,
+void ngx_http_waha_auth_cache_put(ngx_http_waha_cache_t *cache,
     u_char *key, ngx_uint_t generation, ngx_str_t *name,
     ngx_http_waha_auth_record_t *record);
 
 /*
- * Drops the records, and those of running queries, that a notification names:
- * by the id of a key, the slug or the id of an organization.  Without a name,
- * NULL or empty, all are dropped, soon, however often this is called.  data is
- * the cache.
+ * notified() of ngx_http_waha_pg_conf_t: a name is the id of a key, the slug
+ * or the id of an organization; data is the cache.
  */
 void ngx_http_waha_auth_cache_notified(void *data, const char *name);
 
-/* Drops all records and those of running queries. */
-void ngx_http_waha_auth_cache_drop(ngx_http_waha_auth_cache_t *cache);
 
 
 #endif /* _NGX_HTTP_WAHA_AUTH_CACHE_H_INCLUDED_ */

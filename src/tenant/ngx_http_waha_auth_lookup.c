@@ -59,7 +59,7 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
     ngx_http_waha_auth_lookup_t **lookups, ngx_http_waha_statement_e statement,
     ngx_str_t *text, ngx_http_waha_auth_lookup_t **lookup)
 {
-    u_char                        key[NGX_HTTP_WAHA_AUTH_CACHE_KEY];
+    u_char                        key[NGX_HTTP_WAHA_CACHE_KEY];
     ngx_http_waha_auth_lookup_t  *l;
 
     if (ngx_http_waha_auth_lookup_make_key(r, statement, text, key) != NGX_OK) {
@@ -68,7 +68,7 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
 
     for (l = *lookups; l; l = l->next) {
 
-        if (ngx_memcmp(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY) == 0) {
+        if (ngx_memcmp(l->key, key, NGX_HTTP_WAHA_CACHE_KEY) == 0) {
             break;
         }
     }
@@ -79,7 +79,7 @@ ngx_http_waha_auth_lookup(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        ngx_memcpy(l->key, key, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+        ngx_memcpy(l->key, key, NGX_HTTP_WAHA_CACHE_KEY);
 
         l->request = r;
         l->statement = statement;
@@ -135,7 +135,7 @@ ngx_http_waha_auth_lookup_ask(ngx_http_waha_auth_lookup_t *lookup,
         }
     }
 
-    lookup->generation = ngx_http_waha_auth_cache_generation(wmcf->auth_cache);
+    lookup->generation = ngx_http_waha_cache_generation(wmcf->auth_cache);
 
     return ngx_http_waha_auth_lookup_start_query(lookup, text);
 }
@@ -306,17 +306,17 @@ ngx_http_waha_auth_lookup_set_args(ngx_http_waha_auth_lookup_t *lookup,
         return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(lookup->request->pool, 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+    p = ngx_pnalloc(lookup->request->pool, 2 * NGX_HTTP_WAHA_CACHE_KEY);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    (void) ngx_hex_dump(p, hash, NGX_HTTP_WAHA_AUTH_CACHE_KEY);
+    (void) ngx_hex_dump(p, hash, NGX_HTTP_WAHA_CACHE_KEY);
 
     args[0] = key.id;
     lookup->name = key.id;
     args[1].data = p;
-    args[1].len = 2 * NGX_HTTP_WAHA_AUTH_CACHE_KEY;
+    args[1].len = 2 * NGX_HTTP_WAHA_CACHE_KEY;
 
     return NGX_OK;
 }

@@ -24,7 +24,7 @@ typedef struct ngx_http_waha_auth_lookup_s  ngx_http_waha_auth_lookup_t;
 struct ngx_http_waha_auth_lookup_s {
     ngx_http_waha_auth_lookup_t    *next;
 
-    u_char                          key[NGX_HTTP_WAHA_AUTH_CACHE_KEY];
+    u_char                          key[NGX_HTTP_WAHA_CACHE_KEY];
     ngx_uint_t                      generation;
     ngx_str_t                       name;           /* for the cache */
 
