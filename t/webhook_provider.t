@@ -55,16 +55,19 @@ sub build {
 static const ngx_http_waha_provider_signature_t
     ngx_http_waha_provider_pair[] =
 {
-    { ngx_string("x-pair-signature"), NGX_HTTP_WAHA_HMAC_SHA256, 0 },
-    { ngx_null_string, 0, 0 }
+    { ngx_string("x-pair-signature"), ngx_null_string,
+      NGX_HTTP_WAHA_HMAC_SHA256, 0 },
+    { ngx_null_string, ngx_null_string, 0, 0 }
 };
 
 EOF_C
-    edit($provider, qr/(?=    \{ ngx_null_string, NULL, NULL \})/,
+    edit($provider, qr/(?=    \{ ngx_null_string, NULL, 0, )/,
          sub { <<'EOF_C' });
     { ngx_string("pair"),
       ngx_http_waha_provider_pair,
-      ngx_http_waha_pair_parse },
+      offsetof(ngx_http_waha_loc_conf_t, hmac_keys),
+      ngx_http_waha_pair_parse,
+      "unsigned", "keyless", "forged" },
 
 EOF_C
 

@@ -16,14 +16,21 @@
 
 static ngx_uint_t ngx_http_waha_provider_has_signed(ngx_http_request_t *r,
     const ngx_http_waha_provider_t *provider);
+static ngx_int_t ngx_http_waha_provider_signature(ngx_http_request_t *r,
+    const ngx_http_waha_provider_signature_t *signature, ngx_str_t *hex,
+    const char **reason);
 
 
 static const ngx_http_waha_provider_signature_t
     ngx_http_waha_provider_waha[] =
 {
-    { ngx_string("x-webhook-hmac"), NGX_HTTP_WAHA_HMAC_SHA512, 0 },
-    { ngx_string("x-webhook-hmac-signature"), NGX_HTTP_WAHA_HMAC_SHA256, 1 },
-    { ngx_null_string, 0, 0 }
+    { ngx_string("x-webhook-hmac"), ngx_null_string,
+      NGX_HTTP_WAHA_HMAC_SHA512, 0 },
+
+    { ngx_string("x-webhook-hmac-signature"), ngx_null_string,
+      NGX_HTTP_WAHA_HMAC_SHA256, 1 },
+
+    { ngx_null_string, ngx_null_string, 0, 0 }
 };
 
 
@@ -31,9 +38,14 @@ static const ngx_http_waha_provider_t  ngx_http_waha_providers[] = {
 
     { ngx_string("waha"),
       ngx_http_waha_provider_waha,
-      ngx_http_waha_envelope_parse },
+      offsetof(ngx_http_waha_loc_conf_t, hmac_keys),
+      ngx_http_waha_envelope_parse,
+      "it has no signature: no \"hmac.key\" in the webhook's configuration "
+      "at WAHA",
+      "there is no \"waha_hmac_key\"",
+      "no \"waha_hmac_key\" has made its signature" },
 
-    { ngx_null_string, NULL, NULL }
+    { ngx_null_string, NULL, 0, NULL, NULL, NULL, NULL }
 };
 
 
@@ -75,6 +87,18 @@ ngx_http_waha_provider_has_signed(ngx_http_request_t *r,
 }
 
 
+ngx_array_t *
+ngx_http_waha_provider_keys(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider)
+{
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    return *(ngx_array_t **) ((u_char *) wlcf + provider->keys);
+}
+
+
 ngx_int_t
 ngx_http_waha_provider_check(ngx_http_request_t *r,
     const ngx_http_waha_provider_t *provider, const char **reason)
@@ -82,14 +106,7 @@ ngx_http_waha_provider_check(ngx_http_request_t *r,
     ngx_int_t                                  rc;
     ngx_str_t                                  hex;
     ngx_uint_t                                 found;
-    ngx_http_waha_loc_conf_t                  *wlcf;
     const ngx_http_waha_provider_signature_t  *signature;
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
-
-    if (wlcf->hmac_keys->nelts == 0) {
-        return NGX_OK;
-    }
 
     found = 0;
 
@@ -97,33 +114,72 @@ ngx_http_waha_provider_check(ngx_http_request_t *r,
          signature->header.len;
          signature++)
     {
-        if (signature->legacy && !wlcf->intake->hmac_legacy) {
-            continue;
-        }
+        rc = ngx_http_waha_provider_signature(r, signature, &hex, reason);
 
-        rc = ngx_http_waha_request_header(r, &signature->header, &hex);
-
-        if (rc == NGX_DECLINED) {
-            continue;
-        }
-
-        if (rc != NGX_OK) {
-            *reason = "its signature is given twice";
+        if (rc == NGX_ABORT) {
             return NGX_DECLINED;
         }
 
-        if (!ngx_http_waha_signature_is_hex(signature->algorithm, &hex)) {
-            *reason = "its signature is not a hexadecimal HMAC";
-            return NGX_DECLINED;
+        if (rc == NGX_OK) {
+            found = 1;
         }
-
-        found = 1;
     }
 
     if (!found) {
-        *reason = "it has no signature: no \"hmac.key\" in the webhook's "
-                  "configuration at WAHA";
+        *reason = provider->unsigned_reason;
         return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_DECLINED: the request has no such signature, or it does not count;
+ * NGX_ABORT: it cannot be verified
+ */
+
+static ngx_int_t
+ngx_http_waha_provider_signature(ngx_http_request_t *r,
+    const ngx_http_waha_provider_signature_t *signature, ngx_str_t *hex,
+    const char **reason)
+{
+    ngx_int_t                  rc;
+    const ngx_str_t           *prefix;
+    ngx_http_waha_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    if (signature->legacy && !wlcf->intake->hmac_legacy) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_waha_request_header(r, &signature->header, hex);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        *reason = "its signature is given twice";
+        return NGX_ABORT;
+    }
+
+    prefix = &signature->prefix;
+
+    if (hex->len < prefix->len
+        || ngx_strncmp(hex->data, prefix->data, prefix->len) != 0)
+    {
+        *reason = "its signature does not begin as its sender writes it";
+        return NGX_ABORT;
+    }
+
+    hex->data += prefix->len;
+    hex->len -= prefix->len;
+
+    if (!ngx_http_waha_signature_is_hex(signature->algorithm, hex)) {
+        *reason = "its signature is not a hexadecimal HMAC";
+        return NGX_ABORT;
     }
 
     return NGX_OK;
@@ -132,56 +188,40 @@ ngx_http_waha_provider_check(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_waha_provider_verify(ngx_http_request_t *r,
-    const ngx_http_waha_provider_t *provider, ngx_str_t *body,
-    ngx_str_t *instance, const char **reason)
+    const ngx_http_waha_provider_t *provider, ngx_array_t *keys,
+    ngx_str_t *body, ngx_http_waha_hmac_key_t **signer, const char **reason)
 {
+    ngx_int_t                                  rc;
     ngx_str_t                                  hex;
-    ngx_http_waha_hmac_key_t                  *key, *signer;
-    ngx_http_waha_loc_conf_t                  *wlcf;
+    ngx_http_waha_hmac_key_t                  *key;
     const ngx_http_waha_provider_signature_t  *signature;
 
-    ngx_str_null(instance);
-
-    if (ngx_http_waha_provider_check(r, provider, reason) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
-
-    if (wlcf->hmac_keys->nelts == 0) {
-        return NGX_OK;
-    }
-
-    *reason = "no \"waha_hmac_key\" has made its signature";
-    signer = NULL;
+    *reason = provider->forged_reason;
+    *signer = NULL;
 
     for (signature = provider->signatures;
          signature->header.len;
          signature++)
     {
-        if ((signature->legacy && !wlcf->intake->hmac_legacy)
-            || ngx_http_waha_request_header(r, &signature->header, &hex)
-               != NGX_OK)
-        {
+        rc = ngx_http_waha_provider_signature(r, signature, &hex, reason);
+
+        if (rc == NGX_DECLINED) {
             continue;
         }
 
-        key = ngx_http_waha_signature_verify(wlcf->hmac_keys,
-                                             signature->algorithm, &hex,
-                                             body);
-
-        if (key == NULL || (signer && signer != key)) {
+        if (rc == NGX_ABORT) {
             return NGX_DECLINED;
         }
 
-        signer = key;
+        key = ngx_http_waha_signature_verify(keys, signature->algorithm, &hex,
+                                             body);
+
+        if (key == NULL || (*signer && *signer != key)) {
+            return NGX_DECLINED;
+        }
+
+        *signer = key;
     }
 
-    if (signer == NULL) {
-        return NGX_DECLINED;
-    }
-
-    *instance = signer->instance;
-
-    return NGX_OK;
+    return *signer ? NGX_OK : NGX_DECLINED;
 }

@@ -11,13 +11,15 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_waha_event.h>
 #include <ngx_http_waha_signature.h>
 
 
-/* a header that signs the body, in hex */
+/* a header that signs the body: a prefix, and the HMAC in hex */
 
 typedef struct {
     ngx_str_t                                   header;     /* lower case */
+    ngx_str_t                                   prefix;
     ngx_http_waha_hmac_e                        algorithm;
     unsigned                                    legacy:1;
 } ngx_http_waha_provider_signature_t;
@@ -31,6 +33,9 @@ typedef struct {
     /* the last one has no header */
     const ngx_http_waha_provider_signature_t   *signatures;
 
+    /* where ngx_http_waha_loc_conf_t has its keys, an ngx_array_t * */
+    size_t                                      keys;
+
     /*
      * Reads a delivery into events, an array of ngx_http_waha_event_t.
      * NGX_OK: there is at least one.  NGX_DECLINED: the provider does not
@@ -42,6 +47,11 @@ typedef struct {
     ngx_int_t                                 (*parse)(ngx_pool_t *pool,
                                                        ngx_str_t *body,
                                                        ngx_array_t *events);
+
+    /* for the log: there is no signature, there are no keys, none fits */
+    const char                                 *unsigned_reason;
+    const char                                 *keyless_reason;
+    const char                                 *forged_reason;
 } ngx_http_waha_provider_t;
 
 
@@ -50,23 +60,30 @@ const ngx_http_waha_provider_t *ngx_http_waha_provider_find(
     ngx_http_request_t *r);
 
 /*
+ * The keys of a provider in a location, an array of ngx_http_waha_hmac_key_t.
+ * NULL: there are none, nobody can sign; empty: nobody needs to.
+ */
+ngx_array_t *ngx_http_waha_provider_keys(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider);
+
+/*
  * Checks before the body is read that a request has a signature, once, and in
  * the form that its provider sends; legacy ones count where
- * "waha_hmac_legacy" allows them, none is needed with "waha_hmac_key off".
- * NGX_DECLINED: *reason is a constant for the log.
+ * "waha_hmac_legacy" allows them.  NGX_DECLINED: *reason is a constant for the
+ * log.
  */
 ngx_int_t ngx_http_waha_provider_check(ngx_http_request_t *r,
     const ngx_http_waha_provider_t *provider, const char **reason);
 
 /*
- * Verifies all signatures of a body with the keys of the location.  NGX_OK:
- * *instance is the one that the key is bound to, empty for none.
- * NGX_DECLINED: a signature is missing, wrong, given twice, or another key
- * made it; *reason is a constant for the log.
+ * Verifies all signatures of a body with keys, of which there is at least one.
+ * NGX_OK: *signer is the key that made them.  NGX_DECLINED: a signature is
+ * missing, wrong, given twice, or another key made it; *reason is a constant
+ * for the log.
  */
 ngx_int_t ngx_http_waha_provider_verify(ngx_http_request_t *r,
-    const ngx_http_waha_provider_t *provider, ngx_str_t *body,
-    ngx_str_t *instance, const char **reason);
+    const ngx_http_waha_provider_t *provider, ngx_array_t *keys,
+    ngx_str_t *body, ngx_http_waha_hmac_key_t **signer, const char **reason);
 
 
 #endif /* _NGX_HTTP_WAHA_PROVIDER_H_INCLUDED_ */

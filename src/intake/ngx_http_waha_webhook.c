@@ -9,15 +9,12 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
-#include <ngx_http_waha_error.h>
-#include <ngx_http_waha_ingest.h>
+#include <ngx_http_waha_delivery.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
-#include <ngx_http_waha_provider.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_sources.h>
 #include <ngx_http_waha_string.h>
-#include <ngx_http_waha_value.h>
 #include <ngx_http_waha_webhook.h>
 
 
@@ -29,35 +26,17 @@
     "the body is not an event of WAHA: \"%V\" is missing or not valid"
 
 
-typedef struct ngx_http_waha_delivery_s {
-    ngx_http_waha_ctx_t             *ctx;
-    const ngx_http_waha_provider_t  *provider;
-    ngx_str_t                        instance;
-    ngx_str_t                        body;
-
-    ngx_array_t                      events;    /* ngx_http_waha_event_t */
-    ngx_http_waha_entry_t           *entries;   /* of each event */
-    ngx_uint_t                       nentries;
-
-    /* entries whose handler was not called yet */
-    ngx_uint_t                       waiting;
-} ngx_http_waha_delivery_t;
-
-
+static ngx_int_t ngx_http_waha_webhook_check(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, const char **reason);
 static ngx_int_t ngx_http_waha_webhook_refuse_unread(ngx_http_request_t *r,
     ngx_http_waha_error_e error, const char *reason);
-static ngx_int_t ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
-    ngx_http_waha_error_e error, const char *reason);
-static void ngx_http_waha_webhook_log(ngx_http_request_t *r,
-    ngx_uint_t status, const ngx_str_t *code, const char *reason);
-static ngx_int_t ngx_http_waha_webhook_no_memory(ngx_http_request_t *r);
 static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
+static ngx_int_t ngx_http_waha_webhook_verify(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, const char **reason);
 static ngx_int_t ngx_http_waha_webhook_read(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
-static ngx_int_t ngx_http_waha_webhook_add_entries(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_uint_t n);
 static ngx_int_t ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
@@ -79,17 +58,7 @@ static ngx_uint_t ngx_http_waha_webhook_is_blocked(
     ngx_http_waha_intake_conf_t *conf, ngx_str_t *phone);
 static void ngx_http_waha_webhook_cleanup(void *data);
 static void ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry);
-static ngx_http_waha_entry_t *ngx_http_waha_webhook_find_decisive(
-    ngx_http_waha_delivery_t *delivery);
-static ngx_http_waha_error_e ngx_http_waha_webhook_entry_error(
-    ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_webhook_answer(void *data);
-static ngx_int_t ngx_http_waha_webhook_success(ngx_http_request_t *r,
-    ngx_http_waha_entry_t *entry);
-static void ngx_http_waha_webhook_member(ngx_http_waha_json_out_t *out,
-    const char *name, ngx_str_t *value);
-static void ngx_http_waha_webhook_id(ngx_http_waha_json_out_t *out,
-    const char *name, ngx_str_t *value);
 
 
 ngx_int_t
@@ -122,13 +91,9 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
                                   NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED, NULL);
     }
 
-    /* without a well-formed signature the body is not read */
-
     delivery->provider = ngx_http_waha_provider_find(r);
 
-    if (ngx_http_waha_provider_check(r, delivery->provider, &reason)
-        != NGX_OK)
-    {
+    if (ngx_http_waha_webhook_check(r, delivery, &reason) != NGX_OK) {
         return ngx_http_waha_webhook_refuse_unread(r,
                                  NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE, reason);
     }
@@ -146,6 +111,29 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
 }
 
 
+/* without a well-formed signature the body is not read */
+
+static ngx_int_t
+ngx_http_waha_webhook_check(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, const char **reason)
+{
+    delivery->keys = ngx_http_waha_provider_keys(r, delivery->provider);
+
+    if (delivery->keys == NULL) {
+        *reason = delivery->provider->keyless_reason;
+        return NGX_DECLINED;
+    }
+
+    /* "waha_hmac_key off" */
+
+    if (delivery->keys->nelts == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_http_waha_provider_check(r, delivery->provider, reason);
+}
+
+
 static ngx_int_t
 ngx_http_waha_webhook_refuse_unread(ngx_http_request_t *r,
     ngx_http_waha_error_e error, const char *reason)
@@ -158,62 +146,7 @@ ngx_http_waha_webhook_refuse_unread(ngx_http_request_t *r,
         return rc;
     }
 
-    return ngx_http_waha_webhook_refuse(r, error, reason);
-}
-
-
-static ngx_int_t
-ngx_http_waha_webhook_refuse(ngx_http_request_t *r,
-    ngx_http_waha_error_e error, const char *reason)
-{
-    if (reason == NULL) {
-        reason = ngx_http_waha_error_message(error);
-    }
-
-    ngx_http_waha_webhook_log(r, ngx_http_waha_error_status(error),
-                              ngx_http_waha_error_code(error), reason);
-
-    return ngx_http_waha_error_send(r, error);
-}
-
-
-/* without the request line, whose query may hold a key or a signature */
-
-static void
-ngx_http_waha_webhook_log(ngx_http_request_t *r, ngx_uint_t status,
-    const ngx_str_t *code, const char *reason)
-{
-    ngx_str_t             session;
-    ngx_http_log_ctx_t   *lctx;
-    ngx_http_request_t   *logged;
-    ngx_http_waha_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
-
-    ngx_str_set(&session, "-");
-
-    if (ctx && ngx_http_waha_value_is_session(&ctx->session)) {
-        session = ctx->session;
-    }
-
-    lctx = r->connection->log->data;
-
-    logged = lctx->request;
-    lctx->request = NULL;
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "waha: webhook answered %ui %V: %s, session \"%V\"",
-                  status, code, reason, &session);
-
-    lctx->request = logged;
-}
-
-
-static ngx_int_t
-ngx_http_waha_webhook_no_memory(ngx_http_request_t *r)
-{
-    return ngx_http_waha_webhook_refuse(r, NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY,
-                                        NULL);
+    return ngx_http_waha_delivery_refuse(r, error, reason);
 }
 
 
@@ -250,17 +183,14 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
            != NGX_OK
         || ngx_http_waha_request_body(r, &delivery->body) != NGX_OK)
     {
-        return ngx_http_waha_webhook_no_memory(r);
+        return ngx_http_waha_delivery_no_memory(r);
     }
 
     cln->handler = ngx_http_waha_webhook_cleanup;
     cln->data = delivery;
 
-    if (ngx_http_waha_provider_verify(r, delivery->provider, &delivery->body,
-                                      &delivery->instance, &reason)
-        != NGX_OK)
-    {
-        return ngx_http_waha_webhook_refuse(r,
+    if (ngx_http_waha_webhook_verify(r, delivery, &reason) != NGX_OK) {
+        return ngx_http_waha_delivery_refuse(r,
                                  NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE, reason);
     }
 
@@ -276,8 +206,31 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
         return ngx_http_waha_webhook_unread(r, delivery);
 
     default:
-        return ngx_http_waha_webhook_no_memory(r);
+        return ngx_http_waha_delivery_no_memory(r);
     }
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_verify(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, const char **reason)
+{
+    ngx_http_waha_hmac_key_t  *signer;
+
+    if (delivery->keys->nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_waha_provider_verify(r, delivery->provider, delivery->keys,
+                                      &delivery->body, &signer, reason)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    delivery->instance = signer->instance;
+
+    return NGX_OK;
 }
 
 
@@ -305,33 +258,6 @@ ngx_http_waha_webhook_read(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_waha_webhook_add_entries(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_uint_t n)
-{
-    ngx_uint_t              i;
-    ngx_http_waha_entry_t  *entry;
-
-    entry = ngx_pcalloc(r->pool, n * sizeof(ngx_http_waha_entry_t));
-    if (entry == NULL) {
-        return NGX_ERROR;
-    }
-
-    delivery->entries = entry;
-    delivery->nentries = n;
-
-    for (i = 0; i < n; i++) {
-        entry[i].raw = delivery->body;
-        entry[i].size = delivery->body.len / n;
-        entry[i].pool = r->pool;
-        entry[i].handler = ngx_http_waha_webhook_done;
-        entry[i].data = r;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
@@ -341,10 +267,11 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_event_t      *event;
     ngx_http_waha_main_conf_t  *wmcf;
 
-    if (ngx_http_waha_webhook_add_entries(r, delivery, delivery->events.nelts)
+    if (ngx_http_waha_delivery_add_entries(r, delivery, delivery->events.nelts,
+                                           ngx_http_waha_webhook_done)
         != NGX_OK)
     {
-        return ngx_http_waha_webhook_no_memory(r);
+        return ngx_http_waha_delivery_no_memory(r);
     }
 
     ngx_queue_init(&entries);
@@ -356,7 +283,7 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
                                             &delivery->entries[i], &entries)
             != NGX_OK)
         {
-            return ngx_http_waha_webhook_no_memory(r);
+            return ngx_http_waha_delivery_no_memory(r);
         }
     }
 
@@ -428,7 +355,7 @@ ngx_http_waha_webhook_unread(ngx_http_request_t *r,
     error = NGX_HTTP_WAHA_ERR_INVALID_EVENT;
 
     if (delivery->events.nelts == 0) {
-        return ngx_http_waha_webhook_refuse(r, error, "the body is not JSON");
+        return ngx_http_waha_delivery_refuse(r, error, "the body is not JSON");
     }
 
     event = delivery->events.elts;
@@ -438,13 +365,14 @@ ngx_http_waha_webhook_unread(ngx_http_request_t *r,
                                 + member->len);
 
     if (text == NULL || ngx_http_waha_error_note(r, error) != NGX_OK) {
-        return ngx_http_waha_webhook_no_memory(r);
+        return ngx_http_waha_delivery_no_memory(r);
     }
 
     ngx_sprintf(text, NGX_HTTP_WAHA_WEBHOOK_UNREAD "%Z", member);
 
-    ngx_http_waha_webhook_log(r, ngx_http_waha_error_status(error),
-                              ngx_http_waha_error_code(error), (char *) text);
+    ngx_http_waha_delivery_log(r, ngx_http_waha_error_status(error),
+                               ngx_http_waha_error_code(error),
+                               (char *) text);
 
     ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_WEBHOOK_ANSWER);
 
@@ -455,7 +383,7 @@ ngx_http_waha_webhook_unread(ngx_http_request_t *r,
     ngx_http_waha_json_close(&out, '}');
 
     if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
-        return ngx_http_waha_webhook_no_memory(r);
+        return ngx_http_waha_delivery_no_memory(r);
     }
 
     return ngx_http_waha_answer_json(r, ngx_http_waha_error_status(error),
@@ -477,10 +405,12 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
     event = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_event_t));
 
     if (event == NULL
-        || ngx_http_waha_webhook_add_entries(r, delivery, 1) != NGX_OK
+        || ngx_http_waha_delivery_add_entries(r, delivery, 1,
+                                             ngx_http_waha_webhook_done)
+           != NGX_OK
         || ngx_http_waha_webhook_unread_reason(r, delivery, &reason) != NGX_OK)
     {
-        return ngx_http_waha_webhook_no_memory(r);
+        return ngx_http_waha_delivery_no_memory(r);
     }
 
     /* whose share of the quarantine it takes */
@@ -536,7 +466,7 @@ ngx_http_waha_webhook_unread_reason(ngx_http_request_t *r,
 
     ngx_str_set(&action, "quarantined");
 
-    ngx_http_waha_webhook_log(r, NGX_HTTP_OK, &action, (char *) p);
+    ngx_http_waha_delivery_log(r, NGX_HTTP_OK, &action, (char *) p);
 
     return NGX_OK;
 }
@@ -550,15 +480,15 @@ ngx_http_waha_webhook_error(ngx_http_request_t *r, ngx_int_t rc)
     switch (rc) {
 
     case NGX_ABORT:
-        return ngx_http_waha_webhook_refuse(r,
+        return ngx_http_waha_delivery_refuse(r,
                                       NGX_HTTP_WAHA_ERR_DATABASE_SETUP, NULL);
 
     case NGX_ERROR:
-        return ngx_http_waha_webhook_no_memory(r);
+        return ngx_http_waha_delivery_no_memory(r);
 
     default:
-        return ngx_http_waha_webhook_refuse(r, NGX_HTTP_WAHA_ERR_OVERLOADED,
-                                            NULL);
+        return ngx_http_waha_delivery_refuse(r, NGX_HTTP_WAHA_ERR_OVERLOADED,
+                                             NULL);
     }
 }
 
@@ -684,13 +614,7 @@ ngx_http_waha_webhook_is_blocked(ngx_http_waha_intake_conf_t *conf,
 static void
 ngx_http_waha_webhook_cleanup(void *data)
 {
-    ngx_http_waha_delivery_t *delivery = data;
-
-    ngx_uint_t  i;
-
-    for (i = 0; i < delivery->nentries; i++) {
-        ngx_http_waha_ingest_cancel(&delivery->entries[i]);
-    }
+    ngx_http_waha_delivery_cancel(data);
 }
 
 
@@ -719,136 +643,9 @@ ngx_http_waha_webhook_answer(void *data)
 {
     ngx_http_request_t *r = data;
 
-    ngx_http_waha_ctx_t    *ctx;
-    ngx_http_waha_entry_t  *entry;
-    ngx_http_waha_error_e   error;
+    ngx_http_waha_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
-    entry = ngx_http_waha_webhook_find_decisive(ctx->delivery);
 
-    ctx->organization = entry->organization;
-    ctx->records = entry->records;
-    ctx->db_time = entry->db_time;
-
-    error = ngx_http_waha_webhook_entry_error(entry);
-
-    if (error != NGX_HTTP_WAHA_ERR_NONE) {
-        return ngx_http_waha_webhook_refuse(r, error, NULL);
-    }
-
-    ctx->action = entry->action;
-
-    return ngx_http_waha_webhook_success(r, entry);
-}
-
-
-/*
- * the entry that decides the answer: one that is not stored, so that the
- * provider repeats the delivery, else one in error, else one that is stored,
- * else the first
- */
-
-static ngx_http_waha_entry_t *
-ngx_http_waha_webhook_find_decisive(ngx_http_waha_delivery_t *delivery)
-{
-    ngx_uint_t              i;
-    ngx_http_waha_entry_t  *entry;
-
-    entry = delivery->entries;
-
-    for (i = 0; i < delivery->nentries; i++) {
-        if (entry[i].status != NGX_HTTP_WAHA_PG_OK) {
-            return &entry[i];
-        }
-    }
-
-    for (i = 0; i < delivery->nentries; i++) {
-        if (ngx_http_waha_webhook_entry_error(&entry[i])
-            != NGX_HTTP_WAHA_ERR_NONE)
-        {
-            return &entry[i];
-        }
-    }
-
-    for (i = 0; i < delivery->nentries; i++) {
-        if (entry[i].event) {
-            return &entry[i];
-        }
-    }
-
-    return entry;
-}
-
-
-static ngx_http_waha_error_e
-ngx_http_waha_webhook_entry_error(ngx_http_waha_entry_t *entry)
-{
-    switch (entry->status) {
-
-    case NGX_HTTP_WAHA_PG_OK:
-        return ngx_http_waha_error_find(&entry->action);
-
-    case NGX_HTTP_WAHA_PG_BUSY:
-        return NGX_HTTP_WAHA_ERR_DATABASE_BUSY;
-
-    case NGX_HTTP_WAHA_PG_SETUP:
-        return NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
-
-    default:
-        return NGX_HTTP_WAHA_ERR_DATABASE_UNAVAILABLE;
-    }
-}
-
-
-static ngx_int_t
-ngx_http_waha_webhook_success(ngx_http_request_t *r,
-    ngx_http_waha_entry_t *entry)
-{
-    ngx_str_t                 json;
-    ngx_http_waha_json_out_t  out;
-
-    ngx_http_waha_json_start(&out, r->pool, NGX_HTTP_WAHA_WEBHOOK_ANSWER);
-
-    ngx_http_waha_json_open(&out, NULL, '{');
-    ngx_http_waha_json_put_bool(&out, "success", 1);
-    ngx_http_waha_json_open(&out, "data", '{');
-    ngx_http_waha_json_put_bool(&out, "received", 1);
-
-    ngx_http_waha_webhook_member(&out, "action", &entry->action);
-    ngx_http_waha_webhook_member(&out, "reason", &entry->code);
-    ngx_http_waha_webhook_member(&out, "organization", &entry->organization);
-    ngx_http_waha_webhook_id(&out, "tenantId", &entry->tenant_id);
-    ngx_http_waha_webhook_id(&out, "contactId", &entry->contact_id);
-    ngx_http_waha_webhook_id(&out, "activityId", &entry->activity_id);
-
-    ngx_http_waha_json_close(&out, '}');
-    ngx_http_waha_json_close(&out, '}');
-
-    if (ngx_http_waha_json_end(&out, &json) != NGX_OK) {
-        return ngx_http_waha_webhook_no_memory(r);
-    }
-
-    return ngx_http_waha_answer_json(r, NGX_HTTP_OK, &json);
-}
-
-
-/* columns that are null arrive empty */
-
-static void
-ngx_http_waha_webhook_member(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_str_t *value)
-{
-    if (value->len) {
-        ngx_http_waha_json_put(out, name, value);
-    }
-}
-
-
-static void
-ngx_http_waha_webhook_id(ngx_http_waha_json_out_t *out, const char *name,
-    ngx_str_t *value)
-{
-    if (value->len) {
-        ngx_http_waha_json_put_raw(out, name, value);
-    }
+    return ngx_http_waha_delivery_answer(r, ctx->delivery);
 }
