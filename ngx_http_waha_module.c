@@ -22,6 +22,7 @@
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_media.h>
+#include <ngx_http_waha_secret_conf.h>
 #include <ngx_http_waha_session_conf.h>
 #include <ngx_http_waha_statements.h>
 #include <ngx_http_waha_variables.h>
@@ -162,6 +163,13 @@ static ngx_command_t  ngx_http_waha_commands[] = {
     { ngx_string("waha_database"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_waha_database,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_secret_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_waha_secret_conf_key,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },

@@ -20,6 +20,9 @@ typedef struct {
     struct ngx_http_waha_auth_limit_s     *auth_limit;
     struct ngx_http_waha_auth_trust_s     *auth_trust;
 
+    /* keys of "waha_secret_key"; NULL: none */
+    struct ngx_http_waha_secrets_s        *secrets;
+
     /* locations that lead to WAHA; NULL: none */
     ngx_array_t                           *guards;
 

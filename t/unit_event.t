@@ -1480,6 +1480,38 @@ for my $digit (0 .. 127) {
     signature($altered, $body, undef, "digit $digit altered");
 }
 
+# RFC 4231: a key, a text, and their HMACs
+
+for ([ "\x0b" x 20, 'Hi There',
+       'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7',
+       '87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde'
+       . 'daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854' ],
+     [ 'Jefe', 'what do ya want for nothing?',
+       '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
+       '164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554'
+       . '9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737' ],
+     [ "\xaa" x 20, "\xdd" x 50,
+       '773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe',
+       'fa73b0089d56a284efb0f0756c890be9b1b5dbdd8ee81a3655f83e33b2279d39'
+       . 'bf3e848279a722c806b485a47e67c807b946a337bee8942674278859e13292fb' ],
+     [ "\xaa" x 131, 'Test Using Larger Than Block-Size Key - Hash Key First',
+       '60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54',
+       '80b24263c7c1a3ebb71493c1dd7be8b49b46d1f41b4aeec1121b013783f8f352'
+       . '6b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598' ])
+{
+    my ($key, $text, $sha256, $sha512) = @$_;
+
+    keys_are('another key', $key);
+
+    ask('hex', $sha256);
+    is(ask('sha256', $text)->{number}, 1, "RFC 4231, SHA-256: $text");
+    is(ask('sha256', "$text.")->{number}, undef, 'nothing of a longer text');
+
+    ask('hex', $sha512);
+    is(ask('sha512', $text)->{number}, 1, "RFC 4231, SHA-512: $text");
+    is(ask('sha512', "$text.")->{number}, undef, 'nothing of a longer text');
+}
+
 keys_are('old', 'my-secret-key', 'new');
 signature($vector, $body, 'my-secret-key', 'the second of three keys');
 signature(hmac_sha512_hex($body, 'new'), $body, 'new', 'the third');

@@ -17,12 +17,12 @@
 
 
 static ngx_int_t ngx_http_waha_key_file_check(ngx_conf_t *cf, ngx_str_t *name,
-    u_char *buf, ssize_t *n);
+    ngx_uint_t flags, u_char *buf, ssize_t *n);
 static ngx_int_t ngx_http_waha_key_file_keep(ngx_conf_t *cf, ngx_str_t *key,
     u_char *buf, size_t len);
 static void ngx_http_waha_key_file_wipe(void *data);
 static ssize_t ngx_http_waha_key_file_load(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_uint_t secret, u_char *buf, size_t size);
+    ngx_uint_t flags, u_char *buf, size_t size);
 static ngx_int_t ngx_http_waha_key_file_check_access(ngx_conf_t *cf,
     ngx_str_t *name, ngx_fd_t fd);
 static void ngx_http_waha_key_file_close(ngx_conf_t *cf, ngx_str_t *name,
@@ -31,7 +31,7 @@ static void ngx_http_waha_key_file_close(ngx_conf_t *cf, ngx_str_t *name,
 
 ngx_int_t
 ngx_http_waha_key_file_read(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_uint_t secret, ngx_str_t *key)
+    ngx_uint_t flags, ngx_str_t *key)
 {
     ssize_t    n;
     ngx_int_t  rc;
@@ -43,12 +43,12 @@ ngx_http_waha_key_file_read(ngx_conf_t *cf, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    n = ngx_http_waha_key_file_load(cf, name, secret, buf, sizeof(buf));
+    n = ngx_http_waha_key_file_load(cf, name, flags, buf, sizeof(buf));
     if (n == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_waha_key_file_check(cf, name, buf, &n);
+    rc = ngx_http_waha_key_file_check(cf, name, flags, buf, &n);
 
     if (rc == NGX_OK) {
         rc = ngx_http_waha_key_file_keep(cf, key, buf, n);
@@ -61,8 +61,8 @@ ngx_http_waha_key_file_read(ngx_conf_t *cf, ngx_str_t *name,
 
 
 static ngx_int_t
-ngx_http_waha_key_file_check(ngx_conf_t *cf, ngx_str_t *name, u_char *buf,
-    ssize_t *n)
+ngx_http_waha_key_file_check(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_uint_t flags, u_char *buf, ssize_t *n)
 {
     if (*n > NGX_HTTP_WAHA_KEY_SIZE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -71,7 +71,9 @@ ngx_http_waha_key_file_check(ngx_conf_t *cf, ngx_str_t *name, u_char *buf,
         return NGX_ERROR;
     }
 
-    if (*n > 0 && buf[*n - 1] == LF) {
+    if (!(flags & NGX_HTTP_WAHA_KEY_FILE_BINARY)
+        && *n > 0 && buf[*n - 1] == LF)
+    {
         (*n)--;
 
         if (*n > 0 && buf[*n - 1] == CR) {
@@ -130,7 +132,7 @@ ngx_http_waha_key_file_wipe(void *data)
 
 static ssize_t
 ngx_http_waha_key_file_load(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_uint_t secret, u_char *buf, size_t size)
+    ngx_uint_t flags, u_char *buf, size_t size)
 {
     ssize_t    n;
     ngx_fd_t   fd;
@@ -144,7 +146,8 @@ ngx_http_waha_key_file_load(ngx_conf_t *cf, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    if (secret && ngx_http_waha_key_file_check_access(cf, name, fd) != NGX_OK)
+    if ((flags & NGX_HTTP_WAHA_KEY_FILE_SECRET)
+        && ngx_http_waha_key_file_check_access(cf, name, fd) != NGX_OK)
     {
         ngx_http_waha_key_file_close(cf, name, fd);
         return NGX_ERROR;

@@ -44,3 +44,63 @@ ngx_http_waha_string_cut(const ngx_str_t *text, size_t max)
 
     return part;
 }
+
+
+/* nginx's decoder takes padding, and any unused bits */
+
+ngx_int_t
+ngx_http_waha_string_decode_base64url(ngx_str_t *dst, const ngx_str_t *src)
+{
+    u_char      c, *p;
+    size_t      i;
+    uint32_t    bits;
+    ngx_uint_t  n;
+
+    if (src->len % 4 == 1) {
+        return NGX_DECLINED;
+    }
+
+    p = dst->data;
+
+    bits = 0;
+    n = 0;
+
+    for (i = 0; i < src->len; i++) {
+        c = src->data[i];
+
+        if (c >= 'A' && c <= 'Z') {
+            c -= 'A';
+
+        } else if (c >= 'a' && c <= 'z') {
+            c -= 'a' - 26;
+
+        } else if (c >= '0' && c <= '9') {
+            c += 52 - '0';
+
+        } else if (c == '-') {
+            c = 62;
+
+        } else if (c == '_') {
+            c = 63;
+
+        } else {
+            return NGX_DECLINED;
+        }
+
+        bits = (bits << 6 | c) & 0xffff;
+        n += 6;
+
+        if (n >= 8) {
+            n -= 8;
+            *p++ = (u_char) (bits >> n);
+        }
+    }
+
+    if (bits & ((1 << n) - 1)) {
+        return NGX_DECLINED;
+    }
+
+    dst->len = p - dst->data;
+
+    return NGX_OK;
+}

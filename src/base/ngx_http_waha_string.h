@@ -36,5 +36,13 @@ ngx_uint_t ngx_http_waha_string_is_printable(const ngx_str_t *text);
 /* Shortens UTF-8 to at most max bytes of whole characters. */
 ngx_str_t ngx_http_waha_string_cut(const ngx_str_t *text, size_t max);
 
+/*
+ * Decodes base64url, RFC 4648, in its only form: no padding, no other
+ * characters, and unused bits are zero.  dst->data has room for src->len * 3
+ * / 4 bytes; NGX_DECLINED: it has another form.
+ */
+ngx_int_t ngx_http_waha_string_decode_base64url(ngx_str_t *dst,
+    const ngx_str_t *src);
+
 
 #endif /* _NGX_HTTP_WAHA_STRING_H_INCLUDED_ */

@@ -802,71 +802,15 @@ ngx_http_waha_jwt_has_unique_names(const cJSON *json)
 }
 
 
-/*
- * stricter than nginx's decoder, so that a token has one form only: no
- * padding, and unused bits are zero
- */
-
 static ngx_int_t
 ngx_http_waha_jwt_decode(ngx_pool_t *pool, ngx_str_t *src, ngx_str_t *dst)
 {
-    u_char      c, *p;
-    size_t      i;
-    uint32_t    bits;
-    ngx_uint_t  n;
-
-    if (src->len % 4 == 1) {
-        return NGX_DECLINED;
-    }
-
-    p = ngx_pnalloc(pool, src->len * 3 / 4 + 1);
-    if (p == NULL) {
+    dst->data = ngx_pnalloc(pool, src->len * 3 / 4 + 1);
+    if (dst->data == NULL) {
         return NGX_ERROR;
     }
 
-    dst->data = p;
-
-    bits = 0;
-    n = 0;
-
-    for (i = 0; i < src->len; i++) {
-        c = src->data[i];
-
-        if (c >= 'A' && c <= 'Z') {
-            c -= 'A';
-
-        } else if (c >= 'a' && c <= 'z') {
-            c -= 'a' - 26;
-
-        } else if (c >= '0' && c <= '9') {
-            c += 52 - '0';
-
-        } else if (c == '-') {
-            c = 62;
-
-        } else if (c == '_') {
-            c = 63;
-
-        } else {
-            return NGX_DECLINED;
-        }
-
-        bits = (bits << 6 | c) & 0xffff;
-        n += 6;
-
-        if (n >= 8) {
-            n -= 8;
-            *p++ = (u_char) (bits >> n);
-        }
-    }
-
-    if (bits & ((1 << n) - 1)) {
-        return NGX_DECLINED;
-    }
-
-    dst->len = p - dst->data;
-
-    return NGX_OK;
+    return ngx_http_waha_string_decode_base64url(dst, src);
 }
 
 

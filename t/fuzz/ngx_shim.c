@@ -30,9 +30,18 @@ size_t                     ngx_shim_allocated;
 ngx_pool_t *
 ngx_create_pool(size_t size, ngx_log_t *log)
 {
+    ngx_pool_t  *pool;
+
     /* the blocks hang at "large" */
 
-    return calloc(1, sizeof(ngx_pool_t));
+    pool = calloc(1, sizeof(ngx_pool_t));
+    if (pool == NULL) {
+        abort();
+    }
+
+    pool->log = log;
+
+    return pool;
 }
 
 

@@ -18,5 +18,9 @@ extern ngx_uint_t  ngx_shim_fail;
 /* bytes given out since the program set it to 0 */
 extern size_t      ngx_shim_allocated;
 
+/* a log for pools, and its lines, until the program empties them */
+extern ngx_log_t  *ngx_shim_log;
+extern char        ngx_shim_lines[4096];
+
 
 #endif /* _NGX_SHIM_H_INCLUDED_ */

@@ -59,3 +59,33 @@ ngx_array_push(ngx_array_t *array)
 
     return (u_char *) array->elts + array->nelts++ * array->size;
 }
+
+
+void
+ngx_encode_base64url(ngx_str_t *dst, ngx_str_t *src)
+{
+    size_t    i, n;
+    u_char   *p;
+    uint32_t  bits;
+
+    static const char  letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    p = dst->data;
+    bits = 0;
+    n = 0;
+
+    for (i = 0; i < src->len; i++) {
+        bits = bits << 8 | src->data[i];
+
+        for (n += 8; n >= 6; n -= 6) {
+            *p++ = letters[bits >> (n - 6) & 63];
+        }
+    }
+
+    if (n) {
+        *p++ = letters[bits << (6 - n) & 63];
+    }
+
+    dst->len = p - dst->data;
+}

@@ -13,6 +13,7 @@
 #include "ngx_http_waha_identity.h"
 #include "ngx_http_waha_json.h"
 #include "ngx_http_waha_signature.h"
+#include "ngx_http_waha_string.h"
 #include "ngx_shim.h"
 
 
@@ -335,7 +336,10 @@ unit_verify(ngx_http_waha_hmac_e algorithm, ngx_str_t *arg,
     key = ngx_http_waha_signature_verify(&unit_keys, algorithm,
                                          &unit_signature, arg);
     if (key) {
-        ngx_http_waha_json_put(out, "key", &key->secret);
+        if (ngx_http_waha_string_is_printable(&key->secret)) {
+            ngx_http_waha_json_put(out, "key", &key->secret);
+        }
+
         ngx_http_waha_json_put_number(out, "number", key - unit_key_list);
     }
 }
