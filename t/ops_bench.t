@@ -12,7 +12,7 @@ local %ENV = (%ENV, ROUNDS => 1, SECONDS => 1, CONTACTS => 200,
               CONNECTIONS => 8, BATCHES => '1,40', DELAYS => 0,
               SIDES => 'webhook');
 
-my $text = `cd '$root' && t/bench/run mixed floors batch 2>&1`;
+my $text = `cd '$root' && t/bench/run mixed floors batch readers 2>&1`;
 
 is($?, 0, 'the benchmark runs') or diag($text);
 
@@ -23,5 +23,10 @@ like($text, qr{^all / $_ +\d}m, "there is a ratio to the floor \"$_\"")
 like($text, qr/^$_(?: +[\d.]+){2} +-?\d+ +-?[\d.]+$/m,
      "there is a cost of batches and records, \"$_\"")
     for qw(all insert nothing);
+
+like($text, qr/^round 1  beside readers .* refused 0  reads [1-9]/m,
+     'webhooks are stored while clients read');
+like($text, qr{^p99 beside readers / alone +[\d.]+}m,
+     'there is a ratio of latencies');
 
 done_testing();

@@ -7,7 +7,8 @@
 /*
  * An HTTP client that delivers WAHA webhooks as fast as the server answers
  * (closed loop), or at a fixed rate (open loop: latency then counts from the
- * moment a request was due, so a server that stalls cannot hide it).
+ * moment a request was due, so a server that stalls cannot hide it).  It can
+ * read something instead.
  *
  * All requests are built and signed before the clock starts.
  */
@@ -39,7 +40,7 @@
 
 #define LOAD_BODY_MAX     2048
 #define LOAD_REQUEST_MAX  (LOAD_BODY_MAX + 1024)
-#define LOAD_BUFFER       8192
+#define LOAD_BUFFER       32768
 #define LOAD_EVENTS       256
 #define LOAD_ACTIONS      32
 #define LOAD_DRAIN        10            /* seconds to wait for last answers */
@@ -60,6 +61,7 @@ typedef struct {
     const char   *path;
     const char   *key;
     const char   *event;
+    unsigned      read;
     uint64_t      connections;
     uint64_t      requests;
     uint64_t      seconds;
@@ -140,6 +142,7 @@ static size_t load_key(const char *name, char *key, size_t size);
 static void load_prepare(load_t *l);
 static size_t load_body(load_t *l, uint64_t i, char *body);
 static size_t load_request(load_t *l, uint64_t i, char *p, EVP_MAC_CTX *mac);
+static size_t load_read_request(load_t *l, char *p);
 static EVP_MAC_CTX *load_mac(const char *name);
 static uint64_t load_mix(uint64_t n);
 
@@ -213,10 +216,11 @@ load_options(load_t *l, int argc, char **argv)
     conf->contacts = 10000;
     conf->seed = 1;
 
-    while ((c = getopt(argc, argv, "a:c:e:k:m:n:o:p:r:s:t:w:")) != -1) {
+    while ((c = getopt(argc, argv, "a:c:e:g:k:m:n:o:p:r:s:t:w:")) != -1) {
         switch (c) {
         case 'a': conf->address = optarg; break;
         case 'e': conf->event = optarg; break;
+        case 'g': conf->path = optarg; conf->read = 1; break;
         case 'k': conf->key = optarg; break;
         case 'p': conf->path = optarg; break;
         case 'c': conf->connections = load_number("-c", optarg); break;
@@ -231,7 +235,9 @@ load_options(load_t *l, int argc, char **argv)
         }
     }
 
-    if (conf->address == NULL || conf->key == NULL || optind != argc) {
+    if (conf->address == NULL || (conf->key == NULL) != conf->read
+        || optind != argc)
+    {
         load_usage();
     }
 }
@@ -259,6 +265,8 @@ load_usage(void)
 {
     fprintf(stderr,
             "usage: load -a ip:port -k keyfile [options]\n"
+            "       load -a ip:port -g path [options]\n"
+            "  -g path           to read, instead of webhooks\n"
             "  -p path           of the webhook\n"
             "  -c connections    kept alive, 256\n"
             "  -n requests       to prepare, 100000\n"
@@ -344,12 +352,13 @@ load_prepare(load_t *l)
         load_fail("out of memory");
     }
 
-    mac = load_mac(l->conf.key);
+    mac = l->conf.read ? NULL : load_mac(l->conf.key);
     used = 0;
 
     for (i = 0; i < l->conf.requests; i++) {
         l->offset[i] = used;
-        used += load_request(l, i, l->arena + used, mac);
+        used += l->conf.read ? load_read_request(l, l->arena + used)
+                             : load_request(l, i, l->arena + used, mac);
     }
 
     l->offset[i] = used;
@@ -457,6 +466,16 @@ load_request(load_t *l, uint64_t i, char *p, EVP_MAC_CTX *mac)
     memcpy(p + n, body, len);
 
     return n + len;
+}
+
+
+static size_t
+load_read_request(load_t *l, char *p)
+{
+    return sprintf(p, "GET %s HTTP/1.1\r\n"
+                      "Host: %s\r\n"
+                      "Connection: keep-alive\r\n\r\n",
+                   l->conf.path, l->conf.address);
 }
 
 

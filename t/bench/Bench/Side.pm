@@ -12,7 +12,8 @@ use Bench::Machine qw(cpu_of);
 # name; bench: the whole, with database, test, directories and lengths;
 # variants: what to try before the rounds; seeded: the database to copy, if not
 # "seeded"; floor: mode of floor.sql; idle: webhooks are answered, not stored;
-# event: of all webhooks, if not "message"
+# event: of all webhooks, if not "message"; readers: clients that read
+# conversations from the API meanwhile
 
 sub new {
     my ($class, %o) = @_;
@@ -108,7 +109,9 @@ sub run {
     my $from = $bench->{database}->counters($name);
     my $cpu = $self->cpu;
 
+    my $readers = $self->{readers} && $self->start_readers($o{seconds});
     my $load = $self->load($o{seconds}, $o{rate}, %o);
+    my $read = $readers && report($readers);
 
     my $to = $bench->{database}->counters($name);
     $cpu = $self->cpu - $cpu;
@@ -120,6 +123,7 @@ sub run {
 
     my $result = Bench::Side::per_webhook($from, $to, $load->{ok},
         rate     => $load->{rate},
+        reads    => $read && $read->{rate},
         p50      => $load->{p50_us} / 1000,
         p99      => $load->{p99_us} / 1000,
         max      => $load->{max_us} / 1000,
@@ -156,8 +160,34 @@ sub load {
                $self->{event} ? ('-e', $self->{event}) : (),
                $rate ? ('-r', int $rate) : ());
 
-    my $json = `@cmd`;
-    die "$self->{name}: @cmd failed\n" if !length $json;
+    open my $out, '-|', @cmd or die "$cmd[0]: $!\n";
+
+    return report($out);
+}
+
+
+# clients of the API, each of which asks again when it was answered
+
+sub start_readers {
+    my ($self, $seconds) = @_;
+
+    my @cmd = ($self->{bench}{load}, '-a', "127.0.0.1:$self->{port}",
+               '-g', '/api/whatsapp/conversations?size=20',
+               '-c', $self->{readers}, '-t', $seconds,
+               '-n', 20000 * $seconds);
+
+    open my $out, '-|', @cmd or die "$cmd[0]: $!\n";
+
+    return $out;
+}
+
+
+sub report {
+    my ($out) = @_;
+
+    local $/;
+    my $json = <$out>;
+    close $out or die "the load generator failed\n";
 
     return JSON::PP::decode_json($json);
 }
@@ -227,7 +257,9 @@ sub stop {
 
 
 sub frame {
-    my ($self, $modules, $http, $location) = @_;
+    my ($self, $modules, $http, $location, $more) = @_;
+
+    $more //= '';
 
     my $user = $> == 0 ? 'user root;' : '';
 
@@ -257,6 +289,7 @@ $http
         location = /api/whatsapp/webhook {
 $location
         }
+$more
     }
 }
 EOF_CONF
@@ -281,7 +314,15 @@ sub conf {
     return $self->frame("load_module $self->{module};",
         qq(    waha_database "$dsn" $options;),
         qq(            waha_webhook;\n)
-        . qq(            waha_hmac_key $bench->{dir}/key;));
+        . qq(            waha_hmac_key $bench->{dir}/key;),
+        $self->{readers} ? <<'EOF_API' : '');
+
+        location /api/whatsapp/ {
+            set $bench_organization t0;
+            waha_api;
+            waha_organization $bench_organization;
+        }
+EOF_API
 }
 
 
