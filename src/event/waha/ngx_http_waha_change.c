@@ -287,11 +287,11 @@ ngx_http_waha_change_edit_time(ngx_http_waha_reader_t *reader)
 
     /* NOWEB, GOWS, then WEBJS */
 
-    ms = ngx_http_waha_reader_time(
+    ms = ngx_http_waha_field_time(
              ngx_http_waha_content_get(reader->found.item, "timestampMs"));
 
     if (ms == 0) {
-        ms = ngx_http_waha_reader_time(
+        ms = ngx_http_waha_field_time(
                  ngx_http_waha_json_get(reader->data,
                                         "latestEditSenderTimestampMs"));
     }

@@ -118,7 +118,7 @@ ngx_http_waha_envelope_parse(ngx_pool_t *pool, ngx_str_t *body,
     event->sanitised = replaced ? 1 : 0;
     event->event = ngx_http_waha_json_get_string(json, "event");
     event->session = ngx_http_waha_json_get_string(json, "session");
-    event->delivered_at = ngx_http_waha_reader_time(
+    event->delivered_at = ngx_http_waha_field_time(
                              ngx_http_waha_json_get(json, "timestamp"));
 
     ngx_memzero(&reader, sizeof(ngx_http_waha_reader_t));
@@ -294,7 +294,7 @@ ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
     statuses = ngx_http_waha_json_get(reader->payload, "statuses");
 
     if (cJSON_IsArray(statuses) && statuses->child) {
-        event->sent_at = ngx_http_waha_reader_time(
+        event->sent_at = ngx_http_waha_field_time(
                              ngx_http_waha_json_get(statuses->child->prev,
                                                     "timestamp"));
     }
@@ -308,7 +308,7 @@ ngx_http_waha_envelope_read_session(ngx_http_waha_reader_t *reader)
     event->phone = ngx_http_waha_session_info_phone(me);
 
     name = ngx_http_waha_json_get_string(me, "pushName");
-    event->name = ngx_http_waha_reader_display_name(&name);
+    event->name = ngx_http_waha_field_display_name(&name);
 
     return ngx_http_waha_envelope_read_restrictions(reader, me);
 }

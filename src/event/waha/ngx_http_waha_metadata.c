@@ -6,13 +6,13 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http_waha_bounded.h>
 #include <ngx_http_waha_metadata.h>
 #include <ngx_http_waha_string.h>
 
 
 /* bounds, in bytes, of what is copied; part of a URL would be of no use */
 
-#define NGX_HTTP_WAHA_METADATA_STRING  1024
 #define NGX_HTTP_WAHA_METADATA_VCARD   8192
 #define NGX_HTTP_WAHA_METADATA_URL     2048
 
@@ -23,12 +23,6 @@
 #define NGX_HTTP_WAHA_METADATA_SIZE    512
 
 
-typedef struct {
-    ngx_http_waha_json_out_t    json;
-    unsigned                    truncated:1;
-} ngx_http_waha_metadata_t;
-
-
 /* a member of the metadata, and where engines have it */
 
 typedef struct {
@@ -37,46 +31,35 @@ typedef struct {
 } ngx_http_waha_metadata_path_t;
 
 
-static void ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
+static void ngx_http_waha_metadata_start(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader);
 static ngx_int_t ngx_http_waha_metadata_end(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
-static void ngx_http_waha_metadata_put(ngx_http_waha_metadata_t *metadata,
-    const char *name, ngx_str_t *value, size_t max);
-static void ngx_http_waha_metadata_copy_string(
-    ngx_http_waha_metadata_t *metadata, const cJSON *object,
-    const char *name);
-static void ngx_http_waha_metadata_put_bool(
-    ngx_http_waha_metadata_t *metadata, const char *name,
-    const cJSON *value);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_media(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 static double ngx_http_waha_metadata_media_size(
     ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_paths(
-    ngx_http_waha_metadata_t *metadata, const char *name,
+    ngx_http_waha_bounded_t *metadata, const char *name,
     const cJSON *object, ngx_http_waha_metadata_path_t *paths);
 static cJSON *ngx_http_waha_metadata_find(const cJSON *object,
     ngx_http_waha_metadata_path_t *member);
 static void ngx_http_waha_metadata_put_location(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_raw_location(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
-static void ngx_http_waha_metadata_put_degrees(
-    ngx_http_waha_metadata_t *metadata, const char *name,
-    const cJSON *item);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_vcards(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_list(
-    ngx_http_waha_metadata_t *metadata, const char *name,
+    ngx_http_waha_bounded_t *metadata, const char *name,
     const cJSON *list, ngx_http_waha_metadata_path_t *member, ngx_uint_t n,
     size_t max);
 static void ngx_http_waha_metadata_put_reply(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_marks(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 static void ngx_http_waha_metadata_put_poll(
-    ngx_http_waha_metadata_t *metadata, ngx_http_waha_reader_t *reader);
+    ngx_http_waha_bounded_t *metadata, ngx_http_waha_reader_t *reader);
 
 
 /* the advertisement that a person came from */
@@ -137,8 +120,8 @@ static ngx_http_waha_metadata_path_t  ngx_http_waha_metadata_option =
 ngx_int_t
 ngx_http_waha_metadata_write_message(ngx_http_waha_reader_t *reader)
 {
-    cJSON                     *message, *ack;
-    ngx_http_waha_metadata_t   metadata;
+    cJSON                    *message, *ack;
+    ngx_http_waha_bounded_t   metadata;
 
     message = reader->message;
 
@@ -149,7 +132,7 @@ ngx_http_waha_metadata_write_message(ngx_http_waha_reader_t *reader)
                                &reader->participant);
     }
 
-    ngx_http_waha_metadata_copy_string(&metadata, message, "source");
+    ngx_http_waha_bounded_copy_string(&metadata, message, "source");
 
     ack = ngx_http_waha_json_get(message, "ack");
 
@@ -171,7 +154,7 @@ ngx_http_waha_metadata_write_message(ngx_http_waha_reader_t *reader)
 ngx_int_t
 ngx_http_waha_metadata_write_call(ngx_http_waha_reader_t *reader)
 {
-    ngx_http_waha_metadata_t  metadata;
+    ngx_http_waha_bounded_t  metadata;
 
     ngx_http_waha_metadata_start(&metadata, reader);
 
@@ -182,7 +165,7 @@ ngx_http_waha_metadata_write_call(ngx_http_waha_reader_t *reader)
 ngx_int_t
 ngx_http_waha_metadata_write_vote(ngx_http_waha_reader_t *reader)
 {
-    ngx_http_waha_metadata_t  metadata;
+    ngx_http_waha_bounded_t  metadata;
 
     metadata.truncated = 0;
 
@@ -195,14 +178,14 @@ ngx_http_waha_metadata_write_vote(ngx_http_waha_reader_t *reader)
                                                     "selectedOptions"),
                              &ngx_http_waha_metadata_option,
                              NGX_HTTP_WAHA_METADATA_OPTIONS,
-                             NGX_HTTP_WAHA_METADATA_STRING);
+                             NGX_HTTP_WAHA_BOUNDED_STRING);
 
     return ngx_http_waha_metadata_end(&metadata, reader);
 }
 
 
 static void
-ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_start(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     ngx_http_waha_json_out_t  *json;
@@ -220,7 +203,7 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_json_put(json, "whatsapp_chat_id", &reader->chat);
     ngx_http_waha_json_put(json, "session", &reader->event->session);
 
-    ngx_http_waha_metadata_copy_string(metadata, reader->envelope, "engine");
+    ngx_http_waha_bounded_copy_string(metadata, reader->envelope, "engine");
 
     if (!reader->time_guessed) {
         ngx_http_waha_json_put_number(json, "timestamp",
@@ -230,7 +213,7 @@ ngx_http_waha_metadata_start(ngx_http_waha_metadata_t *metadata,
 
 
 static ngx_int_t
-ngx_http_waha_metadata_end(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_end(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     ngx_http_waha_json_out_t  *json;
@@ -255,56 +238,15 @@ ngx_http_waha_metadata_end(ngx_http_waha_metadata_t *metadata,
 }
 
 
-/* at most max bytes of a string; the record says if that was not all */
-
 static void
-ngx_http_waha_metadata_put(ngx_http_waha_metadata_t *metadata,
-    const char *name, ngx_str_t *value, size_t max)
-{
-    ngx_str_t  part;
-
-    part = ngx_http_waha_string_cut(value, max);
-
-    if (part.len < value->len) {
-        metadata->truncated = 1;
-    }
-
-    ngx_http_waha_json_put(&metadata->json, name, &part);
-}
-
-
-static void
-ngx_http_waha_metadata_copy_string(ngx_http_waha_metadata_t *metadata,
-    const cJSON *object, const char *name)
-{
-    ngx_str_t  value;
-
-    value = ngx_http_waha_json_get_string(object, name);
-
-    ngx_http_waha_metadata_put(metadata, name, &value,
-                               NGX_HTTP_WAHA_METADATA_STRING);
-}
-
-
-static void
-ngx_http_waha_metadata_put_bool(ngx_http_waha_metadata_t *metadata,
-    const char *name, const cJSON *value)
-{
-    if (cJSON_IsBool(value)) {
-        ngx_http_waha_json_put_bool(&metadata->json, name, cJSON_IsTrue(value));
-    }
-}
-
-
-static void
-ngx_http_waha_metadata_put_media(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_media(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON      *media;
     double      size;
     ngx_str_t   url;
 
-    ngx_http_waha_metadata_put_bool(metadata, "has_media",
+    ngx_http_waha_bounded_put_bool(metadata, "has_media",
                         ngx_http_waha_json_get(reader->message, "hasMedia"));
 
     media = ngx_http_waha_json_get(reader->message, "media");
@@ -324,8 +266,8 @@ ngx_http_waha_metadata_put_media(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_json_open(&metadata->json, "media", '{');
 
-    ngx_http_waha_metadata_copy_string(metadata, media, "mimetype");
-    ngx_http_waha_metadata_copy_string(metadata, media, "filename");
+    ngx_http_waha_bounded_copy_string(metadata, media, "mimetype");
+    ngx_http_waha_bounded_copy_string(metadata, media, "filename");
 
     size = ngx_http_waha_metadata_media_size(reader);
 
@@ -372,7 +314,7 @@ ngx_http_waha_metadata_media_size(ngx_http_waha_reader_t *reader)
 /* the members that are there, in an object if there are any */
 
 static void
-ngx_http_waha_metadata_put_paths(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_paths(ngx_http_waha_bounded_t *metadata,
     const char *name, const cJSON *object,
     ngx_http_waha_metadata_path_t *paths)
 {
@@ -395,8 +337,8 @@ ngx_http_waha_metadata_put_paths(ngx_http_waha_metadata_t *metadata,
             is_open = 1;
         }
 
-        ngx_http_waha_metadata_put(metadata, paths->name, &value,
-                                   NGX_HTTP_WAHA_METADATA_STRING);
+        ngx_http_waha_bounded_put(metadata, paths->name, &value,
+                                  NGX_HTTP_WAHA_BOUNDED_STRING);
     }
 
     if (is_open) {
@@ -425,7 +367,7 @@ ngx_http_waha_metadata_find(const cJSON *object,
 
 
 static void
-ngx_http_waha_metadata_put_location(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_location(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON  *location;
@@ -439,16 +381,16 @@ ngx_http_waha_metadata_put_location(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_json_open(&metadata->json, "location", '{');
 
-    ngx_http_waha_metadata_put_degrees(metadata, "latitude",
+    ngx_http_waha_bounded_put_degrees(metadata, "latitude",
                             ngx_http_waha_json_get(location, "latitude"));
-    ngx_http_waha_metadata_put_degrees(metadata, "longitude",
+    ngx_http_waha_bounded_put_degrees(metadata, "longitude",
                             ngx_http_waha_json_get(location, "longitude"));
 
-    ngx_http_waha_metadata_copy_string(metadata, location, "name");
-    ngx_http_waha_metadata_copy_string(metadata, location, "address");
+    ngx_http_waha_bounded_copy_string(metadata, location, "name");
+    ngx_http_waha_bounded_copy_string(metadata, location, "address");
 
-    ngx_http_waha_metadata_put_bool(metadata, "live",
-                                    ngx_http_waha_json_get(location, "live"));
+    ngx_http_waha_bounded_put_bool(metadata, "live",
+                                   ngx_http_waha_json_get(location, "live"));
 
     ngx_http_waha_json_close(&metadata->json, '}');
 }
@@ -457,7 +399,7 @@ ngx_http_waha_metadata_put_location(ngx_http_waha_metadata_t *metadata,
 /* WAHA does not look into wrappers, nor anywhere for WPP */
 
 static void
-ngx_http_waha_metadata_put_raw_location(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_raw_location(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON  *item;
@@ -473,10 +415,10 @@ ngx_http_waha_metadata_put_raw_location(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_json_open(&metadata->json, "location", '{');
 
-    ngx_http_waha_metadata_put_degrees(metadata, "latitude",
+    ngx_http_waha_bounded_put_degrees(metadata, "latitude",
                                 ngx_http_waha_metadata_find(item,
                                           &ngx_http_waha_metadata_latitude));
-    ngx_http_waha_metadata_put_degrees(metadata, "longitude",
+    ngx_http_waha_bounded_put_degrees(metadata, "longitude",
                                 ngx_http_waha_metadata_find(item,
                                           &ngx_http_waha_metadata_longitude));
     ngx_http_waha_metadata_put_paths(metadata, NULL, item,
@@ -486,32 +428,8 @@ ngx_http_waha_metadata_put_raw_location(ngx_http_waha_metadata_t *metadata,
 }
 
 
-/* as a string, also where the payload has a number */
-
 static void
-ngx_http_waha_metadata_put_degrees(ngx_http_waha_metadata_t *metadata,
-    const char *name, const cJSON *item)
-{
-    u_char      buf[NGX_INT64_LEN * 2];
-    ngx_str_t   value;
-
-    value = ngx_http_waha_content_get_string(item, "");
-
-    if (cJSON_IsNumber(item)
-        && item->valuedouble >= -180 && item->valuedouble <= 180)
-    {
-        value.data = buf;
-        value.len = snprintf((char *) buf, sizeof(buf), "%.15g",
-                             item->valuedouble);
-    }
-
-    ngx_http_waha_metadata_put(metadata, name, &value,
-                               NGX_HTTP_WAHA_METADATA_STRING);
-}
-
-
-static void
-ngx_http_waha_metadata_put_vcards(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_vcards(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON                          *list;
@@ -549,7 +467,7 @@ ngx_http_waha_metadata_put_vcards(ngx_http_waha_metadata_t *metadata,
 /* n strings at most, of max bytes, each a member of an element of a list */
 
 static void
-ngx_http_waha_metadata_put_list(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_list(ngx_http_waha_bounded_t *metadata,
     const char *name, const cJSON *list,
     ngx_http_waha_metadata_path_t *member, ngx_uint_t n, size_t max)
 {
@@ -574,7 +492,7 @@ ngx_http_waha_metadata_put_list(ngx_http_waha_metadata_t *metadata,
             break;
         }
 
-        ngx_http_waha_metadata_put(metadata, NULL, &value, max);
+        ngx_http_waha_bounded_put(metadata, NULL, &value, max);
     }
 
     ngx_http_waha_json_close(&metadata->json, ']');
@@ -584,7 +502,7 @@ ngx_http_waha_metadata_put_list(ngx_http_waha_metadata_t *metadata,
 /* the options, which votes name */
 
 static void
-ngx_http_waha_metadata_put_poll(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_poll(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON  *options;
@@ -605,13 +523,13 @@ ngx_http_waha_metadata_put_poll(ngx_http_waha_metadata_t *metadata,
     ngx_http_waha_metadata_put_list(metadata, "options", options,
                                     &ngx_http_waha_metadata_option,
                                     NGX_HTTP_WAHA_METADATA_OPTIONS,
-                                    NGX_HTTP_WAHA_METADATA_STRING);
+                                    NGX_HTTP_WAHA_BOUNDED_STRING);
     ngx_http_waha_json_close(&metadata->json, '}');
 }
 
 
 static void
-ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_reply(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON                          *reply, *context;
@@ -624,9 +542,9 @@ ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
     if (cJSON_IsObject(reply)) {
         ngx_http_waha_json_open(&metadata->json, "reply_to", '{');
 
-        ngx_http_waha_metadata_copy_string(metadata, reply, "id");
-        ngx_http_waha_metadata_copy_string(metadata, reply, "participant");
-        ngx_http_waha_metadata_copy_string(metadata, reply, "body");
+        ngx_http_waha_bounded_copy_string(metadata, reply, "id");
+        ngx_http_waha_bounded_copy_string(metadata, reply, "participant");
+        ngx_http_waha_bounded_copy_string(metadata, reply, "body");
 
         ngx_http_waha_json_close(&metadata->json, '}');
 
@@ -643,9 +561,9 @@ ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
 
     ngx_http_waha_json_open(&metadata->json, "reply_to", '{');
 
-    ngx_http_waha_metadata_put(metadata, "id", &text,
-                               NGX_HTTP_WAHA_METADATA_STRING);
-    ngx_http_waha_metadata_copy_string(metadata, context, "participant");
+    ngx_http_waha_bounded_put(metadata, "id", &text,
+                              NGX_HTTP_WAHA_BOUNDED_STRING);
+    ngx_http_waha_bounded_copy_string(metadata, context, "participant");
 
     ngx_http_waha_content_find_proto(ngx_http_waha_content_get(context,
                                                      "quotedMessage"),
@@ -653,8 +571,8 @@ ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
 
     text = ngx_http_waha_content_text(&found);
 
-    ngx_http_waha_metadata_put(metadata, "body", &text,
-                               NGX_HTTP_WAHA_METADATA_STRING);
+    ngx_http_waha_bounded_put(metadata, "body", &text,
+                              NGX_HTTP_WAHA_BOUNDED_STRING);
 
     ngx_http_waha_json_close(&metadata->json, '}');
 }
@@ -663,7 +581,7 @@ ngx_http_waha_metadata_put_reply(ngx_http_waha_metadata_t *metadata,
 /* what is special about the message: seen once, after an advertisement, ... */
 
 static void
-ngx_http_waha_metadata_put_marks(ngx_http_waha_metadata_t *metadata,
+ngx_http_waha_metadata_put_marks(ngx_http_waha_bounded_t *metadata,
     ngx_http_waha_reader_t *reader)
 {
     cJSON      *item, *ad;

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http_waha_content.h>
 #include <ngx_http_waha_event.h>
+#include <ngx_http_waha_field.h>
 #include <ngx_http_waha_identity.h>
 #include <ngx_http_waha_json.h>
 
@@ -68,13 +69,6 @@ ngx_int_t ngx_http_waha_reader_ignore(ngx_http_waha_reader_t *reader,
 ngx_int_t ngx_http_waha_reader_miss(ngx_http_waha_reader_t *reader,
     const char *member);
 
-/*
- * Milliseconds since 1970 of a number or string in seconds, milliseconds or
- * smaller units, which the size of the number tells apart; of 64 bits in two
- * halves; or of a date in RFC 3339.  0: not a time between 2009 and 2100.
- */
-int64_t ngx_http_waha_reader_time(const cJSON *value);
-
 /* The time of WAHA's event, else the current one; both in milliseconds. */
 int64_t ngx_http_waha_reader_event_time(ngx_http_waha_reader_t *reader);
 
@@ -101,9 +95,6 @@ ngx_int_t ngx_http_waha_reader_parse_target(const cJSON *id,
  */
 ngx_int_t ngx_http_waha_reader_read_identity(ngx_http_waha_reader_t *reader,
     cJSON *message, const char *name);
-
-/* A display name of at most 255 bytes; data is NULL if it shows nothing. */
-ngx_str_t ngx_http_waha_reader_display_name(ngx_str_t *name);
 
 
 #endif /* _NGX_HTTP_WAHA_READER_H_INCLUDED_ */
