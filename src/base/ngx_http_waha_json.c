@@ -22,14 +22,25 @@ typedef struct {
 
 
 typedef struct {
+    ngx_pool_t   *pool;
+    u_char       *start;
+    u_char       *last;
+    ngx_uint_t    failed;       /* an allocation failed */
+} ngx_http_waha_json_locate_t;
+
+
+typedef struct {
     ngx_int_t     depth;
-    ngx_int_t     nodes;
+    ngx_int_t     nodes;        /* beyond those that are allowed */
     ngx_uint_t    fresh;        /* 1: the next token begins a value */
 } ngx_http_waha_json_count_t;
 
 
 /* "-1.23456789012345e-308" and its terminating NUL fit */
 #define NGX_HTTP_WAHA_JSON_NUMBER_LEN  32
+
+/* of integers that a double rounds; no id is longer */
+#define NGX_HTTP_WAHA_JSON_DIGITS  64
 
 /* 2^53: a double represents each integer below it, and no other as it */
 #define NGX_HTTP_WAHA_JSON_EXACT  9007199254740992.0
@@ -51,7 +62,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_waha_json_scan(u_char *p, u_char *last,
-    ngx_http_waha_json_copy_t *copy);
+    ngx_int_t nodes, ngx_http_waha_json_copy_t *copy);
 static ngx_inline ngx_int_t ngx_http_waha_json_count(
     ngx_http_waha_json_count_t *count, u_char c);
 static u_char *ngx_http_waha_json_skip_string(u_char *p, u_char *last,
@@ -65,6 +76,12 @@ static ngx_uint_t ngx_http_waha_json_is_escape(u_char *p, u_char *last,
 static ngx_int_t ngx_http_waha_json_code_unit(u_char *p, u_char *last);
 static void *ngx_http_waha_json_malloc(size_t size);
 static void ngx_http_waha_json_free(void *p);
+static u_char *ngx_http_waha_json_locate_item(
+    ngx_http_waha_json_locate_t *locate, u_char *p, cJSON *item);
+static u_char *ngx_http_waha_json_skip_blanks(u_char *p, u_char *last);
+static u_char *ngx_http_waha_json_skip_value(u_char *p, u_char *last);
+static void ngx_http_waha_json_keep_digits(
+    ngx_http_waha_json_locate_t *locate, u_char *p, u_char *last, cJSON *item);
 static ngx_uint_t ngx_http_waha_json_count_numbers(const cJSON *json,
     const cJSON *item, ngx_uint_t *n);
 static ngx_int_t ngx_http_waha_json_find_number(const ngx_str_t *text,
@@ -74,6 +91,8 @@ static u_char *ngx_http_waha_json_reserve(ngx_http_waha_json_out_t *out,
     size_t size);
 static void ngx_http_waha_json_name(ngx_http_waha_json_out_t *out,
     const char *name);
+static void ngx_http_waha_json_put_same(ngx_http_waha_json_out_t *out,
+    const char *name, const cJSON *item);
 
 
 /* cJSON's hooks take no context: these belong to the parse that is running */
@@ -82,8 +101,8 @@ static ngx_uint_t   ngx_http_waha_json_no_memory;
 
 
 ngx_int_t
-ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
-    ngx_uint_t *replaced)
+ngx_http_waha_json_clean_up_to(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_int_t nodes, ngx_uint_t *replaced)
 {
     u_char                     *last, *buf;
     ngx_http_waha_json_copy_t   copy;
@@ -95,7 +114,7 @@ ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
     copy.size = text->len;
     copy.replaced = 0;
 
-    if (ngx_http_waha_json_scan(text->data, last, &copy) != NGX_OK) {
+    if (ngx_http_waha_json_scan(text->data, last, nodes, &copy) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -113,7 +132,7 @@ ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
     copy.from = text->data;
     copy.out = buf;
 
-    (void) ngx_http_waha_json_scan(text->data, last, &copy);
+    (void) ngx_http_waha_json_scan(text->data, last, nodes, &copy);
 
     copy.out = ngx_cpymem(copy.out, copy.from, last - copy.from);
 
@@ -125,14 +144,14 @@ ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
 
 
 static ngx_int_t
-ngx_http_waha_json_scan(u_char *p, u_char *last,
+ngx_http_waha_json_scan(u_char *p, u_char *last, ngx_int_t nodes,
     ngx_http_waha_json_copy_t *copy)
 {
     ngx_int_t                   rc;
     ngx_http_waha_json_count_t  count;
 
     count.depth = 0;
-    count.nodes = 0;
+    count.nodes = -nodes;
     count.fresh = 1;
 
     while (p < last) {
@@ -156,7 +175,7 @@ ngx_http_waha_json_scan(u_char *p, u_char *last,
         }
     }
 
-    return (count.nodes > NGX_HTTP_WAHA_JSON_NODES) ? NGX_DECLINED : NGX_OK;
+    return (count.nodes > 0) ? NGX_DECLINED : NGX_OK;
 }
 
 
@@ -185,8 +204,7 @@ ngx_http_waha_json_count(ngx_http_waha_json_count_t *count, u_char c)
 
     case ',':
         count->fresh = 1;
-        return (count->nodes > NGX_HTTP_WAHA_JSON_NODES) ? NGX_DECLINED
-                                                         : NGX_OK;
+        return (count->nodes > 0) ? NGX_DECLINED : NGX_OK;
 
     case '{':
     case '[':
@@ -472,6 +490,200 @@ static void
 ngx_http_waha_json_free(void *p)
 {
     /* the pool frees it */
+}
+
+
+ngx_int_t
+ngx_http_waha_json_locate(ngx_pool_t *pool, const ngx_str_t *text, cJSON *json)
+{
+    u_char                        *p;
+    ngx_http_waha_json_locate_t    locate;
+
+    p = text->data;
+
+    locate.pool = pool;
+    locate.start = p;
+    locate.last = p + text->len;
+    locate.failed = 0;
+
+    /* cJSON passes a byte order mark */
+
+    if (text->len > 3 && ngx_memcmp(p, "\xef\xbb\xbf", 3) == 0) {
+        p += 3;
+    }
+
+    (void) ngx_http_waha_json_locate_item(&locate, p, json);
+
+    return locate.failed ? NGX_ERROR : NGX_OK;
+}
+
+
+/* returns what is behind the item */
+
+static u_char *
+ngx_http_waha_json_locate_item(ngx_http_waha_json_locate_t *locate, u_char *p,
+    cJSON *item)
+{
+    u_char  *last;
+    cJSON   *child;
+
+    last = locate->last;
+
+    p = ngx_http_waha_json_skip_blanks(p, last);
+    item->valueint = (int) (p - locate->start);
+
+    if (!cJSON_IsObject(item) && !cJSON_IsArray(item)) {
+        last = ngx_http_waha_json_skip_value(p, last);
+
+        if (cJSON_IsNumber(item)
+            && !(item->valuedouble > -NGX_HTTP_WAHA_JSON_EXACT
+                 && item->valuedouble < NGX_HTTP_WAHA_JSON_EXACT))
+        {
+            ngx_http_waha_json_keep_digits(locate, p, last, item);
+        }
+
+        return last;
+    }
+
+    p = ngx_http_waha_json_skip_blanks(p + 1, last);
+
+    if (item->child == NULL) {
+        return ngx_min(p + 1, last);
+    }
+
+    for (child = item->child; child; child = child->next) {
+
+        if (cJSON_IsObject(item)) {
+            p = ngx_http_waha_json_skip_blanks(p, last);
+            p = ngx_http_waha_json_skip_value(p, last);
+            p = ngx_http_waha_json_skip_blanks(p, last);
+            p = ngx_min(p + 1, last);
+        }
+
+        p = ngx_http_waha_json_locate_item(locate, p, child);
+        p = ngx_http_waha_json_skip_blanks(p, last);
+        p = ngx_min(p + 1, last);
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_waha_json_skip_blanks(u_char *p, u_char *last)
+{
+    /* as cJSON has it */
+
+    while (p < last && *p <= ' ') {
+        p++;
+    }
+
+    return p;
+}
+
+
+/* passes a string, a number or a literal */
+
+static u_char *
+ngx_http_waha_json_skip_value(u_char *p, u_char *last)
+{
+    ngx_http_waha_json_copy_t  copy;
+
+    if (p < last && *p == '"') {
+        ngx_memzero(&copy, sizeof(ngx_http_waha_json_copy_t));
+
+        return ngx_http_waha_json_skip_string(p + 1, last, &copy);
+    }
+
+    while (p < last
+           && *p > ' ' && *p != ',' && *p != ']' && *p != '}' && *p != ':')
+    {
+        p++;
+    }
+
+    return p;
+}
+
+
+/* an integer that PostgreSQL reads as JSON, too */
+
+static void
+ngx_http_waha_json_keep_digits(ngx_http_waha_json_locate_t *locate, u_char *p,
+    u_char *last, cJSON *item)
+{
+    u_char     *copy;
+    ngx_str_t   digits;
+
+    digits.data = p;
+    digits.len = last - p;
+
+    if (digits.len > NGX_HTTP_WAHA_JSON_DIGITS
+        || !ngx_http_waha_json_is_integer(&digits)
+        || p[p[0] == '-' ? 1 : 0] == '0')
+    {
+        return;
+    }
+
+    copy = ngx_pnalloc(locate->pool, digits.len + 1);
+    if (copy == NULL) {
+        locate->failed = 1;
+        return;
+    }
+
+    *ngx_cpymem(copy, digits.data, digits.len) = '\0';
+
+    item->valuestring = (char *) copy;
+}
+
+
+ngx_str_t
+ngx_http_waha_json_source(const ngx_str_t *text, size_t offset)
+{
+    u_char      *p, *last;
+    ngx_str_t    source;
+    ngx_uint_t   depth;
+
+    p = text->data + offset;
+    last = text->data + text->len;
+    depth = 0;
+
+    source.data = p;
+
+    while (p < last) {
+
+        switch (*p) {
+
+        case '{':
+        case '[':
+            depth++;
+            p++;
+            break;
+
+        case '}':
+        case ']':
+            depth--;
+            p++;
+            break;
+
+        case ',':
+        case ':':
+            p++;
+            break;
+
+        default:
+            p = ngx_http_waha_json_skip_value(p, last);
+        }
+
+        if (depth == 0) {
+            break;
+        }
+
+        p = ngx_http_waha_json_skip_blanks(p, last);
+    }
+
+    source.len = p - source.data;
+
+    return source;
 }
 
 
@@ -900,7 +1112,7 @@ ngx_http_waha_json_put_item(ngx_http_waha_json_out_t *out,
         ngx_http_waha_json_put_text(out, name, item->valuestring);
 
     } else if (cJSON_IsNumber(item) && isfinite(item->valuedouble)) {
-        ngx_http_waha_json_put_number(out, name, item->valuedouble);
+        ngx_http_waha_json_put_same(out, name, item);
 
     } else if (cJSON_IsBool(item)) {
         ngx_http_waha_json_put_bool(out, name, cJSON_IsTrue(item));
@@ -908,6 +1120,31 @@ ngx_http_waha_json_put_item(ngx_http_waha_json_out_t *out,
     } else {
         ngx_http_waha_json_put_null(out, name);
     }
+}
+
+
+/* a number that is parsed as the same again */
+
+static void
+ngx_http_waha_json_put_same(ngx_http_waha_json_out_t *out, const char *name,
+    const cJSON *item)
+{
+    u_char     buf[NGX_HTTP_WAHA_JSON_NUMBER_LEN];
+    ngx_str_t  json;
+
+    json.data = buf;
+    json.len = snprintf((char *) buf, sizeof(buf), "%.15g", item->valuedouble);
+
+    if (item->valuestring) {
+        json.data = (u_char *) item->valuestring;
+        json.len = ngx_strlen(json.data);
+
+    } else if (strtod((char *) buf, NULL) != item->valuedouble) {
+        json.len = snprintf((char *) buf, sizeof(buf), "%.17g",
+                            item->valuedouble);
+    }
+
+    ngx_http_waha_json_put_raw(out, name, &json);
 }
 
 

@@ -34,11 +34,15 @@ typedef struct {
  * Makes bytes safe for cJSON and PostgreSQL: invalid UTF-8, NUL (raw or
  * escaped), unpaired surrogates and "\u" without four hex digits become
  * U+FFFD, and *replaced is set to 1.  text is set to a new buffer of pool
- * only if something was replaced.  NGX_DECLINED: nested deeper, or with more
- * values, than the bounds above.  NGX_ERROR: no memory.
+ * only if something was replaced.  NGX_DECLINED: nested deeper than the bound
+ * above, or with more values than nodes.  NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
-    ngx_uint_t *replaced);
+ngx_int_t ngx_http_waha_json_clean_up_to(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_int_t nodes, ngx_uint_t *replaced);
+
+#define ngx_http_waha_json_clean(pool, text, replaced)                       \
+    ngx_http_waha_json_clean_up_to(pool, text, NGX_HTTP_WAHA_JSON_NODES,      \
+                                   replaced)
 
 /*
  * Parses the whole text, which must be clean, into a tree allocated from
@@ -47,6 +51,18 @@ ngx_int_t ngx_http_waha_json_clean(ngx_pool_t *pool, ngx_str_t *text,
  */
 ngx_int_t ngx_http_waha_json_parse(ngx_pool_t *pool, ngx_str_t *text,
     cJSON **json);
+
+/*
+ * Finds where the values of a tree stand in the text that it was parsed from,
+ * of at most 2 GB: "valueint" of each becomes its offset, and put_item() will
+ * write integers that a double rounds as the text has them; those digits are
+ * allocated from pool.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_waha_json_locate(ngx_pool_t *pool, const ngx_str_t *text,
+    cJSON *json);
+
+/* The text of the value that begins at such an offset. */
+ngx_str_t ngx_http_waha_json_source(const ngx_str_t *text, size_t offset);
 
 /*
  * The member of an object by its exact name, the first one if the name is
@@ -113,7 +129,10 @@ void ngx_http_waha_json_put_bool(ngx_http_waha_json_out_t *out,
 void ngx_http_waha_json_put_null(ngx_http_waha_json_out_t *out,
     const char *name);
 
-/* Writes a parsed value with all its members; NULL is written as null. */
+/*
+ * Writes a parsed value with all its members, so that it would be parsed as
+ * the same again; NULL is written as null.
+ */
 void ngx_http_waha_json_put_item(ngx_http_waha_json_out_t *out,
     const char *name, const cJSON *item);
 
