@@ -54,7 +54,8 @@ same('the README documents every code and no other',
      [ section('Answers') =~ /^\| \d{3}\s*\| `(\w+)`/mg ]);
 
 my ($ignored) = section('Answers') =~ /^\| reason .*?\n(.*?)\n\n/ms;
-my $readers = join '', map { slurp($_) } glob root() . '/src/event/waha/*.c';
+my $readers = join '', map { slurp($_) }
+                       glob root() . '/src/event/{waha,meta}/*.c';
 my ($reasons) = slurp(source('ngx_http_waha_webhook.c'))
     =~ /^(ngx_http_waha_webhook_ignore_reason\(.*?)
         ^ngx_http_waha_webhook_is_blocked\(/msx;
@@ -62,6 +63,8 @@ my ($reasons) = slurp(source('ngx_http_waha_webhook.c'))
 same('the README documents every reason to ignore an event',
      [ unique($readers =~ /reader_ignore\(reader,\s*"(\w+)"\)/g,
               $readers =~ /event->reason, "(\w+)"/g,
+              $readers =~ /add_ignored\(reader, "(\w+)"\)/g,
+              $readers =~ /NULL, "(\w+)" \}/g,
               $reasons =~ /[?:] "(\w+)"|return "(\w+)"/g, qw(no_contact unknown_session)) ],
      [ map { /`(\w+)`/g } map { /^\| (.*?) \|/ } split /\n/, $ignored ]);
 

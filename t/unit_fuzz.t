@@ -10,12 +10,12 @@ plan(skip_all => 'no clang: see "make fuzz"')
 
 my $dir = File::Temp->newdir('waha-fuzz-XXXXXX', TMPDIR => 1);
 
-# nine targets are compiled; the machine may be busy
+# ten targets are compiled; the machine may be busy
 
 alarm 3600;
 
-for my $target (qw(clean signature identity envelope jwt session bearer
-                   argument secret))
+for my $target (qw(clean signature identity envelope notification jwt session
+                   bearer argument secret))
 {
     my $run = "DIR=$dir TARGETS=$target " . root() . '/t/fuzz/run';
     my $text = `$run -runs=5000 -seed=1 2>&1`;

@@ -16,6 +16,7 @@ typedef struct ngx_shim_block_s  ngx_shim_block_t;
 
 struct ngx_shim_block_s {
     ngx_shim_block_t      *next;
+    size_t                 size;
     uint64_t               data[];
 };
 
@@ -66,6 +67,22 @@ ngx_destroy_pool(ngx_pool_t *pool)
 }
 
 
+size_t
+ngx_shim_kept(ngx_pool_t *pool)
+{
+    size_t             size;
+    ngx_shim_block_t  *block;
+
+    block = (ngx_shim_block_t *) pool->large;
+
+    for (size = 0; block; block = block->next) {
+        size += block->size;
+    }
+
+    return size;
+}
+
+
 void *
 ngx_palloc(ngx_pool_t *pool, size_t size)
 {
@@ -81,6 +98,7 @@ ngx_palloc(ngx_pool_t *pool, size_t size)
         abort();
     }
 
+    block->size = size;
     block->next = (ngx_shim_block_t *) pool->large;
     pool->large = (ngx_pool_large_t *) block;
 
@@ -94,6 +112,17 @@ void *
 ngx_pnalloc(ngx_pool_t *pool, size_t size)
 {
     return ngx_palloc(pool, size);
+}
+
+
+void *
+ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(pool, size);
+
+    return p ? memset(p, 0, size) : NULL;
 }
 
 

@@ -22,5 +22,8 @@ extern size_t      ngx_shim_allocated;
 extern ngx_log_t  *ngx_shim_log;
 extern char        ngx_shim_lines[4096];
 
+/* bytes that a pool has given out */
+size_t ngx_shim_kept(ngx_pool_t *pool);
+
 
 #endif /* _NGX_SHIM_H_INCLUDED_ */
