@@ -258,6 +258,27 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       0,
       NULL },
 
+    { ngx_string("waha_graph"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_fetch_conf_graph,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_meta_media"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_waha_fetch_conf_media,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_meta_app_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_session_conf_meta_app,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("waha_webhook_url"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_waha_session_conf_webhook_url,
@@ -866,10 +887,6 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
-    }
-
-    if (conf->fetch.instances == NULL) {
-        return NGX_CONF_OK;
     }
 
     return ngx_http_waha_session_conf_check(cf, &conf->shared, &clcf->name);

@@ -49,6 +49,9 @@ typedef struct {
      * "waha_hmac_key off"
      */
     ngx_array_t                           *hmac_keys;
+
+    /* the same of the operator's app at Meta; NULL: none */
+    ngx_array_t                           *meta_keys;
 } ngx_http_waha_loc_conf_t;
 
 

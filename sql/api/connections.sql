@@ -66,6 +66,12 @@ begin
                'account', c.waba_id,
                'portfolio', c.portfolio,
                'own_secret', c.own_secret,
+               'shared', exists (
+                   select
+                     from waha.connections k
+                    where k.waba_id = c.waba_id
+                      and k.id <> c.id
+                      and k.valid_to is null),
                'access_token', c.access_token,
                'app_secret', c.app_secret,
                'age', case when s.checked_at is not null
@@ -77,8 +83,9 @@ end
 $$;
 
 comment on function waha.number_object(waha.connections) is
-    'a connection and its number, with the secrets sealed; age: seconds since '
-    'Graph was asked';
+    'a connection and its number, with the secrets sealed; shared: whether '
+    'other connected numbers are in the account; age: seconds since Graph was '
+    'asked';
 
 
 create or replace function waha.number_holder(phone_number_id text)
@@ -583,7 +590,9 @@ begin
 
     new := was;
 
-    if details->>'status' in ('CONNECTED', 'NEEDS_REAUTH', 'RESTRICTED') then
+    if details->>'status' in ('CONNECTED', 'NEEDS_REAUTH', 'RESTRICTED',
+                              'UNSUBSCRIBED')
+    then
         new.status := details->>'status';
     end if;
 
@@ -612,7 +621,8 @@ $$;
 
 comment on function waha.record_number_check(text, text, jsonb) is
     'stores what Graph tells of a number: status (CONNECTED, NEEDS_REAUTH, '
-    'RESTRICTED), name, quality, limit, phone; codes: unknown_session';
+    'RESTRICTED, UNSUBSCRIBED), name, quality, limit, phone; codes: '
+    'unknown_session';
 
 grant execute on function waha.find_connection(text),
     waha.find_number(text, text), waha.show_number(text, text),

@@ -1109,7 +1109,9 @@ as $$
 declare
     a         waha.tenant_contact_activities;
     instance  text;
+    provider  text;
     url       text;
+    media     text;    -- Meta's id of the file
 begin
     perform waha.enter_organization(organization);
 
@@ -1122,20 +1124,27 @@ begin
         return row('unknown_activity', null)::waha.reply;
     end if;
 
-    url := coalesce(a.metadata->>'media_url', a.metadata->'media'->>'url');
-
-    if url is null or a.session_name is null then
-        return row('no_media', null)::waha.reply;
-    end if;
-
-    select s.instance into instance
+    select s.instance, s.provider into instance, provider
       from waha.sessions s
      where s.name = a.session_name;
 
+    if provider = 'meta' then
+        media := a.metadata->'media'->>'id';
+    else
+        url := coalesce(a.metadata->>'media_url',
+                        a.metadata->'media'->>'url');
+    end if;
+
+    if coalesce(media, url) is null or a.session_name is null then
+        return row('no_media', null)::waha.reply;
+    end if;
+
     return row(null, json_build_object(
+                         'provider', provider,
                          'instance', instance,
                          'session', a.session_name,
                          'url', url,
+                         'media', media,
                          'mimetype', a.metadata->'media'->>'mimetype',
                          'filename', a.metadata->'media'->>'filename')
               )::waha.reply;
@@ -1143,8 +1152,8 @@ end
 $$;
 
 comment on function waha.find_media(text, bigint) is
-    'where WAHA keeps the file of a message; codes: unknown_activity, '
-    'no_media';
+    'where the provider keeps the file of a message: WAHA''s url, or Meta''s '
+    'id of the media; codes: unknown_activity, no_media';
 
 grant execute on function waha.find_session(text, text),
     waha.list_sessions(text), waha.find_contact(text, bigint),

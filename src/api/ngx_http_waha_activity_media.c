@@ -12,6 +12,9 @@
 #include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_media.h>
+#include <ngx_http_waha_number_media.h>
+#include <ngx_http_waha_numbers.h>
+#include <ngx_http_waha_string.h>
 
 
 #define NGX_HTTP_WAHA_FILES  "/api/files/"
@@ -20,6 +23,8 @@
 
 static ngx_int_t ngx_http_waha_activity_media_on_found(
     ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_activity_media_send(ngx_http_waha_step_t *step,
+    cJSON *reply);
 static ngx_http_waha_error_e ngx_http_waha_activity_media_file(cJSON *reply,
     ngx_str_t *path, ngx_str_t *file);
 static u_char *ngx_http_waha_activity_media_host_end(ngx_str_t *url);
@@ -50,7 +55,7 @@ ngx_http_waha_activity_media(ngx_http_waha_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    api->step.done = ngx_http_waha_api_reply;
+    api->step.done = ngx_http_waha_numbers_reply;
 
     return ngx_http_waha_step_query(&api->step, NGX_HTTP_WAHA_FIND_MEDIA,
                                     args,
@@ -61,23 +66,39 @@ ngx_http_waha_activity_media(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
 {
-    cJSON                     *reply;
-    ngx_str_t                  path, file, filename, name, uri;
-    ngx_http_request_t        *r;
-    ngx_http_waha_error_e      error;
-    ngx_http_waha_loc_conf_t  *wlcf;
-    ngx_http_waha_instance_t  *instance;
+    cJSON      *reply;
+    ngx_str_t   provider;
 
-    r = step->request;
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
-
-    if (ngx_http_waha_json_parse(r->pool, &step->query.reply, &reply)
+    if (ngx_http_waha_json_parse(step->request->pool, &step->query.reply,
+                                 &reply)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    error = ngx_http_waha_activity_media_file(reply, &path, &file);
+    provider = ngx_http_waha_json_get_string(reply, "provider");
+
+    return ngx_http_waha_string_is(&provider, "meta")
+           ? ngx_http_waha_number_media(step, reply)
+           : ngx_http_waha_activity_media_send(step, reply);
+}
+
+
+static ngx_int_t
+ngx_http_waha_activity_media_send(ngx_http_waha_step_t *step, cJSON *reply)
+{
+    ngx_str_t                    path, name, last;
+    ngx_http_request_t          *r;
+    ngx_http_waha_error_e        error;
+    ngx_http_waha_loc_conf_t    *wlcf;
+    ngx_http_waha_media_file_t   file;
+
+    r = step->request;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_waha_module);
+
+    ngx_memzero(&file, sizeof(ngx_http_waha_media_file_t));
+
+    error = ngx_http_waha_activity_media_file(reply, &path, &last);
 
     if (error) {
         return ngx_http_waha_step_end(step, error);
@@ -85,25 +106,28 @@ ngx_http_waha_activity_media_on_found(ngx_http_waha_step_t *step)
 
     name = ngx_http_waha_json_get_string(reply, "instance");
     error = ngx_http_waha_fetch_conf_find_instance(wlcf->fetch, &name,
-                                                   &instance);
+                                                   &file.instance);
 
     if (error) {
         return ngx_http_waha_step_end(step, error);
     }
 
-    uri.len = instance->uri.len + path.len;
+    file.uri.len = file.instance->uri.len + path.len;
 
-    uri.data = ngx_pnalloc(r->pool, uri.len);
-    if (uri.data == NULL) {
+    file.uri.data = ngx_pnalloc(r->pool, file.uri.len);
+    if (file.uri.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_sprintf(uri.data, "%V%V", &instance->uri, &path);
+    ngx_sprintf(file.uri.data, "%V%V", &file.instance->uri, &path);
 
-    filename = ngx_http_waha_json_get_string(reply, "filename");
+    file.filename = ngx_http_waha_json_get_string(reply, "filename");
 
-    return ngx_http_waha_media_send(r, instance, &uri,
-                                    filename.len ? &filename : &file);
+    if (file.filename.len == 0) {
+        file.filename = last;
+    }
+
+    return ngx_http_waha_media_send(r, &file);
 }
 
 

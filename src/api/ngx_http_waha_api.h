@@ -36,7 +36,11 @@ typedef enum {
     NGX_HTTP_WAHA_ARG_COUNT,        /* 0 to 2^31 - 1 */
     NGX_HTTP_WAHA_ARG_PHONE,        /* any spelling: becomes 7 to 15 digits */
     NGX_HTTP_WAHA_ARG_FLAG,         /* true, false, 1, 0: becomes "t", "f" */
-    NGX_HTTP_WAHA_ARG_WORDS         /* a text, or a list of words in JSON */
+    NGX_HTTP_WAHA_ARG_WORDS,        /* a text, or a list of words in JSON */
+    NGX_HTTP_WAHA_ARG_DIGITS,       /* 1 to 32 digits: an id of Meta */
+
+    /* up to 4096 printable bytes without spaces, never of the query */
+    NGX_HTTP_WAHA_ARG_SECRET
 } ngx_http_waha_argument_e;
 
 
@@ -81,6 +85,11 @@ typedef enum {
 /* the path is signed, which replaces credentials */
 
 #define NGX_HTTP_WAHA_ROUTE_SIGNED    0x800
+
+
+/* takes "provider": that of the session, "waha" or "meta" */
+
+#define NGX_HTTP_WAHA_ROUTE_PROVIDER  0x1000
 
 
 /*
@@ -136,6 +145,8 @@ struct ngx_http_waha_api_s {
 
     /* of the operation */
     const void                     *data;
+    ngx_http_waha_step_pt           then;
+    ngx_http_waha_step_pt           number_plan;
     ngx_str_t                       number;
     ngx_uint_t                      tries;
     ngx_str_t                       qr_code;

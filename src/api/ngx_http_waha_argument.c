@@ -11,12 +11,15 @@
 #include <ngx_http_waha_argument.h>
 #include <ngx_http_waha_error.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_value.h>
 
 
 #define NGX_HTTP_WAHA_TEXT_LEN   255
 #define NGX_HTTP_WAHA_SIZE_MAX   200
 #define NGX_HTTP_WAHA_COUNT_MAX  2147483647
+#define NGX_HTTP_WAHA_DIGITS     32
+#define NGX_HTTP_WAHA_SECRET     4096
 
 
 static ngx_int_t ngx_http_waha_argument_find(ngx_http_waha_api_t *api,
@@ -121,7 +124,10 @@ ngx_http_waha_argument_find(ngx_http_waha_api_t *api, const char *name,
 
     for (i = 0; i < api->query_args->nelts; i++) {
 
+        /* the access log has the query */
+
         if (arg[i].value.len == 0
+            || kind == NGX_HTTP_WAHA_ARG_SECRET
             || arg[i].key.len != ngx_strlen(name)
             || ngx_strncmp(arg[i].key.data, name, arg[i].key.len) != 0)
         {
@@ -273,6 +279,15 @@ ngx_http_waha_argument_check(ngx_pool_t *pool, ngx_http_waha_argument_e kind,
 
     case NGX_HTTP_WAHA_ARG_PHONE:
         return ngx_http_waha_value_parse_phone(pool, value);
+
+    case NGX_HTTP_WAHA_ARG_DIGITS:
+        return ngx_http_waha_value_is_digits(value, 1, NGX_HTTP_WAHA_DIGITS)
+               ? NGX_OK : NGX_DECLINED;
+
+    case NGX_HTTP_WAHA_ARG_SECRET:
+        return (value->len <= NGX_HTTP_WAHA_SECRET
+                && ngx_http_waha_string_is_printable(value))
+               ? NGX_OK : NGX_DECLINED;
 
     default: /* NGX_HTTP_WAHA_ARG_FLAG */
         return ngx_http_waha_value_parse_flag(value);

@@ -10,6 +10,7 @@
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_activity_media.h>
 #include <ngx_http_waha_api.h>
+#include <ngx_http_waha_numbers.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_route.h>
 #include <ngx_http_waha_sessions.h>
@@ -186,7 +187,8 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
       0, NULL, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_POST, "/api/whatsapp/sessions",
-      NGX_HTTP_WAHA_WRITE, ngx_http_waha_sessions_connect,
+      NGX_HTTP_WAHA_WRITE|NGX_HTTP_WAHA_ROUTE_PROVIDER,
+      ngx_http_waha_sessions_connect,
       0, ngx_http_waha_args_new_session, NGX_HTTP_WAHA_VIEW_DATA },
 
     { NGX_HTTP_GET, "/api/whatsapp/sessions/{session}",
@@ -291,6 +293,24 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
                          |NGX_HTTP_WAHA_ROUTE_CREATE,
       ngx_http_waha_sessions_connect,
       0, NULL, NGX_HTTP_WAHA_VIEW_FLAT },
+
+    /* numbers of Meta's Cloud API */
+
+    { NGX_HTTP_POST, "/api/integrations/whatsapp/connect",
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_numbers_connect,
+      0, NULL, 0 },
+
+    { NGX_HTTP_POST, "/api/integrations/whatsapp/signup",
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_numbers_signup,
+      0, NULL, 0 },
+
+    { NGX_HTTP_POST, "/api/integrations/whatsapp/disconnect",
+      NGX_HTTP_WAHA_WRITE, ngx_http_waha_numbers_disconnect,
+      0, NULL, 0 },
+
+    { NGX_HTTP_GET, "/api/integrations/whatsapp/status",
+      NGX_HTTP_WAHA_READ, ngx_http_waha_numbers_status,
+      0, NULL, 0 },
 
     /* the client chooses the id of a session */
 

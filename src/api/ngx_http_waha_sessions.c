@@ -14,6 +14,7 @@
 #include <ngx_http_waha_control.h>
 #include <ngx_http_waha_json.h>
 #include <ngx_http_waha_qr.h>
+#include <ngx_http_waha_numbers.h>
 #include <ngx_http_waha_qr_link.h>
 #include <ngx_http_waha_session.h>
 #include <ngx_http_waha_session_conf.h>
@@ -32,8 +33,11 @@ static ngx_int_t ngx_http_waha_sessions_delete_found(
     ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_sessions_on_enabled(
     ngx_http_waha_step_t *step);
-static ngx_int_t ngx_http_waha_sessions_enable(ngx_http_waha_step_t *step,
-    ngx_http_waha_step_pt then);
+static ngx_int_t ngx_http_waha_sessions_find_any(ngx_http_waha_api_t *api,
+    ngx_http_waha_step_pt then, ngx_http_waha_step_pt number_plan);
+static ngx_int_t ngx_http_waha_sessions_on_row(ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_sessions_connect_waha(
+    ngx_http_waha_api_t *api);
 static ngx_int_t ngx_http_waha_sessions_on_connected(
     ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_sessions_on_number(ngx_http_waha_step_t *step);
@@ -103,10 +107,13 @@ ngx_http_waha_sessions_show(ngx_http_waha_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_waha_sessions_find(api,
-                                       (refresh.data && refresh.data[0] == 't')
-                                       ? ngx_http_waha_sessions_refresh_found
-                                       : ngx_http_waha_sessions_show_found);
+    return (refresh.data && refresh.data[0] == 't')
+           ? ngx_http_waha_sessions_find_any(api,
+                                         ngx_http_waha_sessions_refresh_found,
+                                         ngx_http_waha_numbers_refresh_found)
+           : ngx_http_waha_sessions_find_any(api,
+                                         ngx_http_waha_sessions_show_found,
+                                         ngx_http_waha_numbers_show_found);
 }
 
 
@@ -150,8 +157,9 @@ ngx_http_waha_sessions_restart(ngx_http_waha_api_t *api)
 ngx_int_t
 ngx_http_waha_sessions_logout(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_sessions_find(api,
-                                       ngx_http_waha_sessions_logout_found);
+    return ngx_http_waha_sessions_find_any(api,
+                                           ngx_http_waha_sessions_logout_found,
+                                           ngx_http_waha_numbers_logout_found);
 }
 
 
@@ -166,8 +174,9 @@ ngx_http_waha_sessions_logout_found(ngx_http_waha_step_t *step)
 ngx_int_t
 ngx_http_waha_sessions_delete(ngx_http_waha_api_t *api)
 {
-    return ngx_http_waha_sessions_find(api,
-                                       ngx_http_waha_sessions_delete_found);
+    return ngx_http_waha_sessions_find_any(api,
+                                           ngx_http_waha_sessions_delete_found,
+                                           ngx_http_waha_numbers_delete_found);
 }
 
 
@@ -183,6 +192,14 @@ ngx_http_waha_sessions_delete_found(ngx_http_waha_step_t *step)
 ngx_int_t
 ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
     ngx_http_waha_step_pt then)
+{
+    return ngx_http_waha_sessions_find_any(api, then, NULL);
+}
+
+
+static ngx_int_t
+ngx_http_waha_sessions_find_any(ngx_http_waha_api_t *api,
+    ngx_http_waha_step_pt then, ngx_http_waha_step_pt number_plan)
 {
     ngx_int_t                        rc;
     ngx_str_t                        id;
@@ -205,10 +222,34 @@ ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
     }
 
     api->step.done = ngx_http_waha_sessions_answer;
+    api->then = then;
+    api->number_plan = number_plan;
 
     return (api->route->flags & NGX_HTTP_WAHA_ROUTE_OPTIONAL)
-           ? ngx_http_waha_session_find_any(&api->step, &id, then)
-           : ngx_http_waha_session_find(&api->step, &id, then);
+           ? ngx_http_waha_session_find_any(&api->step, &id,
+                                            ngx_http_waha_sessions_on_row)
+           : ngx_http_waha_session_find(&api->step, &id,
+                                        ngx_http_waha_sessions_on_row);
+}
+
+
+static ngx_int_t
+ngx_http_waha_sessions_on_row(ngx_http_waha_step_t *step)
+{
+    ngx_str_t             provider;
+    ngx_http_waha_api_t  *api;
+
+    api = step->data;
+
+    provider = ngx_http_waha_json_get_string(step->session->row, "provider");
+
+    if (!ngx_http_waha_string_is(&provider, "meta")) {
+        return api->then(step);
+    }
+
+    return api->number_plan
+           ? api->number_plan(step)
+           : ngx_http_waha_step_end(step, NGX_HTTP_WAHA_ERR_NOT_SUPPORTED);
 }
 
 
@@ -227,6 +268,39 @@ ngx_http_waha_sessions_reconnect(ngx_http_waha_api_t *api)
 
 ngx_int_t
 ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api)
+{
+    ngx_str_t  provider;
+
+    if (!(api->route->flags & NGX_HTTP_WAHA_ROUTE_PROVIDER)) {
+        return ngx_http_waha_sessions_connect_waha(api);
+    }
+
+    switch (ngx_http_waha_argument_get(api, "provider",
+                                       NGX_HTTP_WAHA_ARG_TEXT, &provider))
+    {
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        return ngx_http_waha_argument_refuse(api, "provider");
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_waha_string_is(&provider, "meta")) {
+        return ngx_http_waha_numbers_connect(api);
+    }
+
+    return (provider.data == NULL
+            || ngx_http_waha_string_is(&provider, "waha"))
+           ? ngx_http_waha_sessions_connect_waha(api)
+           : ngx_http_waha_argument_refuse(api, "provider");
+}
+
+
+static ngx_int_t
+ngx_http_waha_sessions_connect_waha(ngx_http_waha_api_t *api)
 {
     ngx_int_t    rc;
     ngx_str_t    id, label;
@@ -255,6 +329,8 @@ ngx_http_waha_sessions_connect(ngx_http_waha_api_t *api)
     if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    api->step.done = ngx_http_waha_sessions_answer;
 
     api->step.session->no_passkey =
                     (api->route->flags & NGX_HTTP_WAHA_ROUTE_RESTART) ? 1 : 0;
@@ -289,15 +365,13 @@ ngx_http_waha_sessions_on_enabled(ngx_http_waha_step_t *step)
 
 /* "waha_connect_enables on": the organization is enabled first */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_waha_sessions_enable(ngx_http_waha_step_t *step,
     ngx_http_waha_step_pt then)
 {
     ngx_http_waha_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(step->request, ngx_http_waha_module);
-
-    step->done = ngx_http_waha_sessions_answer;
 
     if (!wlcf->session->connect_enables) {
         return then(step);
@@ -354,6 +428,8 @@ ngx_http_waha_sessions_connect_found(ngx_http_waha_api_t *api)
 static ngx_int_t
 ngx_http_waha_sessions_on_found(ngx_http_waha_step_t *step)
 {
+    step->done = ngx_http_waha_sessions_answer;
+
     return ngx_http_waha_sessions_enable(step,
                                   ngx_http_waha_sessions_connect_row);
 }

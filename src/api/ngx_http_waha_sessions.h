@@ -43,9 +43,13 @@ ngx_int_t ngx_http_waha_sessions_delete(ngx_http_waha_api_t *api);
 
 /*
  * Finds the session that a request names, then calls then(); where the route
- * allows it, also without a session.
+ * allows it, also without a session.  A number of Meta is refused.
  */
 ngx_int_t ngx_http_waha_sessions_find(ngx_http_waha_api_t *api,
+    ngx_http_waha_step_pt then);
+
+/* Enables the organization where "waha_connect_enables" says so. */
+ngx_int_t ngx_http_waha_sessions_enable(ngx_http_waha_step_t *step,
     ngx_http_waha_step_pt then);
 
 /* The end of a plan: answers with the session, or the error. */

@@ -162,6 +162,25 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
         { ngx_string("sessions_exist"), NGX_HTTP_CONFLICT,
           "the organization has sessions: delete them first" },
 
+    [NGX_HTTP_WAHA_ERR_NOT_SUPPORTED] =
+        { ngx_string("not_supported"), NGX_HTTP_CONFLICT,
+          "a number of the Cloud API can be connected, shown, logged out and "
+          "deleted, but not do this" },
+
+    [NGX_HTTP_WAHA_ERR_NUMBER_TAKEN] =
+        { ngx_string("number_taken"), NGX_HTTP_CONFLICT,
+          "another organization is connected to this number: it has to "
+          "disconnect first" },
+
+    [NGX_HTTP_WAHA_ERR_NOT_CONNECTED] =
+        { ngx_string("not_connected"), NGX_HTTP_CONFLICT,
+          "the organization is not connected to the number any more" },
+
+    [NGX_HTTP_WAHA_ERR_NO_APP_SECRET] =
+        { ngx_string("no_app_secret"), NGX_HTTP_BAD_REQUEST,
+          "appSecret is missing: it is in the basic settings of the app at "
+          "developers.facebook.com" },
+
     /* WAHA */
 
     [NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE] =
@@ -183,6 +202,84 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
     [NGX_HTTP_WAHA_ERR_NO_INSTANCE] =
         { ngx_string("no_instance"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "the WAHA server of the session is not configured" },
+
+    /* Meta */
+
+    [NGX_HTTP_WAHA_ERR_TOKEN_REFUSED] =
+        { ngx_string("token_refused"), NGX_HTTP_BAD_REQUEST,
+          "Meta refuses the access token: it is wrong, expired or withdrawn; "
+          "connect with a new one" },
+
+    [NGX_HTTP_WAHA_ERR_TOKEN_FORBIDDEN] =
+        { ngx_string("token_forbidden"), NGX_HTTP_BAD_REQUEST,
+          "the access token needs whatsapp_business_management and "
+          "whatsapp_business_messaging for the account of the number" },
+
+    [NGX_HTTP_WAHA_ERR_SECRET_REFUSED] =
+        { ngx_string("secret_refused"), NGX_HTTP_BAD_REQUEST,
+          "the app secret is not that of the app which the access token is "
+          "for" },
+
+    [NGX_HTTP_WAHA_ERR_CODE_REFUSED] =
+        { ngx_string("code_refused"), NGX_HTTP_BAD_REQUEST,
+          "Meta refuses the code: it lives 30 seconds and is good for once; "
+          "sign up again" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_NUMBER] =
+        { ngx_string("unknown_number"), NGX_HTTP_BAD_REQUEST,
+          "there is no number with this phoneNumberId that the access token "
+          "may see" },
+
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_ACCOUNT] =
+        { ngx_string("unknown_account"), NGX_HTTP_BAD_REQUEST,
+          "no WhatsApp business account that the access token may see has "
+          "the number: name it as wabaId" },
+
+    [NGX_HTTP_WAHA_ERR_ACCOUNT_RESTRICTED] =
+        { ngx_string("account_restricted"), NGX_HTTP_CONFLICT,
+          "Meta has locked or restricted the account: see the account quality "
+          "in WhatsApp Manager" },
+
+    [NGX_HTTP_WAHA_ERR_META_THROTTLED] =
+        { ngx_string("meta_throttled"), NGX_HTTP_TOO_MANY_REQUESTS,
+          "Meta was asked too often for this account; send this again later" },
+
+    [NGX_HTTP_WAHA_ERR_META_UNAVAILABLE] =
+        { ngx_string("meta_unavailable"), NGX_HTTP_BAD_GATEWAY,
+          "Meta cannot be reached, or is out of order; send this again" },
+
+    [NGX_HTTP_WAHA_ERR_META_INVALID_ANSWER] =
+        { ngx_string("meta_invalid_answer"), NGX_HTTP_BAD_GATEWAY,
+          "the answer of Meta cannot be used" },
+
+    [NGX_HTTP_WAHA_ERR_META_ERROR] =
+        { ngx_string("meta_error"), NGX_HTTP_BAD_GATEWAY,
+          "Meta refuses" },
+
+    [NGX_HTTP_WAHA_ERR_META_TIMEOUT] =
+        { ngx_string("meta_timeout"), NGX_HTTP_GATEWAY_TIME_OUT,
+          "Meta does not answer in time" },
+
+    [NGX_HTTP_WAHA_ERR_WEBHOOK_UNREACHABLE] =
+        { ngx_string("webhook_unreachable"), NGX_HTTP_BAD_GATEWAY,
+          "Meta gets no right answer from the webhook URL" },
+
+    [NGX_HTTP_WAHA_ERR_NO_GRAPH] =
+        { ngx_string("no_graph"), NGX_HTTP_SERVICE_UNAVAILABLE,
+          "no location that leads to Meta is configured" },
+
+    [NGX_HTTP_WAHA_ERR_NO_APP] =
+        { ngx_string("no_app"), NGX_HTTP_SERVICE_UNAVAILABLE,
+          "no app for sign-ups is configured" },
+
+    [NGX_HTTP_WAHA_ERR_NO_SECRET_KEY] =
+        { ngx_string("no_secret_key"), NGX_HTTP_SERVICE_UNAVAILABLE,
+          "no key that seals access tokens is configured" },
+
+    [NGX_HTTP_WAHA_ERR_SECRET_UNREADABLE] =
+        { ngx_string("secret_unreadable"), NGX_HTTP_SERVICE_UNAVAILABLE,
+          "the stored access token cannot be opened: connect again, or bring "
+          "back the key" },
 
     /* nginx and the database */
 

@@ -37,6 +37,11 @@
     statement(DISCONNECT_SESSION, disconnect_session, 2)                      \
     statement(DELETE_SESSION, delete_session, 2)                              \
     statement(EXPECT_NUMBER, expect_number, 3)                                \
+    statement(FIND_NUMBER, find_number, 2)                                    \
+    acted(CONNECT_NUMBER, connect_number, 4)                                  \
+    acted(DISCONNECT_NUMBER, disconnect_number, 2)                            \
+    statement(SHOW_NUMBER, show_number, 2)                                    \
+    statement(RECORD_NUMBER_CHECK, record_number_check, 3)                    \
     acted(NOTE_OPERATION, note_operation, 3)                                  \
     statement(LIST_AUDIT, list_audit, 3)                                      \
                                                                               \

@@ -196,6 +196,7 @@ ngx_http_waha_fetch_headers(ngx_http_request_t *r,
     ngx_http_headers_in_t *headers)
 {
     ngx_str_t                 length;
+    const ngx_str_t          *type;
     ngx_http_waha_forward_t  *forward;
 
     forward = &fetch->forward;
@@ -209,6 +210,12 @@ ngx_http_waha_fetch_headers(ngx_http_request_t *r,
 
     (void) ngx_http_waha_forward_add(forward, "Accept", "accept",
                                      &fetch->accept);
+
+    if (request->authorization.len) {
+        (void) ngx_http_waha_forward_add(forward, "Authorization",
+                                         "authorization",
+                                         &request->authorization);
+    }
 
     *headers = r->headers_in;
 
@@ -235,10 +242,10 @@ ngx_http_waha_fetch_headers(ngx_http_request_t *r,
                                                        "Content-Length",
                                                        "content-length",
                                                        &length);
+    type = request->type.len ? &request->type : &ngx_http_waha_fetch_json;
     headers->content_type = ngx_http_waha_forward_add(forward,
-                                                   "Content-Type",
-                                                   "content-type",
-                                                   &ngx_http_waha_fetch_json);
+                                                      "Content-Type",
+                                                      "content-type", type);
 
     return NGX_OK;
 }
@@ -373,7 +380,8 @@ ngx_http_waha_fetch_expire(ngx_event_t *ev)
         return;
     }
 
-    ngx_log_error(NGX_LOG_ERR, c->log, 0, "waha: WAHA's answer is %s",
+    ngx_log_error(NGX_LOG_ERR, c->log, 0, "waha: %s's answer is %s",
+                  fetch->instance->meta ? "Meta" : "WAHA",
                   fetch->too_big ? "bigger than \"waha_call_size\""
                                  : "not complete in \"waha_call_timeout\"");
 
@@ -536,6 +544,12 @@ static void
 ngx_http_waha_fetch_log(ngx_http_waha_fetch_t *fetch)
 {
     ngx_uint_t  level;
+
+    if (fetch->instance->meta) {
+        ngx_http_waha_reason_log_meta(fetch->request->connection->log,
+                                      fetch->status, fetch->json);
+        return;
+    }
 
     if (fetch->status >= NGX_HTTP_OK
         && fetch->status < NGX_HTTP_SPECIAL_RESPONSE)

@@ -21,8 +21,8 @@ typedef struct ngx_http_waha_fetch_s  ngx_http_waha_fetch_t;
 
 
 /*
- * what WAHA is sent; nothing else of the client's request goes along, unless
- * the configuration of the instance's location adds it
+ * what a provider is sent; nothing else of the client's request goes along,
+ * unless the configuration of the instance's location adds it
  */
 
 typedef struct {
@@ -30,7 +30,9 @@ typedef struct {
     ngx_str_t              path;        /* below the uri of the instance */
     ngx_str_t              args;
     ngx_str_t              accept;      /* empty: application/json */
-    ngx_str_t              body;        /* JSON; empty: none */
+    ngx_str_t              body;        /* empty: none */
+    ngx_str_t              type;        /* of the body; empty: JSON */
+    ngx_str_t              authorization;       /* empty: none */
 
     /*
      * set for a GET of a session, whose last known state would do: it has the
@@ -40,7 +42,7 @@ typedef struct {
 } ngx_http_waha_fetch_request_t;
 
 
-/* a request to WAHA by a subrequest, and its answer */
+/* a request to a provider by a subrequest, and its answer */
 
 struct ngx_http_waha_fetch_s {
 
@@ -52,7 +54,7 @@ struct ngx_http_waha_fetch_s {
     void                  *data;
 
     /*
-     * NGX_HTTP_WAHA_ERR_NONE: WAHA has answered, with any status; else
+     * NGX_HTTP_WAHA_ERR_NONE: there is an answer, with any status; else
      * ..._WAHA_UNAVAILABLE, ..._WAHA_TIMEOUT, ..._WAHA_INVALID_ANSWER or
      * ..._OUT_OF_MEMORY
      */
@@ -82,13 +84,13 @@ struct ngx_http_waha_fetch_s {
 
     unsigned                   done:1;
     unsigned                   complete:1;
-    unsigned                   local:1;     /* nginx has answered, not WAHA */
+    unsigned                   local:1;     /* nginx itself has answered */
     unsigned                   too_big:1;
 };
 
 
 /*
- * Sends a request to WAHA through the location of an instance, by a
+ * Sends a request to a provider through the location of an instance, by a
  * subrequest of r, the main request, which may have one at a time.  The fetch
  * must live as long as r; what request points at must stay until the handler
  * is called.  "waha_call_size" and "waha_call_timeout" of the location of r
@@ -104,7 +106,7 @@ ngx_int_t ngx_http_waha_fetch_start(ngx_http_request_t *r,
 /* Whether r is the subrequest of a fetch, also after a redirect within it. */
 ngx_uint_t ngx_http_waha_fetch_is_subrequest(ngx_http_request_t *r);
 
-/* What such a subrequest forwards to WAHA; NULL: r is none. */
+/* What such a subrequest forwards; NULL: r is none. */
 ngx_http_waha_forward_t *ngx_http_waha_fetch_forward(ngx_http_request_t *r);
 
 /*

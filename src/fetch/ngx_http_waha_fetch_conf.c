@@ -12,8 +12,11 @@
 #include <ngx_http_waha_string.h>
 
 
-static char *ngx_http_waha_fetch_conf_add_instance(ngx_conf_t *cf,
-    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name, ngx_str_t *uri);
+static char *ngx_http_waha_fetch_conf_read_uri(ngx_conf_t *cf,
+    ngx_str_t *value, const char *service, ngx_str_t *uri);
+static ngx_uint_t ngx_http_waha_fetch_conf_is_host(ngx_str_t *value);
+static char *ngx_http_waha_fetch_conf_add(ngx_conf_t *cf, ngx_array_t **list,
+    ngx_http_waha_instance_t *added);
 static ngx_int_t ngx_http_waha_fetch_conf_add_guard(ngx_conf_t *cf,
     ngx_str_t *uri);
 
@@ -35,6 +38,14 @@ ngx_http_waha_fetch_conf_merge(ngx_http_waha_fetch_conf_t *prev,
         conf->instances = prev->instances;
     }
 
+    if (conf->graph == NULL) {
+        conf->graph = prev->graph;
+    }
+
+    if (conf->media == NULL) {
+        conf->media = prev->media;
+    }
+
     ngx_conf_merge_size_value(conf->size, prev->size, 1048576);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
     ngx_conf_merge_msec_value(conf->look_timeout, prev->look_timeout, 2000);
@@ -47,7 +58,8 @@ ngx_http_waha_fetch_conf_instance(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_waha_loc_conf_t *wlcf = conf;
 
-    ngx_str_t  *value, uri;
+    ngx_str_t                 *value;
+    ngx_http_waha_instance_t   instance;
 
     value = cf->args->elts;
 
@@ -58,29 +70,132 @@ ngx_http_waha_fetch_conf_instance(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (value[2].len == 0 || value[2].data[0] != '/') {
+    instance.name = value[1];
+    instance.meta = 0;
+
+    if (ngx_http_waha_fetch_conf_read_uri(cf, &value[2], "WAHA",
+                                          &instance.uri)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_waha_fetch_conf_add(cf, &wlcf->fetch->instances,
+                                        &instance);
+}
+
+
+char *
+ngx_http_waha_fetch_conf_graph(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_array_t               *list;
+    ngx_http_waha_instance_t   graph;
+
+    if (wlcf->fetch->graph) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    list = NULL;
+
+    ngx_str_set(&graph.name, "graph");
+    graph.meta = 1;
+
+    if (ngx_http_waha_fetch_conf_read_uri(cf, &value[1], "Graph", &graph.uri)
+            != NGX_CONF_OK
+        || ngx_http_waha_fetch_conf_add(cf, &list, &graph) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    wlcf->fetch->graph = list->elts;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_waha_fetch_conf_media(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_waha_instance_t   host;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_waha_fetch_conf_is_host(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid host \"%V\", it is written as "
+                           "\"lookaside.fbsbx.com\": in lower case, without "
+                           "a scheme and a path", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    host.name = value[1];
+    host.meta = 1;
+
+    if (ngx_http_waha_fetch_conf_read_uri(cf, &value[2], "Meta", &host.uri)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_waha_fetch_conf_add(cf, &wlcf->fetch->media, &host);
+}
+
+
+static char *
+ngx_http_waha_fetch_conf_read_uri(ngx_conf_t *cf, ngx_str_t *value,
+    const char *service, ngx_str_t *uri)
+{
+    if (value->len == 0 || value->data[0] != '/') {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid uri \"%V\", it has to be that of an "
-                           "internal location and begin with \"/\"",
-                           &value[2]);
+                           "internal location and begin with \"/\"", value);
         return NGX_CONF_ERROR;
     }
 
-    uri = value[2];
+    *uri = *value;
 
-    while (uri.len && uri.data[uri.len - 1] == '/') {
-        uri.len--;
+    while (uri->len && uri->data[uri->len - 1] == '/') {
+        uri->len--;
     }
 
-    if (uri.len == 0) {
+    if (uri->len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid uri \"%V\", WAHA needs a location of its "
-                           "own", &value[2]);
+                           "invalid uri \"%V\", %s needs a location of its "
+                           "own", value, service);
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_waha_fetch_conf_add_instance(cf, wlcf->fetch, &value[1],
-                                                 &uri);
+    return NGX_CONF_OK;
+}
+
+
+/* a host, maybe with a port */
+
+static ngx_uint_t
+ngx_http_waha_fetch_conf_is_host(ngx_str_t *value)
+{
+    u_char  *p, *last;
+
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+
+        if ((*p < 'a' || *p > 'z')
+            && (*p < '0' || *p > '9')
+            && *p != '-' && *p != '.' && *p != ':')
+        {
+            return 0;
+        }
+    }
+
+    return value->len != 0;
 }
 
 
@@ -133,38 +248,37 @@ ngx_http_waha_fetch_conf_call_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static char *
-ngx_http_waha_fetch_conf_add_instance(ngx_conf_t *cf,
-    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name, ngx_str_t *uri)
+ngx_http_waha_fetch_conf_add(ngx_conf_t *cf, ngx_array_t **list,
+    ngx_http_waha_instance_t *added)
 {
     ngx_uint_t                 i;
     ngx_http_waha_instance_t  *instance;
 
-    if (conf->instances == NULL) {
-        conf->instances = ngx_array_create(cf->pool, 2,
-                                           sizeof(ngx_http_waha_instance_t));
-        if (conf->instances == NULL) {
+    if (*list == NULL) {
+        *list = ngx_array_create(cf->pool, 2,
+                                 sizeof(ngx_http_waha_instance_t));
+        if (*list == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    instance = conf->instances->elts;
+    instance = (*list)->elts;
 
-    for (i = 0; i < conf->instances->nelts; i++) {
+    for (i = 0; i < (*list)->nelts; i++) {
 
-        if (ngx_http_waha_string_is_equal(&instance[i].name, name)) {
+        if (ngx_http_waha_string_is_equal(&instance[i].name, &added->name)) {
             return "is duplicate";
         }
     }
 
-    instance = ngx_array_push(conf->instances);
+    instance = ngx_array_push(*list);
     if (instance == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    instance->name = *name;
-    instance->uri = *uri;
+    *instance = *added;
 
-    if (ngx_http_waha_fetch_conf_add_guard(cf, uri) != NGX_OK) {
+    if (ngx_http_waha_fetch_conf_add_guard(cf, &added->uri) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -237,4 +351,30 @@ ngx_http_waha_fetch_conf_find_instance(ngx_http_waha_fetch_conf_t *conf,
     }
 
     return NGX_HTTP_WAHA_ERR_NO_INSTANCE;
+}
+
+
+ngx_http_waha_instance_t *
+ngx_http_waha_fetch_conf_find_media(ngx_http_waha_fetch_conf_t *conf,
+    ngx_str_t *host)
+{
+    ngx_uint_t                 i;
+    ngx_http_waha_instance_t  *media;
+
+    if (conf->media == NULL) {
+        return NULL;
+    }
+
+    media = conf->media->elts;
+
+    for (i = 0; i < conf->media->nelts; i++) {
+
+        if (media[i].name.len == host->len
+            && ngx_strncasecmp(media[i].name.data, host->data, host->len) == 0)
+        {
+            return &media[i];
+        }
+    }
+
+    return NULL;
 }

@@ -14,15 +14,18 @@
 #include <ngx_http_waha_error.h>
 
 
-/* a WAHA server: its name in the database, and the location that proxies */
+/* a server of a provider, and the location that proxies to it */
 
 typedef struct {
-    ngx_str_t      name;
+    ngx_str_t      name;            /* of WAHA: as the database has it */
     ngx_str_t      uri;             /* without a trailing slash */
+
+    /* Meta's Graph, or a host of its media files */
+    unsigned       meta:1;
 } ngx_http_waha_instance_t;
 
 
-/* a location that is closed to clients, as it leads to WAHA */
+/* a location that is closed to clients, as it leads to a provider */
 
 typedef struct {
     ngx_str_t                   uri;
@@ -32,6 +35,8 @@ typedef struct {
 
 typedef struct ngx_http_waha_fetch_conf_s {
     ngx_array_t               *instances;     /* ngx_http_waha_instance_t */
+    ngx_http_waha_instance_t  *graph;         /* NULL: none */
+    ngx_array_t               *media;         /* the same, named by hosts */
     size_t                     size;          /* bytes of an answer */
     ngx_msec_t                 timeout;       /* of a whole call */
     ngx_msec_t                 look_timeout;  /* of a look at a session */
@@ -41,8 +46,15 @@ typedef struct ngx_http_waha_fetch_conf_s {
 } ngx_http_waha_fetch_conf_t;
 
 
-/* Handlers of "waha_instance" and "waha_call_timeout". */
+/*
+ * Handlers of "waha_instance", "waha_graph", "waha_meta_media" and
+ * "waha_call_timeout".
+ */
 char *ngx_http_waha_fetch_conf_instance(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_waha_fetch_conf_graph(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_waha_fetch_conf_media(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_waha_fetch_conf_call_timeout(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
@@ -59,6 +71,10 @@ void ngx_http_waha_fetch_conf_merge(ngx_http_waha_fetch_conf_t *prev,
 ngx_http_waha_error_e ngx_http_waha_fetch_conf_find_instance(
     ngx_http_waha_fetch_conf_t *conf, ngx_str_t *name,
     ngx_http_waha_instance_t **instance);
+
+/* The location for media files of a host, in any case; NULL: none. */
+ngx_http_waha_instance_t *ngx_http_waha_fetch_conf_find_media(
+    ngx_http_waha_fetch_conf_t *conf, ngx_str_t *host);
 
 
 #endif /* _NGX_HTTP_WAHA_FETCH_CONF_H_INCLUDED_ */

@@ -33,7 +33,7 @@ ngx_http_waha_guard_handler(ngx_http_request_t *r)
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "waha: WAHA's answer has \"X-Accel-Redirect\"");
+                  "waha: an answer has \"X-Accel-Redirect\"");
 
     return NGX_HTTP_BAD_GATEWAY;
 }
@@ -56,6 +56,13 @@ void
 ngx_http_waha_guard_log_local(ngx_log_t *log,
     ngx_http_waha_instance_t *instance, ngx_uint_t status)
 {
+    if (instance->meta) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "waha: the location \"%V/\" answers %ui by itself, it "
+                      "has to pass requests to Meta", &instance->uri, status);
+        return;
+    }
+
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "waha: the location \"%V/\" of instance \"%V\" answers "
                   "%ui by itself, it has to pass requests to WAHA",

@@ -17,7 +17,7 @@
 #include <ngx_http_waha_string.h>
 
 
-#define NGX_HTTP_WAHA_MEDIA_HEADERS   4
+#define NGX_HTTP_WAHA_MEDIA_HEADERS   4     /* of the client */
 #define NGX_HTTP_WAHA_MEDIA_FILENAME  255
 
 
@@ -25,11 +25,11 @@
 
 typedef struct {
     ngx_http_waha_ctx_t       *ctx;
-    ngx_http_waha_instance_t  *instance;
+    ngx_http_waha_media_file_t
+                               file;
     ngx_http_waha_forward_t    forward;
-    ngx_str_t                  filename;
 
-    /* the number of the module's own headers, those of WAHA follow */
+    /* the number of the module's own headers, the provider's follow */
     ngx_uint_t                 own;
 
     ngx_uint_t                 http_version;
@@ -40,7 +40,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_waha_media_mark(ngx_http_request_t *r,
-    ngx_http_waha_instance_t *instance, ngx_str_t *filename);
+    const ngx_http_waha_media_file_t *file);
 static ngx_int_t ngx_http_waha_media_headers_in(ngx_http_request_t *r,
     ngx_http_waha_media_t *media);
 static void ngx_http_waha_media_cleanup(void *data);
@@ -51,6 +51,11 @@ static ngx_http_waha_error_e ngx_http_waha_media_error(
     ngx_http_request_t *r, ngx_http_waha_media_t *media);
 static ngx_uint_t ngx_http_waha_media_is_usable(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_waha_media_is_beyond(ngx_http_request_t *r);
+static ngx_http_waha_error_e ngx_http_waha_media_meta_error(
+    ngx_http_request_t *r, ngx_http_waha_media_t *media,
+    ngx_http_waha_error_e error);
+static ngx_uint_t ngx_http_waha_media_has_size(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media);
 static void ngx_http_waha_media_log(ngx_http_request_t *r,
     ngx_http_waha_media_t *media);
 static cJSON *ngx_http_waha_media_preread(ngx_http_request_t *r);
@@ -98,13 +103,18 @@ static ngx_http_output_header_filter_pt  ngx_http_waha_media_next_filter;
 
 ngx_int_t
 ngx_http_waha_media_send(ngx_http_request_t *r,
-    ngx_http_waha_instance_t *instance, ngx_str_t *uri, ngx_str_t *filename)
+    const ngx_http_waha_media_file_t *file)
 {
-    if (ngx_http_waha_media_mark(r, instance, filename) != NGX_OK) {
+    ngx_str_t  uri, args;
+
+    if (ngx_http_waha_media_mark(r, file) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    (void) ngx_http_internal_redirect(r, uri, NULL);
+    uri = file->uri;
+    args = file->args;
+
+    (void) ngx_http_internal_redirect(r, &uri, &args);
 
     /* ngx_http_internal_redirect() took a count of its own */
 
@@ -116,7 +126,7 @@ ngx_http_waha_media_send(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_waha_media_mark(ngx_http_request_t *r,
-    ngx_http_waha_instance_t *instance, ngx_str_t *filename)
+    const ngx_http_waha_media_file_t *file)
 {
     ngx_list_part_t        *part;
     ngx_pool_cleanup_t     *cln;
@@ -130,8 +140,7 @@ ngx_http_waha_media_mark(ngx_http_request_t *r,
     media = cln->data;
 
     media->ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
-    media->instance = instance;
-    media->filename = *filename;
+    media->file = *file;
     media->own = 0;
     media->http_version = r->http_version;
     media->judged = 0;
@@ -156,7 +165,7 @@ ngx_http_waha_media_mark(ngx_http_request_t *r,
 }
 
 
-/* of the client's request WAHA gets which part and version is wanted */
+/* of the client's request it gets which part and version is wanted */
 
 static ngx_int_t
 ngx_http_waha_media_headers_in(ngx_http_request_t *r,
@@ -167,10 +176,16 @@ ngx_http_waha_media_headers_in(ngx_http_request_t *r,
     ngx_http_headers_in_t  *headers;
 
     if (ngx_http_waha_forward_init(&media->forward, r->pool,
-                                   NGX_HTTP_WAHA_MEDIA_HEADERS)
+                                   NGX_HTTP_WAHA_MEDIA_HEADERS + 1)
         != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    if (media->file.authorization.len) {
+        (void) ngx_http_waha_forward_add(&media->forward, "Authorization",
+                                         "authorization",
+                                         &media->file.authorization);
     }
 
     headers = &r->headers_in;
@@ -278,6 +293,10 @@ ngx_http_waha_media_header_filter(ngx_http_request_t *r)
 
     error = ngx_http_waha_media_error(r, media);
 
+    if (media->file.instance->meta) {
+        error = ngx_http_waha_media_meta_error(r, media, error);
+    }
+
     /* an answer without a header made nginx set HTTP/0.9 */
 
     r->http_version = media->http_version;
@@ -308,7 +327,8 @@ ngx_http_waha_media_error(ngx_http_request_t *r, ngx_http_waha_media_t *media)
     u = r->upstream;
 
     if (u == NULL || !media->forward.passed) {
-        ngx_http_waha_guard_log_local(r->connection->log, media->instance,
+        ngx_http_waha_guard_log_local(r->connection->log,
+                                      media->file.instance,
                                       r->err_status ? r->err_status
                                                     : r->headers_out.status);
 
@@ -341,10 +361,77 @@ ngx_http_waha_media_error(ngx_http_request_t *r, ngx_http_waha_media_t *media)
         return NGX_HTTP_WAHA_ERR_NONE;
     }
 
-    ngx_http_waha_media_log(r, media);
+    if (!media->file.instance->meta) {
+        ngx_http_waha_media_log(r, media);
+    }
 
     return (u->headers_in.status_n == NGX_HTTP_NOT_FOUND)
            ? NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED : NGX_HTTP_WAHA_ERR_WAHA_ERROR;
+}
+
+
+/* the host of Meta's files says by its status alone what is wrong */
+
+static ngx_http_waha_error_e
+ngx_http_waha_media_meta_error(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media, ngx_http_waha_error_e error)
+{
+    ngx_uint_t  status;
+
+    switch (error) {
+
+    case NGX_HTTP_WAHA_ERR_NONE:
+        return ngx_http_waha_media_has_size(r, media)
+               ? NGX_HTTP_WAHA_ERR_NONE
+               : NGX_HTTP_WAHA_ERR_META_INVALID_ANSWER;
+
+    case NGX_HTTP_WAHA_ERR_WAHA_TIMEOUT:
+        return NGX_HTTP_WAHA_ERR_META_TIMEOUT;
+
+    case NGX_HTTP_WAHA_ERR_WAHA_INVALID_ANSWER:
+        return NGX_HTTP_WAHA_ERR_META_INVALID_ANSWER;
+
+    case NGX_HTTP_WAHA_ERR_WAHA_UNAVAILABLE:
+        return NGX_HTTP_WAHA_ERR_META_UNAVAILABLE;
+
+    default:
+        break;
+    }
+
+    status = r->upstream->headers_in.status_n;
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "waha: the host of Meta's media files answers %ui", status);
+
+    return (status >= NGX_HTTP_BAD_REQUEST
+            && status < NGX_HTTP_INTERNAL_SERVER_ERROR)
+           ? NGX_HTTP_WAHA_ERR_MEDIA_EXPIRED
+           : NGX_HTTP_WAHA_ERR_META_UNAVAILABLE;
+}
+
+
+/* a whole file is as long as Graph said */
+
+static ngx_uint_t
+ngx_http_waha_media_has_size(ngx_http_request_t *r,
+    ngx_http_waha_media_t *media)
+{
+    off_t  length;
+
+    length = r->upstream->headers_in.content_length_n;
+
+    if (r->upstream->headers_in.status_n != NGX_HTTP_OK
+        || media->file.size == -1 || length == -1
+        || length == media->file.size)
+    {
+        return 1;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "waha: a media file of Meta has %O bytes in place of %O",
+                  length, media->file.size);
+
+    return 0;
 }
 
 
@@ -396,7 +483,7 @@ ngx_http_waha_media_log(ngx_http_request_t *r, ngx_http_waha_media_t *media)
     level = (status == NGX_HTTP_NOT_FOUND) ? NGX_LOG_INFO : NGX_LOG_ERR;
 
     ngx_http_waha_reason_log(r->connection->log, level,
-                             &media->instance->name, status,
+                             &media->file.instance->name, status,
                              ngx_http_waha_media_preread(r));
 }
 
@@ -512,7 +599,9 @@ ngx_http_waha_media_headers_out(ngx_http_request_t *r,
     if (!ngx_http_waha_media_is_inline(type)) {
         *type = ngx_http_waha_media_bytes;
 
-        if (ngx_http_waha_media_disposition(r, &media->filename) != NGX_OK) {
+        if (ngx_http_waha_media_disposition(r, &media->file.filename)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }

@@ -12,7 +12,8 @@
 #include <ngx_http_waha_string.h>
 
 
-#define NGX_HTTP_WAHA_REASON_SIZE  300
+#define NGX_HTTP_WAHA_REASON_SIZE   300
+#define NGX_HTTP_WAHA_REASON_TRACE  64
 
 
 static ngx_str_t ngx_http_waha_reason_find(const cJSON *json);
@@ -52,6 +53,39 @@ ngx_http_waha_reason_log(ngx_log_t *log, ngx_uint_t level, ngx_str_t *instance,
                       "waha: WAHA, instance \"%V\", answers %ui%s%V",
                       instance, status, separator, &reason);
     }
+}
+
+
+void
+ngx_http_waha_reason_log_meta(ngx_log_t *log, ngx_uint_t status,
+    const cJSON *json)
+{
+    u_char     buf[NGX_HTTP_WAHA_REASON_SIZE];
+    cJSON     *error, *code, *subcode;
+    ngx_str_t  trace;
+
+    error = ngx_http_waha_json_get(json, "error");
+    code = ngx_http_waha_json_get(error, "code");
+    subcode = ngx_http_waha_json_get(error, "error_subcode");
+
+    if (!cJSON_IsNumber(code)) {
+
+        if (status >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_log_error(NGX_LOG_ERR, log, 0, "waha: Meta answers %ui",
+                          status);
+        }
+
+        return;
+    }
+
+    trace = ngx_http_waha_json_get_string(error, "fbtrace_id");
+    trace = ngx_http_waha_string_cut(&trace, NGX_HTTP_WAHA_REASON_TRACE);
+    trace = ngx_http_waha_reason_clean(&trace, buf);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "waha: Meta answers %ui: code %d, subcode %d, trace \"%V\"",
+                  status, code->valueint,
+                  cJSON_IsNumber(subcode) ? subcode->valueint : 0, &trace);
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_fetch_conf.h>
 #include <ngx_http_waha_session_conf.h>
 #include <ngx_http_waha_signature.h>
 #include <ngx_http_waha_string.h>
@@ -55,6 +56,7 @@ ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,
     ngx_http_waha_budget_t  *budget;
 
     ngx_conf_merge_str_value(conf->webhook_url, prev->webhook_url, "");
+    ngx_conf_merge_str_value(conf->meta_app, prev->meta_app, "");
     ngx_conf_merge_value(conf->max_sessions, prev->max_sessions, 5);
     ngx_conf_merge_sec_value(conf->status_ttl, prev->status_ttl, 60);
     ngx_conf_merge_value(conf->connect_enables, prev->connect_enables, 0);
@@ -77,6 +79,17 @@ ngx_http_waha_session_conf_check(ngx_conf_t *cf,
     size_t                     n;
     ngx_uint_t                 i;
     ngx_http_waha_hmac_key_t  *key;
+
+    if (conf->fetch->graph && conf->session->webhook_url.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" connects numbers of Meta, which need "
+                      "\"waha_webhook_url\" there or above", location);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->fetch->instances == NULL) {
+        return NGX_CONF_OK;
+    }
 
     if (conf->session->webhook_url.len == 0 || conf->hmac_keys == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -190,6 +203,35 @@ ngx_http_waha_session_conf_budget(ngx_conf_t *cf, ngx_command_t *cmd,
             return NGX_CONF_ERROR;
         }
     }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_waha_session_conf_meta_app(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                     *value;
+    ngx_http_waha_session_conf_t  *session;
+
+    session = wlcf->session;
+    value = cf->args->elts;
+
+    if (session->meta_app.data) {
+        return "is duplicate";
+    }
+
+    if (!ngx_http_waha_value_is_digits(&value[1], 1, 32)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid id \"%V\" of an app of Meta, it has up to "
+                           "32 digits", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    session->meta_app = value[1];
 
     return NGX_CONF_OK;
 }

@@ -35,6 +35,7 @@ typedef struct ngx_http_waha_session_conf_s {
     ngx_int_t      max_sessions;    /* of an organization */
     time_t         status_ttl;
     ngx_flag_t     connect_enables;
+    ngx_str_t      meta_app;        /* id of the operator's app at Meta */
 
     ngx_http_waha_budget_t
                    budgets[NGX_HTTP_WAHA_NBUDGETS];
@@ -51,10 +52,15 @@ typedef struct ngx_http_waha_session_conf_s {
 
 extern ngx_str_t  ngx_http_waha_session_budgets[];
 
-/* Handlers of "waha_webhook_url" and "waha_session_budget". */
+/*
+ * Handlers of "waha_webhook_url", "waha_session_budget" and
+ * "waha_meta_app_id".
+ */
 char *ngx_http_waha_session_conf_webhook_url(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 char *ngx_http_waha_session_conf_budget(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_waha_session_conf_meta_app(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 void ngx_http_waha_session_conf_create(ngx_http_waha_session_conf_t *conf);
@@ -62,8 +68,8 @@ void ngx_http_waha_session_conf_merge(ngx_http_waha_session_conf_t *prev,
     ngx_http_waha_session_conf_t *conf);
 
 /*
- * Checks a location that has instances.  NGX_CONF_ERROR: the log says what
- * is missing.
+ * Checks a location that has instances, or Graph.  NGX_CONF_ERROR: the log
+ * says what is missing.
  */
 char *ngx_http_waha_session_conf_check(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf, ngx_str_t *location);

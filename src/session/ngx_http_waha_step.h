@@ -29,7 +29,7 @@ typedef ngx_int_t (*ngx_http_waha_step_pt)(ngx_http_waha_step_t *step);
 
 /*
  * A plan is a chain of steps, one after the other: each asks the database or
- * WAHA, and then() goes on with the outcome.  This is the step under way.
+ * a provider, and then() goes on with the outcome.  This is the step under way.
  */
 
 struct ngx_http_waha_step_s {
@@ -61,6 +61,9 @@ struct ngx_http_waha_step_s {
 
     /* the session that the plan is about, see ngx_http_waha_session.h */
     struct ngx_http_waha_session_s  *session;
+
+    /* the same for a number of Meta, see ngx_http_waha_number.h */
+    struct ngx_http_waha_number_s   *number;
 };
 
 

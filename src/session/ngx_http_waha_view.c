@@ -70,6 +70,24 @@ static ngx_http_waha_view_status_t  ngx_http_waha_view_statuses[] = {
     { "FAILED", ngx_string("WhatsApp has failed: connect again"),
       ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
 
+    /* of numbers of Meta */
+
+    { "CONNECTED", ngx_string("WhatsApp is connected"),
+      ngx_string("WORKING"), ngx_string("connected"), 0 },
+
+    { "NEEDS_REAUTH", ngx_string("Connect WhatsApp with a new access token"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
+    { "RESTRICTED", ngx_string("Meta has restricted the WhatsApp account"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
+    { "UNSUBSCRIBED", ngx_string("Connect WhatsApp again: Meta sends its "
+      "messages to another place"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
+    { "DISCONNECTED", ngx_string("WhatsApp is disconnected"),
+      ngx_string("STOPPED"), ngx_string("disconnected"), 0 },
+
     { NULL, ngx_string("WhatsApp is not ready"),
       ngx_string("UNKNOWN"), ngx_string("disconnected"), 0 }
 };

@@ -158,7 +158,8 @@ sub _on_change {
     my ($self, $what, $id, $o) = @_;
 
     my $had = $self->{api}{$what}{$id} // die "no $what $id\n";
-    @$had{ keys %$o } = values %$o;
+
+    $self->{api}->add($what, $id, { %$had, %$o });
     return;
 }
 

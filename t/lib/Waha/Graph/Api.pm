@@ -76,7 +76,13 @@ sub add {
                       accounts => [] },
     );
 
-    $self->{$what}{$id} = { id => $id, %{ $default{$what} || {} }, %$o };
+    # Graph's ids are texts
+
+    $o->{$_} = "$o->{$_}" for grep { defined $o->{$_} }
+                              qw(account app business);
+    $o->{accounts} = [ map { "$_" } @{ $o->{accounts} } ] if $o->{accounts};
+
+    $self->{$what}{$id} = { id => "$id", %{ $default{$what} || {} }, %$o };
 }
 
 
@@ -332,10 +338,12 @@ sub _phone_numbers {
     my $limit = $request->{args}{limit} // 25;
     $limit = 100 if $limit > 100;
 
-    my @all = sort { $a->{id} <=> $b->{id} }
-              grep { $_->{account} eq $id } values %{ $self->{numbers} };
+    # compared as texts: a text that was a number once is no text in JSON
+
     my $from = MIME::Base64::decode_base64($request->{args}{after} // '');
-    my @page = grep { $from eq '' || $_->{id} > $from } @all;
+    my @page = sort { $a->{id} cmp $b->{id} }
+               grep { $_->{account} eq $id && $_->{id} gt $from }
+               values %{ $self->{numbers} };
     my $more = @page > $limit;
     @page = @page[0 .. $limit - 1] if $more;
 
