@@ -223,6 +223,7 @@ set local role waha_owner;
 \ir api/sessions.sql
 \ir api/operations.sql
 \ir api/connections.sql
+\ir api/secrets.sql
 \ir api/keys.sql
 \ir api/organizations.sql
 \ir api/inbox.sql

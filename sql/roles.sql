@@ -43,7 +43,8 @@ begin
                                        'create_api_key', 'list_api_keys',
                                        'delete_api_key', 'erase_contact',
                                        'export_contact',
-                                       'export_organization')
+                                       'export_organization',
+                                       'list_secrets', 'replace_secret')
                     then 'waha_operators'
                     when p.proname = 'check'
                     then 'waha_webhooks, waha_tenants, waha_operators'

@@ -330,6 +330,8 @@ subtest 'rows of another organization' => sub {
                      and (proname ~ '^(list|find|export)_')
                      and proowner <> 'waha_api'::regrole
                      and proname not in ('find_organization',
+                                         'find_connection', 'find_number',
+                                         'list_secrets',
                                          'list_organizations',
                                          'list_api_keys',
                                          'list_operator_keys')"), 0,

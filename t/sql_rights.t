@@ -60,7 +60,8 @@ subtest 'waha_gateway only executes' => sub {
             find_media find_organization find_session ingest ingest_batch
             ingest_each list_activities list_activity_rows list_api_keys
             list_contacts list_conversations list_messages list_organizations
-            list_sessions put_organization quarantine read_conversation
+            list_secrets list_sessions put_organization quarantine
+            read_conversation replace_secret
             record_session_check reserve_session show_organization)),
        'waha_gateway may execute the functions of the contract and no other');
 

@@ -122,6 +122,45 @@ comment on function waha.import_sessions() is
     'the id of the tenant; changes no session that is there; result: what '
     'became of each organization';
 
+
+
+create or replace function waha.import_number(organization text,
+    phone_number_id text, connection text, details jsonb) returns text
+language plpgsql security definer
+set search_path = waha, pg_temp
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    reply  waha.reply := waha.find_number(organization, $2);
+begin
+    if reply.code is null and (reply).data is not null then
+        return 'it was there before';
+    end if;
+
+    if reply.code is null then
+        reply := waha.connect_number(organization, $2, connection,
+                                     details || '{"maximum": 10000}');
+    end if;
+
+    return case when reply.code = 'number_taken'
+           then 'the number is that of another organization'
+           when reply.code = 'unknown_organization'
+           then 'there is no such organization'
+           when reply.code = 'disabled_organization'
+           then 'WhatsApp is not enabled for it'
+           when reply.code = 'invalid_argument'
+           then reply.data->>'reason'
+           else coalesce(reply.code, 'imported') end;
+end
+$$;
+
+comment on function waha.import_number(text, text, text, jsonb) is
+    'connects an organization to a number of the Cloud API, unless it is or '
+    'was; details as for waha.connect_number; result: "imported", or why it '
+    'was not';
+
 grant execute on function waha.import_session(text, text, text),
-    waha.crm_schema(), waha.import_sessions()
+    waha.crm_schema(), waha.import_sessions(),
+    waha.import_number(text, text, text, jsonb)
     to waha_admin;

@@ -13,6 +13,7 @@
 #include <ngx_http_waha_numbers.h>
 #include <ngx_http_waha_qr.h>
 #include <ngx_http_waha_route.h>
+#include <ngx_http_waha_secrets.h>
 #include <ngx_http_waha_sessions.h>
 
 
@@ -418,6 +419,10 @@ static const ngx_http_waha_route_t  ngx_http_waha_routes[] = {
     { NGX_HTTP_DELETE, "/api/whatsapp/organizations/{slug}/api-keys/{key}",
       NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_api_statement,
       NGX_HTTP_WAHA_DELETE_API_KEY, ngx_http_waha_args_key, 0 },
+
+    { NGX_HTTP_POST, "/api/whatsapp/secrets/rotate",
+      NGX_HTTP_WAHA_GLOBAL_WRITE, ngx_http_waha_secrets_rotate,
+      0, NULL, 0 },
 
     { 0, NULL, 0, NULL, 0, NULL, 0 }
 };

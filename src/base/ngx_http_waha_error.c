@@ -283,6 +283,10 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
 
     /* nginx and the database */
 
+    [NGX_HTTP_WAHA_ERR_NO_SECRET_KEY] =
+        { ngx_string("no_secret_key"), NGX_HTTP_SERVICE_UNAVAILABLE,
+          "no key that seals secrets is configured" },
+
     [NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY] =
         { ngx_string("out_of_memory"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "nginx has no memory or disk space left; send this again" },

@@ -285,6 +285,7 @@ ngx_http_waha_query_is_read(ngx_http_waha_statement_e statement)
     case NGX_HTTP_WAHA_LIST_API_KEYS:
     case NGX_HTTP_WAHA_EXPORT_CONTACT:
     case NGX_HTTP_WAHA_EXPORT_ORGANIZATION:
+    case NGX_HTTP_WAHA_LIST_SECRETS:
         return 1;
 
     default:

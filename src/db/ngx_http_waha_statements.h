@@ -63,7 +63,9 @@
     acted(DELETE_API_KEY, delete_api_key, 2)                                  \
     acted(ERASE_CONTACT, erase_contact, 2)                                    \
     acted(EXPORT_CONTACT, export_contact, 4)                                  \
-    acted(EXPORT_ORGANIZATION, export_organization, 3)
+    acted(EXPORT_ORGANIZATION, export_organization, 3)                        \
+    statement(LIST_SECRETS, list_secrets, 3)                                  \
+    acted(REPLACE_SECRET, replace_secret, 4)
 
 
 #define NGX_HTTP_WAHA_STATEMENT_ARGS  7     /* the most that one has */

@@ -11,10 +11,10 @@ use warnings;
 no warnings 'portable';
 
 use IPC::Open2 ();
-use MIME::Base64 qw(encode_base64url);
+use MIME::Base64 qw(decode_base64url encode_base64url);
 
 use Exporter qw(import);
-our @EXPORT_OK = qw(seal gcm place);
+our @EXPORT_OK = qw(seal unseal gcm place);
 
 
 # id: of the key; key: its 32 bytes; place: table, organization, row, column;
@@ -28,6 +28,23 @@ sub seal {
     return "waha1.$id." . encode_base64url($nonce . gcm($key, $nonce,
                                                         place(@$place),
                                                         $plain));
+}
+
+
+# the plain text of a sealed one; undef if it is not that of this place and key
+
+sub unseal {
+    my ($key, $place, $sealed) = @_;
+
+    my ($id, $coded) = $sealed =~ /^waha1\.([\w-]+)\.([\w-]+)\z/ or return;
+    my ($nonce, $text) = decode_base64url($coded) =~ /^(.{12})(.*).{16}\z/s
+        or return;
+
+    # what encrypts decrypts as well
+
+    my $plain = substr gcm($key, $nonce, '', $text), 0, length $text;
+
+    return seal($id, $key, $place, $plain, $nonce) eq $sealed ? $plain : undef;
 }
 
 
