@@ -77,7 +77,7 @@ endif
 
 
 .PHONY: all run test asan asan-binary fuzz bench soak mutants matrix install \
-	clean help setup
+	import-secrets clean help setup
 
 
 all:			## build build/ngx_http_waha_module.so (NGINX_SRC=)
@@ -178,9 +178,20 @@ install: all
 	install -m 644 $(BUILT) $(DESTDIR)$(MODULES)/$(MODULE)
 
 
+import-secrets:		## build build/import-secrets, for tokens of another CRM
+import-secrets: $(OBJS)/Makefile
+	@$(CC) $(CC_OPT) $(LD_OPT) -W -Wall -Wextra -Werror \
+		-Wno-unused-parameter -I$(OBJS) -I$(TREE)/src/core \
+		-I$(TREE)/src/event -I$(TREE)/src/os/unix -Isrc/base \
+		-o build/import-secrets.$$$$ src/import/*.c \
+		src/base/ngx_http_waha_gcm.c src/base/ngx_http_waha_secret.c \
+		src/base/ngx_http_waha_string.c -lcrypto \
+		&& mv build/import-secrets.$$$$ build/import-secrets
+
+
 clean:			## remove build/
 	rm -rf build
 
 
 help:			## show this list
-	@sed -n 's/^\([a-z]*\):[[:space:]]*## /\1\t/p' Makefile | expand -t12
+	@sed -n 's/^\([a-z-]*\):[[:space:]]*## /\1\t/p' Makefile | expand -t16
