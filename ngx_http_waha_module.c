@@ -31,8 +31,8 @@
 
 /* the versions of schema "waha" that this module works with */
 
-#define NGX_HTTP_WAHA_CONTRACT_MIN  3
-#define NGX_HTTP_WAHA_CONTRACT_MAX  3
+#define NGX_HTTP_WAHA_CONTRACT_MIN  4
+#define NGX_HTTP_WAHA_CONTRACT_MAX  4
 
 #define NGX_HTTP_WAHA_STRING(n)     #n
 #define NGX_HTTP_WAHA_NUMBER(n)     NGX_HTTP_WAHA_STRING(n)

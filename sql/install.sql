@@ -102,7 +102,8 @@ select coalesce(nullif(:'remembered', ''), nullif(:'crm_schema', ''),
        :migration < 21 as imports_needed,
        :migration < 23 as wording_needed,
        :migration < 24 as events_needed,
-       :migration < 25 as connections_needed \gset
+       :migration < 25 as connections_needed,
+       :migration < 26 as people_needed \gset
 
 select set_config('waha.crm_schema', :'crm_schema', true) \g /dev/null
 
@@ -188,6 +189,10 @@ set local role waha_owner;
     \ir migrations/025-connections.sql
 \endif
 
+\if :people_needed
+    \ir migrations/026-people.sql
+\endif
+
 \ir views.sql
 
 \ir ingest/locks.sql
@@ -200,6 +205,7 @@ set local role waha_owner;
 \ir ingest/changes.sql
 \ir ingest/conversations.sql
 \ir ingest/events.sql
+\ir ingest/numbers.sql
 \ir ingest/activities.sql
 \ir ingest/strangers.sql
 \ir ingest/batch.sql
@@ -317,7 +323,7 @@ end
 $$;
 
 update waha.version
-   set contract = 3, contract_min = 1, migration = 25, installed_at = now();
+   set contract = 4, contract_min = 1, migration = 26, installed_at = now();
 
 reset role;
 

@@ -47,10 +47,10 @@ $pg->install;
 $pg->organization('acme', session => [ 't1', 't2' ]);
 heals('running install.sql');
 
-$pg->psql('update waha.version set contract = 2');
-serve();
-not_taken('an old contract', qr/serves contract 1 to 2, the module needs 3/);
 $pg->psql('update waha.version set contract = 3');
+serve();
+not_taken('an old contract', qr/serves contract 1 to 3, the module needs 4/);
+$pg->psql('update waha.version set contract = 4');
 heals('an upgrade of the contract');
 
 $pg->psql('alter function waha.quarantine rename to quarantine_');

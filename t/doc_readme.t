@@ -65,7 +65,8 @@ same('the README documents every reason to ignore an event',
               $readers =~ /event->reason, "(\w+)"/g,
               $readers =~ /add_ignored\(reader, "(\w+)"\)/g,
               $readers =~ /NULL, "(\w+)" \}/g,
-              $reasons =~ /[?:] "(\w+)"|return "(\w+)"/g, qw(no_contact unknown_session)) ],
+              $reasons =~ /[?:] "(\w+)"|return "(\w+)"/g,
+              qw(no_contact unknown_number unknown_session)) ],
      [ map { /`(\w+)`/g } map { /^\| (.*?) \|/ } split /\n/, $ignored ]);
 
 done_testing();

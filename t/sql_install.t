@@ -165,10 +165,11 @@ subtest 'upgrade of contract 1' => sub {
     my $dir = $t->dir . '/first';
     system('cp', '-r', 'sql', $dir) == 0 or die;
     my $old = join '', map {
-        s/:migration < ([4-9]|1\d|2[0-35]) as/false as/r
-        =~ s/contract = 3/contract = 1/r =~ s/migration = \d+/migration = 3/r }
-        grep { !m{ir\s(api|notify|ingest/(states|changes|conversations|batch|ingest
-                      |quarantine))}x } split /^/, slurp("$dir/install.sql");
+        s/:migration < ([4-9]|1\d|2[0-356]) as/false as/r
+        =~ s/contract = 4/contract = 1/r =~ s/migration = \d+/migration = 3/r }
+        grep { !m{ir\s(api|notify|ingest/(states|changes|conversations
+                      |numbers|batch|ingest|quarantine))}x }
+             split /^/, slurp("$dir/install.sql");
     $old =~ s/^begin;$/begin; set local check_function_bodies = off;/m or die;
     $old =~ s/^\\ir triggers.sql$//m or die;
     $old =~ s/^\\ir indexes.sql$//m or die;
@@ -189,16 +190,16 @@ subtest 'upgrade of contract 1' => sub {
             select 'acme', id, 't1', 'A0', now(), 'inbound', 1
               from contacts;
     }, 'admin');
-    like(psql('first', 'select waha.check(3, 3)', 'waha_gateway'),
-         qr/serves contract 1 to 1, the module needs 3 to 3/,
-         'a module of contract 3 refuses contract 1');
+    like(psql('first', 'select waha.check(4, 4)', 'waha_gateway'),
+         qr/serves contract 1 to 1, the module needs 4 to 4/,
+         'a module of contract 4 refuses contract 1');
 
     is(install('first', 'admin'), '', 'the upgrade succeeds');
     is(install('first', 'admin'), '', 'the upgrade can run again');
     is(sorted('first'), sorted('plain'),
        'an upgraded database equals a new one');
 
-    for my $contract (1, 2, 3) {
+    for my $contract (1 .. 4) {
         is(psql('first', "select waha.check($contract, $contract)",
                 'waha_gateway'), '', "waha.check accepts contract $contract");
     }

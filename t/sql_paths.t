@@ -23,11 +23,11 @@ my $seed = seed(1);
 # its turn, "names" that a name changes, "vary" that somebody is shown with
 # another identity, "change" for changes of messages, "other" for calls and
 # events of sessions, "wrong" for deliveries of nobody, "crm" that the CRM acts
-# between two batches.
+# between two batches, "meta" that a message is one of Meta's Cloud API.
 
 my %common = (many => 0.3, warm => 0.5, twin => 0.15, silent => 0, group => 0,
               out => 0.2, ahead => 0.1, names => 0, vary => 0, change => 0,
-              other => 0, wrong => 0, crm => 0);
+              other => 0, wrong => 0, crm => 0, meta => 0);
 
 my %modes = (
     known     => { warm => 1 },
@@ -40,11 +40,15 @@ my %modes = (
     twins     => { twin => 0.5, names => 0.1, vary => 0.2, silent => 0.2 },
     joins     => { vary => 0.5, names => 0.1, change => 0.05 },
     changes   => { many => 0.15, change => 0.5, vary => 0.1 },
+    meta      => { meta => 1, vary => 0.3, names => 0.1, change => 0.1 },
+    providers => { meta => 0.5, vary => 0.3, many => 0.5, names => 0.1 },
     all       => { names => 0.1, vary => 0.1, change => 0.15, silent => 0.05,
-                   group => 0.1, other => 0.1, wrong => 0.05, crm => 0.3 },
+                   group => 0.1, other => 0.1, wrong => 0.05, crm => 0.3,
+                   meta => 0.3 },
 );
 
 my @ways = qw(batch mixed single each);
+my @ids = qw(phone lid bsuid parent_bsuid);
 
 $pg->psql(helpers_sql());
 $pg->psql("create database $_ template crm") for @ways;
@@ -130,21 +134,43 @@ sub person {
                        : 491700000000 + 7919 * $n;
 
     return { n => $n, phone => "$phone", lid => 7000 + 31 * $n,
+             bsuid => "BR.$n", parent_bsuid => 'BR.ENT.' . int($n / 2),
              shown => (qw(phone lid both))[$n % 3],
              name => (undef, 'Bob', 'Bob Dylan', 'Ann', 'Zoe B')[$n % 5] };
 }
 
 
 sub identity {
-    my ($who, $vary) = @_;
+    my ($who, $vary, $session) = @_;
 
     my $shown = rand() < $vary ? (qw(phone lid both))[rand 3] : $who->{shown};
     my $phone = $who->{phone};
 
     substr $phone, 4, 0, '9' if $who->{n} % 2 && rand() < 0.3;
 
+    return (meta_of($who, $shown, $vary),
+            $shown eq 'lid' ? () : (phone => $phone), who => $who->{n})
+        if $session =~ /^\d/;
+
     return ($shown eq 'lid' ? () : (phone => $phone),
             $shown eq 'phone' ? () : (lid => $who->{lid}), who => $who->{n});
+}
+
+
+# user ids in place of the hidden id; two people, who are one, have the same
+# parent
+
+sub meta_of {
+    my ($who, $shown, $vary) = @_;
+
+    my %ids = $shown eq 'phone' ? () : (bsuid => $who->{bsuid});
+
+    $ids{parent_bsuid} = $who->{parent_bsuid}
+        if rand() < $vary / 3 || !%ids && $shown eq 'lid';
+
+    return (provider => 'meta', %ids,
+            meta => '{' . join(',', map { qq("$_":"$ids{$_}") } sort keys %ids)
+                    . '}');
 }
 
 
@@ -155,7 +181,8 @@ sub sent_by {
     my $group = rand() < $w->{group};
 
     return message(who => $who->{n}, message_id => "M$n",
-        session => ('t1', 't1', 't2', 't3')[rand 4],
+        session => rand() < $w->{meta} ? (5001, 5001, 5002, 5003)[rand 4]
+                   : ('t1', 't1', 't2', 't3')[rand 4],
         direction => $direction, sent_at => at(60), body => "text $n",
         $group ? (chat => 'group', chat_id => 'g' . int rand 2) : (),
         type => rand() < 0.2 ? 'image' : 'text',
@@ -173,7 +200,7 @@ sub greeting {
     my ($who) = @_;
 
     return map {
-        message(identity($who, 0), message_id => "G$_$who->{n}",
+        message(identity($who, 0, $_), message_id => "G$_$who->{n}",
                 session => $_, body => 'hello', sent_at => at(20),
                 name => $who->{name});
     } rand() < 0.5 ? 't1' : 't2', 't3';
@@ -206,7 +233,8 @@ sub event {
 sub twin {
     my ($w, $m) = @_;
 
-    my %m = (%$m, identity($w->{people}[$m->{who}], $w->{vary}));
+    my %m = (%$m, identity($w->{people}[$m->{who}], $w->{vary},
+                           $m->{session}));
 
     if (rand() < $w->{silent}) {
         @m{qw(empty body type metadata)} = ('true', undef, 'unknown', '{}');
@@ -228,7 +256,7 @@ sub change {
     my $id = ++$w->{changes};
 
     return { provider => 'waha', kind => $kind, session => $m->{session},
-             identity($w->{people}[$who], $w->{vary}),
+             identity($w->{people}[$who], $w->{vary}, $m->{session}),
              chat => $m->{chat}, chat_id => $m->{chat_id},
              direction => rand() < 0.7 ? $m->{direction}
                           : ('inbound', 'outbound')[rand 2],
@@ -253,7 +281,8 @@ sub other {
         my $id = ++$w->{changes};
 
         return { provider => 'waha', kind => 'call', chat => 'person',
-                 identity($w->{people}[rand @{ $w->{people} }], $w->{vary}),
+                 identity($w->{people}[rand @{ $w->{people} }], $w->{vary},
+                          't1'),
                  session => ('t1', 't2')[rand 2], type => 'call',
                  message_id => 'L' . ($id % 3), direction => 'inbound',
                  status => (qw(received accepted rejected))[rand 3],
@@ -279,6 +308,7 @@ sub wrong {
     my ($w, $m) = @_;
 
     my $n = ++$w->{changes};
+    my $session = $m->{session} =~ /^t/ ? 't1' : 5001;
     my @wrong = ({ session => 't4' }, { session => 't9' },
                  { session => 't9', organization_slug => 'acme' },
                  { session => 't5', organization_slug => 'acme' },
@@ -290,7 +320,7 @@ sub wrong {
                  { message_id => undef }, { phone => undef, lid => undef },
                  { kind => 'other' });
 
-    return { %$m, identity($w->{people}[$m->{who}], $w->{vary}),
+    return { %$m, identity($w->{people}[$m->{who}], $w->{vary}, $session),
              message_id => "W$n", %{ $wrong[rand @wrong] } };
 }
 
@@ -308,7 +338,8 @@ sub crm_sql {
         "(select i.contact_id
             from waha.contact_identities i
            where i.organization_slug = 'acme'
-             and i.key in ('$_->{phone}', '$_->{lid}')
+             and i.key in ('$_->{phone}', '$_->{lid}',
+                           '8001/$_->{bsuid}')
            order by i.kind
            limit 1)"
     } $who, $w->{people}[rand @{ $w->{people} }];
@@ -363,7 +394,7 @@ sub apart {
                   || $e->{kind} eq 'message'
                      && ($e->{chat} ne 'person' || $e->{empty});
         my @keys = map { "$e->{session} $_" }
-                   grep { defined } @$e{'phone', 'lid'};
+                   grep { defined } @$e{@ids};
 
         my $later = $odd && $w->{order} ne 'loose'
                     && grep { !$w->{seen}{$_} } @keys;
@@ -380,7 +411,7 @@ sub apart {
                 || $e->{chat} ne 'person' || $e->{empty};
 
         $w->{seen}{"$e->{session} $_"} = 1
-            for grep { defined } @$e{'phone', 'lid'};
+            for grep { defined } @$e{@ids};
     }
 
     return (@here ? \@here : (), @later ? \@later : ());
@@ -396,7 +427,8 @@ sub in_order {
 
     my $sorted = $order eq 'each';
     my ($s, $p) = (sub { $_[0]{kind} eq 'session' ? 0 : 1 },
-                   sub { $_[0]{phone} // $_[0]{lid} // "\xff" });
+                   sub { $_[0]{phone} // $_[0]{lid} // $_[0]{bsuid}
+                         // "\xff" });
 
     return @batch[sort {
         my ($one, $other) = @batch[$a, $b];
@@ -619,6 +651,14 @@ insert into organizations (id, slug, whatsapp_enabled)
 insert into waha.sessions (organization_slug, name, instance)
     values ('acme', 't1', 'w1'), ('acme', 't2', null), ('other', 't3', null),
            ('off', 't4', null), ('zero', 't0', null);
+insert into waha.sessions (organization_slug, name, provider)
+    values ('acme', '5001', 'meta'), ('acme', '5002', 'meta'),
+           ('other', '5003', 'meta');
+insert into waha.connections (id, organization_slug, phone_number_id, waba_id,
+                              portfolio)
+    values ('c1', 'acme', '5001', '6001', '8001'),
+           ('c2', 'acme', '5002', '6002', null),
+           ('c3', 'other', '5003', '6003', null);
 EOF_SQL
 }
 

@@ -32,6 +32,11 @@ create index activities_time on contact_activities
 EOF_SQL
 $pg->install;
 $pg->organization('acme', session => 't1');
+$pg->psql("insert into waha.sessions (name, organization_slug, provider)
+               values ('5001', 'acme', 'meta');
+           insert into waha.connections (id, organization_slug,
+                   phone_number_id, waba_id)
+               values ('c1', 'acme', '5001', '6001')");
 
 my $people = 3000;
 my $session = $pg->session(user => 'waha_gateway');
@@ -66,6 +71,13 @@ insert into organizations (slug, whatsapp_enabled)
     select 'o' || k, true from generate_series(1, $people) k;
 insert into waha.sessions (name, organization_slug)
     select 's' || k, 'o' || k from generate_series(1, $people) k;
+insert into waha.connections (id, organization_slug, phone_number_id, waba_id)
+    select 'k' || k, 'o' || k, 10000 + k, 10000 + k
+      from generate_series(1, $people) k;
+insert into waha.moved_people (organization_slug, kind, key, other_kind,
+                               other_key, other_seen)
+    select 'acme', 'bsuid', 'x' || k, 'bsuid', 'y' || k, 'y'
+      from generate_series(1, $people) k;
 alter system set auto_explain.log_min_duration = 0;
 EOF_SQL
 $pg->psql('select pg_reload_conf()');
@@ -110,6 +122,8 @@ my %by = (contacts => qr/^(waha_contacts_key|contacts_pkey)$/,
           conversations => qr/^conversations_pkey$/,
           organizations => qr/^organizations_(slug_key|pkey)$/,
           sessions => qr/^sessions_pkey$/,
+          connections => qr/^connections_(number|pkey|account)$/,
+          moved_people => qr/^moved_people_pkey$/,
           merges => qr/^merges_(kept|merged)$/,
           moves => qr/^moves_(pkey|to)$/,
           erased => qr/^erased_pkey$/,
@@ -162,6 +176,7 @@ sub run {
                  status => 'received'),
          message(kind => 'call', message_id => "C$id", phone => $phone,
                  status => 'rejected'),
+         meta_events($id, $phone),
          { provider => 'waha', session => "s$n", kind => 'session',
            status => 'WORKING', phone => '7911', sent_at => 1795226570000 })
     } 1 .. 4;
@@ -172,4 +187,28 @@ sub run {
     $session->query(call_sql(ingest => $_)) for @events;
     $session->query(call_sql(batch => map { { %$_, message_id => "b"
         . ($_->{message_id} // '') } } @events));
+}
+
+
+sub meta_events {
+    my ($id, $phone) = @_;
+
+    my %meta = (provider => 'meta', session => '5001');
+    my ($one, $other) = map { qq("bsuid": "$_$id") } 'BR.', 'US.';
+
+    return (message(%meta, message_id => "P$id", phone => $phone,
+                    meta => '{}'),
+            message(%meta, message_id => "Q$id", meta => "{$one}"),
+            message(%meta, message_id => "R$id", phone => $phone,
+                    meta => "{$one}"),
+            message(%meta, message_id => "T$id",
+                    meta => qq({$one, "parent_bsuid": "BR.ENT.$id"})),
+            { %{ status(target_id => "T$id", status => 'read') }, %meta,
+              meta => qq({$one, "details": {"pricing": {}}}) },
+            { %meta, kind => 'user', sent_at => 1795226560000,
+              name => 'Book', meta => qq({$other, "previous_bsuid": "U$id"}) },
+            message(%meta, message_id => "U$id", meta => "{$other}"),
+            { %meta, kind => 'account', session => '6001',
+              sent_at => 1795226560000,
+              meta => qq({"field": "x", "details": {"id": "$id"}}) });
 }

@@ -49,8 +49,8 @@ my %exceptions = (
     # looks for the organization that knows a number
     slug => [ 'resolve' ],
 
-    # is written into the statements that use it, which are in plpgsql
-    language => [ 'identities_of' ],
+    # are written into the statements that use them, which are in plpgsql
+    language => [ 'identities_of', 'people_of' ],
 );
 
 

@@ -259,6 +259,7 @@ begin
                     then c.app_secret
                     else c.previous_app_secret end,
            own_secret = coalesce(details->'own_secret' = 'true', false),
+           state = c.state - 'restriction',
            valid_from = case when c.valid_to <= ended
                              then greatest(ended,
                                            date_trunc('second', now()))
@@ -593,7 +594,9 @@ begin
     if details->>'status' in ('CONNECTED', 'NEEDS_REAUTH', 'RESTRICTED',
                               'UNSUBSCRIBED')
     then
-        new.status := details->>'status';
+        new.status := case when details->>'status' = 'CONNECTED'
+                                and waha.is_restricted(c.state)
+                           then 'RESTRICTED' else details->>'status' end;
     end if;
 
     new.phone := coalesce(nullif(regexp_replace(details->>'phone', '[^0-9]',
@@ -621,7 +624,8 @@ $$;
 
 comment on function waha.record_number_check(text, text, jsonb) is
     'stores what Graph tells of a number: status (CONNECTED, NEEDS_REAUTH, '
-    'RESTRICTED, UNSUBSCRIBED), name, quality, limit, phone; codes: '
+    'RESTRICTED, UNSUBSCRIBED), name, quality, limit, phone; news of the '
+    'account can have restricted one that is connected; codes: '
     'unknown_session';
 
 grant execute on function waha.find_connection(text),

@@ -33,6 +33,47 @@ comment on function waha.persons(text, bigint) is
     'merged into it, or null';
 
 
+create or replace function waha.tenure_owner(event jsonb) returns text
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    e     waha.event;
+    meta  text := (event->'meta')::text;
+begin
+    e.session := event->>'session';
+    e.kind := event->>'kind';
+    e.target_id := event->>'target_id';
+    e.at := to_timestamp((event->>'sent_at')::float8 / 1000);
+
+    return (select case when t.code is null then t.organization end
+              from waha.find_tenures(array[meta], array[e]) t);
+end
+$$;
+
+comment on function waha.tenure_owner(jsonb) is
+    'the organization that an event of Meta in waha.quarantine is for, or '
+    'null: nobody''s, or its secret is another one''s';
+
+
+create or replace function waha.event_lid(organization text, event jsonb)
+returns text
+language plpgsql stable
+set search_path = waha, pg_temp
+as $$
+begin
+    return coalesce(event->>'lid',
+                    waha.scoped_id(waha.number_scope(organization,
+                                                     event->>'session'),
+                                   event->'meta'->>'bsuid'));
+end
+$$;
+
+comment on function waha.event_lid(text, jsonb) is
+    'the hidden id, or the user id as a key, in an event of waha.quarantine';
+
+
 create or replace function waha.quarantine_owner(event jsonb) returns text
 language plpgsql stable
 set search_path = waha, pg_temp
@@ -41,6 +82,10 @@ as $$
 begin
     -- null is equal to no organization: an event that may be for any of
     -- them is neither shown to one nor deleted with one
+
+    if event->'meta' is not null then
+        return waha.tenure_owner(event);
+    end if;
 
     return (
         select coalesce((select s.organization_slug
@@ -73,11 +118,16 @@ language sql immutable
 set search_path = waha, pg_temp
 as $$
     select array[left(waha.phone_key(event->>'phone'), 100),
-                 left(event->>'lid', 100)]
+                 left(event->>'lid', 100),
+                 left(event->'meta'->>'bsuid', 100),
+                 left(event->'meta'->>'parent_bsuid', 100),
+                 left(waha.phone_key(event->'meta'->>'previous_phone'), 100),
+                 left(event->'meta'->>'previous_bsuid', 100)]
 $$;
 
 comment on function waha.quarantine_people(jsonb) is
-    'keys of the person that an event of waha.quarantine is about';
+    'keys of the person that an event of waha.quarantine is about; user ids '
+    'without their portfolio';
 
 
 create or replace function waha.quarantine_names(event jsonb) returns text[]
@@ -174,16 +224,17 @@ as $$
 #variable_conflict use_column
 begin
     return (
-        select coalesce(array_agg(left(i.key, 100)), '{}')
+        select coalesce(array_agg(distinct k.key), '{}')
           from waha.contact_identities i
+         cross join lateral (values (left(i.key, 100)), (i.key)) as k (key)
          where i.organization_slug = organization collate "POSIX"
            and i.contact_id = any (contacts));
 end
 $$;
 
 comment on function waha.keys_of(text, bigint[]) is
-    'numbers and hidden ids of contacts, as in waha.quarantine_people and '
-    'waha.reacted';
+    'numbers, hidden ids and user ids of contacts, also cut as in '
+    'waha.quarantine_people and waha.reacted';
 
 
 create or replace function waha.quarantined(organization text,
@@ -197,6 +248,10 @@ as $$
 declare
     keys  text[] := waha.keys_of(organization, contacts);
 begin
+    keys := keys || array(select left(waha.seen_id(k), 100)
+                            from unnest(keys) k
+                           where k like '%/%');
+
     return query
         select q.*
           from waha.quarantine q
@@ -297,7 +352,9 @@ begin
                  cross join unnest(waha.erased_keys(organization,
                             q.event->>'session', q.event->>'kind',
                             q.event->>'message_id', q.event->>'target_id',
-                            q.event->>'phone', q.event->>'lid')) as k (hash)
+                            q.event->>'phone',
+                            waha.event_lid(organization, q.event)))
+                            as k (hash)
                  where q.event->>'target_id' is null
                     or k.hash <> waha.erased_key(organization,
                                                  q.event->>'session',
@@ -850,6 +907,9 @@ begin
 
     perform waha.remember(hashes);
     perform waha.notify_workers(keys);
+
+    delete from waha.moved_people m
+     where m.organization_slug = organization;
 
     with gone as (
         delete from waha.api_keys k

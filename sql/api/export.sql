@@ -209,7 +209,8 @@ begin
                                         order by q.id), '[]')
                                from waha.quarantined(organization, ids) q
                               -- what it says is not known to be true
-                              where q.reason <> 'foreign_instance')
+                              where q.reason not in ('foreign_instance',
+                                                   'foreign_connection'))
                              end,
                          'next', page.next))::waha.reply;
 end

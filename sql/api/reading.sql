@@ -498,7 +498,15 @@ language plpgsql stable
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_column
+declare
+    known  record;
 begin
+    select m.status, m.details into known
+      from waha.message_states m
+     where m.organization_slug = a.organization_slug
+       and m.session_name = a.session_name
+       and m.message_id = a.message_id;
+
     return json_build_object(
                'id', a.id,
                'contact_id', a.contact_id,
@@ -513,14 +521,14 @@ begin
                                                     a.created_at)),
                'created_at', waha.rfc3339(coalesce(a.created_at,
                                                    a.occurred_at)),
-               'status', (
-                   select m.status
-                     from waha.message_states m
-                    where m.organization_slug = a.organization_slug
-                      and m.session_name = a.session_name
-                      and m.message_id = a.message_id),
-               'metadata', waha.public_metadata(a.metadata, a.id,
-                                                a.session_name));
+               'status', known.status,
+               'metadata', case when known.details is null
+                   then waha.public_metadata(a.metadata, a.id,
+                                             a.session_name)
+                   else coalesce(waha.public_metadata(a.metadata, a.id,
+                                                      a.session_name), '{}')
+                        || jsonb_build_object('status_details',
+                                              known.details) end);
 end
 $$;
 

@@ -129,28 +129,36 @@ begin
            array_agg(f.pos) filter (where f.strange)
       into contacts, strangers
       from (select e.ordinality::int as pos,
-                   coalesce(i.by_lid, i.by_phone) as contact,
+                   coalesce(i.by_lid, i.by_phone, i.by_parent) as contact,
                    e.organization is not null
-                   and e.kind in ('message', 'call')
-                   and e.chat = 'person'
-                   and not e.empty
-                   and (e.phone is not null and i.phone_proved is not true
-                        or e.lid is not null and i.lid_proved is not true
-                        or i.by_phone <> i.by_lid) as strange
+                   and (e.kind = 'user'
+                        or e.kind in ('message', 'call')
+                           and e.chat = 'person'
+                           and not e.empty
+                           and (e.phone is not null
+                                   and i.phone_proved is not true
+                                or e.lid is not null
+                                   and i.lid_proved is not true
+                                or e.parent is not null
+                                   and i.parent_proved is not true
+                                or i.by_phone <> i.by_lid
+                                or i.by_parent
+                                   <> coalesce(i.by_lid, i.by_phone)))
+                       as strange
               from unnest(events) with ordinality as e
-             cross join waha.identities_of(
-                            case when e.kind in ('message', 'call')
+             cross join waha.people_of(
+                            case when e.kind in ('message', 'call', 'user')
                                  then e.organization end,
-                            e.phone, e.lid) i
+                            e.phone, e.lid, e.parent) i
              order by e.ordinality) f;
 end
 $$;
 
 comment on function waha.identify is
-    'finds the contacts of a batch by phone number and hidden id; strangers: '
-    'positions of messages and calls with an identity that is new or not '
-    'proved, or with identities of two contacts; a message that says nothing '
-    'is none of them';
+    'finds the contacts of a batch by phone number, hidden id and user id; '
+    'strangers: positions of messages and calls with an identity that is new '
+    'or not proved, or with identities of two contacts, and of all changes of '
+    'a person''s identities; a message that says nothing is none of them';
 
 
 create or replace function waha.lock_contacts(organizations text[],
@@ -260,7 +268,8 @@ comment on function waha.hold_contacts is
 
 
 create or replace function waha.join_contacts(events waha.event[],
-    places int[], ones bigint[], others bigint[]) returns void
+    places int[], ones bigint[], others bigint[], numbers text[])
+returns void
 language plpgsql
 set search_path = waha, pg_temp
 as $$
@@ -276,19 +285,21 @@ begin
                                            'message_id', e.message_id,
                                            'at', waha.rfc3339(e.at),
                                            'phone', e.phone,
-                                           'lid', e.lid));
+                                           waha.hidden_kind(e.lid), e.lid)
+                        || jsonb_strip_nulls(jsonb_build_object(
+                                           'parent_bsuid', e.parent)));
         else
             perform waha.add_phone(e.organization,
                                    waha.live_contact(e.organization,
                                                      ones[n]),
-                                   e.phone);
+                                   numbers[n]);
         end if;
     end loop;
 end
 $$;
 
 comment on function waha.join_contacts is
-    'merges the pairs of contacts and adds the numbers that '
+    'merges the pairs of contacts and adds the numbers, in digits, that '
     'waha.create_contacts found, at these places of the batch';
 
 
@@ -351,6 +362,8 @@ declare
     places  int[];
     ones    bigint[];
     others  bigint[];
+    moved   int[];
+    digits  text[];
     joined  text[];
     orgs    text[] := organizations;
     people  bigint[];
@@ -368,11 +381,13 @@ begin
                 e := events[n];
                 e.phone := null;
                 e.lid := null;
+                e.parent := null;
                 events[n] := e;
             end if;
         end loop;
 
-        select * into contacts, creators, links, places, ones, others
+        select * into contacts, creators, links, places, ones, others,
+                      digits, moved
           from waha.create_contacts(events, strangers, contacts);
 
         foreach p in array creators loop
@@ -405,7 +420,7 @@ begin
     end if;
 
     if places is not null then
-        perform waha.join_contacts(events, places, ones, others);
+        perform waha.join_contacts(events, places, ones, others, digits);
     end if;
 
     if found.merged or places is not null then
@@ -430,6 +445,17 @@ begin
     if found.renamed or places is not null then
         perform waha.rename_contacts(events, contacts);
     end if;
+
+    foreach p in array coalesce(strangers, '{}') loop
+        e := events[p];
+
+        if e.kind = 'user' and contacts[p] is not null then
+            actions[p] := case
+                when waha.name_person(e.organization, contacts[p], e.name)
+                     or p = any (moved)
+                then 'contact_updated' else 'duplicate' end;
+        end if;
+    end loop;
 end
 $$;
 

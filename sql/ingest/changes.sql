@@ -39,11 +39,33 @@ as $$
                coalesce(octet_length(body), 0)
                + case when kind = 'vote'
                       then coalesce(pg_column_size(metadata), 0) else 0 end,
-               now())::waha.waiting_changes
+               now(), case when kind = 'status' then metadata->'details' end)
+               ::waha.waiting_changes
 $$;
 
 comment on function waha.new_change is
     'the change that an event tells of, as a row of waha.waiting_changes';
+
+
+create or replace function waha.join_details(one jsonb, other jsonb)
+returns jsonb
+language sql immutable
+set search_path = waha, pg_temp
+as $$
+    -- of two for the same status always the same one: they come in any order
+
+    select jsonb_object_agg(d.key, d.value)
+      from (select distinct on (u.key) u.key, u.value
+              from (select * from jsonb_each(one)
+                    union all
+                    select * from jsonb_each(other)) u
+             where waha.status_rank(u.key) > 0
+             order by u.key, octet_length(u.value::text) desc,
+                      u.value::text collate "C") d
+$$;
+
+comment on function waha.join_details(jsonb, jsonb) is
+    'the details of each status in either object';
 
 
 create or replace function waha.change_fits(c waha.waiting_changes)
@@ -81,7 +103,7 @@ begin
         select i.contact_id into by_lid
           from waha.contact_identities i
          where i.organization_slug = c.organization_slug
-           and i.kind = 'lid'
+           and i.kind = waha.hidden_kind(c.lid)
            and i.key = c.lid;
 
         -- messages of a merged contact may still be with it
@@ -154,6 +176,10 @@ begin
             state.status_at := c.at;
         end if;
 
+        if c.details is not null then
+            state.details := waha.join_details(state.details, c.details);
+        end if;
+
     elsif c.kind = 'reaction' then
         state.reactions := waha.newest_of_people(state.reactions,
             jsonb_build_object(person, entry
@@ -197,6 +223,7 @@ declare
     most     constant int := 100;
     bytes    constant int := 262144;
     changed  boolean;
+    told     boolean := false;
     spare    tid[];
 begin
     -- an edit has an id; of other changes, a person's newest one counts
@@ -204,10 +231,11 @@ begin
     insert into waha.waiting_changes as w
                 (organization_slug, session_name, message_id, kind,
                  direction, chat, chat_id, phone, lid, change_id, at, status,
-                 body, options, sanitised, size)
+                 body, options, sanitised, size, details)
         values (c.organization_slug, c.session_name, c.message_id, c.kind,
                 c.direction, c.chat, c.chat_id, c.phone, c.lid, c.change_id,
-                c.at, c.status, c.body, c.options, c.sanitised, c.size)
+                c.at, c.status, c.body, c.options, c.sanitised, c.size,
+                c.details)
         on conflict on constraint waiting_changes_pkey do update
            set at = excluded.at,
                status = excluded.status,
@@ -245,6 +273,25 @@ begin
            and not w.sanitised;
     end if;
 
+    if c.details is not null then
+        update waha.waiting_changes w
+           set details = waha.join_details(w.details, c.details)
+         where w.organization_slug = c.organization_slug
+           and w.session_name = c.session_name
+           and w.message_id = c.message_id
+           and w.kind = c.kind
+           and w.direction = c.direction
+           and w.chat = c.chat
+           and w.chat_id = c.chat_id
+           and w.phone = c.phone
+           and w.lid = c.lid
+           and w.change_id = c.change_id
+           and w.details
+               is distinct from waha.join_details(w.details, c.details);
+
+        told := found;
+    end if;
+
     if changed then
         spare := array(
             select k.ctid
@@ -264,7 +311,7 @@ begin
         perform waha.drop_changes(c.organization_slug, waha.crowd_of(c));
     end if;
 
-    return changed;
+    return changed or told;
 end
 $$;
 
@@ -465,7 +512,9 @@ begin
 
                 union all
 
-                select u.organization, i.kind, i.key
+                select u.organization,
+                       case when i.kind = 'bsuid' then 'lid' else i.kind end,
+                       i.key
                   from (select distinct k.organization, k.contact
                           from unnest(linked_org, linked)
                                as k (organization, contact)
@@ -560,9 +609,14 @@ begin
      where p.key <> '';
 
     perform waha.remember(hashes);
+
+    delete from waha.moved_people m
+     where m.organization_slug = organization
+       and (m.key = any (keys) or m.other_key = any (keys));
 end
 $$;
 
 comment on function waha.erase_waiting(text, text[]) is
     'removes the changes by people with these keys that still wait, and what '
-    'was told of their messages, and remembers them';
+    'was told of their messages, and remembers them; and what is known of '
+    'other identities of these people';

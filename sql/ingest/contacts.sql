@@ -154,6 +154,34 @@ comment on function waha.rename_contact(text, bigint, text, timestamptz) is
     'is known; first and last name follow unless a person edited them';
 
 
+create or replace function waha.name_person(organization text,
+    contact bigint, name text) returns boolean
+language plpgsql
+set search_path = waha, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+    -- a name in an address book is no better than one that is there
+
+    update waha.contacts c
+       set whatsapp_name = name_person.name,
+           first_name = waha.first_name(name_person.name),
+           last_name = waha.last_name(name_person.name)
+     where c.organization_slug = organization collate "C"
+       and c.id = contact
+       and c.whatsapp_name is null
+       and waha.name_is_ours(c.first_name, c.last_name, null)
+       and name_person.name is not null;
+
+    return found;
+end
+$$;
+
+comment on function waha.name_person(text, bigint, text) is
+    'gives a contact without a name the one that it has in an address book; '
+    'result: whether it had none';
+
+
 create or replace function waha.move_portion(organization text,
     kept bigint, merged bigint, portion int) returns bigint
 language plpgsql

@@ -99,7 +99,7 @@ begin
     told.message_id := event->>'message_id';
     told.target_id := event->>'target_id';
     told.phone := event->>'phone';
-    told.lid := event->>'lid';
+    told.lid := waha.event_lid(told.organization, event);
 
     return waha.places_erased(array[told]) <> '{}';
 end

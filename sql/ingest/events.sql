@@ -14,7 +14,9 @@ as $$
            when kind in ('status', 'reaction', 'vote', 'edit', 'revoke')
            then
                case when target_id is null then 'no_target' end
-           when kind = 'session' then null
+           when kind in ('session', 'account') then null
+           when kind = 'user' then
+               case when phone is null and lid is null then 'no_contact' end
            else 'unknown_kind'
            end
 $$;
@@ -32,7 +34,7 @@ create or replace function waha.event_name(kind text, direction text,
 language sql immutable parallel safe
 as $$
     select case
-           when kind = 'session' then name
+           when kind in ('session', 'user') then name
            when kind = 'message' and direction = 'inbound'
                 and empty is null
            then waha.clean_name(name)
@@ -73,12 +75,70 @@ comment on function waha.identities_of(text, text, text) is
     'the contacts that have a number and a hidden id';
 
 
+create or replace function waha.hidden_kind(lid text) returns text
+language sql immutable parallel safe
+as $$
+    -- WhatsApp's own hidden ids are digits
+
+    select case when lid like '%/%' then 'bsuid' else 'lid' end
+$$;
+
+comment on function waha.hidden_kind(text) is
+    'the kind of identity that waha.event.lid is';
+
+
+create or replace function waha.seen_id(key text) returns text
+language sql immutable
+as $$
+    select pg_catalog.substr(key, pg_catalog.strpos(key, '/') + 1)
+$$;
+
+comment on function waha.seen_id(text) is
+    'a hidden id or user id without its portfolio';
+
+
+create or replace function waha.people_of(organization text, phone text,
+    lid text, parent text) returns table (by_phone bigint,
+    phone_proved boolean, by_lid bigint, lid_proved boolean,
+    by_parent bigint, parent_proved boolean)
+language sql stable rows 1
+as $$
+    select p.contact_id, p.proved, l.contact_id, l.proved, b.contact_id,
+           b.proved
+      from (select) one
+      left join lateral (
+            select i.contact_id, i.proved
+              from waha.contact_identities i
+             where i.organization_slug = organization collate "C"
+               and i.kind = 'phone'
+               and i.key = waha.phone_key(phone) collate "C"
+             limit 1) p on true
+      left join lateral (
+            select i.contact_id, i.proved
+              from waha.contact_identities i
+             where i.organization_slug = organization collate "C"
+               and i.kind = waha.hidden_kind(lid)
+               and i.key = lid collate "C"
+             limit 1) l on true
+      left join lateral (
+            select i.contact_id, i.proved
+              from waha.contact_identities i
+             where i.organization_slug = organization collate "C"
+               and i.kind = 'parent_bsuid'
+               and i.key = parent collate "C"
+             limit 1) b on true
+$$;
+
+comment on function waha.people_of(text, text, text, text) is
+    'as waha.identities_of, for people of any provider';
+
+
 create or replace function waha.resolve_events(instances text[],
     sessions text[], kinds text[], directions text[], chats text[],
     ids text[], targets text[], phones text[], lids text[], names text[],
     types text[], bodies text[], sent bigint[], statuses text[],
     metadata text[], slugs text[], org_ids text[], named text[],
-    claims text[], chat_ids text[], empties text[],
+    claims text[], chat_ids text[], empties text[], metas text[],
     out events waha.event[], out organizations text[], out tenants bigint[],
     out contacts bigint[], out strangers int[], out actions text[],
     out codes text[], out unsure int[], out remembers boolean)
@@ -96,7 +156,7 @@ begin
                          coalesce(to_timestamp(sent[k.pos] / 1000.0), now()),
                          statuses[k.pos], metadata[k.pos]::jsonb,
                          chat_ids[k.pos],
-                         empties[k.pos] is not null)::waha.event),
+                         empties[k.pos] is not null, null)::waha.event),
            array_agg(case when k.sure then k.slug end),
            array_agg(case when k.sure then k.id end),
            array_agg(coalesce(i.by_lid, i.by_phone)),
@@ -123,6 +183,8 @@ begin
                            waha.ignore_reason(kinds[g], ids[g], targets[g],
                                               phones[g], lids[g]) as reason,
                            o.whatsapp_enabled
+                           and s.provider = 'waha'
+                           and metas[g] is null
                            and claims[g] is null
                            and coalesce(slugs[g] = o.slug, true)
                            and coalesce(org_ids[g] = o.id::text, true)
@@ -133,7 +195,7 @@ begin
                                             false)) as sure
                       from generate_series(1, cardinality(kinds)) g
                       left join lateral (
-                            select k.organization_slug, k.instance
+                            select k.organization_slug, k.instance, k.provider
                               from waha.sessions k
                              where k.name = sessions[g]
                              limit 1) s on true
@@ -155,7 +217,8 @@ $$;
 comment on function waha.resolve_events is
     'the events of a batch, the organization of each by its session, and the '
     'contacts by their identities as waha.identify finds them; unsure: '
-    'positions of those that waha.resolve_unsure has to look at; remembers: '
+    'positions of those that waha.resolve_unsure, or waha.resolve_numbers, '
+    'has to look at; remembers: '
     'something was erased lately';
 
 

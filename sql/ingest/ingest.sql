@@ -33,7 +33,8 @@ create or replace function waha.ingest_batch(provider text[],
     lid text[], name text[], type text[], body text[], sent_at bigint[],
     status text[], metadata text[], organization_slug text[],
     organization_id text[], tenant text[], claims text[],
-    chat_id text[] default null, empty text[] default null)
+    chat_id text[] default null, empty text[] default null,
+    meta text[] default null)
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
@@ -78,7 +79,17 @@ begin
       from waha.resolve_events(instance, session, kind, direction, chat,
                message_id, target_id, phone, lid, name, type, body, sent_at,
                status, metadata, organization_slug, organization_id, tenant,
-               claims, chat_id, empty);
+               claims, chat_id, empty, meta);
+
+    if array_remove(meta, null) = '{}' then
+        meta := null;
+    end if;
+
+    if meta is not null then
+        select * into events, orgs, tenants, actions, codes, unsure
+          from waha.resolve_numbers(meta, events, orgs, tenants, actions,
+                                    codes, unsure);
+    end if;
 
     if unsure is not null then
         select * into events, orgs, tenants, actions, codes
@@ -92,7 +103,7 @@ begin
           from waha.drop_erased(events, actions);
     end if;
 
-    if unsure is not null or remembers then
+    if unsure is not null or remembers or meta is not null then
         select * into contacts, strangers from waha.identify(events);
     end if;
 
@@ -113,7 +124,7 @@ begin
 
         foreach p in array coalesce(creators, '{}') loop
             if actions[p] <> 'contact_created'
-               and (phone[p] is null or lid[p] is null)
+               and ((events[p]).phone is null or (events[p]).lid is null)
             then
                 raise serialization_failure
                     using message = 'the same message was stored meanwhile';
@@ -187,7 +198,7 @@ as $$
 begin
     select o.slug, o.id, c.id, c.as_before
       into organization, tenant_id, contact, as_before
-      from (select k.organization_slug, k.instance
+      from (select k.organization_slug, k.instance, k.provider
               from waha.sessions k
              where k.name = e.session
              limit 1) s
@@ -221,6 +232,7 @@ begin
                                                         e.session,
                                                         e.message_id)
                          limit 1) is null)
+               and s.provider = 'waha'
                and ($2 is null or $2 = s.instance)
                and coalesce($3 = o.slug, true)
                and coalesce($4 = o.id::text, true)
@@ -331,7 +343,8 @@ begin
     if e.direction = 'outbound' and waha.status_rank(e.status) > 0 then
         perform waha.store_state(row(e.organization, e.session, e.message_id,
                                      e.status, e.at, null, null, null, null,
-                                     null, null, null)::waha.message_states);
+                                     null, null, null,
+                                     null)::waha.message_states);
     end if;
 
     if exists (select
@@ -367,7 +380,8 @@ create or replace function waha.ingest(provider text, instance text,
     target_id text, phone text, lid text, name text, type text, body text,
     sent_at bigint, status text, metadata text, organization_slug text,
     organization_id text, tenant text, claims text,
-    chat_id text default null, empty text default null)
+    chat_id text default null, empty text default null,
+    meta text default null)
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
@@ -382,16 +396,16 @@ as $$
 declare
     done  waha.outcome;
 begin
-    if kind = 'message' and chat = 'person' and claims is null
-       and empty is null and message_id is not null and direction is not null
-       and sent_at is not null
+    if kind = 'message' and chat = 'person' and meta is null
+       and claims is null and empty is null and message_id is not null
+       and direction is not null and sent_at is not null
     then
         done := waha.ingest_known(
                     row(null, session, kind, direction, chat, message_id,
                         target_id, phone, lid,
                         waha.event_name(kind, direction, empty, name), type,
                         body, to_timestamp(sent_at / 1000.0), status,
-                        metadata::jsonb, chat_id, false)::waha.event,
+                        metadata::jsonb, chat_id, false, null)::waha.event,
                     instance, organization_slug, organization_id, tenant);
     end if;
 
@@ -407,7 +421,8 @@ begin
                        array[body], array[sent_at], array[status],
                        array[metadata], array[organization_slug],
                        array[organization_id], array[tenant], array[claims],
-                       array[chat_id], array[empty]);
+                       array[chat_id], array[empty],
+                       case when meta is not null then array[meta] end);
     end if;
 end
 $$;
@@ -424,7 +439,8 @@ create or replace function waha.ingest_each(provider text[],
     lid text[], name text[], type text[], body text[], sent_at bigint[],
     status text[], metadata text[], organization_slug text[],
     organization_id text[], tenant text[], claims text[],
-    chat_id text[] default null, empty text[] default null)
+    chat_id text[] default null, empty text[] default null,
+    meta text[] default null)
 returns setof waha.outcome
 language plpgsql security definer
 set search_path = waha, pg_temp
@@ -441,10 +457,11 @@ begin
 
     for n in
         select k.pos
-          from unnest(kind, session, phone, lid)
-               with ordinality as k (kind, session, phone, lid, pos)
+          from unnest(kind, session, phone, lid, meta)
+               with ordinality as k (kind, session, phone, lid, meta, pos)
          order by k.kind = 'session' desc, k.session collate "C",
-                  coalesce(k.phone, k.lid) collate "C", k.pos
+                  coalesce(k.phone, k.lid, k.meta::jsonb->>'bsuid')
+                      collate "C", k.pos
     loop
         begin
             select * into r
@@ -454,7 +471,7 @@ begin
                                type[n], body[n], sent_at[n], status[n],
                                metadata[n], organization_slug[n],
                                organization_id[n], tenant[n], claims[n],
-                               chat_id[n], empty[n]);
+                               chat_id[n], empty[n], meta[n]);
         exception
             when others then
                 r := null;

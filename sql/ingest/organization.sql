@@ -40,6 +40,13 @@ begin
         return;
     end if;
 
+    -- who signs for WAHA does not speak for a number of Meta
+
+    if known.provider <> 'waha' then
+        code := 'contradiction';
+        return;
+    end if;
+
     -- all sources that name an existing organization must name the same one
 
     slugs := array[known.organization_slug, slug, tenant, query,

@@ -270,12 +270,74 @@ comment on function waha.refuse_quarantine(waha.quarantine_fill) is
     'fails because a bound of the quarantine is exceeded';
 
 
+create or replace function waha.stranger_of(session text, instance text)
+returns text
+language plpgsql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+    return (
+        select case when s.name is null
+                    then coalesce(left($2, 255), '') end
+          from (select) one
+          left join lateral (
+                select k.name
+                  from waha.sessions k
+                 where k.name = $1
+                   and k.provider = 'waha'
+                   and ($2 is null or k.instance = $2)
+                 limit 1) s on true);
+end
+$$;
+
+comment on function waha.stranger_of(text, text) is
+    'waha.quarantine.instance of an event of WAHA: null when the session is '
+    'known and that of the instance';
+
+
+create or replace function waha.stranger_to_number(session text,
+    connection text) returns text
+language plpgsql stable
+set search_path = waha, pg_temp
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+    -- what a secret of one organization signs counts for that one
+
+    return (
+        select case when c.id is null
+                    then 'meta ' || coalesce(left(o.organization_slug, 250),
+                                             '') end
+          from (select) one
+          left join lateral (
+                select k.id
+                  from waha.connections k
+                 where (k.phone_number_id = $1 or k.waba_id = $1)
+                   and ($2 is null and not k.own_secret or k.id = $2)
+                 limit 1) c on true
+          left join lateral (
+                select k.organization_slug
+                  from waha.connections k
+                 where k.id = $2
+                 limit 1) o on true);
+end
+$$;
+
+comment on function waha.stranger_to_number(text, text) is
+    'waha.quarantine.instance of an event of Meta: null when the number or '
+    'account is that of the connection';
+
+
 create or replace function waha.quarantine(reason text, sqlstate text,
     raw bytea, provider text, instance text, session text, kind text,
     direction text, chat text, message_id text, target_id text, phone text,
     lid text, name text, type text, body text, sent_at bigint, status text,
     metadata text, organization_slug text, organization_id text, tenant text,
-    claims text, chat_id text default null, empty text default null)
+    claims text, chat_id text default null, empty text default null,
+    meta text default null)
 returns bigint
 language plpgsql security definer
 set search_path = waha, pg_temp
@@ -302,9 +364,17 @@ begin
             'name', $14, 'type', $15, 'body', $16, 'sent_at', $17,
             'status', $18, 'metadata', $19, 'organization_slug', $20,
             'organization_id', $21, 'tenant', $22, 'claims', $23,
-            'chat_id', $24, 'empty', $25);
+            'chat_id', $24, 'empty', $25)
+            || case when $26 is not null
+                    then jsonb_build_object('meta', $26::jsonb)
+                    else '{}' end;
 
-        if waha.was_erased(args) then
+        if waha.was_erased(args)
+           or $1 = 'outside_tenure'
+              and exists (select
+                            from waha.erased e
+                           where e.hash = waha.erased_key('', $6, ''))
+        then
             return null;
         end if;
     end if;
@@ -314,16 +384,9 @@ begin
                         else convert_to(concat_ws(' ', $6, $7, $10, $11,
                                                   $18), 'UTF8') end);
 
-    select case when s.name is null
-                then coalesce(left($5, 255), '') end
-      into own
-      from (select) one
-      left join lateral (
-            select k.name
-              from waha.sessions k
-             where k.name = $6
-               and ($5 is null or k.instance = $5)
-             limit 1) s on true;
+    own := case when $26 is null then waha.stranger_of($6, $5)
+                else waha.stranger_to_number($6, $26::jsonb->>'connection')
+                end;
 
     -- what is refused anyway writes nothing
 
@@ -404,10 +467,12 @@ begin
                        (e->>'sent_at')::bigint, e->>'status',
                        e->>'metadata', e->>'organization_slug',
                        e->>'organization_id', e->>'tenant', e->>'claims',
-                       e->>'chat_id', e->>'empty');
+                       e->>'chat_id', e->>'empty', e->>'meta');
 
     if r.action not in ('unknown_organization', 'disabled_organization',
-                        'contradiction', 'foreign_instance')
+                        'contradiction', 'foreign_instance',
+                        'foreign_connection', 'outside_tenure')
+       and coalesce(r.code <> 'unknown_number', true)
     then
         update waha.quarantine q
            set resolved_at = now()
@@ -424,8 +489,9 @@ $$;
 
 comment on function waha.replay(bigint) is
     'runs an event of waha.quarantine again; it is resolved unless its '
-    'organization is still unknown, disabled or contradictory, or its session '
-    'still not bound to the instance of the key';
+    'organization is still unknown, disabled or contradictory, its session '
+    'still not bound to the instance of the key, or its number still not '
+    'that of the connection';
 
 grant execute on function waha.replay to waha_admin;
 

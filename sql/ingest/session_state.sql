@@ -304,37 +304,56 @@ language plpgsql
 set search_path = waha, pg_temp
 as $$
 #variable_conflict use_variable
+declare
+    s  record;
 begin
     -- locked in the order of slugs, as by other batches
 
     perform
-       from waha.organizations o
-      where o.slug = any (array(select s.organization_slug collate "default"
-                                  from waha.sessions s
-                                 where s.name = any (sessions)))
-      order by o.slug collate "C"
-        for no key update;
+       from (select distinct k.organization_slug as slug
+               from unnest(sessions) as u (name)
+              cross join lateral (
+                    select p.organization_slug
+                      from waha.sessions p
+                     where p.name = u.name
+                     limit 1) k
+              order by 1) u
+      cross join lateral (
+             select
+               from waha.organizations p
+              where p.slug = u.slug collate "default"
+                for no key update) o;
 
-    update waha.organizations o
-       set whatsapp_session_name = s.name,
-           whatsapp_status = s.status,
-           whatsapp_phone_number = s.number,
-           whatsapp_connected_at = s.since,
-           waha_instance = coalesce(s.instance, o.waha_instance)
-      from (select distinct on (p.id) p.id, k.name, k.status, k.instance,
-                   case when k.named_at > coalesce(k.disconnected_at,
+    for s in
+        select distinct on (g.id) g.id, k.name, k.status, k.instance,
+               case when k.named_at > coalesce(k.disconnected_at,
+                                               '-infinity')
+                    then '+' || k.phone end as number,
+               case when k.connected_at > coalesce(k.disconnected_at,
                                                    '-infinity')
-                        then '+' || k.phone end as number,
-                   case when k.connected_at > coalesce(k.disconnected_at,
-                                                       '-infinity')
-                        then k.connected_at end as since
-              from waha.sessions k
-              join waha.organizations p
-                on p.slug = k.organization_slug collate "default"
-             where k.name = any (sessions)
-               and coalesce(p.whatsapp_session_name, k.name) = k.name
-             order by p.id, k.name) s
-     where o.id = s.id;
+                    then k.connected_at end as since
+          from unnest(sessions) as u (name)
+         cross join lateral (
+               select p.*
+                 from waha.sessions p
+                where p.name = u.name
+                limit 1) k
+         cross join lateral (
+               select p.id, p.whatsapp_session_name
+                 from waha.organizations p
+                where p.slug = k.organization_slug collate "default"
+                limit 1) g
+         where coalesce(g.whatsapp_session_name, k.name) = k.name
+         order by g.id, k.name
+    loop
+        update waha.organizations o
+           set whatsapp_session_name = s.name,
+               whatsapp_status = s.status,
+               whatsapp_phone_number = s.number,
+               whatsapp_connected_at = s.since,
+               waha_instance = coalesce(s.instance, o.waha_instance)
+         where o.id = s.id;
+    end loop;
 end
 $$;
 

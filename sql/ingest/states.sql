@@ -257,11 +257,12 @@ begin
     insert into waha.message_states as s
                 (organization_slug, session_name, message_id, status,
                  status_at, reactions, edits, edited_at, votes, revoked_at,
-                 waiting)
+                 waiting, details)
         values (state.organization_slug, state.session_name,
                 state.message_id, state.status, state.status_at,
                 state.reactions, state.edits, state.edited_at, state.votes,
-                state.revoked_at, coalesce(state.waiting, false))
+                state.revoked_at, coalesce(state.waiting, false),
+                state.details)
     on conflict (organization_slug, session_name, message_id) do update
        set status = case
                when waha.status_rank(excluded.status)
@@ -289,7 +290,11 @@ begin
                when s.edits is null then excluded.edits
                else waha.newest_edits(s.edits, excluded.edits) end,
            edited_at = greatest(s.edited_at, excluded.edited_at),
-           revoked_at = least(s.revoked_at, excluded.revoked_at);
+           revoked_at = least(s.revoked_at, excluded.revoked_at),
+           details = case
+               when excluded.details is null then s.details
+               when s.details is null then excluded.details
+               else waha.join_details(s.details, excluded.details) end;
 end
 $$;
 
@@ -333,7 +338,7 @@ begin
 
         state := row(state.organization_slug, state.session_name,
                      state.message_id, null, null, null, null, null, null,
-                     null, null, null)::waha.message_states;
+                     null, null, null, null)::waha.message_states;
         again := true;
     end if;
 

@@ -11,7 +11,8 @@ as $$
     select array['organizations', 'traffic_channels', 'contacts',
                  'contact_activities', 'contact_identities', 'shared_phones',
                  'conversations', 'message_states', 'waiting_changes',
-                 'merges', 'moves', 'moved_messages', 'session_budgets',
+                 'merges', 'moves', 'moved_messages', 'moved_people',
+                 'session_budgets',
                  'api_keys', 'key_uses', 'erased', 'sessions',
                  'connections']
 $$;

@@ -9,6 +9,7 @@ as $$
 declare
     until    timestamptz;
     looked   bigint;
+    strange  bigint;
     waited   bigint;
     removed  bigint;
     ended    bigint;
@@ -117,6 +118,23 @@ begin
     )
     select count(*) into erased from gone;
 
+    with old as materialized (
+        select m.ctid, m.organization_slug
+          from waha.moved_people m
+         where m.created_at < now() - interval '30 days'
+         order by m.created_at
+         limit portion
+           for update skip locked
+    ), gone as (
+        delete from waha.moved_people m
+         using old
+         where m.organization_slug
+               = old.organization_slug collate "ucs_basic"
+           and m.ctid = old.ctid
+        returning 1
+    )
+    select count(*) into strange from gone;
+
     -- without its row, a session that WAHA still runs would have no
     -- organization, and its messages would be lost
 
@@ -167,16 +185,18 @@ begin
     select count(*) into removed from gone;
 
     return looked + waited + removed + ended + forgot + erased + moved
+           + strange
            + waha.drop_audit(portion);
 end
 $$;
 
 comment on function waha.maintain(int) is
     'moves messages of merged contacts; deletes states and changes of messages '
-    'that never came, quarantine that was resolved, and deleted sessions that '
-    'WAHA does not run, all after 30 days, quarantine that was last seen 90 '
-    'days ago, timeouts after 7 days, what waha.erased remembers after its '
-    'time, and rows of waha.audit after waha.version.audit_days; at most '
-    'portion of each; to be called daily until the result is 0';
+    'that never came, changes of people who never wrote, quarantine that was '
+    'resolved, and deleted sessions that WAHA does not run, all after 30 days, '
+    'quarantine that was last seen 90 days ago, timeouts after 7 days, what '
+    'waha.erased remembers after its time, and rows of waha.audit after '
+    'waha.version.audit_days; at most portion of each; to be called daily '
+    'until the result is 0';
 
 grant execute on function waha.maintain to waha_admin;

@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <openssl/evp.h>
 #include <ngx_http_waha_ingest_params.h>
+#include <ngx_http_waha_json.h>
+#include <ngx_http_waha_string.h>
 
 
 /* OIDs of src/include/catalog/pg_type.dat in PostgreSQL, which never change */
@@ -35,7 +37,8 @@ typedef enum {
     NGX_HTTP_WAHA_COLUMN_KIND,
     NGX_HTTP_WAHA_COLUMN_CHAT,
     NGX_HTTP_WAHA_COLUMN_DIRECTION,
-    NGX_HTTP_WAHA_COLUMN_EMPTY
+    NGX_HTTP_WAHA_COLUMN_EMPTY,
+    NGX_HTTP_WAHA_COLUMN_META
 } ngx_http_waha_column_e;
 
 
@@ -44,6 +47,12 @@ typedef struct {
     ngx_http_waha_column_e    type;
     size_t                    offset;   /* in ngx_http_waha_event_t */
 } ngx_http_waha_column_t;
+
+
+typedef struct {
+    const char               *name;     /* in the JSON object */
+    size_t                    offset;   /* in ngx_http_waha_event_t */
+} ngx_http_waha_ingest_member_t;
 
 
 static ngx_int_t ngx_http_waha_ingest_params_hash_statement(ngx_pool_t *pool,
@@ -57,9 +66,13 @@ static ngx_int_t ngx_http_waha_ingest_params_copy(
     ngx_uint_t n);
 static ngx_int_t ngx_http_waha_ingest_params_array(ngx_pool_t *pool,
     const ngx_http_waha_column_t *column, ngx_http_waha_event_t **events,
-    ngx_uint_t nevents, ngx_str_t *value);
-static void ngx_http_waha_ingest_params_event(ngx_http_waha_event_t *event,
-    ngx_str_t *args, u_char *time);
+    ngx_uint_t nevents, ngx_str_t *metas, ngx_str_t *value);
+static ngx_int_t ngx_http_waha_ingest_params_metas(ngx_pool_t *pool,
+    ngx_http_waha_event_t **events, ngx_uint_t nevents, ngx_str_t **metas);
+static ngx_int_t ngx_http_waha_ingest_params_meta(ngx_pool_t *pool,
+    ngx_http_waha_event_t *event, ngx_str_t *value);
+static ngx_int_t ngx_http_waha_ingest_params_event(ngx_pool_t *pool,
+    ngx_http_waha_event_t *event, ngx_str_t *args, u_char *time);
 static ngx_str_t ngx_http_waha_ingest_params_column(
     const ngx_http_waha_column_t *column, ngx_http_waha_event_t *event,
     u_char *time);
@@ -93,11 +106,29 @@ static const ngx_http_waha_column_t  ngx_http_waha_columns[] = {
     ngx_http_waha_column("tenant", STRING, tenant),
     ngx_http_waha_column("claims", STRING, sources),
     ngx_http_waha_column("chat_id", STRING, chat_id),
-    ngx_http_waha_column("empty", EMPTY, kind)
+    ngx_http_waha_column("empty", EMPTY, kind),
+    ngx_http_waha_column("meta", META, provider)
 };
 
 #define NGX_HTTP_WAHA_NCOLUMNS                                                \
     (sizeof(ngx_http_waha_columns) / sizeof(ngx_http_waha_column_t))
+
+
+/* what only Meta tells */
+
+static const ngx_http_waha_ingest_member_t  ngx_http_waha_ingest_members[] = {
+    { "connection", offsetof(ngx_http_waha_event_t, connection) },
+    { "account", offsetof(ngx_http_waha_event_t, account) },
+    { "bsuid", offsetof(ngx_http_waha_event_t, bsuid) },
+    { "parent_bsuid", offsetof(ngx_http_waha_event_t, parent_bsuid) },
+    { "username", offsetof(ngx_http_waha_event_t, username) },
+    { "previous_phone", offsetof(ngx_http_waha_event_t, previous_phone) },
+    { "previous_bsuid", offsetof(ngx_http_waha_event_t, previous_bsuid) }
+};
+
+#define NGX_HTTP_WAHA_NMEMBERS                                                \
+    (sizeof(ngx_http_waha_ingest_members)                                     \
+     / sizeof(ngx_http_waha_ingest_member_t))
 
 
 /* before the columns where an event is set aside */
@@ -249,7 +280,9 @@ ngx_http_waha_ingest_params_values(ngx_http_waha_pg_job_t *job,
     u_char     time[sizeof(int64_t)];
     ngx_str_t  args[NGX_HTTP_WAHA_NCOLUMNS];
 
-    ngx_http_waha_ingest_params_event(event, args, time);
+    if (ngx_http_waha_ingest_params_event(pool, event, args, time) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_waha_ingest_params_copy(job, pool, args,
                                             NGX_HTTP_WAHA_NCOLUMNS);
@@ -268,8 +301,12 @@ ngx_http_waha_ingest_params_aside(ngx_http_waha_pg_job_t *job,
     args[1] = aside->sqlstate;
     args[2] = aside->raw;
 
-    ngx_http_waha_ingest_params_event(event, args + NGX_HTTP_WAHA_NASIDE,
-                                      time);
+    if (ngx_http_waha_ingest_params_event(pool, event,
+                                          args + NGX_HTTP_WAHA_NASIDE, time)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     return ngx_http_waha_ingest_params_copy(job, pool, args,
                                 NGX_HTTP_WAHA_NASIDE + NGX_HTTP_WAHA_NCOLUMNS);
@@ -367,19 +404,31 @@ ngx_int_t
 ngx_http_waha_ingest_params_arrays(ngx_http_waha_pg_job_t *job,
     ngx_pool_t *pool, ngx_http_waha_event_t **events, ngx_uint_t nevents)
 {
-    ngx_str_t   value;
-    ngx_uint_t  i;
+    ngx_str_t                      *metas, value;
+    ngx_uint_t                      i;
+    const ngx_http_waha_column_t   *column;
 
     if (ngx_http_waha_ingest_params_alloc(job, pool, NGX_HTTP_WAHA_NCOLUMNS)
+        != NGX_OK
+        || ngx_http_waha_ingest_params_metas(pool, events, nevents, &metas)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     for (i = 0; i < NGX_HTTP_WAHA_NCOLUMNS; i++) {
+        column = &ngx_http_waha_columns[i];
 
-        if (ngx_http_waha_ingest_params_array(pool, &ngx_http_waha_columns[i],
-                                              events, nevents, &value)
+        /* null, not an array of nulls: WAHA's events take a shorter way */
+
+        if (column->type == NGX_HTTP_WAHA_COLUMN_META && metas == NULL) {
+            job->values[i] = NULL;
+            job->lengths[i] = 0;
+            continue;
+        }
+
+        if (ngx_http_waha_ingest_params_array(pool, column, events, nevents,
+                                              metas, &value)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -418,7 +467,7 @@ ngx_http_waha_ingest_params_alloc(ngx_http_waha_pg_job_t *job,
 static ngx_int_t
 ngx_http_waha_ingest_params_array(ngx_pool_t *pool,
     const ngx_http_waha_column_t *column, ngx_http_waha_event_t **events,
-    ngx_uint_t nevents, ngx_str_t *value)
+    ngx_uint_t nevents, ngx_str_t *metas, ngx_str_t *value)
 {
     size_t      len;
     u_char     *p, time[sizeof(int64_t)];
@@ -428,8 +477,14 @@ ngx_http_waha_ingest_params_array(ngx_pool_t *pool,
     len = NGX_HTTP_WAHA_ARRAY_HEADER + nevents * sizeof(uint32_t);
     nulls = 0;
 
+    if (column->type != NGX_HTTP_WAHA_COLUMN_META) {
+        metas = NULL;
+    }
+
     for (i = 0; i < nevents; i++) {
-        element = ngx_http_waha_ingest_params_column(column, events[i], time);
+        element = metas ? metas[i]
+                        : ngx_http_waha_ingest_params_column(column, events[i],
+                                                             time);
         len += element.len;
         nulls |= (element.data == NULL);
     }
@@ -452,7 +507,9 @@ ngx_http_waha_ingest_params_array(ngx_pool_t *pool,
     p = ngx_http_waha_ingest_params_int4(p, 1);
 
     for (i = 0; i < nevents; i++) {
-        element = ngx_http_waha_ingest_params_column(column, events[i], time);
+        element = metas ? metas[i]
+                        : ngx_http_waha_ingest_params_column(column, events[i],
+                                                             time);
 
         if (element.data == NULL) {
             p = ngx_http_waha_ingest_params_int4(p, (uint32_t) -1);
@@ -467,16 +524,106 @@ ngx_http_waha_ingest_params_array(ngx_pool_t *pool,
 }
 
 
-static void
-ngx_http_waha_ingest_params_event(ngx_http_waha_event_t *event,
-    ngx_str_t *args, u_char *time)
+/* metas: an element for each event, or NULL when all are WAHA's */
+
+static ngx_int_t
+ngx_http_waha_ingest_params_metas(ngx_pool_t *pool,
+    ngx_http_waha_event_t **events, ngx_uint_t nevents, ngx_str_t **metas)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < nevents; i++) {
+        if (!ngx_http_waha_string_is(&events[i]->provider, "waha")) {
+            break;
+        }
+    }
+
+    *metas = NULL;
+
+    if (i == nevents) {
+        return NGX_OK;
+    }
+
+    *metas = ngx_palloc(pool, nevents * sizeof(ngx_str_t));
+    if (*metas == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < nevents; i++) {
+        if (ngx_http_waha_ingest_params_meta(pool, events[i], *metas + i)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_ingest_params_meta(ngx_pool_t *pool,
+    ngx_http_waha_event_t *event, ngx_str_t *value)
+{
+    ngx_str_t                            *member;
+    ngx_uint_t                            i;
+    ngx_http_waha_json_out_t              out;
+    const ngx_http_waha_ingest_member_t  *m;
+
+    if (ngx_http_waha_string_is(&event->provider, "waha")) {
+        ngx_str_null(value);
+        return NGX_OK;
+    }
+
+    ngx_http_waha_json_start(&out, pool, 256 + event->details.len);
+    ngx_http_waha_json_open(&out, NULL, '{');
+
+    for (i = 0; i < NGX_HTTP_WAHA_NMEMBERS; i++) {
+        m = &ngx_http_waha_ingest_members[i];
+        member = (ngx_str_t *) ((u_char *) event + m->offset);
+
+        if (member->data) {
+            ngx_http_waha_json_put(&out, m->name, member);
+        }
+    }
+
+    if (event->kind == NGX_HTTP_WAHA_ACCOUNT) {
+        ngx_http_waha_json_put(&out, "field", &event->event);
+    }
+
+    if (event->details.data) {
+        ngx_http_waha_json_put_raw(&out, "details", &event->details);
+    }
+
+    ngx_http_waha_json_close(&out, '}');
+
+    return ngx_http_waha_json_end(&out, value);
+}
+
+
+static ngx_int_t
+ngx_http_waha_ingest_params_event(ngx_pool_t *pool,
+    ngx_http_waha_event_t *event, ngx_str_t *args, u_char *time)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_HTTP_WAHA_NCOLUMNS; i++) {
+
+        if (ngx_http_waha_columns[i].type == NGX_HTTP_WAHA_COLUMN_META) {
+            if (ngx_http_waha_ingest_params_meta(pool, event, &args[i])
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
         args[i] = ngx_http_waha_ingest_params_column(&ngx_http_waha_columns[i],
                                                      event, time);
     }
+
+    return NGX_OK;
 }
 
 

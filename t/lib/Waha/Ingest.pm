@@ -19,7 +19,7 @@ our @EXPORT = qw(message inbound status call_sql outcome outcomes empty_sql
 our @arguments = qw(provider instance session kind direction chat message_id
                     target_id phone lid name type body sent_at status
                     metadata organization_slug organization_id tenant
-                    claims chat_id empty);
+                    claims chat_id empty meta);
 
 our @columns = qw(position action organization tenant_id contact_id
                   activity_id code);
@@ -57,12 +57,22 @@ sub call_sql {
         if $how eq 'ingest';
 
     return "select * from waha.ingest_$how("
-           . join(', ', map {
-                 my $name = $_;
-                 'array[' . join(',', map { quote($_->{$name}) } @records)
-                 . ']::' . ($name eq 'sent_at' ? 'bigint[]' : 'text[]')
-             } @arguments)
+           . join(', ', map { array_sql($_, @records) } @arguments)
            . ') order by 1';
+}
+
+
+# where all are WAHA's the module gives null for "meta", no array of nulls
+
+sub array_sql {
+    my ($name, @records) = @_;
+
+    my @values = map { quote($_->{$name}) } @records;
+
+    return 'null' if $name eq 'meta' && !grep { $_ ne 'null' } @values;
+
+    return 'array[' . join(',', @values) . ']::'
+           . ($name eq 'sent_at' ? 'bigint[]' : 'text[]');
 }
 
 
@@ -104,7 +114,7 @@ sub quote {
 
 sub empty_sql {
     return <<'EOF_SQL';
-truncate waha.message_states, waha.waiting_changes,
+truncate waha.message_states, waha.waiting_changes, waha.moved_people,
          waha.conversations, waha.contact_identities,
          waha.shared_phones, waha.merges, waha.moves, waha.moved_messages,
          contact_activities, contacts;
