@@ -274,7 +274,7 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
 
     [NGX_HTTP_WAHA_ERR_NO_SECRET_KEY] =
         { ngx_string("no_secret_key"), NGX_HTTP_SERVICE_UNAVAILABLE,
-          "no key that seals access tokens is configured" },
+          "no key that seals secrets is configured" },
 
     [NGX_HTTP_WAHA_ERR_SECRET_UNREADABLE] =
         { ngx_string("secret_unreadable"), NGX_HTTP_SERVICE_UNAVAILABLE,
@@ -282,10 +282,6 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
           "back the key" },
 
     /* nginx and the database */
-
-    [NGX_HTTP_WAHA_ERR_NO_SECRET_KEY] =
-        { ngx_string("no_secret_key"), NGX_HTTP_SERVICE_UNAVAILABLE,
-          "no key that seals secrets is configured" },
 
     [NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY] =
         { ngx_string("out_of_memory"), NGX_HTTP_SERVICE_UNAVAILABLE,
