@@ -11,6 +11,8 @@
 
 static void ngx_http_waha_batch_set_running(ngx_http_waha_batch_t *batch);
 static ngx_int_t ngx_http_waha_batch_prepare(ngx_http_waha_pg_job_t *job);
+static ngx_int_t ngx_http_waha_batch_raw(ngx_http_waha_batch_t *batch,
+    ngx_str_t *raw);
 
 
 const ngx_http_waha_batch_function_t  ngx_http_waha_batch_functions[] = {
@@ -134,6 +136,7 @@ ngx_http_waha_batch_join(ngx_http_waha_batch_t *batch,
     ngx_queue_insert_tail(&batch->entries, &entry->queue);
     batch->nentries++;
     batch->size += entry->size;
+    batch->ingest->size += entry->size;
     batch->ingest->waiting++;
 
     entry->batch = batch;
@@ -152,6 +155,7 @@ ngx_http_waha_batch_leave(ngx_http_waha_entry_t *entry)
     ngx_queue_remove(&entry->queue);
     batch->nentries--;
     batch->size -= entry->size;
+    batch->ingest->size -= entry->size;
     entry->batch = NULL;
 
     if (batch->sent) {
@@ -262,6 +266,7 @@ ngx_http_waha_batch_submit(ngx_http_waha_batch_t *batch)
 static ngx_int_t
 ngx_http_waha_batch_prepare(ngx_http_waha_pg_job_t *job)
 {
+    ngx_str_t                raw;
     ngx_uint_t               i;
     ngx_queue_t             *q;
     ngx_http_waha_batch_t   *batch;
@@ -320,16 +325,43 @@ ngx_http_waha_batch_prepare(ngx_http_waha_pg_job_t *job)
         return ngx_http_waha_ingest_params_values(job, batch->pool, events[0]);
 
     case NGX_HTTP_WAHA_INGEST_ASIDE:
-        batch->aside.raw = batch->sent[0]->raw;
+
+        if (ngx_http_waha_batch_raw(batch, &batch->aside.raw) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
         return ngx_http_waha_ingest_params_aside(job, batch->pool, events[0],
                                                  &batch->aside);
 
     case NGX_HTTP_WAHA_INGEST_HASH:
+
+        if (ngx_http_waha_batch_raw(batch, &raw) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         return ngx_http_waha_ingest_params_hash(job, batch->pool, events[0],
-                                                &batch->sent[0]->raw);
+                                                &raw);
 
     default: /* NGX_HTTP_WAHA_INGEST_ARRAYS */
         return ngx_http_waha_ingest_params_arrays(job, batch->pool, events, i);
     }
+}
+
+
+/* what is kept of the only entry of a batch */
+
+static ngx_int_t
+ngx_http_waha_batch_raw(ngx_http_waha_batch_t *batch, ngx_str_t *raw)
+{
+    ngx_http_waha_entry_t  *entry;
+
+    entry = batch->sent[0];
+
+    if (entry->make_raw) {
+        return entry->make_raw(batch->pool, entry->event, raw);
+    }
+
+    *raw = entry->raw;
+
+    return NGX_OK;
 }

@@ -106,6 +106,9 @@ struct ngx_http_waha_ingest_s {
     ngx_http_waha_batch_t           *open;
     ngx_uint_t                       waiting;
 
+    /* bytes of all entries, those under way as well */
+    size_t                           size;
+
     ngx_http_waha_shares_t           shares;
 };
 

@@ -15,6 +15,10 @@
 #define NGX_HTTP_WAHA_INGEST_BATCH   128
 #define NGX_HTTP_WAHA_INGEST_SIZE    1048576
 
+/* the most bytes of all deliveries, unless one has more: they stay in memory */
+
+#define NGX_HTTP_WAHA_INGEST_BYTES   33554432
+
 /* the part of its time after which a batch has to be waiting for something */
 
 #define NGX_HTTP_WAHA_INGEST_LATE    20
@@ -23,7 +27,9 @@
 static ngx_uint_t ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
     ngx_queue_t *entries);
 static ngx_http_waha_batch_t *ngx_http_waha_ingest_open(
-    ngx_http_waha_ingest_t *ingest);
+    ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries);
+static ngx_uint_t ngx_http_waha_ingest_fits(ngx_http_waha_batch_t *batch,
+    ngx_queue_t *entries);
 static ngx_int_t ngx_http_waha_ingest_send(ngx_http_waha_ingest_t *ingest);
 static void ngx_http_waha_ingest_set_timer(ngx_http_waha_ingest_t *ingest);
 static void ngx_http_waha_ingest_timer_handler(ngx_event_t *ev);
@@ -103,16 +109,23 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
 ngx_int_t
 ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
 {
+    if (ngx_http_waha_ingest_is_full(ingest, entries)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_waha_ingest_add(ingest, entries);
+}
+
+
+ngx_int_t
+ngx_http_waha_ingest_add(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
+{
     ngx_int_t               rc;
     ngx_uint_t              n;
     ngx_queue_t            *q;
     ngx_http_waha_batch_t  *batch;
 
-    if (ngx_http_waha_ingest_is_full(ingest, entries)) {
-        return NGX_DECLINED;
-    }
-
-    batch = ngx_http_waha_ingest_open(ingest);
+    batch = ngx_http_waha_ingest_open(ingest, entries);
     if (batch == NULL) {
         return NGX_ERROR;
     }
@@ -154,15 +167,23 @@ ngx_int_t
 ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason)
 {
-    ngx_int_t               rc;
-    ngx_http_waha_batch_t  *batch;
-
     if (ingest->waiting >= ingest->max_waiting
         || ngx_http_waha_share_is_spent(&ingest->shares,
                                        ngx_http_waha_batch_session(entry)))
     {
         return NGX_DECLINED;
     }
+
+    return ngx_http_waha_ingest_add_quarantine(ingest, entry, reason);
+}
+
+
+ngx_int_t
+ngx_http_waha_ingest_add_quarantine(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_entry_t *entry, ngx_str_t *reason)
+{
+    ngx_int_t               rc;
+    ngx_http_waha_batch_t  *batch;
 
     batch = ngx_http_waha_batch_create(ingest, NGX_HTTP_WAHA_BATCH_QUARANTINE);
     if (batch == NULL) {
@@ -195,6 +216,14 @@ ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry)
 }
 
 
+ngx_uint_t
+ngx_http_waha_ingest_has_room(ngx_http_waha_ingest_t *ingest, size_t size)
+{
+    return ingest->size == 0
+           || ingest->size + size <= NGX_HTTP_WAHA_INGEST_BYTES;
+}
+
+
 static ngx_uint_t
 ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
     ngx_queue_t *entries)
@@ -223,12 +252,15 @@ ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
 }
 
 
-/* the batch that new entries join */
+/* the batch that new entries join: one with room for all, or a new one */
 
 static ngx_http_waha_batch_t *
-ngx_http_waha_ingest_open(ngx_http_waha_ingest_t *ingest)
+ngx_http_waha_ingest_open(ngx_http_waha_ingest_t *ingest,
+    ngx_queue_t *entries)
 {
-    if (ingest->open) {
+    if (ingest->open
+        && ngx_http_waha_ingest_fits(ingest->open, entries))
+    {
         return ingest->open;
     }
 
@@ -239,6 +271,35 @@ ngx_http_waha_ingest_open(ngx_http_waha_ingest_t *ingest)
     }
 
     return ingest->open;
+}
+
+
+static ngx_uint_t
+ngx_http_waha_ingest_fits(ngx_http_waha_batch_t *batch, ngx_queue_t *entries)
+{
+    size_t                  size;
+    ngx_uint_t              n;
+    ngx_queue_t            *q;
+    ngx_http_waha_entry_t  *entry;
+
+    n = 0;
+    size = batch->size;
+
+    for (q = ngx_queue_head(entries);
+         q != ngx_queue_sentinel(entries);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_waha_entry_t, queue);
+
+        n++;
+        size += entry->size;
+    }
+
+    /* one alone may go beyond the size: it has to go with some batch */
+
+    return n == 1
+           || (batch->nentries + n <= NGX_HTTP_WAHA_INGEST_BATCH
+               && size <= NGX_HTTP_WAHA_INGEST_SIZE);
 }
 
 

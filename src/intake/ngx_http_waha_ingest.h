@@ -31,10 +31,13 @@ struct ngx_http_waha_entry_s {
     /*
      * filled in by the caller; event has only provider, instance and session
      * when the delivery could not be read; raw are the bytes of the delivery,
-     * size those of this event
+     * or make_raw() makes those of this event alone; size is its share of them
      */
     ngx_http_waha_event_t           *event;
     ngx_str_t                        raw;
+    ngx_int_t                      (*make_raw)(ngx_pool_t *pool,
+                                               ngx_http_waha_event_t *event,
+                                               ngx_str_t *raw);
     size_t                           size;
     ngx_pool_t                      *pool;
     void                           (*handler)(ngx_http_waha_entry_t *entry);
@@ -64,11 +67,18 @@ ngx_http_waha_ingest_t *ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
  * NGX_OK: the handler of each will be called once, later, within the timeout
  * of the database.  Otherwise none is stored.  NGX_DECLINED: too many entries
  * or jobs wait for a connection, or a session takes half of the queue; the
- * limits are for deliveries, since one that has more entries than there is
- * room for would be refused for ever.
+ * limits are for deliveries, since one that has more entries or bytes than
+ * there is room for would be refused for ever.
  * NGX_ABORT: the database needs its administrator; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
+    ngx_queue_t *entries);
+
+/*
+ * The same for more entries of a delivery of which others were taken, in
+ * another transaction: only the number of jobs is limited.
+ */
+ngx_int_t ngx_http_waha_ingest_add(ngx_http_waha_ingest_t *ingest,
     ngx_queue_t *entries);
 
 /*
@@ -77,6 +87,14 @@ ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
  */
 ngx_int_t ngx_http_waha_ingest_quarantine(ngx_http_waha_ingest_t *ingest,
     ngx_http_waha_entry_t *entry, ngx_str_t *reason);
+
+/* The same for one more entry of a delivery of which others were taken. */
+ngx_int_t ngx_http_waha_ingest_add_quarantine(ngx_http_waha_ingest_t *ingest,
+    ngx_http_waha_entry_t *entry, ngx_str_t *reason);
+
+/* Whether there is room for a delivery of so many bytes. */
+ngx_uint_t ngx_http_waha_ingest_has_room(ngx_http_waha_ingest_t *ingest,
+    size_t size);
 
 /* Forgets an entry, before its memory is freed; its handler is not called. */
 void ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry);

@@ -371,7 +371,10 @@ ngx_http_waha_outcome_read_row(ngx_http_waha_batch_t *batch,
         return;
     }
 
-    if (ngx_http_waha_string_is(&entry->action, "foreign_instance")) {
+    if (ngx_http_waha_string_is(&entry->action, "foreign_instance")
+        || ngx_http_waha_string_is(&entry->action, "foreign_connection")
+        || ngx_http_waha_string_is(&entry->action, "outside_tenure"))
+    {
         ngx_http_waha_outcome_refuse(batch, entry);
         return;
     }
@@ -447,7 +450,10 @@ ngx_http_waha_outcome_fail(ngx_http_waha_batch_t *batch,
 }
 
 
-/* a key spoke for a session that is not bound to the key's instance */
+/*
+ * a key spoke for a session that is not bound to the key's instance, or for a
+ * number that is not that of the key's connection, or was nobody's at the time
+ */
 
 static void
 ngx_http_waha_outcome_refuse(ngx_http_waha_batch_t *batch,
@@ -455,13 +461,21 @@ ngx_http_waha_outcome_refuse(ngx_http_waha_batch_t *batch,
 {
     ngx_str_t  reason, sqlstate;
 
-    ngx_log_error(NGX_LOG_WARN, batch->job.log, 0,
-                  "waha: the key of instance \"%V\" signed an event of "
-                  "session \"%V\", which waha.sessions does not bind to it",
-                  &entry->event->instance, &entry->event->session);
+    if (ngx_http_waha_string_is(&entry->action, "foreign_instance")) {
+        ngx_log_error(NGX_LOG_WARN, batch->job.log, 0,
+                      "waha: the key of instance \"%V\" signed an event of "
+                      "session \"%V\", which waha.sessions does not bind to "
+                      "it", &entry->event->instance, &entry->event->session);
+
+    } else if (ngx_http_waha_string_is(&entry->action, "foreign_connection")) {
+        ngx_log_error(NGX_LOG_WARN, batch->job.log, 0,
+                      "waha: an app secret signed an event of number \"%V\", "
+                      "which waha.connections does not bind to it",
+                      &entry->event->session);
+    }
 
     ngx_str_null(&sqlstate);
-    ngx_str_set(&reason, "foreign_instance");
+    reason = entry->action;
     ngx_str_set(&entry->action, "quarantined");
 
     ngx_http_waha_outcome_set_aside(batch, entry, &reason, &sqlstate);
