@@ -60,6 +60,10 @@ static const ngx_http_waha_error_t  ngx_http_waha_errors[] = {
           "the session, the metadata and the query name different "
           "organizations" },
 
+    [NGX_HTTP_WAHA_ERR_UNKNOWN_CONNECTION] =
+        { ngx_string("unknown_connection"), NGX_HTTP_FORBIDDEN,
+          "the verify token is not that of this callback URL" },
+
     [NGX_HTTP_WAHA_ERR_QUARANTINE_FULL] =
         { ngx_string("quarantine_full"), NGX_HTTP_SERVICE_UNAVAILABLE,
           "the event cannot be stored, and there is no room to keep it; send "

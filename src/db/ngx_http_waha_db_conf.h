@@ -14,11 +14,17 @@
 #include <ngx_http_waha_share.h>
 
 
-/* the pool of the API: webhooks have their own and never wait for it */
+/*
+ * a pool for queries: the API's, since webhooks never wait for it, or that of
+ * webhooks, for what they ask
+ */
 
 typedef struct ngx_http_waha_db_conf_s {
     ngx_http_waha_pg_conf_t          pg;
     ngx_int_t                        connections;
+
+    /* to be added to a statement for its place in the pool */
+    ngx_int_t                        offset;
 
     /* where operators have a pool of their own; NULL: they share this one */
     struct ngx_http_waha_db_conf_s  *operators;

@@ -20,6 +20,7 @@ typedef struct {
     ngx_http_waha_pg_job_t          job;
     ngx_pool_t                     *pool;
     ngx_http_waha_db_conf_t        *db;
+    ngx_http_waha_statement_e       statement;
 
     /* NULL when the query is gone */
     ngx_http_waha_query_t          *query;
@@ -167,7 +168,7 @@ ngx_http_waha_query_wait(ngx_http_waha_query_job_t *qj,
 {
     ngx_uint_t  max;
 
-    max = ngx_http_waha_query_is_read(qj->job.statement)
+    max = ngx_http_waha_query_is_read(qj->statement)
               ? NGX_HTTP_WAHA_QUERY_WAITING : qj->db->pg.queue;
 
     if (share->nwaiting >= max) {
@@ -280,6 +281,7 @@ ngx_http_waha_query_is_read(ngx_http_waha_statement_e statement)
     case NGX_HTTP_WAHA_LIST_CONVERSATIONS:
     case NGX_HTTP_WAHA_LIST_MESSAGES:
     case NGX_HTTP_WAHA_FIND_MEDIA:
+    case NGX_HTTP_WAHA_FIND_CONNECTION:
     case NGX_HTTP_WAHA_LIST_ORGANIZATIONS:
     case NGX_HTTP_WAHA_SHOW_ORGANIZATION:
     case NGX_HTTP_WAHA_LIST_API_KEYS:
@@ -304,7 +306,8 @@ ngx_http_waha_query_owner(ngx_http_waha_statement_e statement,
     const ngx_str_t *args, ngx_str_t *organization)
 {
     if (statement == NGX_HTTP_WAHA_AUTHENTICATE
-        || statement == NGX_HTTP_WAHA_FIND_ORGANIZATION)
+        || statement == NGX_HTTP_WAHA_FIND_ORGANIZATION
+        || statement == NGX_HTTP_WAHA_FIND_CONNECTION)
     {
         return NGX_DECLINED;
     }
@@ -349,7 +352,8 @@ ngx_http_waha_query_create_job(ngx_http_waha_db_conf_t *db,
     qj->job.handler = ngx_http_waha_query_done;
     qj->job.data = qj;
     qj->job.log = ngx_cycle->log;
-    qj->job.statement = statement;
+    qj->statement = statement;
+    qj->job.statement = statement + db->offset;
     qj->job.values = qj->values;
 
     qj->cleanup = ngx_pool_cleanup_add(query->pool, 0);
@@ -374,8 +378,8 @@ ngx_http_waha_query_copy_args(ngx_http_waha_query_job_t *qj,
 {
     ngx_uint_t  i, nargs, nparams;
 
-    nargs = ngx_http_waha_statement_nargs[qj->job.statement];
-    nparams = ngx_http_waha_statements[qj->job.statement].nparams;
+    nargs = ngx_http_waha_statement_nargs[qj->statement];
+    nparams = ngx_http_waha_statements[qj->statement].nparams;
 
     for (i = 0; i < nargs; i++) {
 
@@ -524,7 +528,7 @@ ngx_http_waha_query_find_error(ngx_http_waha_query_job_t *qj,
     ngx_log_error(NGX_LOG_ERR, qj->query->log, 0,
                   "waha: \"%s\" answers with the code \"%V\", which this "
                   "module does not know",
-                  ngx_http_waha_statements[qj->job.statement].name,
+                  ngx_http_waha_statements[qj->statement].name,
                   code);
 
     return NGX_HTTP_WAHA_ERR_DATABASE_SETUP;
@@ -592,7 +596,7 @@ ngx_http_waha_query_cleanup(void *data)
     } else {
         /* it ends in ngx_http_waha_query_done() */
 
-        if (ngx_http_waha_query_is_read(qj->job.statement)) {
+        if (ngx_http_waha_query_is_read(qj->statement)) {
             ngx_http_waha_pg_interrupt(&qj->job);
         }
 

@@ -53,10 +53,12 @@ enum {
 const ngx_http_waha_pg_statement_t  ngx_http_waha_statements[] = {
     NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement,
                              ngx_http_waha_statement_acted)
+    ngx_http_waha_statement(FIND_CONNECTION, find_connection, 1)
 };
 
 
 const ngx_int_t  ngx_http_waha_statement_nargs[] = {
     NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement_count,
                              ngx_http_waha_statement_count)
+    ngx_http_waha_statement_count(FIND_CONNECTION, find_connection, 1)
 };

@@ -76,7 +76,10 @@
 typedef enum {
     NGX_HTTP_WAHA_STATEMENTS(ngx_http_waha_statement_id,
                              ngx_http_waha_statement_id)
-    NGX_HTTP_WAHA_NSTATEMENTS
+    NGX_HTTP_WAHA_NSTATEMENTS,
+
+    /* of webhooks, whose pool has it after those of ingest */
+    NGX_HTTP_WAHA_FIND_CONNECTION = NGX_HTTP_WAHA_NSTATEMENTS
 } ngx_http_waha_statement_e;
 
 

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <openssl/evp.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_auth_limit.h>
 
@@ -95,6 +96,11 @@ static ngx_http_waha_auth_limit_t *ngx_http_waha_auth_limit_get(
     ngx_http_request_t *r, uint64_t *address);
 static ngx_int_t ngx_http_waha_auth_limit_read_address(struct sockaddr *sa,
     uint64_t *address);
+static ngx_int_t ngx_http_waha_auth_limit_charge_address(
+    ngx_http_request_t *r, ngx_http_waha_auth_limit_t *limit,
+    uint64_t address);
+static ngx_int_t ngx_http_waha_auth_limit_add_scope(uint64_t *address,
+    const ngx_str_t *scope);
 static ngx_http_waha_auth_charge_t *ngx_http_waha_auth_limit_get_charge(
     ngx_http_request_t *r, ngx_http_waha_auth_limit_t *limit,
     uint64_t address);
@@ -267,17 +273,23 @@ ngx_http_waha_auth_limit_init_zone(ngx_shm_zone_t *zone, void *data)
 ngx_int_t
 ngx_http_waha_auth_limit_charge(ngx_http_request_t *r)
 {
-    uint64_t                      address;
-    ngx_int_t                     rc;
-    ngx_slab_pool_t              *shpool;
-    ngx_http_waha_auth_limit_t   *limit;
-    ngx_http_waha_auth_charge_t  *charge;
+    uint64_t                     address;
+    ngx_http_waha_auth_limit_t  *limit;
 
     limit = ngx_http_waha_auth_limit_get(r, &address);
 
-    if (limit == NULL) {
-        return NGX_OK;
-    }
+    return limit ? ngx_http_waha_auth_limit_charge_address(r, limit, address)
+                 : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_auth_limit_charge_address(ngx_http_request_t *r,
+    ngx_http_waha_auth_limit_t *limit, uint64_t address)
+{
+    ngx_int_t                     rc;
+    ngx_slab_pool_t              *shpool;
+    ngx_http_waha_auth_charge_t  *charge;
 
     charge = ngx_http_waha_auth_limit_get_charge(r, limit, address);
     if (charge == NULL) {
@@ -293,6 +305,88 @@ ngx_http_waha_auth_limit_charge(ngx_http_request_t *r)
     ngx_shmtx_unlock(&shpool->mutex);
 
     return ngx_http_waha_auth_limit_log(r, rc);
+}
+
+
+void
+ngx_http_waha_auth_limit_charge_scope(ngx_http_request_t *r,
+    const ngx_str_t *scope)
+{
+    uint64_t                     address;
+    ngx_http_waha_auth_limit_t  *limit;
+
+    limit = ngx_http_waha_auth_limit_get(r, &address);
+
+    if (limit
+        && ngx_http_waha_auth_limit_add_scope(&address, scope) == NGX_OK)
+    {
+        (void) ngx_http_waha_auth_limit_charge_address(r, limit, address);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_waha_auth_limit_is_spent(ngx_http_request_t *r,
+    const ngx_str_t *scope)
+{
+    uint64_t                      address;
+    ngx_uint_t                    spent;
+    ngx_slab_pool_t              *shpool;
+    ngx_http_waha_auth_limit_t   *limit;
+    ngx_http_waha_auth_bucket_t  *bucket;
+
+    limit = ngx_http_waha_auth_limit_get(r, &address);
+
+    if (limit == NULL
+        || ngx_http_waha_auth_limit_add_scope(&address, scope) != NGX_OK)
+    {
+        return 0;
+    }
+
+    shpool = (ngx_slab_pool_t *) limit->zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    bucket = ngx_http_waha_auth_limit_find(limit->zone->data, address);
+
+    spent = bucket
+            && ngx_http_waha_auth_limit_excess(limit, bucket)
+               + NGX_HTTP_WAHA_AUTH_ATTEMPT > NGX_HTTP_WAHA_AUTH_BURST;
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return spent;
+}
+
+
+/* nobody can choose a scope whose limit is that of another one */
+
+static ngx_int_t
+ngx_http_waha_auth_limit_add_scope(uint64_t *address, const ngx_str_t *scope)
+{
+    u_char       hash[EVP_MAX_MD_SIZE];
+    ngx_int_t    rc;
+    EVP_MD_CTX  *md;
+
+    md = EVP_MD_CTX_new();
+    if (md == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1
+        && EVP_DigestUpdate(md, address, sizeof(uint64_t)) == 1
+        && EVP_DigestUpdate(md, scope->data, scope->len) == 1
+        && EVP_DigestFinal_ex(md, hash, NULL) == 1)
+    {
+        ngx_memcpy(address, hash, sizeof(uint64_t));
+        rc = NGX_OK;
+    }
+
+    EVP_MD_CTX_free(md);
+
+    return rc;
 }
 
 

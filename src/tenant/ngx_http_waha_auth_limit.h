@@ -52,6 +52,17 @@ ngx_int_t ngx_http_waha_auth_limit_add_zone(ngx_conf_t *cf,
 ngx_int_t ngx_http_waha_auth_limit_charge(ngx_http_request_t *r);
 
 /*
+ * The same for one of many things that are asked for from one address, which
+ * each have a limit of their own there: what cannot be told from guessing.
+ */
+void ngx_http_waha_auth_limit_charge_scope(ngx_http_request_t *r,
+    const ngx_str_t *scope);
+
+/* Whether the address has used up what it has for such a thing. */
+ngx_uint_t ngx_http_waha_auth_limit_is_spent(ngx_http_request_t *r,
+    const ngx_str_t *scope);
+
+/*
  * Charges the address for credentials that are to be looked up, unless they
  * were right before; digest is their SHA-256.  NGX_OK: look them up, then call
  * settle().  NGX_AGAIN: other look-ups have to be decided first, call this
