@@ -13,6 +13,7 @@
 #include <ngx_http_waha_auth_cache.h>
 #include <ngx_http_waha_auth_conf.h>
 #include <ngx_http_waha_auth_limit.h>
+#include <ngx_http_waha_connection.h>
 #include <ngx_http_waha_db_conf.h>
 #include <ngx_http_waha_dispatch.h>
 #include <ngx_http_waha_fetch.h>
@@ -22,6 +23,7 @@
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_media.h>
+#include <ngx_http_waha_redact.h>
 #include <ngx_http_waha_secret_conf.h>
 #include <ngx_http_waha_session_conf.h>
 #include <ngx_http_waha_statements.h>
@@ -74,6 +76,7 @@ typedef struct {
 
     ngx_http_waha_db_conf_t        db;
     ngx_http_waha_db_conf_t        operators;
+    ngx_http_waha_db_conf_t        webhooks;
     ngx_http_waha_auth_limit_t     auth_limit;
     ngx_http_waha_auth_trust_t     auth_trust;
 } ngx_http_waha_global_conf_t;
@@ -92,6 +95,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_waha_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_waha_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
+    ngx_http_handler_pt handler);
 static ngx_int_t ngx_http_waha_init_phases(ngx_conf_t *cf);
 static ngx_int_t ngx_http_waha_access_handler(ngx_http_request_t *r);
 
@@ -100,6 +105,8 @@ static char *ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf);
 static char *ngx_http_waha_init_hosts(ngx_conf_t *cf,
     ngx_http_waha_global_conf_t *global);
 static char *ngx_http_waha_init_webhooks(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global);
+static ngx_int_t ngx_http_waha_init_connections(ngx_conf_t *cf,
     ngx_http_waha_global_conf_t *global);
 static char *ngx_http_waha_init_api(ngx_conf_t *cf,
     ngx_http_waha_global_conf_t *global);
@@ -200,6 +207,20 @@ static ngx_command_t  ngx_http_waha_commands[] = {
       ngx_conf_set_sec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_waha_local_conf_t, intake.max_age),
+      NULL },
+
+    { ngx_string("waha_meta_app_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_intake_conf_meta_app_secret,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("waha_meta_verify_token"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_waha_intake_conf_meta_verify_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("waha_tenant_from"),
@@ -451,6 +472,20 @@ ngx_http_waha_init(ngx_conf_t *cf)
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
 
+    if (wmcf->webhooks
+        && ngx_http_waha_add_handler(cf, NGX_HTTP_REWRITE_PHASE,
+                                     ngx_http_waha_redact_handler)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if ((wmcf->api || wmcf->meta)
+        && ngx_http_waha_auth_limit_add_zone(cf, wmcf->auth_limit) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     /* webhooks alone need nothing of what follows */
 
     if (!wmcf->api) {
@@ -466,11 +501,27 @@ ngx_http_waha_init(ngx_conf_t *cf)
         ngx_http_waha_media_filter_init();
     }
 
-    if (ngx_http_waha_init_phases(cf) != NGX_OK) {
+    return ngx_http_waha_init_phases(cf);
+}
+
+
+static ngx_int_t
+ngx_http_waha_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
+    ngx_http_handler_pt handler)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[phase].handlers);
+    if (h == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_waha_auth_limit_add_zone(cf, wmcf->auth_limit);
+    *h = handler;
+
+    return NGX_OK;
 }
 
 
@@ -485,20 +536,15 @@ ngx_http_waha_init_phases(ngx_conf_t *cf)
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    if (wmcf->guards) {
-        h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        *h = ngx_http_waha_guard_handler;
-
-        h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        *h = ngx_http_waha_forward_handler;
+    if (wmcf->guards
+        && (ngx_http_waha_add_handler(cf, NGX_HTTP_REWRITE_PHASE,
+                                      ngx_http_waha_guard_handler)
+            != NGX_OK
+            || ngx_http_waha_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                         ngx_http_waha_forward_handler)
+               != NGX_OK))
+    {
+        return NGX_ERROR;
     }
 
     access = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
@@ -571,6 +617,12 @@ ngx_http_waha_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_value(global->db.connections, 2);
 
+    /* with a key, connections can have secrets of their own */
+
+    if (global->shared.secrets) {
+        global->shared.meta = 1;
+    }
+
     if (!global->shared.database) {
         return NGX_CONF_OK;
     }
@@ -634,6 +686,12 @@ ngx_http_waha_init_webhooks(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (global->shared.meta
+        && ngx_http_waha_init_connections(cf, global) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     /* an event that ran out of time in a batch can run alone once more */
 
     if (ngx_http_waha_pg_conf_limit(cf, pg, pg->timeout * 9 / 20) != NGX_OK) {
@@ -641,6 +699,47 @@ ngx_http_waha_init_webhooks(ngx_conf_t *cf,
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* webhooks of Meta look up connections in the pool that stores them */
+
+static ngx_int_t
+ngx_http_waha_init_connections(ngx_conf_t *cf,
+    ngx_http_waha_global_conf_t *global)
+{
+    ngx_uint_t                     n;
+    ngx_http_waha_pg_conf_t       *pg;
+    ngx_http_waha_pg_statement_t  *statements;
+
+    pg = &global->pg;
+    n = pg->nstatements;
+
+    statements = ngx_palloc(cf->pool,
+                            (n + 1) * sizeof(ngx_http_waha_pg_statement_t));
+    if (statements == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(statements, pg->statements,
+               n * sizeof(ngx_http_waha_pg_statement_t));
+
+    statements[n] = ngx_http_waha_statements[NGX_HTTP_WAHA_FIND_CONNECTION];
+
+    pg->statements = statements;
+    pg->nstatements = n + 1;
+
+    pg->channel = "waha_tenant";
+    pg->notified = ngx_http_waha_connections_notified;
+
+    global->webhooks.pg = *pg;
+    global->webhooks.offset = n - NGX_HTTP_WAHA_FIND_CONNECTION;
+
+    /* a look-up and a batch are to be answered in time together */
+
+    global->webhooks.pg.timeout = pg->timeout / 3;
+
+    return NGX_OK;
 }
 
 
@@ -745,6 +844,7 @@ ngx_http_waha_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->shared.hmac_keys = NULL;
+     *     conf->shared.meta_keys = NULL;
      *     conf->api.cors_origins = NULL;
      *     conf->api.enable = 0;
      */
@@ -793,6 +893,10 @@ ngx_http_waha_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->shared.hmac_keys == NULL) {
         conf->shared.hmac_keys = prev->shared.hmac_keys;
+    }
+
+    if (conf->shared.meta_keys == NULL) {
+        conf->shared.meta_keys = prev->shared.meta_keys;
     }
 
     if (ngx_http_waha_intake_conf_merge(cf, &prev->intake, &conf->intake)
@@ -986,7 +1090,8 @@ ngx_http_waha_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_waha_local_conf_t *local = conf;
 
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_waha_main_conf_t  *wmcf;
 
     if (local->intake.enable) {
         return "is duplicate";
@@ -996,6 +1101,9 @@ ngx_http_waha_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_waha_content_handler(local);
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+    wmcf->webhooks = 1;
 
     return NGX_CONF_OK;
 }
@@ -1041,10 +1149,23 @@ ngx_http_waha_init_process(ngx_cycle_t *cycle)
 
     wmcf = &global->shared;
 
+    if (wmcf->meta) {
+        wmcf->connections = ngx_http_waha_connections_create(cycle,
+                                                           &global->webhooks,
+                                                           wmcf->secrets);
+        if (wmcf->connections == NULL) {
+            return NGX_ERROR;
+        }
+
+        global->pg.data = wmcf->connections;
+    }
+
     global->pool = ngx_http_waha_pg_create(cycle, &global->pg);
     if (global->pool == NULL) {
         return NGX_ERROR;
     }
+
+    global->webhooks.pool = global->pool;
 
     wmcf->ingest = ngx_http_waha_ingest_create(cycle, global->pool,
                                                &global->pg);
@@ -1094,6 +1215,10 @@ ngx_http_waha_exit_process(ngx_cycle_t *cycle)
 
     if (global && global->pool) {
         ngx_http_waha_pg_destroy(global->pool);
+    }
+
+    if (global && global->shared.connections) {
+        ngx_http_waha_connections_destroy(global->shared.connections);
     }
 
     if (global && global->db.pool) {

@@ -30,7 +30,12 @@ typedef struct {
     struct ngx_http_waha_ingest_s         *ingest;
     struct ngx_http_waha_cache_s          *auth_cache;
 
+    /* NULL: Meta is not a provider */
+    struct ngx_http_waha_connections_s    *connections;
+
     unsigned                               database:1;
+    unsigned                               webhooks:1;
+    unsigned                               meta:1;
     unsigned                               api:1;
     unsigned                               warned:1;
 } ngx_http_waha_main_conf_t;
@@ -61,6 +66,9 @@ typedef struct {
     ngx_str_t                              organization;
     ngx_str_t                              session;
     ngx_str_t                              event;
+
+    /* the path without the id of a connection; empty: it has none */
+    ngx_str_t                              uri;
     ngx_str_t                              action;
     ngx_uint_t                             records;
     ngx_msec_t                             db_time;

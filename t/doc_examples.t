@@ -12,6 +12,8 @@ mkdir "$dir/waha" or die $!;
 put('waha-hmac.key', 'a' x 64);
 put("waha-$_.key", 'a' x 64) for 1, 2;
 put('waha/hmac.key', 'a' x 64);
+put('waha-secret.key', '0123456789abcdef' x 4);
+put($_, 'a' x 32) for qw(meta-app.secret meta-verify.token);
 put($_, qq{proxy_set_header X-Api-Key "key";\n})
     for qw(waha.conf waha-1.conf waha-2.conf waha/waha.conf);
 put($_, "*:*:crm:waha_gateway:password\n") for qw(waha.pgpass waha/pgpass);

@@ -67,7 +67,8 @@ EOF_C
       ngx_http_waha_provider_pair,
       offsetof(ngx_http_waha_loc_conf_t, hmac_keys),
       ngx_http_waha_pair_parse,
-      "unsigned", "keyless", "forged" },
+      "unsigned", "keyless", "forged",
+      NULL, NULL, 0, 0, 1, 1 },
 
 EOF_C
 

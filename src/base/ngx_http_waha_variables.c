@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_waha_variables_batch(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_waha_variables_db_time(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_waha_variables_uri(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_waha_variables_token_hash(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -51,6 +53,9 @@ static ngx_http_variable_t  ngx_http_waha_variables[] = {
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("waha_db_time"), NULL, ngx_http_waha_variables_db_time,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("waha_uri"), NULL, ngx_http_waha_variables_uri,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("waha_token_hash"), NULL, ngx_http_waha_variables_token_hash,
@@ -165,6 +170,29 @@ ngx_http_waha_variables_db_time(ngx_http_request_t *r,
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* as $uri, but for the id of a connection */
+
+static ngx_int_t
+ngx_http_waha_variables_uri(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t            *uri;
+    ngx_http_waha_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+
+    uri = (ctx && ctx->uri.len) ? &ctx->uri : &r->uri;
+
+    v->len = uri->len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = uri->data;
 
     return NGX_OK;
 }

@@ -92,6 +92,9 @@ typedef struct {
 
     void                   *origin;         /* the parser's, to write it raw */
 
+    /* set by intake: the connection to the number tells the tenant */
+    unsigned                numbered:1;
+
     unsigned                outbound:1;
     unsigned                sanitised:1;    /* bytes had to be replaced */
     unsigned                empty:1;        /* a message that says nothing */

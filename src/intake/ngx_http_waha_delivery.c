@@ -11,6 +11,7 @@
 #include <ngx_http_waha_answer.h>
 #include <ngx_http_waha_delivery.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_string.h>
 #include <ngx_http_waha_value.h>
 
 
@@ -19,12 +20,20 @@
 #define NGX_HTTP_WAHA_DELIVERY_ANSWER  256
 
 
+typedef struct {
+    ngx_str_t    action;    /* ends with NUL */
+    ngx_uint_t   count;
+} ngx_http_waha_delivery_tally_t;
+
+
 static ngx_http_waha_entry_t *ngx_http_waha_delivery_find_decisive(
     ngx_http_waha_delivery_t *delivery);
 static ngx_http_waha_error_e ngx_http_waha_delivery_entry_error(
-    ngx_http_waha_entry_t *entry);
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_delivery_success(ngx_http_request_t *r,
-    ngx_http_waha_entry_t *entry);
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_entry_t *entry);
+static ngx_int_t ngx_http_waha_delivery_count(
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_json_out_t *out);
 static void ngx_http_waha_delivery_member(ngx_http_waha_json_out_t *out,
     const char *name, ngx_str_t *value);
 static void ngx_http_waha_delivery_id(ngx_http_waha_json_out_t *out,
@@ -59,6 +68,28 @@ ngx_http_waha_delivery_add_entries(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_waha_delivery_find_connection(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_int_t (*handler)(void *data))
+{
+    ngx_http_waha_connection_lookup_t  *lookup;
+
+    lookup = ngx_pcalloc(r->pool, sizeof(ngx_http_waha_connection_lookup_t));
+    if (lookup == NULL) {
+        return NGX_ERROR;
+    }
+
+    lookup->request = r;
+    lookup->id = delivery->connection;
+    lookup->handler = handler;
+    lookup->data = r;
+
+    delivery->lookup = lookup;
+
+    return ngx_http_waha_connection_find(lookup);
+}
+
+
 void
 ngx_http_waha_delivery_cancel(ngx_http_waha_delivery_t *delivery)
 {
@@ -85,7 +116,7 @@ ngx_http_waha_delivery_answer(ngx_http_request_t *r,
     ctx->records = entry->records;
     ctx->db_time = entry->db_time;
 
-    error = ngx_http_waha_delivery_entry_error(entry);
+    error = ngx_http_waha_delivery_entry_error(delivery, entry);
 
     if (error != NGX_HTTP_WAHA_ERR_NONE) {
         return ngx_http_waha_delivery_refuse(r, error, NULL);
@@ -93,7 +124,7 @@ ngx_http_waha_delivery_answer(ngx_http_request_t *r,
 
     ctx->action = entry->action;
 
-    return ngx_http_waha_delivery_success(r, entry);
+    return ngx_http_waha_delivery_success(r, delivery, entry);
 }
 
 
@@ -118,7 +149,7 @@ ngx_http_waha_delivery_find_decisive(ngx_http_waha_delivery_t *delivery)
     }
 
     for (i = 0; i < delivery->nentries; i++) {
-        if (ngx_http_waha_delivery_entry_error(&entry[i])
+        if (ngx_http_waha_delivery_entry_error(delivery, &entry[i])
             != NGX_HTTP_WAHA_ERR_NONE)
         {
             return &entry[i];
@@ -136,12 +167,24 @@ ngx_http_waha_delivery_find_decisive(ngx_http_waha_delivery_t *delivery)
 
 
 static ngx_http_waha_error_e
-ngx_http_waha_delivery_entry_error(ngx_http_waha_entry_t *entry)
+ngx_http_waha_delivery_entry_error(ngx_http_waha_delivery_t *delivery,
+    ngx_http_waha_entry_t *entry)
 {
+    ngx_http_waha_error_e  error;
+
     switch (entry->status) {
 
     case NGX_HTTP_WAHA_PG_OK:
-        return ngx_http_waha_error_find(&entry->action);
+        error = ngx_http_waha_error_find(&entry->action);
+
+        if (delivery->provider->many
+            && ngx_http_waha_error_status(error)
+               != NGX_HTTP_SERVICE_UNAVAILABLE)
+        {
+            return NGX_HTTP_WAHA_ERR_NONE;
+        }
+
+        return error;
 
     case NGX_HTTP_WAHA_PG_BUSY:
         return NGX_HTTP_WAHA_ERR_DATABASE_BUSY;
@@ -157,7 +200,7 @@ ngx_http_waha_delivery_entry_error(ngx_http_waha_entry_t *entry)
 
 static ngx_int_t
 ngx_http_waha_delivery_success(ngx_http_request_t *r,
-    ngx_http_waha_entry_t *entry)
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_entry_t *entry)
 {
     ngx_str_t                 json;
     ngx_http_waha_json_out_t  out;
@@ -171,10 +214,20 @@ ngx_http_waha_delivery_success(ngx_http_request_t *r,
 
     ngx_http_waha_delivery_member(&out, "action", &entry->action);
     ngx_http_waha_delivery_member(&out, "reason", &entry->code);
-    ngx_http_waha_delivery_member(&out, "organization", &entry->organization);
-    ngx_http_waha_delivery_id(&out, "tenantId", &entry->tenant_id);
-    ngx_http_waha_delivery_id(&out, "contactId", &entry->contact_id);
-    ngx_http_waha_delivery_id(&out, "activityId", &entry->activity_id);
+
+    if (delivery->provider->many) {
+
+        if (ngx_http_waha_delivery_count(delivery, &out) != NGX_OK) {
+            return ngx_http_waha_delivery_no_memory(r);
+        }
+
+    } else {
+        ngx_http_waha_delivery_member(&out, "organization",
+                                      &entry->organization);
+        ngx_http_waha_delivery_id(&out, "tenantId", &entry->tenant_id);
+        ngx_http_waha_delivery_id(&out, "contactId", &entry->contact_id);
+        ngx_http_waha_delivery_id(&out, "activityId", &entry->activity_id);
+    }
 
     ngx_http_waha_json_close(&out, '}');
     ngx_http_waha_json_close(&out, '}');
@@ -184,6 +237,64 @@ ngx_http_waha_delivery_success(ngx_http_request_t *r,
     }
 
     return ngx_http_waha_answer_json(r, NGX_HTTP_OK, &json);
+}
+
+
+/* how many events there are, and how many of them had each action */
+
+static ngx_int_t
+ngx_http_waha_delivery_count(ngx_http_waha_delivery_t *delivery,
+    ngx_http_waha_json_out_t *out)
+{
+    ngx_uint_t                       i, j;
+    ngx_array_t                      actions;
+    ngx_http_waha_delivery_tally_t  *tally;
+
+    if (ngx_array_init(&actions, out->pool, 4,
+                       sizeof(ngx_http_waha_delivery_tally_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < delivery->nentries; i++) {
+        tally = actions.elts;
+
+        for (j = 0; j < actions.nelts; j++) {
+            if (ngx_http_waha_string_is_equal(&tally[j].action,
+                                              &delivery->entries[i].action))
+            {
+                break;
+            }
+        }
+
+        if (j == actions.nelts) {
+            tally = ngx_array_push(&actions);
+            if (tally == NULL) {
+                return NGX_ERROR;
+            }
+
+            tally->action = delivery->entries[i].action;
+            tally->count = 1;
+            continue;
+        }
+
+        tally[j].count++;
+    }
+
+    ngx_http_waha_json_put_number(out, "events", delivery->nentries);
+    ngx_http_waha_json_open(out, "actions", '{');
+
+    tally = actions.elts;
+
+    for (j = 0; j < actions.nelts; j++) {
+        ngx_http_waha_json_put_number(out, (char *) tally[j].action.data,
+                                      tally[j].count);
+    }
+
+    ngx_http_waha_json_close(out, '}');
+
+    return NGX_OK;
 }
 
 
@@ -224,15 +335,11 @@ ngx_http_waha_delivery_refuse(ngx_http_request_t *r,
 }
 
 
-/* without the request line, whose query may hold a key or a signature */
-
 void
 ngx_http_waha_delivery_log(ngx_http_request_t *r, ngx_uint_t status,
     const ngx_str_t *code, const char *reason)
 {
     ngx_str_t             session;
-    ngx_http_log_ctx_t   *lctx;
-    ngx_http_request_t   *logged;
     ngx_http_waha_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
@@ -243,16 +350,9 @@ ngx_http_waha_delivery_log(ngx_http_request_t *r, ngx_uint_t status,
         session = ctx->session;
     }
 
-    lctx = r->connection->log->data;
-
-    logged = lctx->request;
-    lctx->request = NULL;
-
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "waha: webhook answered %ui %V: %s, session \"%V\"",
                   status, code, reason, &session);
-
-    lctx->request = logged;
 }
 
 

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_connection.h>
 #include <ngx_http_waha_error.h>
 #include <ngx_http_waha_ingest.h>
 #include <ngx_http_waha_provider.h>
@@ -20,18 +21,31 @@
 /* a webhook, and what becomes of its events */
 
 typedef struct ngx_http_waha_delivery_s {
-    ngx_http_waha_ctx_t             *ctx;
-    const ngx_http_waha_provider_t  *provider;
-    ngx_array_t                     *keys;      /* ngx_http_waha_hmac_key_t */
-    ngx_str_t                        instance;
-    ngx_str_t                        body;
+    ngx_http_waha_ctx_t                 *ctx;
+    const ngx_http_waha_provider_t      *provider;
 
-    ngx_array_t                      events;    /* ngx_http_waha_event_t */
-    ngx_http_waha_entry_t           *entries;   /* of each event */
-    ngx_uint_t                       nentries;
+    /* ngx_http_waha_hmac_key_t */
+    ngx_array_t                         *keys;
+    ngx_str_t                            instance;
+
+    /*
+     * the id that the URL ends with, empty for none; and how its connection is
+     * looked up
+     */
+    ngx_str_t                            connection;
+    ngx_http_waha_connection_lookup_t   *lookup;
+
+    ngx_str_t                            body;
+
+    ngx_array_t                          events;    /* ngx_http_waha_event_t */
+    ngx_http_waha_entry_t               *entries;   /* of each event */
+    ngx_uint_t                           nentries;
 
     /* entries whose handler was not called yet */
-    ngx_uint_t                       waiting;
+    ngx_uint_t                           waiting;
+
+    /* the connection's own app has signed */
+    unsigned                             own:1;
 } ngx_http_waha_delivery_t;
 
 
@@ -42,6 +56,13 @@ typedef struct ngx_http_waha_delivery_s {
 ngx_int_t ngx_http_waha_delivery_add_entries(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_uint_t n,
     void (*handler)(ngx_http_waha_entry_t *entry));
+
+/*
+ * Looks up the connection of a delivery, for the handler as of
+ * request_resume().  Returns what ngx_http_waha_connection_find() returns.
+ */
+ngx_int_t ngx_http_waha_delivery_find_connection(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_int_t (*handler)(void *data));
 
 /* Forgets the entries that wait, before their memory is freed. */
 void ngx_http_waha_delivery_cancel(ngx_http_waha_delivery_t *delivery);

@@ -9,7 +9,6 @@
 #include <openssl/evp.h>
 #include <ngx_http_waha_ingest_params.h>
 #include <ngx_http_waha_json.h>
-#include <ngx_http_waha_string.h>
 
 
 /* OIDs of src/include/catalog/pg_type.dat in PostgreSQL, which never change */
@@ -533,7 +532,7 @@ ngx_http_waha_ingest_params_metas(ngx_pool_t *pool,
     ngx_uint_t  i;
 
     for (i = 0; i < nevents; i++) {
-        if (!ngx_http_waha_string_is(&events[i]->provider, "waha")) {
+        if (events[i]->numbered) {
             break;
         }
     }
@@ -570,7 +569,7 @@ ngx_http_waha_ingest_params_meta(ngx_pool_t *pool,
     ngx_http_waha_json_out_t              out;
     const ngx_http_waha_ingest_member_t  *m;
 
-    if (ngx_http_waha_string_is(&event->provider, "waha")) {
+    if (!event->numbered) {
         ngx_str_null(value);
         return NGX_OK;
     }

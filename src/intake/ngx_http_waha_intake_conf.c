@@ -7,7 +7,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <openssl/evp.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_connection.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_key_file.h>
 #include <ngx_http_waha_signature.h>
@@ -16,6 +18,8 @@
 
 static ngx_regex_t *ngx_http_waha_intake_conf_compile(ngx_conf_t *cf,
     ngx_str_t *pattern);
+static ngx_http_waha_hmac_key_t *ngx_http_waha_intake_conf_add_key(
+    ngx_conf_t *cf, ngx_array_t **keys, ngx_str_t *file);
 static char *ngx_http_waha_intake_conf_hmac_off(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *wlcf);
 
@@ -51,6 +55,7 @@ ngx_http_waha_intake_conf_create(ngx_http_waha_intake_conf_t *conf)
      *     conf->ignore = 0;
      *     conf->phone_pattern = NULL;
      *     conf->blocked_numbers = NULL;
+     *     conf->verify_token = NULL;
      *     conf->enable = 0;
      */
 
@@ -67,6 +72,10 @@ ngx_http_waha_intake_conf_merge(ngx_conf_t *cf,
 
     if (conf->blocked_numbers == NULL) {
         conf->blocked_numbers = prev->blocked_numbers;
+    }
+
+    if (conf->verify_token == NULL) {
+        conf->verify_token = prev->verify_token;
     }
 
     if (conf->phone_pattern == NULL) {
@@ -108,6 +117,7 @@ char *
 ngx_http_waha_intake_conf_check(ngx_conf_t *cf,
     ngx_http_waha_loc_conf_t *conf, ngx_str_t *location)
 {
+    ngx_http_waha_main_conf_t    *wmcf;
     ngx_http_waha_intake_conf_t  *intake;
 
     intake = conf->intake;
@@ -136,7 +146,9 @@ ngx_http_waha_intake_conf_check(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (intake->enable && conf->hmac_keys == NULL) {
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    if (intake->enable && conf->hmac_keys == NULL && !wmcf->meta) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "location \"%V\" has \"waha_webhook\" but no "
                       "\"waha_hmac_key\"; anybody could send events there; "
@@ -186,23 +198,14 @@ ngx_http_waha_intake_conf_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
         return ngx_http_waha_intake_conf_hmac_off(cf, wlcf);
     }
 
-    if (wlcf->hmac_keys == NULL) {
-        wlcf->hmac_keys = ngx_array_create(cf->pool, 2,
-                                           sizeof(ngx_http_waha_hmac_key_t));
-        if (wlcf->hmac_keys == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-    } else if (wlcf->hmac_keys->nelts == 0) {
+    if (wlcf->hmac_keys && wlcf->hmac_keys->nelts == 0) {
         return "contradicts \"waha_hmac_key off\"";
     }
 
-    key = ngx_array_push(wlcf->hmac_keys);
+    key = ngx_http_waha_intake_conf_add_key(cf, &wlcf->hmac_keys, &value[1]);
     if (key == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    ngx_str_null(&key->instance);
 
     if (cf->args->nelts == 3) {
 
@@ -221,13 +224,40 @@ ngx_http_waha_intake_conf_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
         key->instance.len = value[2].len - (sizeof("instance=") - 1);
     }
 
-    if (ngx_http_waha_key_file_read(cf, &value[1], 1, &key->secret) != NGX_OK
-        || ngx_http_waha_signature_set_key(cf->pool, key) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    return NGX_CONF_OK;
+}
+
+
+/* NULL: the error was logged */
+
+static ngx_http_waha_hmac_key_t *
+ngx_http_waha_intake_conf_add_key(ngx_conf_t *cf, ngx_array_t **keys,
+    ngx_str_t *file)
+{
+    ngx_http_waha_hmac_key_t  *key;
+
+    if (*keys == NULL) {
+        *keys = ngx_array_create(cf->pool, 2,
+                                 sizeof(ngx_http_waha_hmac_key_t));
+        if (*keys == NULL) {
+            return NULL;
+        }
     }
 
-    return NGX_CONF_OK;
+    key = ngx_array_push(*keys);
+    if (key == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(key, sizeof(ngx_http_waha_hmac_key_t));
+
+    if (ngx_http_waha_key_file_read(cf, file, 1, &key->secret) != NGX_OK
+        || ngx_http_waha_signature_set_key(cf->pool, key) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return key;
 }
 
 
@@ -245,6 +275,69 @@ ngx_http_waha_intake_conf_hmac_off(ngx_conf_t *cf,
     if (wlcf->hmac_keys == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_waha_intake_conf_meta_app_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                  *value;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    value = cf->args->elts;
+
+    if (ngx_http_waha_intake_conf_add_key(cf, &wlcf->meta_keys, &value[1])
+        == NULL)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+    wmcf->meta = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_waha_intake_conf_meta_verify_token(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf)
+{
+    ngx_http_waha_loc_conf_t *wlcf = conf;
+
+    u_char                      hash[EVP_MAX_MD_SIZE];
+    ngx_str_t                  *value, token;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    if (wlcf->intake->verify_token) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_http_waha_key_file_read(cf, &value[1], 1, &token) != NGX_OK
+        || EVP_Digest(token.data, token.len, hash, NULL, EVP_sha256(), NULL)
+           != 1)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    wlcf->intake->verify_token = ngx_pnalloc(cf->pool,
+                                             NGX_HTTP_WAHA_CONNECTION_HASH);
+    if (wlcf->intake->verify_token == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(wlcf->intake->verify_token, hash,
+               NGX_HTTP_WAHA_CONNECTION_HASH);
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+    wmcf->meta = 1;
 
     return NGX_CONF_OK;
 }

@@ -44,6 +44,9 @@ typedef struct ngx_http_waha_intake_conf_s {
     ngx_regex_t    *phone_pattern;
     ngx_array_t    *blocked_numbers;    /* ngx_str_t, digits */
 
+    /* SHA-256 of the verify token of the operator's app at Meta; NULL: none */
+    u_char         *verify_token;
+
     unsigned        enable:1;
 } ngx_http_waha_intake_conf_t;
 
@@ -56,6 +59,10 @@ extern ngx_conf_bitmask_t  ngx_http_waha_intake_ignored_chats[];
 /* Handlers of the directives. */
 char *ngx_http_waha_intake_conf_hmac_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_waha_intake_conf_meta_app_secret(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+char *ngx_http_waha_intake_conf_meta_verify_token(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 char *ngx_http_waha_intake_conf_phone_pattern(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 char *ngx_http_waha_intake_conf_blocked_numbers(ngx_conf_t *cf,

@@ -8,12 +8,16 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
+#include <ngx_http_waha_challenge.h>
 #include <ngx_http_waha_envelope.h>
 #include <ngx_http_waha_intake_conf.h>
+#include <ngx_http_waha_notification.h>
 #include <ngx_http_waha_provider.h>
 #include <ngx_http_waha_request.h>
 
 
+static ngx_uint_t ngx_http_waha_provider_is_usable(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider);
 static ngx_uint_t ngx_http_waha_provider_has_signed(ngx_http_request_t *r,
     const ngx_http_waha_provider_t *provider);
 static ngx_int_t ngx_http_waha_provider_signature(ngx_http_request_t *r,
@@ -34,6 +38,18 @@ static const ngx_http_waha_provider_signature_t
 };
 
 
+/* https://developers.facebook.com/docs/graph-api/webhooks/getting-started */
+
+static const ngx_http_waha_provider_signature_t
+    ngx_http_waha_provider_meta[] =
+{
+    { ngx_string("x-hub-signature-256"), ngx_string("sha256="),
+      NGX_HTTP_WAHA_HMAC_SHA256, 0 },
+
+    { ngx_null_string, ngx_null_string, 0, 0 }
+};
+
+
 static const ngx_http_waha_provider_t  ngx_http_waha_providers[] = {
 
     { ngx_string("waha"),
@@ -43,25 +59,76 @@ static const ngx_http_waha_provider_t  ngx_http_waha_providers[] = {
       "it has no signature: no \"hmac.key\" in the webhook's configuration "
       "at WAHA",
       "there is no \"waha_hmac_key\"",
-      "no \"waha_hmac_key\" has made its signature" },
+      "no \"waha_hmac_key\" has made its signature",
+      NULL, NULL, 0, 0, 1, 1 },
 
-    { ngx_null_string, NULL, 0, NULL, NULL, NULL, NULL }
+    { ngx_string("meta"),
+      ngx_http_waha_provider_meta,
+      offsetof(ngx_http_waha_loc_conf_t, meta_keys),
+      ngx_http_waha_notification_parse,
+      "it has no signature: it does not come from Meta",
+      "there is no \"waha_meta_app_secret\", and no connection in the URL "
+      "with a secret of its own",
+      "another app secret has made its signature",
+      ngx_http_waha_notification_raw,
+      ngx_http_waha_challenge_parse, 1, 1, 0, 0 },
+
+    { ngx_null_string, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0,
+      0 }
 };
 
 
 const ngx_http_waha_provider_t *
-ngx_http_waha_provider_find(ngx_http_request_t *r)
+ngx_http_waha_provider_find(ngx_http_request_t *r, ngx_str_t *connection)
 {
     const ngx_http_waha_provider_t  *provider;
 
     for (provider = ngx_http_waha_providers; provider->parse; provider++) {
 
-        if (ngx_http_waha_provider_has_signed(r, provider)) {
+        if (!ngx_http_waha_provider_is_usable(r, provider)) {
+            continue;
+        }
+
+        if (connection->len ? provider->connections
+                            : ngx_http_waha_provider_has_signed(r, provider))
+        {
             return provider;
         }
     }
 
     return ngx_http_waha_providers;
+}
+
+
+const ngx_http_waha_provider_t *
+ngx_http_waha_provider_find_asker(ngx_http_request_t *r)
+{
+    const ngx_http_waha_provider_t  *provider;
+
+    for (provider = ngx_http_waha_providers; provider->parse; provider++) {
+
+        if (provider->challenge
+            && ngx_http_waha_provider_is_usable(r, provider))
+        {
+            return provider;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* what nobody has configured is as if it were not there */
+
+static ngx_uint_t
+ngx_http_waha_provider_is_usable(ngx_http_request_t *r,
+    const ngx_http_waha_provider_t *provider)
+{
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    return !provider->connections || wmcf->connections;
 }
 
 

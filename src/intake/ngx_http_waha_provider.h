@@ -52,11 +52,51 @@ typedef struct {
     const char                                 *unsigned_reason;
     const char                                 *keyless_reason;
     const char                                 *forged_reason;
+
+    /*
+     * Writes the delivery that has this event alone; NULL: each has one.
+     * NGX_ERROR: no memory.
+     */
+    ngx_int_t                                 (*raw)(ngx_pool_t *pool,
+                                                     ngx_http_waha_event_t *e,
+                                                     ngx_str_t *raw);
+
+    /*
+     * Reads the query of a GET with which the provider asks whether the URL is
+     * ours; NULL: it never asks.  NGX_DECLINED: it is another one; NGX_ERROR:
+     * no memory.
+     */
+    ngx_int_t                                 (*challenge)(ngx_pool_t *pool,
+                                                        ngx_str_t *args,
+                                                        ngx_str_t *token,
+                                                        ngx_str_t *challenge);
+
+    /* its URLs may end with the id of a connection, whose app has signed */
+    unsigned                                    connections:1;
+
+    /*
+     * Its deliveries have many events, and it repeats one for days that is not
+     * answered 200: only what is not kept is not, and the answer counts.
+     */
+    unsigned                                    many:1;
+
+    /* its deliveries say when they were made */
+    unsigned                                    dated:1;
+
+    /* its deliveries may say which organization they are for */
+    unsigned                                    sources:1;
 } ngx_http_waha_provider_t;
 
 
-/* The provider whose signature a request has; without any, the first. */
+/*
+ * The provider of a request: the one that has connections, if the URL has the
+ * id of one, or whose signature it has; without any, the first.
+ */
 const ngx_http_waha_provider_t *ngx_http_waha_provider_find(
+    ngx_http_request_t *r, ngx_str_t *connection);
+
+/* The provider that asks with a GET; NULL: none does. */
+const ngx_http_waha_provider_t *ngx_http_waha_provider_find_asker(
     ngx_http_request_t *r);
 
 /*

@@ -9,12 +9,15 @@
 #include <ngx_http.h>
 #include <ngx_http_waha.h>
 #include <ngx_http_waha_answer.h>
+#include <ngx_http_waha_auth_limit.h>
 #include <ngx_http_waha_delivery.h>
 #include <ngx_http_waha_intake_conf.h>
 #include <ngx_http_waha_json.h>
+#include <ngx_http_waha_redact.h>
 #include <ngx_http_waha_request.h>
 #include <ngx_http_waha_sources.h>
 #include <ngx_http_waha_string.h>
+#include <ngx_http_waha_subscribe.h>
 #include <ngx_http_waha_webhook.h>
 
 
@@ -22,19 +25,40 @@
 
 #define NGX_HTTP_WAHA_WEBHOOK_ANSWER  256
 
+/* bytes of a body that are hashed for everybody */
+
+#define NGX_HTTP_WAHA_WEBHOOK_SHORT   65536
+
+/* events of a delivery that are set aside one by one, else with it as a whole */
+
+#define NGX_HTTP_WAHA_WEBHOOK_ASIDE   16
+
+/* events of a delivery in one transaction: more than Meta sends at once */
+
+#define NGX_HTTP_WAHA_WEBHOOK_PART    1024
+
 #define NGX_HTTP_WAHA_WEBHOOK_UNREAD                                          \
     "the body is not an event of WAHA: \"%V\" is missing or not valid"
 
 
-static ngx_int_t ngx_http_waha_webhook_check(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, const char **reason);
+static ngx_int_t ngx_http_waha_webhook_other_method(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery);
+static ngx_http_waha_error_e ngx_http_waha_webhook_check(
+    ngx_http_request_t *r, ngx_http_waha_delivery_t *delivery,
+    const char **reason);
+static ngx_http_waha_error_e ngx_http_waha_webhook_check_size(
+    ngx_http_request_t *r, ngx_http_waha_delivery_t *delivery, off_t size);
 static ngx_int_t ngx_http_waha_webhook_refuse_unread(ngx_http_request_t *r,
     ngx_http_waha_error_e error, const char *reason);
 static void ngx_http_waha_webhook_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
-static ngx_int_t ngx_http_waha_webhook_verify(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, const char **reason);
+static ngx_int_t ngx_http_waha_webhook_accept(void *data);
+static ngx_http_waha_error_e ngx_http_waha_webhook_verify(
+    ngx_http_request_t *r, ngx_http_waha_delivery_t *delivery,
+    const char **reason);
+static ngx_array_t *ngx_http_waha_webhook_choose_keys(
+    ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_read(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_store(ngx_http_request_t *r,
@@ -42,16 +66,25 @@ static ngx_int_t ngx_http_waha_webhook_store(ngx_http_request_t *r,
 static ngx_int_t ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
     ngx_http_waha_entry_t *entry, ngx_queue_t *entries);
+static ngx_int_t ngx_http_waha_webhook_ingest(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_queue_t *entries);
+static ngx_int_t ngx_http_waha_webhook_set_event(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
+    ngx_http_waha_entry_t *entry);
+static ngx_int_t ngx_http_waha_webhook_set_aside(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_uint_t unread);
+static void ngx_http_waha_webhook_keep(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_webhook_unread(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery);
+    ngx_http_waha_delivery_t *delivery, const char *fault);
 static ngx_int_t ngx_http_waha_webhook_unread_reason(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_str_t *reason);
+    ngx_http_waha_event_t *event, ngx_str_t *reason);
 static ngx_int_t ngx_http_waha_webhook_error(ngx_http_request_t *r,
     ngx_int_t rc);
 static const char *ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
-    ngx_http_waha_event_t *event);
+    ngx_http_waha_event_t *event, ngx_uint_t dated);
 static const char *ngx_http_waha_webhook_person_reason(ngx_http_request_t *r,
     ngx_http_waha_event_t *event);
 static ngx_uint_t ngx_http_waha_webhook_is_blocked(
@@ -67,6 +100,7 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
     ngx_int_t                  rc;
     const char                *reason;
     ngx_http_waha_ctx_t       *ctx;
+    ngx_http_waha_error_e      error;
     ngx_http_waha_delivery_t  *delivery;
 
     ctx = ngx_http_waha_request_ctx(r);
@@ -80,22 +114,26 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
     ctx->delivery = delivery;
     delivery->ctx = ctx;
 
+    ngx_http_waha_redact_find_rest(r, &delivery->connection);
+
     if (r->method != NGX_HTTP_POST) {
-
-        if (ngx_http_waha_answer_header(r, "Allow", "POST") == NULL) {
-            return ngx_http_waha_webhook_refuse_unread(r,
-                                       NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY, NULL);
-        }
-
-        return ngx_http_waha_webhook_refuse_unread(r,
-                                  NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED, NULL);
+        return ngx_http_waha_webhook_other_method(r, delivery);
     }
 
-    delivery->provider = ngx_http_waha_provider_find(r);
+    if (!ngx_http_waha_connection_is_id(&delivery->connection)) {
+        ngx_str_null(&delivery->connection);
+    }
 
-    if (ngx_http_waha_webhook_check(r, delivery, &reason) != NGX_OK) {
-        return ngx_http_waha_webhook_refuse_unread(r,
-                                 NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE, reason);
+    delivery->provider = ngx_http_waha_provider_find(r, &delivery->connection);
+
+    if (!delivery->provider->connections) {
+        ngx_str_null(&delivery->connection);
+    }
+
+    error = ngx_http_waha_webhook_check(r, delivery, &reason);
+
+    if (error != NGX_HTTP_WAHA_ERR_NONE) {
+        return ngx_http_waha_webhook_refuse_unread(r, error, reason);
     }
 
     r->request_body_in_single_buf = 1;
@@ -111,26 +149,77 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
 }
 
 
+static ngx_int_t
+ngx_http_waha_webhook_other_method(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery)
+{
+    ngx_int_t  rc;
+
+    if (r->method == NGX_HTTP_GET) {
+
+        rc = ngx_http_waha_subscribe(r, delivery);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    if (ngx_http_waha_answer_header(r, "Allow", "POST") == NULL) {
+        return ngx_http_waha_webhook_refuse_unread(r,
+                                       NGX_HTTP_WAHA_ERR_OUT_OF_MEMORY, NULL);
+    }
+
+    return ngx_http_waha_webhook_refuse_unread(r,
+                                  NGX_HTTP_WAHA_ERR_METHOD_NOT_ALLOWED, NULL);
+}
+
+
 /* without a well-formed signature the body is not read */
 
-static ngx_int_t
+static ngx_http_waha_error_e
 ngx_http_waha_webhook_check(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, const char **reason)
 {
     delivery->keys = ngx_http_waha_provider_keys(r, delivery->provider);
 
-    if (delivery->keys == NULL) {
+    if (delivery->keys == NULL && delivery->connection.len == 0) {
         *reason = delivery->provider->keyless_reason;
-        return NGX_DECLINED;
+        return NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE;
     }
 
     /* "waha_hmac_key off" */
 
-    if (delivery->keys->nelts == 0) {
-        return NGX_OK;
+    if (delivery->keys && delivery->keys->nelts == 0) {
+        return NGX_HTTP_WAHA_ERR_NONE;
     }
 
-    return ngx_http_waha_provider_check(r, delivery->provider, reason);
+    if (ngx_http_waha_provider_check(r, delivery->provider, reason) != NGX_OK)
+    {
+        return NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE;
+    }
+
+    *reason = NULL;
+
+    return ngx_http_waha_webhook_check_size(r, delivery,
+                                            r->headers_in.content_length_n);
+}
+
+
+/*
+ * from an address that has sent forged bodies to this URL no long ones are
+ * hashed; short ones cost next to nothing, and other senders may share the
+ * address
+ */
+
+static ngx_http_waha_error_e
+ngx_http_waha_webhook_check_size(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, off_t size)
+{
+    return size > NGX_HTTP_WAHA_WEBHOOK_SHORT
+           && delivery->provider->connections
+           && ngx_http_waha_auth_limit_is_spent(r, &delivery->connection)
+               ? NGX_HTTP_WAHA_ERR_TOO_MANY_ATTEMPTS
+               : NGX_HTTP_WAHA_ERR_NONE;
 }
 
 
@@ -172,8 +261,9 @@ static ngx_int_t
 ngx_http_waha_webhook_process(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    const char          *reason;
-    ngx_pool_cleanup_t  *cln;
+    ngx_int_t               rc;
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_waha_error_e   error;
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
@@ -189,9 +279,61 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
     cln->handler = ngx_http_waha_webhook_cleanup;
     cln->data = delivery;
 
-    if (ngx_http_waha_webhook_verify(r, delivery, &reason) != NGX_OK) {
-        return ngx_http_waha_delivery_refuse(r,
-                                 NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE, reason);
+    /* a body in chunks has told its size only now */
+
+    error = ngx_http_waha_webhook_check_size(r, delivery, delivery->body.len);
+
+    if (error != NGX_HTTP_WAHA_ERR_NONE) {
+        return ngx_http_waha_delivery_refuse(r, error, NULL);
+    }
+
+    if (delivery->connection.len == 0) {
+        return ngx_http_waha_webhook_accept(r);
+    }
+
+    rc = ngx_http_waha_delivery_find_connection(r, delivery,
+                                                ngx_http_waha_webhook_accept);
+
+    switch (rc) {
+
+    case NGX_OK:
+        return ngx_http_waha_webhook_accept(r);
+
+    case NGX_AGAIN:
+        return NGX_DONE;
+
+    default:
+        return ngx_http_waha_delivery_no_memory(r);
+    }
+}
+
+
+/* what has a signature is read, and stored */
+
+static ngx_int_t
+ngx_http_waha_webhook_accept(void *data)
+{
+    ngx_http_request_t *r = data;
+
+    const char                 *reason;
+    ngx_http_waha_ctx_t        *ctx;
+    ngx_http_waha_error_e       error;
+    ngx_http_waha_delivery_t   *delivery;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_waha_module);
+    delivery = ctx->delivery;
+
+    error = ngx_http_waha_webhook_verify(r, delivery, &reason);
+
+    if (error != NGX_HTTP_WAHA_ERR_NONE) {
+        return ngx_http_waha_delivery_refuse(r, error, reason);
+    }
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    if (!ngx_http_waha_ingest_has_room(wmcf->ingest, delivery->body.len)) {
+        return ngx_http_waha_webhook_error(r, NGX_DECLINED);
     }
 
     switch (ngx_http_waha_webhook_read(r, delivery)) {
@@ -200,10 +342,12 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
         return ngx_http_waha_webhook_store(r, delivery);
 
     case NGX_ABORT:
-        return ngx_http_waha_webhook_quarantine(r, delivery);
+        return ngx_http_waha_webhook_quarantine(r, delivery, "too_complex");
 
     case NGX_DECLINED:
-        return ngx_http_waha_webhook_unread(r, delivery);
+        return delivery->provider->many
+               ? ngx_http_waha_webhook_quarantine(r, delivery, "no_json")
+               : ngx_http_waha_webhook_unread(r, delivery);
 
     default:
         return ngx_http_waha_delivery_no_memory(r);
@@ -211,26 +355,84 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+static ngx_http_waha_error_e
 ngx_http_waha_webhook_verify(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, const char **reason)
 {
-    ngx_http_waha_hmac_key_t  *signer;
+    ngx_uint_t                  known;
+    ngx_array_t                *keys;
+    ngx_http_waha_hmac_key_t   *signer;
+    ngx_http_waha_main_conf_t  *wmcf;
 
-    if (delivery->keys->nelts == 0) {
-        return NGX_OK;
+    *reason = NULL;
+
+    if (delivery->lookup
+        && delivery->lookup->error != NGX_HTTP_WAHA_ERR_NONE)
+    {
+        return delivery->lookup->error;
     }
 
-    if (ngx_http_waha_provider_verify(r, delivery->provider, delivery->keys,
+    keys = ngx_http_waha_webhook_choose_keys(delivery);
+
+    if (keys && keys->nelts == 0) {
+        return NGX_HTTP_WAHA_ERR_NONE;
+    }
+
+    known = (keys != NULL);
+
+    if (!known) {
+        /* the time must not show which connections there are */
+
+        wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+        keys = ngx_http_waha_connection_nobody(wmcf->connections);
+    }
+
+    if (ngx_http_waha_provider_verify(r, delivery->provider, keys,
                                       &delivery->body, &signer, reason)
-        != NGX_OK)
+        != NGX_OK
+        || !known)
     {
-        return NGX_DECLINED;
+        if (delivery->provider->connections) {
+            ngx_http_waha_auth_limit_charge_scope(r, &delivery->connection);
+        }
+
+        return NGX_HTTP_WAHA_ERR_INVALID_SIGNATURE;
     }
 
     delivery->instance = signer->instance;
 
-    return NGX_OK;
+    return NGX_HTTP_WAHA_ERR_NONE;
+}
+
+
+/*
+ * An organization with an app of its own knows the secret and can sign
+ * anything: such a connection has no other keys, and its keys sign for no
+ * other.  NULL: nobody can sign.
+ */
+
+static ngx_array_t *
+ngx_http_waha_webhook_choose_keys(ngx_http_waha_delivery_t *delivery)
+{
+    ngx_http_waha_connection_t  *connection;
+
+    if (delivery->lookup == NULL) {
+        return delivery->keys;
+    }
+
+    connection = delivery->lookup->connection;
+
+    if (connection == NULL) {
+        return NULL;
+    }
+
+    if (!connection->own_secret) {
+        return delivery->keys;
+    }
+
+    delivery->own = 1;
+
+    return connection->keys;
 }
 
 
@@ -261,11 +463,10 @@ static ngx_int_t
 ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    ngx_int_t                   rc;
-    ngx_uint_t                  i;
-    ngx_queue_t                 entries;
-    ngx_http_waha_event_t      *event;
-    ngx_http_waha_main_conf_t  *wmcf;
+    ngx_int_t               rc;
+    ngx_uint_t              i, unread;
+    ngx_queue_t             entries;
+    ngx_http_waha_event_t  *event;
 
     if (ngx_http_waha_delivery_add_entries(r, delivery, delivery->events.nelts,
                                            ngx_http_waha_webhook_done)
@@ -275,6 +476,7 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
     }
 
     ngx_queue_init(&entries);
+    unread = 0;
 
     event = delivery->events.elts;
 
@@ -285,18 +487,27 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
         {
             return ngx_http_waha_delivery_no_memory(r);
         }
+
+        unread += (event[i].missing.len != 0);
     }
 
-    if (ngx_queue_empty(&entries)) {
+    if (!ngx_queue_empty(&entries)) {
+
+        rc = ngx_http_waha_webhook_ingest(r, delivery, &entries);
+
+        if (rc != NGX_OK) {
+            return ngx_http_waha_webhook_error(r, rc);
+        }
+    }
+
+    if (unread
+        && ngx_http_waha_webhook_set_aside(r, delivery, unread) != NGX_OK)
+    {
+        return ngx_http_waha_delivery_no_memory(r);
+    }
+
+    if (delivery->waiting == 0) {
         return ngx_http_waha_webhook_answer(r);
-    }
-
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
-
-    rc = ngx_http_waha_ingest(wmcf->ingest, &entries);
-
-    if (rc != NGX_OK) {
-        return ngx_http_waha_webhook_error(r, rc);
     }
 
     r->connection->log->action = "storing a WhatsApp event";
@@ -305,7 +516,7 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
 }
 
 
-/* an event that is not ignored joins the entries that are to be stored */
+/* an event that can be read and is not ignored joins those to be stored */
 
 static ngx_int_t
 ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
@@ -314,7 +525,12 @@ ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
 {
     const char  *reason;
 
-    reason = ngx_http_waha_webhook_ignore_reason(r, event);
+    if (event->missing.len) {
+        return ngx_http_waha_webhook_set_event(r, delivery, event, entry);
+    }
+
+    reason = ngx_http_waha_webhook_ignore_reason(r, event,
+                                                 delivery->provider->dated);
 
     if (reason) {
         ngx_str_set(&entry->action, "ignored");
@@ -324,19 +540,152 @@ ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    event->provider = delivery->provider->name;
-    event->instance = delivery->instance;
-
-    if (ngx_http_waha_sources_collect(r, event) != NGX_OK) {
+    if (ngx_http_waha_webhook_set_event(r, delivery, event, entry) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    entry->event = event;
+    /* until the database says otherwise */
+    entry->status = NGX_HTTP_WAHA_PG_DOWN;
 
     ngx_queue_insert_tail(entries, &entry->queue);
-    delivery->waiting++;
 
     return NGX_OK;
+}
+
+
+/*
+ * what a provider sends at once is one transaction; far more, the history of a
+ * phone, would not end in time in one
+ */
+
+static ngx_int_t
+ngx_http_waha_webhook_ingest(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_queue_t *entries)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  n;
+    ngx_queue_t                *q, part;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    while (!ngx_queue_empty(entries)) {
+
+        ngx_queue_init(&part);
+
+        for (n = 0;
+             n < NGX_HTTP_WAHA_WEBHOOK_PART && !ngx_queue_empty(entries);
+             n++)
+        {
+            q = ngx_queue_head(entries);
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&part, q);
+        }
+
+        rc = delivery->waiting ? ngx_http_waha_ingest_add(wmcf->ingest, &part)
+                               : ngx_http_waha_ingest(wmcf->ingest, &part);
+
+        if (rc == NGX_OK) {
+            delivery->waiting += n;
+
+        } else if (delivery->waiting == 0) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_waha_webhook_set_event(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
+    ngx_http_waha_entry_t *entry)
+{
+    event->provider = delivery->provider->name;
+    event->instance = delivery->instance;
+    event->numbered = delivery->provider->connections;
+
+    if (delivery->own) {
+        event->connection = delivery->connection;
+    }
+
+    entry->event = event;
+    entry->make_raw = delivery->provider->raw;
+
+    return delivery->provider->sources
+           ? ngx_http_waha_sources_collect(r, event) : NGX_OK;
+}
+
+
+/*
+ * Events that cannot be read, beside others that can: a few are kept one by
+ * one; many would take longer than the delivery may, at each repetition, and
+ * the delivery is kept.
+ */
+
+static ngx_int_t
+ngx_http_waha_webhook_set_aside(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_uint_t unread)
+{
+    ngx_uint_t              i, whole;
+    ngx_http_waha_entry_t  *entry;
+
+    whole = (unread > NGX_HTTP_WAHA_WEBHOOK_ASIDE);
+
+    for (i = 0; i < delivery->nentries; i++) {
+        entry = &delivery->entries[i];
+
+        if (entry->event == NULL || entry->event->missing.len == 0) {
+            continue;
+        }
+
+        if (ngx_http_waha_webhook_unread_reason(r, entry->event, &entry->code)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_str_set(&entry->action, "quarantined");
+
+        if (unread == 0) {
+            /* kept with the first */
+            continue;
+        }
+
+        if (whole) {
+            entry->make_raw = NULL;
+            unread = 0;
+        }
+
+        ngx_http_waha_webhook_keep(r, delivery, entry);
+    }
+
+    return NGX_OK;
+}
+
+
+/* what others wait for goes on: one that is not kept decides the answer */
+
+static void
+ngx_http_waha_webhook_keep(ngx_http_request_t *r,
+    ngx_http_waha_delivery_t *delivery, ngx_http_waha_entry_t *entry)
+{
+    ngx_int_t                   rc;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    entry->status = NGX_HTTP_WAHA_PG_DOWN;
+
+    rc = delivery->waiting
+         ? ngx_http_waha_ingest_add_quarantine(wmcf->ingest, entry,
+                                               &entry->code)
+         : ngx_http_waha_ingest_quarantine(wmcf->ingest, entry, &entry->code);
+
+    if (rc == NGX_OK) {
+        delivery->waiting++;
+    }
 }
 
 
@@ -391,12 +740,14 @@ ngx_http_waha_webhook_unread(ngx_http_request_t *r,
 }
 
 
+/* fault: why there is no event that could tell */
+
 static ngx_int_t
 ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery)
+    ngx_http_waha_delivery_t *delivery, const char *fault)
 {
     ngx_int_t                   rc;
-    ngx_str_t                   reason;
+    ngx_str_t                   reason, action;
     ngx_http_waha_event_t      *event;
     ngx_http_waha_main_conf_t  *wmcf;
 
@@ -406,18 +757,41 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 
     if (event == NULL
         || ngx_http_waha_delivery_add_entries(r, delivery, 1,
-                                             ngx_http_waha_webhook_done)
-           != NGX_OK
-        || ngx_http_waha_webhook_unread_reason(r, delivery, &reason) != NGX_OK)
+                                              ngx_http_waha_webhook_done)
+           != NGX_OK)
     {
         return ngx_http_waha_delivery_no_memory(r);
+    }
+
+    if (delivery->events.nelts == 0) {
+        reason.data = (u_char *) fault;
+        reason.len = ngx_strlen(fault);
+
+    } else {
+
+        if (ngx_http_waha_webhook_unread_reason(r, delivery->events.elts,
+                                                &reason)
+            != NGX_OK)
+        {
+            return ngx_http_waha_delivery_no_memory(r);
+        }
+
+        ngx_str_set(&action, "quarantined");
+
+        ngx_http_waha_delivery_log(r, NGX_HTTP_OK, &action,
+                                   (char *) reason.data);
     }
 
     /* whose share of the quarantine it takes */
 
     event->provider = delivery->provider->name;
     event->instance = delivery->instance;
+    event->numbered = delivery->provider->connections;
     event->session = delivery->ctx->session;
+
+    if (delivery->own) {
+        event->connection = delivery->connection;
+    }
 
     delivery->entries->event = event;
     delivery->entries->code = reason;
@@ -436,37 +810,20 @@ ngx_http_waha_webhook_quarantine(ngx_http_request_t *r,
 }
 
 
-/* "unreadable:payload.id": the session is known, but not what it says */
+/* "unreadable:payload.id", which ends with NUL */
 
 static ngx_int_t
 ngx_http_waha_webhook_unread_reason(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_str_t *reason)
+    ngx_http_waha_event_t *event, ngx_str_t *reason)
 {
-    u_char                 *p;
-    ngx_str_t               action;
-    ngx_http_waha_event_t  *event;
-
-    if (delivery->events.nelts == 0) {
-        ngx_str_set(reason, "too_complex");
-        return NGX_OK;
-    }
-
-    event = delivery->events.elts;
-
     reason->len = sizeof("unreadable:") - 1 + event->missing.len;
 
-    p = ngx_pnalloc(r->pool, reason->len + 1);
-    if (p == NULL) {
+    reason->data = ngx_pnalloc(r->pool, reason->len + 1);
+    if (reason->data == NULL) {
         return NGX_ERROR;
     }
 
-    reason->data = p;
-
-    ngx_sprintf(p, "unreadable:%V%Z", &event->missing);
-
-    ngx_str_set(&action, "quarantined");
-
-    ngx_http_waha_delivery_log(r, NGX_HTTP_OK, &action, (char *) p);
+    ngx_sprintf(reason->data, "unreadable:%V%Z", &event->missing);
 
     return NGX_OK;
 }
@@ -495,7 +852,7 @@ ngx_http_waha_webhook_error(ngx_http_request_t *r, ngx_int_t rc)
 
 static const char *
 ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
-    ngx_http_waha_event_t *event)
+    ngx_http_waha_event_t *event, ngx_uint_t dated)
 {
     ngx_uint_t                 ignore;
     ngx_http_waha_loc_conf_t  *wlcf;
@@ -506,7 +863,7 @@ ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
 
     /* an event that does not say when it was sent could be sent for ever */
 
-    if (wlcf->intake->max_age
+    if (dated && wlcf->intake->max_age
         && event->delivered_at / 1000 + wlcf->intake->max_age < ngx_time())
     {
         return "old";
@@ -517,7 +874,9 @@ ngx_http_waha_webhook_ignore_reason(ngx_http_request_t *r,
         return (char *) event->reason.data;
     }
 
-    if (event->kind == NGX_HTTP_WAHA_SESSION) {
+    if (event->kind == NGX_HTTP_WAHA_SESSION
+        || event->kind == NGX_HTTP_WAHA_ACCOUNT)
+    {
         return NULL;
     }
 
@@ -577,11 +936,11 @@ ngx_http_waha_webhook_person_reason(ngx_http_request_t *r,
         return NULL;
     }
 
-    /* the LID may still name the person; a change of a message needs none */
+    /* an id may still name the person; a change of a message needs none */
 
     ngx_str_null(&event->phone);
 
-    return (event->lid.data == NULL
+    return (event->lid.data == NULL && event->bsuid.data == NULL
             && (event->kind == NGX_HTTP_WAHA_MESSAGE
                 || event->kind == NGX_HTTP_WAHA_CALL)) ? "phone" : NULL;
 }
