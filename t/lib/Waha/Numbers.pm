@@ -40,7 +40,6 @@ sub new {
     my $http = "waha_webhook_url $url;\n$key\nwaha_graph /graph;\n$media\n"
                . "waha_call_timeout 5s look=$look;\n";
 
-    # until the webhook location itself answers what Meta asks
     my $server = <<"EOF_CONF";
         listen 127.0.0.1:$port;
 
@@ -57,12 +56,8 @@ sub new {
         }
 
         location /api/whatsapp/webhook/ {
+            waha_webhook;
             access_log off;
-
-            if (\$args ~ "hub.challenge=([0-9]+)") {
-                return 200 \$1;
-            }
-            return 403;
         }
 EOF_CONF
 
