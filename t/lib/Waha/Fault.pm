@@ -16,18 +16,23 @@ use Time::HiRes ();
 
 use Waha::File;
 use Waha::Load;
+use Waha::Meta ();
 use Waha::Process qw(wait_for);
 use Waha::Test ();
 
 
-# options: of Waha::Load (retry, senders, ...)
+# options: of Waha::Load (retry, senders, ...); meta: a Waha::Meta, whose
+# notifications are sent
 
 sub new {
     my ($class, $t, $pg, %o) = @_;
 
+    my $meta = delete $o{meta};
+    $o{meta} = $Waha::Meta::SECRET if $meta;
+
     my $self = bless {
         test => $t, pg => $pg, organizations => 4, warm => 60,
-        runs => $ENV{RUNS} || 3, load => \%o,
+        runs => $ENV{RUNS} || 3, load => \%o, meta => $meta,
     }, $class;
 
     $self->{seed} = Waha::Test::seed();
@@ -82,9 +87,10 @@ sub _run {
     $number++;
     my $tag = "R$number";
 
-    my @where = map { [ "r$number-o$_", "r$number-s$_" ] }
+    my @where = map { [ "r$number-o$_",
+                        $self->{meta} ? "70$number$_" : "r$number-s$_" ] }
                 1 .. $self->{organizations};
-    $self->{pg}->organization($_->[0], session => $_->[1]) for @where;
+    $self->_add(@$_) for @where;
 
     my $load = Waha::Load->new(port => $t->port, dir => $t->dir,
         organizations => \@where, tag => $tag,
@@ -144,6 +150,19 @@ sub _run {
         if $share < ($o{ok} // 0.5);
 
     return ($bites ? 'bit' : 'void', \@complaints, $figures);
+}
+
+
+sub _add {
+    my ($self, $slug, $session) = @_;
+
+    if (!$self->{meta}) {
+        $self->{pg}->organization($slug, session => $session);
+        return;
+    }
+
+    $self->{pg}->organization($slug);
+    $self->{meta}->connect($slug, $session);
 }
 
 

@@ -22,6 +22,7 @@ use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes ();
 
 use Waha::Message ();
+use Waha::Meta ();
 use Waha::Process qw(child reap wait_for);
 
 
@@ -37,7 +38,8 @@ my @texts = map { [ $_, _json($_) ] } (
 #   senders: processes (2), connections: of each process (12), people: of each
 #   organization (20), fresh: one request of so many closes its connection (8),
 #   twin: one message of so many is sent twice at the same time (10), retry:
-#   messages that were not answered 2xx are sent again (0), pause: seconds
+#   messages that were not answered 2xx are sent again (0), meta: the app
+#   secret, of notifications of Meta in place of WAHA's webhooks, pause: seconds
 #   between two requests of a connection (0), timeout (5), seed, path, key
 
 sub new {
@@ -186,7 +188,7 @@ sub _send {
 
     $self->{out} = $out;
     $self->{number} = $number;
-    $self->{template} = _template();
+    $self->{template} = $self->{meta} ? _notification() : _template();
     $self->{again} = [];
     my $settled = $number > 1 || !grep { $_ eq 'both' } @{ $self->{forms} };
 
@@ -255,6 +257,7 @@ sub _new_message {
     my $lid = $phone =~ s/^7/5/r;
 
     my %value = (SESSION => $session, ID => $id, NAME => $name,
+                 PHONE => $phone,
                  CHAT => $form eq 'phone' ? "$phone\@c.us" : "$lid\@lid",
                  JID => $form eq 'phone' ? "$phone\@s.whatsapp.net"
                                          : "$lid\@lid",
@@ -320,14 +323,25 @@ sub _begin {
     }
 
     $c->{out} = "POST $self->{path} HTTP/1.1\r\nHost: localhost\r\n"
-        . "Content-Type: application/json\r\nX-Webhook-Hmac: "
-        . Waha::Message::sign($m->{body}, $self->{key})
-        . "\r\nX-Webhook-Hmac-Algorithm: sha512\r\n"
+        . "Content-Type: application/json\r\n"
+        . $self->_signature($m->{body})
         . ($c->{last} ? "Connection: close\r\n" : '')
         . 'Content-Length: ' . length($m->{body}) . "\r\n\r\n$m->{body}";
 
     $self->_log('sent', $m);
     $self->_write($c);
+}
+
+
+sub _signature {
+    my ($self, $body) = @_;
+
+    return 'X-Hub-Signature-256: '
+           . Waha::Meta::sign($body, $self->{meta}) . "\r\n"
+        if $self->{meta};
+
+    return 'X-Webhook-Hmac: ' . Waha::Message::sign($body, $self->{key})
+           . "\r\nX-Webhook-Hmac-Algorithm: sha512\r\n";
 }
 
 
@@ -428,6 +442,24 @@ sub _log {
 
     syswrite $self->{out},
              join(' ', $what, @$m{qw(slug id phone digest)}, @rest) . "\n";
+}
+
+
+# a notification of Meta with the message between two statuses
+
+sub _notification {
+
+    return <<'EOF_BODY' =~ s/\n\s*//gr;
+{"object":"whatsapp_business_account","entry":[{"id":"9%SESSION%","changes":[
+ {"field":"messages","value":{"messaging_product":"whatsapp","metadata":{
+ "display_phone_number":"79111111111","phone_number_id":"%SESSION%"},
+ "contacts":[{"wa_id":"%PHONE%","profile":{"name":"%NAME%"}}],
+ "statuses":[{"id":"wamid.S%ID%","status":"sent","timestamp":"%TIME%",
+ "recipient_id":"%PHONE%"},{"id":"wamid.S%ID%","status":"read",
+ "timestamp":"%TIME%","recipient_id":"%PHONE%"}],
+ "messages":[{"from":"%PHONE%","id":"%ID%","timestamp":"%TIME%",
+ "type":"text","text":{"body":"%TEXT%"}}]}}]}]}
+EOF_BODY
 }
 
 
