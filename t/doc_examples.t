@@ -12,6 +12,7 @@ mkdir "$dir/waha" or die $!;
 put('waha-hmac.key', 'a' x 64);
 put("waha-$_.key", 'a' x 64) for 1, 2;
 put('waha/hmac.key', 'a' x 64);
+put('waha/seal.key', '0123456789abcdef' x 4);
 put('waha-secret.key', '0123456789abcdef' x 4);
 put($_, 'a' x 32) for qw(meta-app.secret meta-verify.token);
 put($_, qq{proxy_set_header X-Api-Key "key";\n})
@@ -35,7 +36,10 @@ for my $example (@examples) {
     $conf =~ s/^http \{\n/http {\n%%HTTP_GLOBALS%%\n/m;
     $conf =~ s{/etc/nginx/}{$dir/}g;
     $conf =~ s{/var/log/nginx/}{$dir/}g;
+    $conf =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/crm.pem}g;
     $conf =~ s/\b(?:db\d|waha)\.internal\b/127.0.0.1/g;
+    $conf =~ s{https://(?:graph\.facebook|lookaside\.fbsbx)\.com/}
+              {https://127.0.0.1/}g;
 
     my ($status, $text) = $t->nginx(conf => $conf)->test;
 
