@@ -14,7 +14,8 @@ begin
     -- Transactions that create or join the same identities run one after
     -- the other.  So do those that store the same message, which can arrive
     -- under another identity of its sender, and those that create the
-    -- channel of an organization.  One statement takes all of these locks.
+    -- channel of an organization.  One statement takes all of these locks;
+    -- it uses "unnest", since "values" would be compiled for each event.
 
     select v.lock_seed into seed from waha.version v;
 
@@ -39,28 +40,30 @@ begin
                               and h.kind = k.kind
                               and h.key = k.key
                             limit 10) p
-                     where e.lid is null
-                        or waha.hidden_kind(e.lid) = 'bsuid') m on true
-              cross join lateral (
-                    values ('phone', '', waha.phone_key(e.phone)),
-                           ('lid', '', e.lid),
-                           ('parent', '', e.parent),
-                           ('phone', '', case when e.kind = 'user'
-                                then waha.phone_key(e.metadata->>'phone')
-                                end),
-                           ('lid', '', case when e.kind = 'user'
-                                then e.metadata->>'lid' end),
-                           (m.kind, '', m.key),
-                           ('message', e.session, e.message_id),
-                           ('channel', '', case when (
-                                select true
-                                  from waha.traffic_channels t
-                                 where t.organization_slug
-                                       = e.organization collate "default"
-                                   and t.name = 'WhatsApp'
-                                 limit 1) is null
-                            then '' end)
-                    ) as i (kind, owner, key)
+                     where (select true
+                              from waha.moved_people h
+                             where h.organization_slug >= ''
+                             limit 1)
+                       and (e.lid is null
+                            or waha.hidden_kind(e.lid) = 'bsuid')) m on true
+              cross join unnest(
+                    array['phone', 'lid', 'parent', 'phone', 'lid', m.kind,
+                          'message', 'channel'],
+                    array['', '', '', '', '', '', e.session, ''],
+                    array[waha.phone_key(e.phone), e.lid, e.parent,
+                          case when e.kind = 'user'
+                               then waha.phone_key(e.metadata->>'phone') end,
+                          case when e.kind = 'user'
+                               then e.metadata->>'lid' end,
+                          m.key, e.message_id,
+                          case when (
+                              select true
+                                from waha.traffic_channels t
+                               where t.organization_slug
+                                     = e.organization collate "default"
+                                 and t.name = 'WhatsApp'
+                               limit 1) is null
+                          then '' end]) as i (kind, owner, key)
               where e.ordinality = any (strangers)
                 and i.key is not null
               order by 1) k;
@@ -162,7 +165,11 @@ begin
                       and p.key = k.key
                     limit 1) p
              -- hidden ids are WAHA's, which tells of no change
-             where g.lid is null or waha.hidden_kind(g.lid) = 'bsuid'
+             where (select true
+                      from waha.moved_people h
+                     where h.organization_slug >= ''
+                     limit 1)
+               and (g.lid is null or waha.hidden_kind(g.lid) = 'bsuid')
              limit 1) m on true;
 end
 $$;
