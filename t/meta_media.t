@@ -60,9 +60,13 @@ sub message {
                       type => 'image/png', %{ $o{file} || {} })
         if !$o{missing};
 
+    my $connection = $pg->value("select id from waha.connections
+                                  where phone_number_id = '$number'");
+
     outcome($pg, inbound(provider => 'meta', session => $number,
         message_id => "wamid.$id", phone => '5511999990000', type => 'image',
-        body => undef, sent_at => time . '000', metadata => $metadata));
+        body => undef, sent_at => time . '000', metadata => $metadata,
+        meta => JSON::PP::encode_json({ connection => $connection })));
 
     return '/api/whatsapp/media/'
            . $pg->value("select id from contact_activities
