@@ -177,6 +177,22 @@ subtest 'at once' => sub {
 };
 
 
+subtest 'a secret that another one has replaced' => sub {
+    my $id = 'connection-of-replaced';
+    my @place = ('connections', 'acme', $id, 'app_secret');
+
+    $pg->value(sprintf q{select (waha.connect_number('acme', '77', '%s',
+                             '{"account": "7", "app_secret": "%s"}')).code},
+               $id, seal(old => $key{old}, \@place, $_)) for qw(first second);
+
+    is(rotate()->{rotated}, 2, 'both are rotated');
+    is(unseal($key{new}, \@place, $_->[0]), $_->[1], "the $_->[1] is kept")
+        for map { [ $pg->value("select $_->[0] from waha.connections
+                                 where id = '$id'"), $_->[1] ] }
+            [ app_secret => 'second' ], [ previous_app_secret => 'first' ];
+};
+
+
 subtest 'without a key' => sub {
     my $without = Waha::Api->new($t);
     $t->start;
@@ -209,7 +225,7 @@ sub connection {
         my $secret = $secrets{$_};
         !defined $secret ? 'null' : "'" . (!ref $secret ? $secret
             : seal($secret->[0], $key{ $secret->[0] },
-                   [ 'connections', $organization, $id, $_ ],
+                   [ 'connections', $organization, $id, s/^previous_//r ],
                    $secret->[1])) . "'" } @columns;
 
     $pg->psql(sprintf "insert into waha.connections
@@ -237,6 +253,6 @@ sub plain {
 
     return map {
         my $text = shift @sealed;
-        $text && unseal($key{new}, [ 'connections', $organization, $id, $_ ],
-                        $text) } @columns;
+        $text && unseal($key{new}, [ 'connections', $organization, $id,
+                                     s/^previous_//r ], $text) } @columns;
 }

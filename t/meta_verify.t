@@ -138,6 +138,11 @@ subtest 'methods' => sub {
 
 
 subtest 'the database is down' => sub {
+    # what the worker remembers is not current any more
+
+    is(ask("$path/$acme", 'token of acme')->{status}, 200,
+       'the worker has looked the connection up');
+    $pg->psql('notify waha_tenant');
     $pg->stop('fast');
 
     is(ask("$path/$acme", 'token of acme')->{status}, 200,

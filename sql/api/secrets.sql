@@ -12,7 +12,8 @@ $$;
 
 comment on function waha.sealed_columns() is
     'tables of schema waha with sealed secrets, and their columns; each has '
-    'id and organization_slug, too';
+    'id and organization_slug, too; what is moved to a column previous_name '
+    'stays sealed for the column name';
 
 
 create or replace function waha.sealed_rows(part text, columns text[])
@@ -32,7 +33,9 @@ as $$
              limit waha.most_read()
         ), sealed as (
             select l.id as "row", l.organization_slug as organization,
-                   c.name as "column", c.sealed
+                   c.name as "column",
+                   regexp_replace(c.name, '^previous_', '') as sealed_for,
+                   c.sealed
               from looked l
              cross join lateral (values %3$s) c (name, sealed)
              where (l.id, c.name) > ($1, $2)

@@ -193,7 +193,7 @@ ngx_http_waha_secrets_seal_again(ngx_http_waha_step_t *step, cJSON *secret,
     ngx_str_t *args)
 {
     ngx_int_t                      rc;
-    ngx_str_t                      plain;
+    ngx_str_t                      plain, column;
     ngx_pool_t                    *pool;
     ngx_http_waha_secrets_t       *ring;
     ngx_http_waha_secret_place_t   place;
@@ -201,7 +201,12 @@ ngx_http_waha_secrets_seal_again(ngx_http_waha_step_t *step, cJSON *secret,
     pool = step->request->pool;
     ring = ngx_http_waha_secrets_ring(step);
 
-    if (ngx_http_waha_secrets_read_place(secret, &place, &args[2]) != NGX_OK) {
+    column = ngx_http_waha_json_get_string(secret, "column");
+
+    if (column.data == NULL
+        || ngx_http_waha_secrets_read_place(secret, &place, &args[2])
+           != NGX_OK)
+    {
         return NGX_ABORT;
     }
 
@@ -216,6 +221,7 @@ ngx_http_waha_secrets_seal_again(ngx_http_waha_step_t *step, cJSON *secret,
     }
 
     args[0] = place.organization;
+    place.column = column;
 
     return ngx_http_waha_secrets_write_place(pool, &place, &args[1]);
 }
@@ -229,7 +235,7 @@ ngx_http_waha_secrets_read_place(cJSON *secret,
     place->organization = ngx_http_waha_json_get_string(secret,
                                                         "organization");
     place->row = ngx_http_waha_json_get_string(secret, "row");
-    place->column = ngx_http_waha_json_get_string(secret, "column");
+    place->column = ngx_http_waha_json_get_string(secret, "sealed_for");
     *sealed = ngx_http_waha_json_get_string(secret, "sealed");
 
     return (place->table.data && place->organization.data && place->row.data
