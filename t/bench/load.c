@@ -39,7 +39,7 @@
 
 
 #define LOAD_BODY_MAX     2048
-#define LOAD_REQUEST_MAX  (LOAD_BODY_MAX + 1024)
+#define LOAD_HEADER_MAX   1024
 #define LOAD_BUFFER       32768
 #define LOAD_EVENTS       256
 #define LOAD_ACTIONS      32
@@ -69,6 +69,7 @@ typedef struct {
     uint64_t      organizations;
     uint64_t      contacts;
     uint64_t      strangers;            /* of 100 */
+    uint64_t      updates;              /* of a notification; 0: WAHA */
     uint64_t      seed;
 } load_conf_t;
 
@@ -140,10 +141,16 @@ static void load_address(load_t *l);
 static size_t load_key(const char *name, char *key, size_t size);
 
 static void load_prepare(load_t *l);
+static uint64_t load_contact(load_t *l, uint64_t i, uint64_t id);
 static size_t load_body(load_t *l, uint64_t i, char *body);
 static size_t load_request(load_t *l, uint64_t i, char *p, EVP_MAC_CTX *mac);
+static size_t load_notification(load_t *l, uint64_t i, char *body);
+static size_t load_meta_request(load_t *l, uint64_t i, char *p,
+    EVP_MAC_CTX *mac);
 static size_t load_read_request(load_t *l, char *p);
-static EVP_MAC_CTX *load_mac(const char *name);
+static EVP_MAC_CTX *load_mac(const char *name, char *digest);
+static void load_sign(EVP_MAC_CTX *mac, const char *body, size_t len,
+    char *hex);
 static uint64_t load_mix(uint64_t n);
 
 static void load_run(load_t *l);
@@ -216,7 +223,7 @@ load_options(load_t *l, int argc, char **argv)
     conf->contacts = 10000;
     conf->seed = 1;
 
-    while ((c = getopt(argc, argv, "a:c:e:g:k:m:n:o:p:r:s:t:w:")) != -1) {
+    while ((c = getopt(argc, argv, "a:c:e:g:k:m:n:o:p:r:s:t:u:w:")) != -1) {
         switch (c) {
         case 'a': conf->address = optarg; break;
         case 'e': conf->event = optarg; break;
@@ -230,6 +237,7 @@ load_options(load_t *l, int argc, char **argv)
         case 'r': conf->rate = load_number("-r", optarg); break;
         case 's': conf->seed = load_number("-s", optarg); break;
         case 't': conf->seconds = load_number("-t", optarg); break;
+        case 'u': conf->updates = load_number("-u", optarg); break;
         case 'w': conf->strangers = load_number("-w", optarg); break;
         default: load_usage();
         }
@@ -274,6 +282,7 @@ load_usage(void)
             "  -r rate           offered per second; default: closed loop\n"
             "  -o organizations  t0, t1, ..., each with one session, 10\n"
             "  -m contacts       79000000000, ..., spread over them, 10000\n"
+            "  -u updates        notifications of Meta, of so many each\n"
             "  -w percent        of messages whose sender is new, 0\n"
             "  -e event          of all webhooks, message\n"
             "  -s seed           message ids differ between seeds, 1\n");
@@ -336,10 +345,12 @@ static void
 load_prepare(load_t *l)
 {
     size_t        used, size;
-    uint64_t      i;
+    uint64_t      i, updates;
     EVP_MAC_CTX  *mac;
 
-    size = l->conf.requests * LOAD_REQUEST_MAX;
+    updates = l->conf.updates;
+    size = l->conf.requests
+           * (LOAD_HEADER_MAX + (updates ? updates : 1) * LOAD_BODY_MAX);
 
     /* untouched pages cost nothing: room for the longest requests */
 
@@ -352,18 +363,33 @@ load_prepare(load_t *l)
         load_fail("out of memory");
     }
 
-    mac = l->conf.read ? NULL : load_mac(l->conf.key);
+    mac = l->conf.read ? NULL
+                       : load_mac(l->conf.key, updates ? "SHA256" : "SHA512");
     used = 0;
 
     for (i = 0; i < l->conf.requests; i++) {
         l->offset[i] = used;
         used += l->conf.read ? load_read_request(l, l->arena + used)
+                : updates    ? load_meta_request(l, i, l->arena + used, mac)
                              : load_request(l, i, l->arena + used, mac);
     }
 
     l->offset[i] = used;
 
     EVP_MAC_CTX_free(mac);
+}
+
+
+/* the sender of message i; distinct in all runs if new, in nine digits */
+
+static uint64_t
+load_contact(load_t *l, uint64_t i, uint64_t id)
+{
+    if (i % 100 * 37 % 100 < l->conf.strangers) {
+        return 200000000 + l->conf.seed % 800 * 1000000 + i;
+    }
+
+    return load_mix(id) % l->conf.contacts;
 }
 
 
@@ -383,13 +409,7 @@ load_body(load_t *l, uint64_t i, char *body)
 
     ms = begin + i / 10;
     id = load_mix((l->conf.seed << 32) + i);
-    contact = load_mix(id) % l->conf.contacts;
-
-    if (i % 100 * 37 % 100 < l->conf.strangers) {
-        /* distinct in all runs against one database, in nine digits */
-        contact = 200000000 + l->conf.seed % 800 * 1000000 + i;
-    }
-
+    contact = load_contact(l, i, id);
     org = contact % l->conf.organizations;
 
     n = snprintf(body, LOAD_BODY_MAX,
@@ -426,26 +446,12 @@ load_body(load_t *l, uint64_t i, char *body)
 static size_t
 load_request(load_t *l, uint64_t i, char *p, EVP_MAC_CTX *mac)
 {
-    int             n;
-    char            body[LOAD_BODY_MAX], hex[129];
-    size_t          len, j, size;
-    unsigned char   sum[64];
+    int      n;
+    char     body[LOAD_BODY_MAX], hex[2 * EVP_MAX_MD_SIZE + 1];
+    size_t   len;
 
     len = load_body(l, i, body);
-
-    if (!EVP_MAC_init(mac, NULL, 0, NULL)
-        || !EVP_MAC_update(mac, (unsigned char *) body, len)
-        || !EVP_MAC_final(mac, sum, &size, sizeof(sum)))
-    {
-        load_fail("cannot sign");
-    }
-
-    for (j = 0; j < size; j++) {
-        hex[2 * j] = "0123456789abcdef"[sum[j] >> 4];
-        hex[2 * j + 1] = "0123456789abcdef"[sum[j] & 15];
-    }
-
-    hex[2 * j] = '\0';
+    load_sign(mac, body, len, hex);
 
     n = sprintf(p, "POST %s HTTP/1.1\r\n"
                    "Accept: application/json, text/plain, */*\r\n"
@@ -469,6 +475,79 @@ load_request(load_t *l, uint64_t i, char *p, EVP_MAC_CTX *mac)
 }
 
 
+/* as Meta escapes it: messages of one number, each of another person */
+
+static size_t
+load_notification(load_t *l, uint64_t i, char *body)
+{
+    char      *p;
+    uint64_t   n, id, contact, org;
+
+    org = i % l->conf.organizations;
+
+    p = body + sprintf(body,
+        "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":"
+        "\"100000%09" PRIu64 "\",\"changes\":[{\"field\":\"messages\","
+        "\"value\":{\"messaging_product\":\"whatsapp\",\"metadata\":{"
+        "\"display_phone_number\":\"78%09" PRIu64 "\","
+        "\"phone_number_id\":\"200000%09" PRIu64 "\"},\"messages\":[",
+        org, org, org);
+
+    for (n = i * l->conf.updates; n < (i + 1) * l->conf.updates; n++) {
+        id = load_mix((l->conf.seed << 32) + n);
+        contact = load_contact(l, n, id);
+        contact -= contact % l->conf.organizations;
+        contact += org;
+
+        p += sprintf(p,
+            "%s{\"from\":\"79%09" PRIu64 "\",\"id\":\"wamid.HBgLNTUx%016"
+            PRIX64 "\",\"timestamp\":\"%" PRIu64 "\",\"type\":\"text\","
+            "\"text\":{\"body\":\"\\u041f\\u0440\\u0438\\u0432\\u0435"
+            "\\u0442, order %" PRIu64 "\"}}",
+            n % l->conf.updates ? "," : "", contact, id,
+            (uint64_t) time(NULL), n);
+    }
+
+    p += sprintf(p, "]}}]}]}");
+
+    return p - body;
+}
+
+
+static size_t
+load_meta_request(load_t *l, uint64_t i, char *p, EVP_MAC_CTX *mac)
+{
+    int      n;
+    char     hex[2 * EVP_MAX_MD_SIZE + 1];
+    size_t   len;
+
+    static char  *body;
+
+    if (body == NULL) {
+        body = malloc(LOAD_HEADER_MAX + l->conf.updates * LOAD_BODY_MAX);
+        if (body == NULL) {
+            load_fail("out of memory");
+        }
+    }
+
+    len = load_notification(l, i, body);
+    load_sign(mac, body, len, hex);
+
+    n = sprintf(p, "POST %s HTTP/1.1\r\n"
+                   "Accept: */*\r\n"
+                   "Content-Type: application/json\r\n"
+                   "User-Agent: facebookexternalua\r\n"
+                   "X-Hub-Signature-256: sha256=%s\r\n"
+                   "Content-Length: %zu\r\n"
+                   "Host: %s\r\n\r\n",
+                l->conf.path, hex, len, l->conf.address);
+
+    memcpy(p + n, body, len);
+
+    return n + len;
+}
+
+
 static size_t
 load_read_request(load_t *l, char *p)
 {
@@ -479,10 +558,32 @@ load_read_request(load_t *l, char *p)
 }
 
 
-static EVP_MAC_CTX *
-load_mac(const char *name)
+static void
+load_sign(EVP_MAC_CTX *mac, const char *body, size_t len, char *hex)
 {
-    char          key[1024], digest[] = "SHA512";
+    size_t          i, size;
+    unsigned char   sum[EVP_MAX_MD_SIZE];
+
+    if (!EVP_MAC_init(mac, NULL, 0, NULL)
+        || !EVP_MAC_update(mac, (const unsigned char *) body, len)
+        || !EVP_MAC_final(mac, sum, &size, sizeof(sum)))
+    {
+        load_fail("cannot sign");
+    }
+
+    for (i = 0; i < size; i++) {
+        *hex++ = "0123456789abcdef"[sum[i] >> 4];
+        *hex++ = "0123456789abcdef"[sum[i] & 15];
+    }
+
+    *hex = '\0';
+}
+
+
+static EVP_MAC_CTX *
+load_mac(const char *name, char *digest)
+{
+    char          key[1024];
     size_t        n;
     EVP_MAC      *hmac;
     OSSL_PARAM    params[2];

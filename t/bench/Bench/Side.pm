@@ -13,7 +13,8 @@ use Bench::Machine qw(cpu_of);
 # variants: what to try before the rounds; seeded: the database to copy, if not
 # "seeded"; floor: mode of floor.sql; idle: webhooks are answered, not stored;
 # event: of all webhooks, if not "message"; readers: clients that read
-# conversations from the API meanwhile
+# conversations from the API meanwhile; updates: of each notification, if Meta
+# sends them and not WAHA; script: of pgbench
 
 sub new {
     my ($class, %o) = @_;
@@ -41,6 +42,9 @@ sub measure {
         $database->copy($self->{seeded} // 'seeded', $name);
         $database->file($name, "$self->{bench}{source}/floor.sql",
                         mode => "'$self->{floor}'") if $self->{floor};
+        $database->file($name, "$self->{bench}{source}/meta.sql",
+                        organizations => $self->{bench}{organizations})
+            if $self->{updates};
         $database->sql($name, 'checkpoint');
     }
 
@@ -135,7 +139,8 @@ sub run {
 
     die "$self->{name}: $load->{ok} webhooks were answered 200, but "
         . "$result->{activities} activities were committed\n"
-        if ($self->{idle} ? 0 : $load->{ok}) != $result->{activities};
+        if ($self->{idle} ? 0 : $load->{ok} * ($self->{updates} // 1))
+           != $result->{activities};
 
     return $result;
 }
@@ -153,11 +158,13 @@ sub load {
     my @cmd = ($bench->{load}, '-a', "127.0.0.1:$self->{port}",
                '-k', "$bench->{dir}/key", '-t', $seconds, '-s', ++$seed,
                '-c', $bench->{connections},
-               '-n', int(1.1 * $expected * $seconds) + 1000,
+               '-n', int(1.1 * $expected * $seconds)
+                     + ($self->{updates} ? 10 : 1000),
                '-o', $o{organizations} // $bench->{organizations},
                '-m', $o{contacts} // $bench->{contacts},
                $bench->{strangers} ? ('-w', $bench->{strangers}) : (),
                $self->{event} ? ('-e', $self->{event}) : (),
+               $self->{updates} ? ('-u', $self->{updates}) : (),
                $rate ? ('-r', int $rate) : ());
 
     open my $out, '-|', @cmd or die "$cmd[0]: $!\n";
@@ -314,7 +321,9 @@ sub conf {
     return $self->frame("load_module $self->{module};",
         qq(    waha_database "$dsn" $options;),
         qq(            waha_webhook;\n)
-        . qq(            waha_hmac_key $bench->{dir}/key;),
+        . qq(            waha_hmac_key $bench->{dir}/key;\n)
+        . qq(            waha_meta_app_secret $bench->{dir}/key;\n)
+        . qq(            client_max_body_size 4m;),
         $self->{readers} ? <<'EOF_API' : '');
 
         location /api/whatsapp/ {
@@ -515,7 +524,9 @@ sub script {
 
     my $bench = $self->{bench};
 
-    open my $in, '<', "$bench->{source}/webhook.pgbench" or die $!;
+    my $script = $self->{script} // 'webhook.pgbench';
+
+    open my $in, '<', "$bench->{source}/$script" or die "$script: $!";
     local $/;
     my $text = <$in>;
     $text =~ s/%%FUNCTION%%/$function/;
