@@ -115,7 +115,8 @@ subtest 'what cannot be opened' => sub {
     like($log, qr/with the key "lost": no "waha_secret_key" has this id/,
          'the line names a key that is missing');
 
-    $api->hides($token, 'd-moved', 'd-altered', substr($moved, 12), values %key);
+    $api->hides($token, 'd-moved', 'd-altered', substr($moved, 12),
+                values %key);
 
     $pg->psql("delete from waha.connections where id like 'd-%'");
 };

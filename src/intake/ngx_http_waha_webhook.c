@@ -29,7 +29,7 @@
 
 #define NGX_HTTP_WAHA_WEBHOOK_SHORT   65536
 
-/* events of a delivery that are set aside one by one, else with it as a whole */
+/* events that are set aside one by one; more are kept as a whole delivery */
 
 #define NGX_HTTP_WAHA_WEBHOOK_ASIDE   16
 
