@@ -102,6 +102,15 @@ subtest 'a file' => sub {
     is(get('acme', $path, Range => 'bytes=10-19')->{body},
        substr($bytes, 10, 10), 'a part of it');
     is(get('acme:read', $path)->{status}, 200, 'a key that may only read');
+
+    my ($id) = $path =~ m{(\d+)$};
+    my $contact = $pg->value("select contact_id from contact_activities
+                               where id = $id");
+    my ($one) = grep { $_->{id} == $id }
+        @{ get('acme', "/api/whatsapp/contacts/$contact/activities")
+               ->{json}{data}{activities} };
+    is($one->{metadata}{media}{url}, $path, 'who reads the message finds it');
+    is($one->{metadata}{media}{id}, '901', 'with the id that Meta gave it');
     is($api->request('acme', 'HEAD', $path)->{status}, 200, 'HEAD');
     refused(get('bolt', $path), 404, 'unknown_activity',
             'another organization');

@@ -481,6 +481,18 @@ subtest 'what is kept in quarantine' => sub {
     is($pg->value("select resolved_at from waha.quarantine
                     where id = $id"), undef, 'and not resolved');
 
+    my %same = (session => $number, phone => '4915100000001',
+                message_id => 'wamid.Q3', raw => 'the same bytes');
+    $id = set_aside('data_error', meta(%same));
+    isnt(set_aside('foreign_connection', meta(%same, connection => 'own')),
+         $id, 'who signs what another one has sent');
+    is($pg->rows("select * from waha.replay($id)")->[0][1],
+       'contact_created', 'does not change what is kept of that');
+    my $unread = set_aside('unreadable:messages.id', meta(%same));
+    isnt(set_aside('unreadable:messages.id', meta(%same,
+             connection => 'own')), $unread, 'also where it is not readable');
+    $pg->psql('delete from waha.quarantine');
+
     my $contact = outcome($pg, meta(phone => '4915100000001',
                                     bsuid => 'DE.77'))->{contact_id};
     $id = set_aside('data_error', meta(bsuid => 'DE.77',
@@ -587,6 +599,7 @@ sub set_aside {
     my ($reason, $event) = @_;
 
     return $pg->value("select waha.quarantine(" . join(', ',
-        map { quote($_) } $reason, undef, 'raw ' . ++$n,
+        map { quote($_) } $reason, undef,
+        delete $event->{raw} // 'raw ' . ++$n,
         map { $event->{$_} } @arguments) . ')', user => 'waha_gateway');
 }

@@ -218,7 +218,8 @@ as $$
                              else '{}' end
                      || case when jsonb_typeof(metadata->'media') = 'object'
                              and (metadata ? 'media_url'
-                                  or metadata->'media' ? 'url')
+                                  or metadata->'media' ? 'url'
+                                  or metadata->'media' ? 'id')
                              then jsonb_build_object('media',
                                       metadata->'media'
                                       || jsonb_build_object('url', route))
@@ -228,8 +229,8 @@ as $$
 $$;
 
 comment on function waha.public_metadata(jsonb, bigint, text) is
-    'metadata of an activity with the API''s own route instead of WAHA''s URL '
-    'of a file';
+    'metadata of an activity with the API''s own route to a file instead of '
+    'WAHA''s URL, or beside Meta''s id';
 
 grant execute on function waha.to_cursor(text), waha.from_cursor(text),
     waha.to_base64url(bytea), waha.microseconds(timestamptz),

@@ -380,9 +380,16 @@ begin
     end if;
 
     bytes := coalesce(octet_length(args::text), octet_length($3));
-    key := sha256($3 || case when args is null then ''
-                        else convert_to(concat_ws(' ', $6, $7, $10, $11,
-                                                  $18), 'UTF8') end);
+
+    -- an organization that signs what another one has sent does not change
+    -- what is kept of that
+
+    key := sha256($3 || convert_to(concat_ws(' ',
+                            case when args is not null
+                                 then concat_ws(' ', $6, $7, $10, $11, $18)
+                                 end,
+                            $26::jsonb->>'connection'), 'UTF8'));
+
 
     own := case when $26 is null then waha.stranger_of($6, $5)
                 else waha.stranger_to_number($6, $26::jsonb->>'connection')

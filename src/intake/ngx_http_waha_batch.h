@@ -64,6 +64,9 @@ struct ngx_http_waha_batch_s {
     ngx_http_waha_entry_t          **sent;
     ngx_uint_t                       nsent;
 
+    /* events of numbers that the organization which signed them has not */
+    ngx_uint_t                       nrefused;
+
     /* of a quarantine */
     ngx_http_waha_ingest_aside_t     aside;
 
@@ -106,7 +109,7 @@ struct ngx_http_waha_ingest_s {
     ngx_http_waha_batch_t           *open;
     ngx_uint_t                       waiting;
 
-    /* bytes of all entries, those under way as well */
+    /* bytes of all entries, those under way as well, and what is held */
     size_t                           size;
 
     ngx_http_waha_shares_t           shares;

@@ -19,6 +19,10 @@
 
 #define NGX_HTTP_WAHA_DELIVERY_ANSWER  256
 
+/* bytes that an event takes beside its text, with its entry */
+
+#define NGX_HTTP_WAHA_DELIVERY_EVENT   1024
+
 
 typedef struct {
     ngx_str_t    action;    /* ends with NUL */
@@ -90,6 +94,27 @@ ngx_http_waha_delivery_find_connection(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_waha_delivery_hold(ngx_http_waha_delivery_t *delivery,
+    ngx_http_waha_ingest_t *ingest)
+{
+    size_t  size;
+
+    /* an event can be of three bytes: the body does not tell what it takes */
+
+    size = delivery->events.nelts * NGX_HTTP_WAHA_DELIVERY_EVENT;
+
+    if (ngx_http_waha_ingest_hold(ingest, size) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    delivery->ingest = ingest;
+    delivery->held = size;
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_waha_delivery_cancel(ngx_http_waha_delivery_t *delivery)
 {
@@ -97,6 +122,10 @@ ngx_http_waha_delivery_cancel(ngx_http_waha_delivery_t *delivery)
 
     for (i = 0; i < delivery->nentries; i++) {
         ngx_http_waha_ingest_cancel(&delivery->entries[i]);
+    }
+
+    if (delivery->held) {
+        ngx_http_waha_ingest_release(delivery->ingest, delivery->held);
     }
 }
 

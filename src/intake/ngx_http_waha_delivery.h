@@ -44,6 +44,10 @@ typedef struct ngx_http_waha_delivery_s {
     /* entries whose handler was not called yet */
     ngx_uint_t                           waiting;
 
+    /* bytes that the events take, as counted by the ingest */
+    ngx_http_waha_ingest_t              *ingest;
+    size_t                               held;
+
     /* the connection's own app has signed */
     unsigned                             own:1;
 } ngx_http_waha_delivery_t;
@@ -63,6 +67,13 @@ ngx_int_t ngx_http_waha_delivery_add_entries(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_waha_delivery_find_connection(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_int_t (*handler)(void *data));
+
+/*
+ * Counts the memory of the events until ngx_http_waha_delivery_cancel().
+ * NGX_DECLINED: too much of it waits.
+ */
+ngx_int_t ngx_http_waha_delivery_hold(ngx_http_waha_delivery_t *delivery,
+    ngx_http_waha_ingest_t *ingest);
 
 /* Forgets the entries that wait, before their memory is freed. */
 void ngx_http_waha_delivery_cancel(ngx_http_waha_delivery_t *delivery);

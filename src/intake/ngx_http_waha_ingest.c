@@ -224,6 +224,26 @@ ngx_http_waha_ingest_has_room(ngx_http_waha_ingest_t *ingest, size_t size)
 }
 
 
+ngx_int_t
+ngx_http_waha_ingest_hold(ngx_http_waha_ingest_t *ingest, size_t size)
+{
+    if (!ngx_http_waha_ingest_has_room(ingest, size)) {
+        return NGX_DECLINED;
+    }
+
+    ingest->size += size;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_waha_ingest_release(ngx_http_waha_ingest_t *ingest, size_t size)
+{
+    ingest->size -= size;
+}
+
+
 static ngx_uint_t
 ngx_http_waha_ingest_is_full(ngx_http_waha_ingest_t *ingest,
     ngx_queue_t *entries)

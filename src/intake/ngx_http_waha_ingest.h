@@ -96,6 +96,15 @@ ngx_int_t ngx_http_waha_ingest_add_quarantine(ngx_http_waha_ingest_t *ingest,
 ngx_uint_t ngx_http_waha_ingest_has_room(ngx_http_waha_ingest_t *ingest,
     size_t size);
 
+/*
+ * Counts bytes that a delivery takes beside its body until they are released.
+ * NGX_DECLINED: there is no room, and they are not counted.
+ */
+ngx_int_t ngx_http_waha_ingest_hold(ngx_http_waha_ingest_t *ingest,
+    size_t size);
+void ngx_http_waha_ingest_release(ngx_http_waha_ingest_t *ingest,
+    size_t size);
+
 /* Forgets an entry, before its memory is freed; its handler is not called. */
 void ngx_http_waha_ingest_cancel(ngx_http_waha_entry_t *entry);
 

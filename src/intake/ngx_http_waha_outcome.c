@@ -14,6 +14,10 @@
 
 #define NGX_HTTP_WAHA_OUTCOME_ENDED  "57014"
 
+/* events of a batch that are kept although another may sign for them */
+
+#define NGX_HTTP_WAHA_OUTCOME_REFUSED  16
+
 /* SQLSTATE of waha.quarantine at its bounds */
 
 #define NGX_HTTP_WAHA_OUTCOME_FULL   "53400"
@@ -460,6 +464,21 @@ ngx_http_waha_outcome_refuse(ngx_http_waha_batch_t *batch,
     ngx_http_waha_entry_t *entry)
 {
     ngx_str_t  reason, sqlstate;
+
+    /*
+     * An organization with a secret of its own can sign as many as it likes;
+     * each of them takes a transaction, and the time of others.
+     */
+
+    if (entry->event->connection.len
+        && batch->nrefused++ >= NGX_HTTP_WAHA_OUTCOME_REFUSED)
+    {
+        entry->code = entry->action;
+        ngx_str_set(&entry->action, "ignored");
+
+        ngx_http_waha_outcome_finish(entry, NGX_HTTP_WAHA_PG_OK);
+        return;
+    }
 
     if (ngx_http_waha_string_is(&entry->action, "foreign_instance")) {
         ngx_log_error(NGX_LOG_WARN, batch->job.log, 0,

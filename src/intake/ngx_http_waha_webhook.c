@@ -463,10 +463,17 @@ static ngx_int_t
 ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery)
 {
-    ngx_int_t               rc;
-    ngx_uint_t              i, unread;
-    ngx_queue_t             entries;
-    ngx_http_waha_event_t  *event;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, unread;
+    ngx_queue_t                 entries;
+    ngx_http_waha_event_t      *event;
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
+
+    if (ngx_http_waha_delivery_hold(delivery, wmcf->ingest) != NGX_OK) {
+        return ngx_http_waha_webhook_error(r, NGX_DECLINED);
+    }
 
     if (ngx_http_waha_delivery_add_entries(r, delivery, delivery->events.nelts,
                                            ngx_http_waha_webhook_done)
