@@ -63,6 +63,27 @@ subtest 'many events of the number of another one' => sub {
 };
 
 
+# the account may have the operator's app, too, beside its own
+
+subtest 'a number that two apps tell of' => sub {
+    $pg->psql('select waha.limit_quarantine(2, 1000000)');
+
+    my @entries = map { change(number => '200000000000003',
+                               messages => [ message("TWICE$_") ]) } 1 .. 5;
+    my $r = $meta->post(notification(@entries,
+        change(number => $number, messages => [ message('HELD') ])));
+
+    is($r->{status}, 200, 'does not hold up the others');
+    is_deeply($r->{json}{data}{actions},
+              { quarantined => 2, ignored => 3, contact_created => 1 },
+              'when there is no more room to keep it');
+    is($pg->value('select count(*) from waha.quarantine'), 2, 'some is kept');
+
+    $pg->psql('select waha.limit_quarantine(10000, 10485760);
+               delete from waha.quarantine');
+};
+
+
 # 16,000 events of two bytes take 16 MB
 
 subtest 'many short events' => sub {

@@ -96,7 +96,19 @@ ngx_http_waha_outcome_retry(ngx_http_waha_batch_t *batch)
     }
 
     if (ngx_http_waha_outcome_is_full(batch)) {
-        ngx_str_set(&batch->sent[0]->action, "quarantine_full");
+        entry = batch->sent[0];
+
+        /* what is nobody's does not hold up what comes with it, for ever */
+
+        if (ngx_http_waha_string_is(&batch->aside.reason,
+                                    "foreign_connection"))
+        {
+            ngx_str_set(&entry->action, "ignored");
+
+        } else {
+            ngx_str_set(&entry->action, "quarantine_full");
+        }
+
         ngx_http_waha_outcome_finish_all(batch, NGX_HTTP_WAHA_PG_OK);
 
         return NGX_DECLINED;
