@@ -117,10 +117,10 @@ subtest 'activities of a contact' => sub {
        'two three | one old | older', 'activities page by page');
 
     is_deeply(reply($pg, find_media => 'acme', $activity)->{data},
-              { instance => undef, session => 't1',
-                url => 'http://waha:3000/api/files/a.jpg',
+              { instance => undef, session => 't1', provider => 'waha',
+                url => 'http://waha:3000/api/files/a.jpg', media => undef,
                 mimetype => 'image/jpeg', filename => undef },
-              'find_media has instance, session, URL, type and name');
+              'find_media has provider, instance, session, URL, type and name');
     is(code($pg, find_media => 'acme', $all[$_]{id}), 'no_media',
        'an activity without a file')
         for 0, 4;

@@ -22,6 +22,11 @@
 #define NGX_HTTP_WAHA_NUMBER_CONNECT_RANDOM  24     /* bytes of ids, tokens */
 #define NGX_HTTP_WAHA_NUMBER_CONNECT_TOKEN   4096
 
+/* the callback may be asked before workers hear of a new verify token; ms */
+
+#define NGX_HTTP_WAHA_NUMBER_CONNECT_TRIES   3
+#define NGX_HTTP_WAHA_NUMBER_CONNECT_DELAY   500
+
 
 static ngx_int_t ngx_http_waha_number_connect_check_conf(
     ngx_http_waha_step_t *step);
@@ -45,6 +50,7 @@ static ngx_int_t ngx_http_waha_number_connect_on_recorded(
     ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_number_connect_on_subscribed(
     ngx_http_waha_step_t *step);
+static ngx_int_t ngx_http_waha_number_connect_set(ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_number_connect_on_callback(
     ngx_http_waha_step_t *step);
 static ngx_int_t ngx_http_waha_number_connect_undo(ngx_http_waha_step_t *step,
@@ -417,14 +423,24 @@ ngx_http_waha_number_connect_on_recorded(ngx_http_waha_step_t *step)
     }
 
     if (n->join->subscribed) {
-        return ngx_http_waha_number_set_callback(step, &n->url,
-                                     &n->join->verify_token,
-                                     ngx_http_waha_number_connect_on_callback);
+        return ngx_http_waha_number_connect_set(step);
     }
 
     return ngx_http_waha_number_try(step, NGX_HTTP_POST, &n->account,
                                     "/subscribed_apps", NULL, NULL,
                                    ngx_http_waha_number_connect_on_subscribed);
+}
+
+
+static ngx_int_t
+ngx_http_waha_number_connect_on_subscribed(ngx_http_waha_step_t *step)
+{
+    ngx_http_waha_error_e  error;
+
+    error = ngx_http_waha_graph_error(&step->fetch);
+
+    return error ? ngx_http_waha_number_connect_undo(step, error)
+                 : ngx_http_waha_number_connect_set(step);
 }
 
 
@@ -434,17 +450,11 @@ ngx_http_waha_number_connect_on_recorded(ngx_http_waha_step_t *step)
  */
 
 static ngx_int_t
-ngx_http_waha_number_connect_on_subscribed(ngx_http_waha_step_t *step)
+ngx_http_waha_number_connect_set(ngx_http_waha_step_t *step)
 {
-    ngx_http_waha_error_e    error;
     ngx_http_waha_number_t  *n;
 
     n = step->number;
-    error = ngx_http_waha_graph_error(&step->fetch);
-
-    if (error) {
-        return ngx_http_waha_number_connect_undo(step, error);
-    }
 
     return ngx_http_waha_number_set_callback(step, &n->url,
                                      &n->join->verify_token,
@@ -455,13 +465,21 @@ ngx_http_waha_number_connect_on_subscribed(ngx_http_waha_step_t *step)
 static ngx_int_t
 ngx_http_waha_number_connect_on_callback(ngx_http_waha_step_t *step)
 {
-    ngx_http_waha_error_e  error;
+    ngx_uint_t             *tries;
+    ngx_http_waha_error_e   error;
 
+    tries = &step->number->join->tries;
     error = ngx_http_waha_graph_error(&step->fetch);
 
     if (ngx_http_waha_graph_code(step->fetch.json)
         == NGX_HTTP_WAHA_GRAPH_CALLBACK)
     {
+        if (++*tries < NGX_HTTP_WAHA_NUMBER_CONNECT_TRIES) {
+            return ngx_http_waha_step_wait(step,
+                                  *tries * NGX_HTTP_WAHA_NUMBER_CONNECT_DELAY,
+                                  ngx_http_waha_number_connect_set);
+        }
+
         error = NGX_HTTP_WAHA_ERR_WEBHOOK_UNREACHABLE;
     }
 

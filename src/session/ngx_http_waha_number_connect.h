@@ -29,6 +29,7 @@ typedef struct ngx_http_waha_join_s {
     ngx_array_t   *accounts;        /* ngx_str_t: that may have the number */
     ngx_uint_t     account;         /* the one that is asked */
     ngx_uint_t     calls;
+    ngx_uint_t     tries;           /* to set the callback */
     ngx_str_t      cursor;          /* of its next page of numbers */
     ngx_str_t      portfolio;
     ngx_str_t      app;
