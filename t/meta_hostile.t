@@ -120,6 +120,33 @@ subtest 'many short events' => sub {
     is($meta->post(text(number => $number))->{status}, 200, 'as before');
 };
 
+# more than a transaction, and than the queue, may have
+
+subtest 'thousands of messages' => sub {
+    my $lock = $pg->session;
+    $lock->query("begin; select from contacts
+                    where organization_slug = 'evil'
+                      for update");
+
+    my ($path, $headers, $body) = $meta->request(notification(change(
+        number => '200000000000003',
+        messages => [ map { message("MANY$_") } 1 .. 7000 ])), %evil);
+    my $client = $t->http(timeout => 300);
+
+    $client->connect;
+    $client->send($client->format('POST', $path, $headers, $body));
+    ok(wait_for(sub { $pg->value('select count(*) from pg_locks
+                                   where not granted') }, 60), 'wait');
+
+    is($meta->post(text(number => $number))->{status}, 200,
+       'while those of another organization are stored') for 1 .. 5;
+
+    $lock->query('rollback');
+    is($client->answer->{status}, 200, 'then they are stored');
+    is($pg->value("select count(*) from contact_activities
+                    where message_id like 'wamid.MANY%'"), 7000, 'all of them');
+};
+
 $t->done;
 
 

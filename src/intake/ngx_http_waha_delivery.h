@@ -41,8 +41,9 @@ typedef struct ngx_http_waha_delivery_s {
     ngx_http_waha_entry_t               *entries;   /* of each event */
     ngx_uint_t                           nentries;
 
-    /* entries whose handler was not called yet */
+    /* entries whose handler was not called yet, and those sent after them */
     ngx_uint_t                           waiting;
+    ngx_queue_t                          rest;
 
     /* bytes that the events take, as counted by the ingest */
     ngx_http_waha_ingest_t              *ingest;

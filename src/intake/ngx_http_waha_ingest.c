@@ -109,21 +109,14 @@ ngx_http_waha_ingest_create(ngx_cycle_t *cycle,
 ngx_int_t
 ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
 {
-    if (ngx_http_waha_ingest_is_full(ingest, entries)) {
-        return NGX_DECLINED;
-    }
-
-    return ngx_http_waha_ingest_add(ingest, entries);
-}
-
-
-ngx_int_t
-ngx_http_waha_ingest_add(ngx_http_waha_ingest_t *ingest, ngx_queue_t *entries)
-{
     ngx_int_t               rc;
     ngx_uint_t              n;
     ngx_queue_t            *q;
     ngx_http_waha_batch_t  *batch;
+
+    if (ngx_http_waha_ingest_is_full(ingest, entries)) {
+        return NGX_DECLINED;
+    }
 
     batch = ngx_http_waha_ingest_open(ingest, entries);
     if (batch == NULL) {

@@ -75,13 +75,6 @@ ngx_int_t ngx_http_waha_ingest(ngx_http_waha_ingest_t *ingest,
     ngx_queue_t *entries);
 
 /*
- * The same for more entries of a delivery of which others were taken, in
- * another transaction: only the number of jobs is limited.
- */
-ngx_int_t ngx_http_waha_ingest_add(ngx_http_waha_ingest_t *ingest,
-    ngx_queue_t *entries);
-
-/*
  * The same for one entry whose bytes cannot be stored as an event: entry->raw
  * goes to quarantine for the reason given.
  */

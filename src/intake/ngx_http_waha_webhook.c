@@ -65,9 +65,9 @@ static ngx_int_t ngx_http_waha_webhook_store(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
-    ngx_http_waha_entry_t *entry, ngx_queue_t *entries);
+    ngx_http_waha_entry_t *entry);
 static ngx_int_t ngx_http_waha_webhook_ingest(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_queue_t *entries);
+    ngx_http_waha_delivery_t *delivery);
 static ngx_int_t ngx_http_waha_webhook_set_event(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
     ngx_http_waha_entry_t *entry);
@@ -113,6 +113,8 @@ ngx_http_waha_webhook_handler(ngx_http_request_t *r)
 
     ctx->delivery = delivery;
     delivery->ctx = ctx;
+
+    ngx_queue_init(&delivery->rest);
 
     ngx_http_waha_redact_find_rest(r, &delivery->connection);
 
@@ -465,7 +467,6 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
 {
     ngx_int_t                   rc;
     ngx_uint_t                  i, unread;
-    ngx_queue_t                 entries;
     ngx_http_waha_event_t      *event;
     ngx_http_waha_main_conf_t  *wmcf;
 
@@ -482,14 +483,13 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
         return ngx_http_waha_delivery_no_memory(r);
     }
 
-    ngx_queue_init(&entries);
     unread = 0;
 
     event = delivery->events.elts;
 
     for (i = 0; i < delivery->nentries; i++) {
         if (ngx_http_waha_webhook_add_event(r, delivery, &event[i],
-                                            &delivery->entries[i], &entries)
+                                            &delivery->entries[i])
             != NGX_OK)
         {
             return ngx_http_waha_delivery_no_memory(r);
@@ -498,9 +498,9 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
         unread += (event[i].missing.len != 0);
     }
 
-    if (!ngx_queue_empty(&entries)) {
+    if (!ngx_queue_empty(&delivery->rest)) {
 
-        rc = ngx_http_waha_webhook_ingest(r, delivery, &entries);
+        rc = ngx_http_waha_webhook_ingest(r, delivery);
 
         if (rc != NGX_OK) {
             return ngx_http_waha_webhook_error(r, rc);
@@ -528,7 +528,7 @@ ngx_http_waha_webhook_store(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery, ngx_http_waha_event_t *event,
-    ngx_http_waha_entry_t *entry, ngx_queue_t *entries)
+    ngx_http_waha_entry_t *entry)
 {
     const char  *reason;
 
@@ -554,7 +554,7 @@ ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
     /* until the database says otherwise */
     entry->status = NGX_HTTP_WAHA_PG_DOWN;
 
-    ngx_queue_insert_tail(entries, &entry->queue);
+    ngx_queue_insert_tail(&delivery->rest, &entry->queue);
 
     return NGX_OK;
 }
@@ -562,12 +562,13 @@ ngx_http_waha_webhook_add_event(ngx_http_request_t *r,
 
 /*
  * what a provider sends at once is one transaction; far more, the history of a
- * phone, would not end in time in one
+ * phone, would not end in time in one, and its parts follow one another, so
+ * that deliveries of others get between them
  */
 
 static ngx_int_t
 ngx_http_waha_webhook_ingest(ngx_http_request_t *r,
-    ngx_http_waha_delivery_t *delivery, ngx_queue_t *entries)
+    ngx_http_waha_delivery_t *delivery)
 {
     ngx_int_t                   rc;
     ngx_uint_t                  n;
@@ -576,31 +577,24 @@ ngx_http_waha_webhook_ingest(ngx_http_request_t *r,
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_waha_module);
 
-    while (!ngx_queue_empty(entries)) {
+    ngx_queue_init(&part);
 
-        ngx_queue_init(&part);
-
-        for (n = 0;
-             n < NGX_HTTP_WAHA_WEBHOOK_PART && !ngx_queue_empty(entries);
-             n++)
-        {
-            q = ngx_queue_head(entries);
-            ngx_queue_remove(q);
-            ngx_queue_insert_tail(&part, q);
-        }
-
-        rc = delivery->waiting ? ngx_http_waha_ingest_add(wmcf->ingest, &part)
-                               : ngx_http_waha_ingest(wmcf->ingest, &part);
-
-        if (rc == NGX_OK) {
-            delivery->waiting += n;
-
-        } else if (delivery->waiting == 0) {
-            return rc;
-        }
+    for (n = 0;
+         n < NGX_HTTP_WAHA_WEBHOOK_PART && !ngx_queue_empty(&delivery->rest);
+         n++)
+    {
+        q = ngx_queue_head(&delivery->rest);
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&part, q);
     }
 
-    return NGX_OK;
+    rc = ngx_http_waha_ingest(wmcf->ingest, &part);
+
+    if (rc == NGX_OK) {
+        delivery->waiting += n;
+    }
+
+    return rc;
 }
 
 
@@ -997,6 +991,13 @@ ngx_http_waha_webhook_done(ngx_http_waha_entry_t *entry)
     delivery = ctx->delivery;
 
     if (--delivery->waiting) {
+        return;
+    }
+
+    if (entry->status == NGX_HTTP_WAHA_PG_OK
+        && !ngx_queue_empty(&delivery->rest)
+        && ngx_http_waha_webhook_ingest(r, delivery) == NGX_OK)
+    {
         return;
     }
 
