@@ -122,8 +122,6 @@ static ngx_http_handler_pt ngx_http_waha_content_handler(
     ngx_http_waha_local_conf_t *conf);
 static char *ngx_http_waha_check_loc_conf(ngx_conf_t *cf,
     ngx_http_waha_local_conf_t *conf);
-static char *ngx_http_waha_check_auth(ngx_conf_t *cf,
-    ngx_http_waha_local_conf_t *conf, ngx_str_t *location);
 
 static char *ngx_http_waha_database(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -979,7 +977,12 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf)
 
     wmcf->api = 1;
 
-    if (ngx_http_waha_check_auth(cf, conf, &clcf->name) != NGX_CONF_OK) {
+    if (ngx_http_waha_auth_conf_check(cf, &conf->auth,
+                                      conf->api.enable ? "waha_api"
+                                                       : "waha_auth",
+                                      &clcf->name)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -994,49 +997,6 @@ ngx_http_waha_check_loc_conf(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf)
     }
 
     return ngx_http_waha_session_conf_check(cf, &conf->shared, &clcf->name);
-}
-
-
-static char *
-ngx_http_waha_check_auth(ngx_conf_t *cf, ngx_http_waha_local_conf_t *conf,
-    ngx_str_t *location)
-{
-    const char                 *name;
-    ngx_http_waha_main_conf_t  *wmcf;
-
-    name = conf->api.enable ? "waha_api" : "waha_auth";
-    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
-
-    if (!wmcf->database) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%s\" needs \"waha_database\" in the \"http\" block",
-                      name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (location->len && !wmcf->warned && conf->auth.jwt.keys
-        && (conf->auth.jwt.issuer.len == 0
-            || conf->auth.jwt.audience.len == 0))
-    {
-        wmcf->warned = 1;
-
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "location \"%V\" has \"waha_jwt_key\" without "
-                      "\"waha_jwt_issuer\" and \"waha_jwt_audience\": it takes "
-                      "tokens that were made for other services", location);
-    }
-
-    /* a server has no name; requests are served by its locations */
-
-    if (location->len && !ngx_http_waha_auth_conf_has_method(&conf->auth)) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "location \"%V\" has \"%s\" but nothing that tells who "
-                      "calls: \"waha_jwt_key\", \"waha_api_keys on\" or "
-                      "\"waha_organization\"", location, name);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
 }
 
 

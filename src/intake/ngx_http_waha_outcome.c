@@ -98,7 +98,7 @@ ngx_http_waha_outcome_retry(ngx_http_waha_batch_t *batch)
     if (ngx_http_waha_outcome_is_full(batch)) {
         entry = batch->sent[0];
 
-        /* what is nobody's does not hold up what comes with it, for ever */
+        /* a 503 would have the provider repeat its neighbours for ever */
 
         if (ngx_http_waha_string_is(&batch->aside.reason,
                                     "foreign_connection"))
@@ -468,7 +468,7 @@ ngx_http_waha_outcome_fail(ngx_http_waha_batch_t *batch,
 
 /*
  * a key spoke for a session that is not bound to the key's instance, or for a
- * number that is not that of the key's connection, or was nobody's at the time
+ * number that is not that of the key's connection, or was not connected then
  */
 
 static void

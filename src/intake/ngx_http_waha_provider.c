@@ -118,7 +118,7 @@ ngx_http_waha_provider_find_asker(ngx_http_request_t *r)
 }
 
 
-/* what nobody has configured is as if it were not there */
+/* a provider without any directive of its own does not exist here */
 
 static ngx_uint_t
 ngx_http_waha_provider_is_usable(ngx_http_request_t *r,

@@ -101,7 +101,7 @@ const ngx_http_waha_provider_t *ngx_http_waha_provider_find_asker(
 
 /*
  * The keys of a provider in a location, an array of ngx_http_waha_hmac_key_t.
- * NULL: there are none, nobody can sign; empty: nobody needs to.
+ * NULL: there are none, so every signature is wrong; empty: none is needed.
  */
 ngx_array_t *ngx_http_waha_provider_keys(ngx_http_request_t *r,
     const ngx_http_waha_provider_t *provider);

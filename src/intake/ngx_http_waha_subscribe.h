@@ -17,7 +17,8 @@
 /*
  * Answers a GET with which a provider asks whether the URL of a webhook is
  * ours; its connection, or the location, has the verify token.  NGX_DECLINED:
- * nobody asks at this URL.  Otherwise the result is for nginx.
+ * no provider of this URL is verified by a GET.  Otherwise the result is for
+ * nginx.
  */
 ngx_int_t ngx_http_waha_subscribe(ngx_http_request_t *r,
     ngx_http_waha_delivery_t *delivery);

@@ -281,7 +281,7 @@ ngx_http_waha_webhook_process(ngx_http_request_t *r,
     cln->handler = ngx_http_waha_webhook_cleanup;
     cln->data = delivery;
 
-    /* a body in chunks has told its size only now */
+    /* the size of a chunked body is known only now */
 
     error = ngx_http_waha_webhook_check_size(r, delivery, delivery->body.len);
 
@@ -410,7 +410,7 @@ ngx_http_waha_webhook_verify(ngx_http_request_t *r,
 /*
  * An organization with an app of its own knows the secret and can sign
  * anything: such a connection has no other keys, and its keys sign for no
- * other.  NULL: nobody can sign.
+ * other.  NULL: there are no keys, so every signature is wrong.
  */
 
 static ngx_array_t *

@@ -45,7 +45,7 @@ typedef struct ngx_http_waha_number_s {
     ngx_str_t               limit;
     ngx_str_t               graph_status;
     ngx_str_t               callback;
-    unsigned                has_callback:1; /* Graph told which one, if any */
+    unsigned                has_callback:1; /* the answer has the member */
 
     /* the callback URL; data is NULL: the number has no connection */
     ngx_str_t               url;
@@ -54,7 +54,7 @@ typedef struct ngx_http_waha_number_s {
     ngx_str_t               reason;
     unsigned                stale:1;        /* Meta did not answer */
 
-    /* Meta could not be told that the number is disconnected */
+    /* the app is still subscribed, since Meta refused to end it */
     unsigned                subscribed:1;
 
     /* of a look at Graph, see ngx_http_waha_number_look() */
@@ -100,7 +100,7 @@ ngx_str_t *ngx_http_waha_number_operator_secret(ngx_http_waha_step_t *step);
 /* Makes the callback URL of the connection.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_waha_number_make_url(ngx_http_waha_step_t *step);
 
-/* Writes what Graph told of the number, as the database takes it. */
+/* Writes Graph's answer about the number, as the database takes it. */
 void ngx_http_waha_number_put(ngx_http_waha_number_t *number,
     ngx_http_waha_json_out_t *out);
 

@@ -13,6 +13,8 @@
 #include <ngx_http_waha_string.h>
 
 
+static ngx_uint_t ngx_http_waha_auth_conf_has_method(
+    ngx_http_waha_auth_conf_t *conf);
 static char *ngx_http_waha_auth_conf_set_key_params(ngx_conf_t *cf,
     ngx_http_waha_jwt_key_t *key);
 static char *ngx_http_waha_auth_conf_set_operator_claim(ngx_conf_t *cf,
@@ -66,7 +68,47 @@ ngx_http_waha_auth_conf_merge(ngx_http_waha_auth_conf_t *prev,
 }
 
 
-ngx_uint_t
+char *
+ngx_http_waha_auth_conf_check(ngx_conf_t *cf, ngx_http_waha_auth_conf_t *conf,
+    const char *name, ngx_str_t *location)
+{
+    ngx_http_waha_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_waha_module);
+
+    if (!wmcf->database) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" needs \"waha_database\" in the \"http\" block",
+                      name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (location->len && !wmcf->warned && conf->jwt.keys
+        && (conf->jwt.issuer.len == 0 || conf->jwt.audience.len == 0))
+    {
+        wmcf->warned = 1;
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "location \"%V\" has \"waha_jwt_key\" without "
+                      "\"waha_jwt_issuer\" and \"waha_jwt_audience\": it takes "
+                      "tokens that were made for other services", location);
+    }
+
+    /* a server has no name; requests are served by its locations */
+
+    if (location->len && !ngx_http_waha_auth_conf_has_method(conf)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"%s\" but nothing that tells who "
+                      "calls: \"waha_jwt_key\", \"waha_api_keys on\" or "
+                      "\"waha_organization\"", location, name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
 ngx_http_waha_auth_conf_has_method(ngx_http_waha_auth_conf_t *conf)
 {
     return conf->jwt.keys || conf->api_keys || conf->variable != NGX_ERROR;

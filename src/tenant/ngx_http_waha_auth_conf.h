@@ -80,8 +80,12 @@ void ngx_http_waha_auth_conf_create(ngx_http_waha_auth_conf_t *conf);
 void ngx_http_waha_auth_conf_merge(ngx_http_waha_auth_conf_t *prev,
     ngx_http_waha_auth_conf_t *conf);
 
-/* Whether any method of authorization is configured. */
-ngx_uint_t ngx_http_waha_auth_conf_has_method(ngx_http_waha_auth_conf_t *conf);
+/*
+ * Checks a location that authorizes its clients by the directive of that name.
+ * NGX_CONF_ERROR: the log says what is missing.
+ */
+char *ngx_http_waha_auth_conf_check(ngx_conf_t *cf,
+    ngx_http_waha_auth_conf_t *conf, const char *name, ngx_str_t *location);
 
 
 #endif /* _NGX_HTTP_WAHA_AUTH_CONF_H_INCLUDED_ */

@@ -52,8 +52,8 @@ ngx_int_t ngx_http_waha_auth_limit_add_zone(ngx_conf_t *cf,
 ngx_int_t ngx_http_waha_auth_limit_charge(ngx_http_request_t *r);
 
 /*
- * The same for one of many things that are asked for from one address, which
- * each have a limit of their own there: what cannot be told from guessing.
+ * The same for a scope of the address, which has a limit of its own: a failure
+ * that may be a guess at one thing does not count for the others.
  */
 void ngx_http_waha_auth_limit_charge_scope(ngx_http_request_t *r,
     const ngx_str_t *scope);

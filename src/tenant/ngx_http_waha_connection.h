@@ -43,7 +43,7 @@ typedef struct {
     /* of the verify token */
     u_char                          token[NGX_HTTP_WAHA_CONNECTION_HASH];
 
-    /* another request asks for it anew until then */
+    /* until then the request that found it outdated looks it up */
     ngx_msec_t                      again;
 
     unsigned                        has_token:1;

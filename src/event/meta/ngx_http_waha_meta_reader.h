@@ -158,7 +158,7 @@ int64_t ngx_http_waha_meta_reader_time(ngx_http_waha_meta_reader_t *reader,
 /*
  * Reads the person of an object into the event, with what the contact of the
  * notification that has the same id knows more; a name only if the event is
- * not outbound.  NGX_DECLINED: it names nobody.  NGX_ERROR: no memory.
+ * not outbound.  NGX_DECLINED: it has no identity.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_waha_meta_reader_read_person(
     ngx_http_waha_meta_reader_t *reader, const cJSON *object,

@@ -148,7 +148,7 @@ ngx_http_waha_meta_user_read_update(ngx_http_waha_meta_reader_t *reader)
     ngx_http_waha_meta_user_set_previous(&event->previous_bsuid, &previous,
                                          &event->bsuid);
 
-    /* without either nobody is known who has it now */
+    /* one of them finds the contact that gets the new user id */
 
     if (event->phone.data == NULL && event->previous_bsuid.data == NULL) {
         return ngx_http_waha_meta_reader_miss(reader, "user_id.previous");
