@@ -359,7 +359,7 @@ ngx_http_waha_auth_limit_is_spent(ngx_http_request_t *r,
 }
 
 
-/* nobody can choose a scope whose limit is that of another one */
+/* by a SHA-256: a client cannot find a scope that shares another's limit */
 
 static ngx_int_t
 ngx_http_waha_auth_limit_add_scope(uint64_t *address, const ngx_str_t *scope)

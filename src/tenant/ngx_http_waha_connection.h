@@ -115,8 +115,8 @@ ngx_uint_t ngx_http_waha_connection_is_hash(const u_char *hash,
     ngx_str_t *token);
 
 /*
- * The key that nobody has, for bodies that no key can have signed: they are to
- * cost as much as others.
+ * A random key, an array of one.  Bodies of unknown connections are verified
+ * with it, so that the time of the answer does not tell which ids exist.
  */
 ngx_array_t *ngx_http_waha_connection_nobody(
     ngx_http_waha_connections_t *connections);
